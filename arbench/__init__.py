@@ -1,0 +1,34 @@
+"""arbench: a benchmark suite and model zoo for autoregressive generative models.
+
+Names are imported when they are first used, so that `import arbench` costs almost nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from arbench.registry.entries import ModelEntry as ModelEntry
+    from arbench.registry.entries import TaskEntry as TaskEntry
+    from arbench.registry.hookspecs import hookimpl as hookimpl
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ModelEntry": "arbench.registry.entries",
+    "TaskEntry": "arbench.registry.entries",
+    "hookimpl": "arbench.registry.hookspecs",
+}
+
+__all__ = ["ModelEntry", "TaskEntry", "__version__", "hookimpl"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'arbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,45 @@
+"""Expected failures: each is one readable line, and each kind has its exit code."""
+
+from __future__ import annotations
+
+
+class ArbenchError(Exception):
+    """An expected failure; the message says what is wrong, what was expected, what to do next."""
+
+    exit_code = 1
+
+
+class RunError(ArbenchError):
+    """A run failed: it diverged, ran out of memory, or the disk is full."""
+
+    exit_code = 1
+
+
+class ConfigError(ArbenchError):
+    """A name, option or recipe value is not acceptable."""
+
+    exit_code = 2
+
+
+class DataError(ArbenchError):
+    """Data are missing, damaged or not what their description says."""
+
+    exit_code = 3
+
+
+class CheckpointError(ArbenchError):
+    """A checkpoint is damaged, foreign or hostile."""
+
+    exit_code = 3
+
+
+class NetworkError(ArbenchError):
+    """A download or the Hub failed."""
+
+    exit_code = 4
+
+
+class PluginError(ArbenchError):
+    """A plugin cannot be loaded or breaks the rules."""
+
+    exit_code = 5

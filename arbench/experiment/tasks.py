@@ -1,0 +1,100 @@
+"""The contract of a task: events for three splits, and what they are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from arbench.probability.events import EventSpec
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The events of one split.
+
+    Attributes:
+        events: `(N, *event_shape)`; uint8 or int64 for discrete domains, float32 for real ones.
+            The train split of a task with a `training_view` holds what that view starts from (for
+            instance grey levels), not yet events.
+        scored: `(N, *event_shape)` boolean, which dims count; None when all do.
+    """
+
+    events: Tensor
+    scored: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def first(self, limit: int | None) -> Split:
+        """The first `limit` events, or all of them."""
+        scored = None if self.scored is None else self.scored[:limit]
+        return Split(self.events[:limit], scored)
+
+    @property
+    def num_scored_dims(self) -> int:
+        """Scored dims, summed over the events: the denominator of bits per dim."""
+        return self.events.numel() if self.scored is None else int(self.scored.sum())
+
+
+class Task(ABC):
+    """A data set with a fixed meaning.
+
+    Attributes:
+        name: what users type.
+        version: changes whenever any event of any split changes.
+        spec: shape and domain of the events.
+        unit: what one dim is: "dim", "pixel", "char", "byte" or "sample".
+        source: where the data come from, a citation with an address.
+        pinned: whether every source file has a known sha256; a task that is not pinned is on no
+            board.
+        public: whether results may stand on a board; False for the user's own files.
+    """
+
+    name: str
+    version: str
+    spec: EventSpec
+    unit: str = "dim"
+    source: str = ""
+    pinned: bool = True
+    public: bool = True
+    has_training_view: ClassVar[bool] = False
+    has_true_log_prob: ClassVar[bool] = False
+
+    @abstractmethod
+    def load(self, split: SplitName) -> Split:
+        """The events of a split: deterministic, the same on every machine.
+
+        Raises:
+            DataError: if the data are missing or damaged.
+        """
+
+    def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
+        """What training sees of the train split in one epoch, for instance a fresh binarisation.
+
+        Called once per epoch with all train events in their order and a generator seeded by
+        (seed, epoch), so that what event i looks like depends on (seed, epoch, i) alone.
+        Validation and test never pass through here.
+
+        Args:
+            events: `(N, *event_shape)`, as loaded.
+            generator: the only source of randomness allowed.
+
+        Returns:
+            `(N, *event_shape)` events that satisfy the spec.
+        """
+        return events
+
+    def true_log_prob(self, events: Tensor) -> Tensor:
+        """Log-probability `(B,)` in nats, float64, under the distribution the data come from.
+
+        Raises:
+            NotImplementedError: unless the task is synthetic.
+        """
+        raise NotImplementedError(f"{self.name} is not synthetic: nobody knows its true density")

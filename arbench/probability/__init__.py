@@ -1,0 +1,1 @@
+"""Pure mathematics of autoregressive densities: no files, no clock, no command line."""

@@ -1,0 +1,133 @@
+"""The ensemble: the second final density, a uniform mixture of models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from arbench.probability.density import Kind
+from arbench.probability.events import EventSpec
+from arbench.probability.model import Model
+from arbench.probability.sampling import Progress
+
+
+@final
+class Ensemble(nn.Module):
+    """`p(x) = 1/M sum_m p_m(x)`: joint probabilities are averaged, in log space.
+
+    Averaging logits or conditionals of members with different orderings is not a distribution;
+    averaging joint probabilities is (Uria, Murray and Larochelle, ICML 2014, section 4.2).
+
+    Args:
+        members: models of the same events, at least one; they may share weights, and differ in
+            ordering or mask seed.
+    """
+
+    def __init__(self, members: Sequence[Model]) -> None:
+        super().__init__()
+        if not members:
+            raise ValueError("an ensemble has at least one member")
+        first = members[0]
+        if any(m.spec != first.spec or m.kind != first.kind for m in members):
+            raise ValueError("the members of an ensemble describe the same events")
+        self.members = nn.ModuleList(members)
+
+    @property
+    def _models(self) -> list[Model]:
+        return [m for m in self.members if isinstance(m, Model)]
+
+    @property
+    def spec(self) -> EventSpec:
+        """Shape and domain of the events."""
+        return self._models[0].spec
+
+    @property
+    def kind(self) -> Kind:
+        """The members' kind."""
+        return self._models[0].kind
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._models[0].device
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """Names of the samplers that the members have, the default first."""
+        return self._models[0].samplers
+
+    def forward(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """The same as `log_prob`."""
+        return self.log_prob(events, scored)
+
+    def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """`logsumexp_m log p_m(x) - log M`, `(B,)` float64; see `Density.log_prob`."""
+        joint = torch.stack([m.log_prob(events, scored) for m in self._models])
+        return joint.logsumexp(0) - math.log(len(self._models))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        num_events: int,
+        *,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+        method: str = "auto",
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Samples: each event draws its member, then its sites from that member.
+
+        With `given`, members are drawn in proportion to `p_m(given)`, which makes the completion a
+        sample of the mixture's true conditional. Arguments as for `Model.sample`, but that `noise`
+        is `(B, 1 + T, U)`: the first uniform of an event chooses its member.
+        """
+        if noise is None:
+            noise = self.draw_noise(num_events, generator)
+        edges = self._member_probs(num_events, given, known).cumsum(-1)[:, :-1]
+        chosen = (noise[:, 0, :1] >= edges).sum(-1)
+        samples: Tensor | None = None
+        done = 0
+        for index, member in enumerate(self._models):
+            rows = (chosen == index).nonzero().squeeze(-1)
+            if len(rows) == 0:
+                continue
+            own = given
+            if given is not None and given.dim() > len(self.spec.shape):
+                own = given[rows]
+            drawn = member.sample(
+                len(rows), noise=noise[rows, 1:], method=method, given=own, known=known
+            )
+            if samples is None:
+                samples = drawn.new_empty((num_events, *self.spec.shape))
+            samples[rows.to(samples.device)] = drawn
+            done += len(rows)
+            if progress is not None:
+                progress(done, num_events)
+        if samples is None:
+            raise ValueError("num_events must be at least 1")
+        return samples
+
+    def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
+        """Noise for that many samples, `(B, 1 + T, U)` float64 on the CPU."""
+        first = self._models[0]
+        num_sites, num_uniforms = first.layout.num_sites, first.head.num_uniforms
+        shape = (num_events, 1 + num_sites, num_uniforms)
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    def _member_probs(self, num_events: int, given: Tensor | None, known: Tensor | None) -> Tensor:
+        """Probability `(B, M)` of each member given what is known, float64 on the CPU."""
+        if given is None or known is None:
+            return torch.full((num_events, len(self._models)), 1 / len(self._models)).double()
+        if given.dim() == len(self.spec.shape):
+            given = given.expand(num_events, *self.spec.shape)
+        for member in self._models:
+            member.layout.prefix_length(known)
+        scored = known.bool().expand(num_events, *self.spec.shape)
+        joint = torch.stack([m.log_prob(given, scored) for m in self._models], dim=-1)
+        return joint.cpu().double().softmax(-1)

@@ -1,0 +1,118 @@
+"""Events: what one data item is, and what each of its dims may be.
+
+An event is one data item: an image `(C, H, W)`, a sequence `(T,)`, a table row `(D,)`.
+A dim is one scalar of it. The domain is a fact about the data, so a task states it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """Dims are integers in `[0, size)`; binary data has size 2."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 2:
+            raise ValueError(f"a discrete domain needs at least 2 values, got {self.size}")
+
+
+@dataclass(frozen=True)
+class Real:
+    """Dims are real numbers.
+
+    Attributes:
+        bin_width: width of the quantisation bin when the reals stand for rounded values, else
+            None. With it a density in nats can also be stated in bits per dim.
+    """
+
+    bin_width: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bin_width is not None and not self.bin_width > 0:
+            raise ValueError(f"a bin width is positive, got {self.bin_width}")
+
+
+Domain = Discrete | Real
+
+
+@dataclass(frozen=True)
+class EventSpec:
+    """Shape and domain of the events of one task.
+
+    Attributes:
+        shape: `(C, H, W)` for images, `(T,)` for sequences, `(D,)` for table rows.
+        domain: what every dim may be.
+    """
+
+    shape: tuple[int, ...]
+    domain: Domain
+
+    def __post_init__(self) -> None:
+        if len(self.shape) not in (1, 3) or any(n < 1 for n in self.shape):
+            raise ValueError(
+                f"an event has shape (C, H, W), (T,) or (D,) with positive sizes, got {self.shape}"
+            )
+
+    @property
+    def num_dims(self) -> int:
+        """Number of scalars D in one event, colour channels included."""
+        return math.prod(self.shape)
+
+    def validate(self, events: Tensor) -> None:
+        """Check that a batch of events has this shape and stays inside the domain.
+
+        Args:
+            events: `(B, *shape)`, any dtype.
+
+        Raises:
+            ValueError: with the index of the first offending event, what was found and what was
+                expected.
+        """
+        if tuple(events.shape[1:]) != self.shape:
+            raise ValueError(
+                f"expected events of shape (B, {', '.join(map(str, self.shape))}), "
+                f"got {tuple(events.shape)}"
+            )
+        flat = events.reshape(events.shape[0], -1)
+        if isinstance(self.domain, Discrete):
+            bad = (flat < 0) | (flat >= self.domain.size)
+            if flat.is_floating_point():
+                bad |= flat != flat.floor()
+            expected = f"integers in [0, {self.domain.size})"
+        else:
+            bad = ~torch.isfinite(flat)
+            expected = "finite numbers"
+        if bool(bad.any()):
+            row, dim = (int(i) for i in bad.nonzero()[0])
+            raise ValueError(
+                f"event {row}, dim {dim}: found {flat[row, dim].item()}, expected {expected}"
+            )
+
+    def to_config(self) -> dict[str, Any]:
+        """This spec as JSON-ready values; `from_config` is its inverse."""
+        if isinstance(self.domain, Discrete):
+            domain: dict[str, Any] = {"kind": "discrete", "size": self.domain.size}
+        else:
+            domain = {"kind": "real", "bin_width": self.domain.bin_width}
+        return {"shape": list(self.shape), "domain": domain}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EventSpec:
+        """The spec that `to_config` wrote."""
+        domain = config["domain"]
+        kind = domain["kind"]
+        if kind not in ("discrete", "real"):
+            raise ValueError(f"a domain is 'discrete' or 'real', got {kind!r}")
+        return cls(
+            tuple(config["shape"]),
+            Discrete(domain["size"]) if kind == "discrete" else Real(domain["bin_width"]),
+        )

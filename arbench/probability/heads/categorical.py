@@ -1,0 +1,35 @@
+"""Categorical head: a softmax over the K values of a discrete dim."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from arbench.probability.heads.base import Head
+from arbench.probability.layouts import Layout
+from arbench.probability.precision import widen
+
+
+class Categorical(Head):
+    """`p(x = k) = softmax(params)[k]`."""
+
+    name = "categorical"
+    kind = "exact"
+
+    def num_params(self, layout: Layout) -> int:
+        """K logits."""
+        if layout.site_dim != 1:
+            raise ValueError(
+                "the categorical head draws one dim at a time, but a site of this layout has "
+                f"{layout.site_dim} dims; use sites='dim'"
+            )
+        return layout.alphabet_size
+
+    def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
+        """`log_softmax(params)[x]`; see `Head.log_prob`."""
+        return params.log_softmax(-1).gather(-1, value).squeeze(-1)
+
+    def sample(self, params: Tensor, noise: Tensor) -> Tensor:
+        """The first value whose cumulative probability exceeds the uniform; see `Head.sample`."""
+        # The last edge is 1 by definition; leaving it out keeps rounding from inventing value K.
+        edges = widen(params).softmax(-1).cumsum(-1)[..., :-1]
+        return (noise >= edges).sum(-1, keepdim=True)

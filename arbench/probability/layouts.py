@@ -1,0 +1,183 @@
+"""Layouts: the ordered list of sites that covers an event.
+
+A site is what one sampling step draws. The layout alone converts events to sites and back, and
+it alone holds the ordering; networks and heads never see an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arbench.probability.events import Discrete, Domain, EventSpec
+
+
+class Layout:
+    """T sites of `site_dim` dims each, in the order in which a model draws them.
+
+    Sites have a *canonical* numbering, that of the raster scan: image rows from top to bottom,
+    columns from left to right, colour channels innermost; sequences and table rows from first to
+    last. An ordering is a permutation of it: site `t` of the layout is canonical site
+    `permutation[t]`.
+
+    Args:
+        spec: shape and domain of the events.
+        order: the permutation, T canonical numbers; None is the raster scan.
+        sites: "dim" draws one scalar at a time, "pixel" all channels of a pixel at once (the
+            head then owns the dependence between them).
+
+    Attributes:
+        spec: as given.
+        sites: as given.
+        num_sites: T.
+        site_dim: C, dims per site; `num_sites * site_dim == spec.num_dims`.
+        permutation: `(T,)` int64.
+    """
+
+    def __init__(
+        self,
+        spec: EventSpec,
+        *,
+        order: Sequence[int] | None = None,
+        sites: Literal["dim", "pixel"] = "dim",
+    ) -> None:
+        if sites not in ("dim", "pixel"):
+            raise ValueError(f"sites is 'dim' or 'pixel', got {sites!r}")
+        if sites == "pixel" and len(spec.shape) != 3:
+            raise ValueError(f"sites='pixel' needs images of shape (C, H, W), got {spec.shape}")
+        self.spec = spec
+        self.sites = sites
+        self.site_dim = spec.shape[0] if sites == "pixel" else 1
+        self.num_sites = spec.num_dims // self.site_dim
+        raster = torch.arange(self.num_sites)
+        self.permutation = raster if order is None else torch.as_tensor(list(order))
+        if not torch.equal(self.permutation.sort().values, raster):
+            raise ValueError(f"an order names each of the {self.num_sites} sites exactly once")
+        self.is_raster = torch.equal(self.permutation, raster)
+        self._inverse = self.permutation.argsort()
+
+    @classmethod
+    def permuted(
+        cls, spec: EventSpec, seed: int, *, sites: Literal["dim", "pixel"] = "dim"
+    ) -> Layout:
+        """A layout in a uniformly random order that depends on `seed` alone."""
+        num_sites = cls(spec, sites=sites).num_sites
+        order = np.random.Generator(np.random.PCG64(seed)).permutation(num_sites)
+        return cls(spec, order=order.tolist(), sites=sites)
+
+    @property
+    def domain(self) -> Domain:
+        """What every dim may be."""
+        return self.spec.domain
+
+    @property
+    def alphabet_size(self) -> int:
+        """K, the number of values of a discrete dim.
+
+        Raises:
+            ValueError: if the domain is real.
+        """
+        if not isinstance(self.domain, Discrete):
+            raise ValueError(f"needs discrete data, but the domain is {self.domain}")
+        return self.domain.size
+
+    @property
+    def grid(self) -> tuple[int, ...] | None:
+        """Shape of the sites as a raster: `(H, W, C)` for images by dim, `(H, W)` by pixel,
+        `(T,)` otherwise; None when the order is not the raster scan.
+        """
+        return self._grid if self.is_raster else None
+
+    @property
+    def _grid(self) -> tuple[int, ...]:
+        if len(self.spec.shape) == 1:
+            return self.spec.shape
+        channels, height, width = self.spec.shape
+        return (height, width) if self.sites == "pixel" else (height, width, channels)
+
+    @property
+    def coordinates(self) -> Tensor:
+        """Where each site lies in the event, whatever the order: `(T, len(raster shape))` int64,
+        (row, column, channel) for images by dim, (row, column) by pixel, (index,) otherwise.
+        """
+        axes = torch.unravel_index(self.permutation, self._grid)
+        return torch.stack(axes, dim=-1)
+
+    def to_sites(self, events: Tensor) -> Tensor:
+        """The sites of a batch of events.
+
+        Args:
+            events: `(B, *event_shape)`, any dtype.
+
+        Returns:
+            `(B, T, site_dim)`, same dtype.
+
+        Raises:
+            ValueError: if the shape is not that of the spec.
+        """
+        if tuple(events.shape[1:]) != self.spec.shape:
+            raise ValueError(
+                f"expected events of shape (B, {', '.join(map(str, self.spec.shape))}), "
+                f"got {tuple(events.shape)}"
+            )
+        if len(self.spec.shape) == 3:
+            events = events.permute(0, 2, 3, 1)
+        sites = events.reshape(events.shape[0], self.num_sites, self.site_dim)
+        return sites if self.is_raster else sites[:, self.permutation.to(sites.device)]
+
+    def to_events(self, sites: Tensor) -> Tensor:
+        """The events of a batch of sites; the inverse of `to_sites`.
+
+        Args:
+            sites: `(B, T, site_dim)`, any dtype.
+
+        Returns:
+            `(B, *event_shape)`, same dtype, contiguous.
+        """
+        if not self.is_raster:
+            sites = sites[:, self._inverse.to(sites.device)]
+        if len(self.spec.shape) == 1:
+            return sites.reshape(sites.shape[0], *self.spec.shape)
+        channels, height, width = self.spec.shape
+        return sites.reshape(-1, height, width, channels).permute(0, 3, 1, 2).contiguous()
+
+    def prefix_length(self, known: Tensor) -> int:
+        """How many leading sites a set of known dims covers.
+
+        Args:
+            known: `event_shape` boolean, True where a value is given.
+
+        Raises:
+            ValueError: if the known dims are not a prefix in this layout's order, so that
+                conditioning on them exactly would need a sum over the unknown ones before them.
+        """
+        by_site = self.to_sites(known.bool().unsqueeze(0))[0]
+        full = by_site.all(-1)
+        length = int(full.to(torch.int64).cumprod(0).sum())
+        if bool(by_site[length:].any()):
+            where = self.coordinates[length].tolist()
+            raise ValueError(
+                "the given dims are not a prefix in the model's order: the first unknown site is "
+                f"number {length}, at {tuple(where)}, yet later sites are given; give only sites "
+                "that come before it"
+            )
+        return length
+
+    def to_config(self) -> dict[str, Any]:
+        """This layout as JSON-ready values, the permutation written out."""
+        order = None if self.is_raster else self.permutation.tolist()
+        return {"event": self.spec.to_config(), "sites": self.sites, "order": order}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layout:
+        """The layout that `to_config` wrote."""
+        spec = EventSpec.from_config(config["event"])
+        return cls(spec, order=config["order"], sites=config["sites"])
+
+    def __repr__(self) -> str:
+        order = "raster" if self.is_raster else "permuted"
+        return f"Layout({self.spec.shape}, sites={self.sites!r}, T={self.num_sites}, {order})"

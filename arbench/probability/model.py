@@ -1,0 +1,175 @@
+"""The model: network + head + layout, the framework's own density."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Protocol, final
+
+import torch
+from torch import Tensor, nn
+
+from arbench.probability.density import Kind
+from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.heads import Head
+from arbench.probability.layouts import Layout
+from arbench.probability.sampling import SAMPLERS, Progress, draw_noise, move_noise
+
+
+class SteppingNetwork(Protocol):
+    """The optional part of a network's contract: sampling in T cheap steps."""
+
+    def init_state(self, batch_size: int) -> Any:
+        """A pytree of preallocated tensors for one batch."""
+        ...
+
+    def step(self, state: Any, previous: Tensor | None, site: int) -> tuple[Tensor, Any]:
+        """Parameters `(B, P)` of a site from the previous site's value `(B, site_dim)`."""
+        ...
+
+
+@final
+class Model(nn.Module):
+    """An exact autoregressive density: `log p(x) = sum_t log p(x_t | x_<t)`.
+
+    Args:
+        network: maps sites `(B, T, site_dim)` to parameters `(B, T, P)`; parameters of site t
+            see sites before t only. It may offer `init_state` and `step`.
+        head: what the parameters mean.
+        layout: how events become sites.
+    """
+
+    def __init__(self, network: nn.Module, head: Head, layout: Layout) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.head = head
+        self.layout = layout
+
+    @property
+    def spec(self) -> EventSpec:
+        """Shape and domain of the events."""
+        return self.layout.spec
+
+    @property
+    def kind(self) -> Kind:
+        """ "exact" for discrete data, "density" for real data."""
+        return self.head.kind
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        tensors = (*self.parameters(), *self.buffers())
+        return tensors[0].device if tensors else torch.device("cpu")
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """Names of the samplers that this model has, the default first."""
+        has_step = hasattr(self.network, "step") and hasattr(self.network, "init_state")
+        return tuple(name for name in SAMPLERS if name != "step" or has_step)
+
+    def forward(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """The same as `log_prob`."""
+        return self.log_prob(events, scored)
+
+    def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """Log-probability of each event in nats; see `Density.log_prob`.
+
+        Args:
+            events: `(B, *event_shape)`.
+            scored: `(B, *event_shape)` boolean, or None.
+
+        Returns:
+            `(B,)` float64 (float32 where the device has no float64).
+        """
+        per_site = self.site_log_probs(events, scored)
+        wide = torch.float32 if per_site.device.type == "mps" else torch.float64
+        return per_site.sum(1, dtype=wide)
+
+    def site_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """Conditional log-probabilities `(B, T)` in nats, in the layout's order.
+
+        Sites that are not scored hold 0. A site counts as scored when all its dims are.
+        """
+        sites = self._sites(events)
+        params = self.network(sites)
+        if not sites.is_floating_point() and params.dtype in (torch.bfloat16, torch.float16):
+            params = params.float()
+        log_probs = self.head.log_prob(params, sites)
+        if scored is None:
+            return log_probs
+        return log_probs.masked_fill(~self.layout.to_sites(scored).all(-1), 0.0)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        num_events: int,
+        *,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+        method: str = "auto",
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Independent samples, or completions of given events.
+
+        Args:
+            num_events: B.
+            generator: a CPU generator; the samples depend on it alone.
+            noise: `(B, T, U)` float64 instead of a generator.
+            method: "step", "fixed-point" or "whole"; "auto" is the first one available.
+            given: `(B, *event_shape)` or `event_shape`, values to complete; needs `known`.
+            known: `event_shape` boolean, which dims of `given` are known.
+            progress: called with (sites done, T).
+
+        Returns:
+            `(B, *event_shape)`; int64 for discrete domains.
+
+        Raises:
+            ValueError: if the known dims are no prefix in the layout's order, or the method is
+                not available.
+        """
+        if method == "auto":
+            method = self.samplers[0]
+        if method not in self.samplers:
+            raise ValueError(
+                f"this model cannot sample by {method!r}; it has: {', '.join(self.samplers)}"
+            )
+        if noise is None:
+            noise = self.draw_noise(num_events, generator)
+        prefix = self._prefix(num_events, given, known)
+        with evaluation_mode(self):
+            noise = move_noise(noise, self.device)
+            sites = SAMPLERS[method](self, noise, prefix, progress)
+        return self.layout.to_events(sites)
+
+    def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
+        """Noise for that many samples, `(B, T, U)` float64 on the CPU."""
+        return draw_noise(num_events, self.layout.num_sites, self.head.num_uniforms, generator)
+
+    def _sites(self, events: Tensor) -> Tensor:
+        sites = self.layout.to_sites(events.to(self.device))
+        return sites.long() if isinstance(self.layout.domain, Discrete) else sites
+
+    def _prefix(self, num_events: int, given: Tensor | None, known: Tensor | None) -> Tensor:
+        if (given is None) != (known is None):
+            raise ValueError("a completion needs both: the given events and which dims are known")
+        if given is None or known is None:
+            given = torch.zeros(self.spec.shape)
+            known = torch.zeros(self.spec.shape, dtype=torch.bool)
+        if given.dim() == len(self.spec.shape):
+            given = given.expand(num_events, *self.spec.shape)
+        length = self.layout.prefix_length(known)
+        return self._sites(given)[:, :length]
+
+
+@contextlib.contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Switches dropout and the like off for the duration, then restores every submodule."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes:
+            m.training = training

@@ -1,0 +1,132 @@
+"""Three independent ways to the same samples.
+
+A sample is a deterministic function of the noise: `(B, T, U)` uniforms, one per choice. All three
+samplers compute that function, so for equal noise they give equal samples:
+
+* `sample_whole` runs the whole network once per site; it is the definition.
+* `sample_stepwise` uses the network's own `init_state` and `step`, one site's work per site.
+* `sample_fixed_point` iterates `x <- sample(params(x), noise)` until nothing changes. After round
+  r the first r sites are final, so at most T rounds are needed, in practice few. Source: Song,
+  Meng, Liao and Ermon, "Accelerating feedforward computation via parallel nonlinear equation
+  solving", ICML 2021, algorithm 1 (Jacobi); stopping when nothing changes keeps it exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from arbench.probability.events import Discrete
+from arbench.probability.precision import widest_dtype
+
+if TYPE_CHECKING:
+    from arbench.probability.model import Model
+
+Progress = Callable[[int, int], None]
+Sampler = Callable[["Model", Tensor, Tensor, Progress | None], Tensor]
+
+
+def draw_noise(
+    num_events: int, num_sites: int, num_uniforms: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Uniform noise `(B, T, U)` in [0, 1), float64, on the CPU.
+
+    Drawing on the CPU whatever the device makes samples comparable between devices.
+    """
+    shape = (num_events, num_sites, num_uniforms)
+    return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+
+def sample_whole(
+    model: Model, noise: Tensor, prefix: Tensor, progress: Progress | None = None
+) -> Tensor:
+    """Samples by T forwards of the whole network.
+
+    Args:
+        model: the model.
+        noise: `(B, T, U)` float64.
+        prefix: `(B, t, site_dim)`, the given sites; t may be 0.
+        progress: called with (sites done, T).
+
+    Returns:
+        `(B, T, site_dim)` sites; the first t are the prefix.
+    """
+    sites = _start(model, noise, prefix)
+    num_sites = noise.shape[1]
+    for t in range(prefix.shape[1], num_sites):
+        params = model.network(sites)[:, t]
+        sites[:, t] = model.head.sample(params, noise[:, t])
+        if progress is not None:
+            progress(t + 1, num_sites)
+    return sites
+
+
+def sample_stepwise(
+    model: Model, noise: Tensor, prefix: Tensor, progress: Progress | None = None
+) -> Tensor:
+    """Samples with the network's `step`; arguments and result as for `sample_whole`."""
+    sites = _start(model, noise, prefix)
+    batch_size, num_sites = noise.shape[:2]
+    num_given = prefix.shape[1]
+    state = model.network.init_state(batch_size)
+    previous = None
+    for t in range(num_sites):
+        params, state = model.network.step(state, previous, t)
+        if t >= num_given:
+            sites[:, t] = model.head.sample(params, noise[:, t])
+        previous = sites[:, t]
+        if progress is not None:
+            progress(t + 1, num_sites)
+    return sites
+
+
+def sample_fixed_point(
+    model: Model, noise: Tensor, prefix: Tensor, progress: Progress | None = None
+) -> Tensor:
+    """Samples by fixed-point iteration; arguments and result as for `sample_whole`.
+
+    Events that have settled leave the batch, so each event costs only its own rounds.
+    """
+    sites = _start(model, noise, prefix)
+    num_given, num_sites = prefix.shape[1], noise.shape[1]
+    active = torch.arange(len(sites), device=sites.device)
+    for round_number in range(num_given, num_sites):
+        current = sites[active]
+        proposal = model.head.sample(model.network(current), noise[active]).to(sites.dtype)
+        proposal[:, :num_given] = prefix[active]
+        sites[active] = proposal
+        active = active[(proposal != current).flatten(1).any(1)]
+        if len(active) == 0:
+            break
+        if progress is not None:
+            progress(round_number + 1, num_sites)
+    if progress is not None:
+        progress(num_sites, num_sites)
+    return sites
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "step": sample_stepwise,
+    "fixed-point": sample_fixed_point,
+    "whole": sample_whole,
+}
+
+
+def _start(model: Model, noise: Tensor, prefix: Tensor) -> Tensor:
+    """Sites to fill in: zeros, with the prefix in place."""
+    layout = model.layout
+    discrete = isinstance(layout.domain, Discrete)
+    dtype = torch.int64 if discrete else prefix.dtype
+    sites = torch.zeros(
+        (noise.shape[0], layout.num_sites, layout.site_dim), dtype=dtype, device=noise.device
+    )
+    sites[:, : prefix.shape[1]] = prefix
+    return sites
+
+
+def move_noise(noise: Tensor, device: torch.device) -> Tensor:
+    """The noise on a device, in the widest type that the device has."""
+    return noise.to(device, dtype=widest_dtype(device))

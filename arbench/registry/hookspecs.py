@@ -1,0 +1,22 @@
+"""The hooks that a plugin may implement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from arbench.registry.entries import ModelEntry, TaskEntry
+
+hookspec = pluggy.HookspecMarker("arbench")
+hookimpl = pluggy.HookimplMarker("arbench")
+
+
+@hookspec
+def arbench_register_models() -> Sequence[ModelEntry]:  # type: ignore[empty-body]
+    """The models that this plugin offers."""
+
+
+@hookspec
+def arbench_register_tasks() -> Sequence[TaskEntry]:  # type: ignore[empty-body]
+    """The tasks that this plugin offers."""
