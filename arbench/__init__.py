@@ -9,6 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from arbench.api import bench as bench
+    from arbench.api import compare as compare
+    from arbench.api import evaluate as evaluate
+    from arbench.api import load as load
+    from arbench.api import resume as resume
+    from arbench.api import run as run
+    from arbench.api import sample as sample
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
     from arbench.registry.hookspecs import hookimpl as hookimpl
@@ -19,9 +26,28 @@ _HOMES = {
     "ModelEntry": "arbench.registry.entries",
     "TaskEntry": "arbench.registry.entries",
     "hookimpl": "arbench.registry.hookspecs",
+    "bench": "arbench.api",
+    "compare": "arbench.api",
+    "evaluate": "arbench.api",
+    "load": "arbench.api",
+    "resume": "arbench.api",
+    "run": "arbench.api",
+    "sample": "arbench.api",
 }
 
-__all__ = ["ModelEntry", "TaskEntry", "__version__", "hookimpl"]
+__all__ = [
+    "ModelEntry",
+    "TaskEntry",
+    "__version__",
+    "bench",
+    "compare",
+    "evaluate",
+    "hookimpl",
+    "load",
+    "resume",
+    "run",
+    "sample",
+]
 
 
 def __getattr__(name: str) -> Any:

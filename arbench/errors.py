@@ -15,6 +15,18 @@ class RunError(ArbenchError):
     exit_code = 1
 
 
+class Diverged(RunError):
+    """A loss or a log-probability is not finite; such a run never becomes a number."""
+
+
+class Interrupted(RunError):
+    """A signal stopped the run after a checkpoint; `exit_code` is 128 plus the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
 class ConfigError(ArbenchError):
     """A name, option or recipe value is not acceptable."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
@@ -9,7 +10,9 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from arbench.errors import ConfigError
 from arbench.probability.events import EventSpec
+from arbench.registry.manager import registry, split_argument
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -41,6 +44,15 @@ class Split:
     def num_scored_dims(self) -> int:
         """Scored dims, summed over the events: the denominator of bits per dim."""
         return self.events.numel() if self.scored is None else int(self.scored.sum())
+
+    def num_events_also_in(self, other: Split) -> int:
+        """How many of these events have an equal one in another split, for a task's README."""
+        there = set(_rows(other.events))
+        return sum(row in there for row in _rows(self.events))
+
+
+def _rows(events: Tensor) -> list[bytes]:
+    return [event.tobytes() for event in events.numpy()]
 
 
 class Task(ABC):
@@ -98,3 +110,33 @@ class Task(ABC):
             NotImplementedError: unless the task is synthetic.
         """
         raise NotImplementedError(f"{self.name} is not synthetic: nobody knows its true density")
+
+
+def open_task(text: str) -> Task:
+    """The task of that name; what follows a colon is the task's argument, as in `images:PATH`.
+
+    Raises:
+        ConfigError: if no task has that name, or an argument is missing or not expected.
+    """
+    name, argument = split_argument(text)
+    registered = registry().task(name)
+    entry = registered.entry
+    if entry.argument is None and argument is not None:
+        raise ConfigError(f"task {name!r} takes no argument, got {text!r}; write --task {name}")
+    if entry.argument is not None and not argument:
+        raise ConfigError(f"task {name!r} needs an argument: --task {name}:{entry.argument}")
+    task_class = registered.load()
+    task: Task = task_class() if argument is None else task_class(argument)
+    return task
+
+
+def data_sha256(task: Task) -> str:
+    """A hash of every event of every split: two machines with equal hashes have equal data."""
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        split = task.load(name)
+        for tensor in (split.events, split.scored):
+            if tensor is not None:
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()

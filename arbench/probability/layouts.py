@@ -35,7 +35,10 @@ class Layout:
         sites: as given.
         num_sites: T.
         site_dim: C, dims per site; `num_sites * site_dim == spec.num_dims`.
-        permutation: `(T,)` int64.
+        is_raster: whether the order is the raster scan.
+
+    Tensors that describe the layout come on torch's default device, like those of torch's own
+    factory functions, so that a network can be built on the meta device to read off its shapes.
     """
 
     def __init__(
@@ -53,12 +56,12 @@ class Layout:
         self.sites = sites
         self.site_dim = spec.shape[0] if sites == "pixel" else 1
         self.num_sites = spec.num_dims // self.site_dim
-        raster = torch.arange(self.num_sites)
-        self.permutation = raster if order is None else torch.as_tensor(list(order))
-        if not torch.equal(self.permutation.sort().values, raster):
+        raster = torch.arange(self.num_sites, device="cpu")
+        self._permutation = raster if order is None else torch.as_tensor(list(order), device="cpu")
+        if not torch.equal(self._permutation.sort().values, raster):
             raise ValueError(f"an order names each of the {self.num_sites} sites exactly once")
-        self.is_raster = torch.equal(self.permutation, raster)
-        self._inverse = self.permutation.argsort()
+        self.is_raster = torch.equal(self._permutation, raster)
+        self._inverse = self._permutation.argsort()
 
     @classmethod
     def permuted(
@@ -68,6 +71,11 @@ class Layout:
         num_sites = cls(spec, sites=sites).num_sites
         order = np.random.Generator(np.random.PCG64(seed)).permutation(num_sites)
         return cls(spec, order=order.tolist(), sites=sites)
+
+    @property
+    def permutation(self) -> Tensor:
+        """Canonical number of every site, `(T,)` int64."""
+        return self._permutation.to(torch.get_default_device())
 
     @property
     def domain(self) -> Domain:
@@ -104,8 +112,8 @@ class Layout:
         """Where each site lies in the event, whatever the order: `(T, len(raster shape))` int64,
         (row, column, channel) for images by dim, (row, column) by pixel, (index,) otherwise.
         """
-        axes = torch.unravel_index(self.permutation, self._grid)
-        return torch.stack(axes, dim=-1)
+        axes = torch.unravel_index(self._permutation, self._grid)
+        return torch.stack(axes, dim=-1).to(torch.get_default_device())
 
     def to_sites(self, events: Tensor) -> Tensor:
         """The sites of a batch of events.
@@ -127,7 +135,7 @@ class Layout:
         if len(self.spec.shape) == 3:
             events = events.permute(0, 2, 3, 1)
         sites = events.reshape(events.shape[0], self.num_sites, self.site_dim)
-        return sites if self.is_raster else sites[:, self.permutation.to(sites.device)]
+        return sites if self.is_raster else sites[:, self._permutation.to(sites.device)]
 
     def to_events(self, sites: Tensor) -> Tensor:
         """The events of a batch of sites; the inverse of `to_sites`.
@@ -169,7 +177,7 @@ class Layout:
 
     def to_config(self) -> dict[str, Any]:
         """This layout as JSON-ready values, the permutation written out."""
-        order = None if self.is_raster else self.permutation.tolist()
+        order = None if self.is_raster else self._permutation.tolist()
         return {"event": self.spec.to_config(), "sites": self.sites, "order": order}
 
     @classmethod

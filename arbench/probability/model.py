@@ -92,7 +92,7 @@ class Model(nn.Module):
         """
         sites = self._sites(events)
         params = self.network(sites)
-        if not sites.is_floating_point() and params.dtype in (torch.bfloat16, torch.float16):
+        if params.dtype in (torch.bfloat16, torch.float16):
             params = params.float()
         log_probs = self.head.log_prob(params, sites)
         if scored is None:

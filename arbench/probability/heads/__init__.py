@@ -23,7 +23,9 @@ def make_head(name: str, domain: Domain) -> Head:
     """
     if name == "auto":
         if not isinstance(domain, Discrete):
-            raise ValueError(f"no head is the natural choice for {domain}; name one: {', '.join(HEADS)}")
+            raise ValueError(
+                f"no head is the natural choice for {domain}; name one: {', '.join(HEADS)}"
+            )
         name = "bernoulli" if domain.size == 2 else "categorical"
     if name not in HEADS:
         raise ValueError(f"no head is called {name!r}; there are: auto, {', '.join(HEADS)}")

@@ -1,0 +1,236 @@
+"""The Python interface: what the command line does, as functions.
+
+import arbench
+run = arbench.run(task="mnist-mini", model="nade", budget="60s")
+model = arbench.load(run.path)
+model.log_prob(x)
+arbench.sample(model, 16)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from arbench.errors import ConfigError, DataError
+from arbench.experiment.bench import measure_sampling
+from arbench.experiment.config import RunConfig
+from arbench.experiment.devices import resolve_device
+from arbench.experiment.evaluation import evaluate_log_probs, nll_of
+from arbench.experiment.folders import RunFolder
+from arbench.experiment.records import Record, SpeedRecord, SplitRecord
+from arbench.experiment.reporting import Reporter
+from arbench.experiment.run import Run, RunRequest, load_run, resume_run, start_run
+from arbench.experiment.schedule import parse_seconds
+from arbench.experiment.seeds import keyed_generator
+from arbench.experiment.tasks import SplitName, open_task
+from arbench.experiment.weights import load_tensors
+from arbench.probability.ensemble import Ensemble
+from arbench.probability.metrics import PairedDifference, paired_difference
+from arbench.probability.model import Model
+from arbench.probability.sampling import Progress
+from arbench.publish.card import write_card
+
+__all__ = ["bench", "compare", "evaluate", "load", "resume", "run", "sample"]
+
+
+def run(
+    task: str,
+    model: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    budget: str | float | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "float32",
+    compile: bool = False,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
+
+    Args:
+        task: a task's name, such as "mnist", or "images:PATH".
+        model: a model's name, such as "nade".
+        settings: overrides of the recipe, such as `{"hidden": 200, "training.batch_size": 50}`.
+        budget: wall-clock training time, such as "60s", or seconds; the schedule is laid over it.
+        epochs: length instead of a budget; the recipe's own length when both are None.
+        seed: keys every random draw.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        precision: "float32" or "bfloat16", of training; evaluation is in float32.
+        compile: compile the training loss with `torch.compile`.
+        out: the run folder; by default a new one under `runs/`.
+        limit: use only the first so many events of every split, for a quick try.
+        reporter: who is told of progress; by default nobody.
+
+    Returns:
+        The run folder's path and its record.
+
+    Raises:
+        ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
+    """
+    request = RunRequest(
+        task=task,
+        model=model,
+        overrides={key: _as_toml(value) for key, value in (settings or {}).items()},
+        budget_s=None if budget is None else parse_seconds(str(budget)),
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        precision=precision,
+        compile=compile,
+        out=None if out is None else Path(out),
+        limit=limit,
+    )
+    finished = start_run(request, reporter or Reporter())
+    if finished.is_main:
+        write_card(finished.path)
+    return finished
+
+
+def resume(path: str | Path, *, device: str = "auto", reporter: Reporter | None = None) -> Run:
+    """Continue a run that was interrupted or killed, exactly where its checkpoint stands."""
+    finished = resume_run(Path(path), device, reporter or Reporter())
+    if finished.is_main:
+        write_card(finished.path)
+    return finished
+
+
+def load(path: str | Path, *, device: str = "cpu") -> Model | Ensemble:
+    """The trained density in a run folder, in evaluation mode.
+
+    Raises:
+        CheckpointError: if its files are damaged or do not fit together.
+    """
+    return load_run(Path(path), device=resolve_device(device)).density
+
+
+def sample(
+    model: Model | Ensemble,
+    num_events: int,
+    *,
+    seed: int = 0,
+    method: str = "auto",
+    given: Tensor | None = None,
+    known: Tensor | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`."""
+    return model.sample(
+        num_events,
+        generator=keyed_generator(seed, "samples"),
+        method=method,
+        given=given,
+        known=known,
+        progress=progress,
+    )
+
+
+def evaluate(
+    path: str | Path,
+    *,
+    split: SplitName = "test",
+    task: str | None = None,
+    foreign: bool = False,
+    device: str = "auto",
+    limit: int | None = None,
+    reporter: Reporter | None = None,
+) -> SplitRecord:
+    """The exact negative log-likelihood of a run on a split, recomputed from its weights.
+
+    Args:
+        path: a run folder.
+        split: "train", "validation" or "test".
+        task: another task than the run's own; needs `foreign`.
+        foreign: admit a task that the run was not trained for; such a number is never on a board.
+        device: where to compute.
+        limit: only the first so many events.
+        reporter: who is told of progress.
+
+    Raises:
+        ConfigError: for another task without `foreign`, or of another event spec.
+    """
+    config = RunConfig.read(RunFolder(Path(path)).config)
+    name = task or config.task
+    if name != config.task and not foreign:
+        raise ConfigError(
+            f"{path} was trained on {config.task}, not on {name}: add --foreign to evaluate it "
+            "there all the same; such a number is no result of the task"
+        )
+    data = open_task(name)
+    density = load(path, device=device)
+    if data.spec != density.spec:
+        raise ConfigError(f"{path} describes {density.spec}, but {name} has {data.spec}")
+    events = data.load(split).first(limit)
+    if split == "train" and data.has_training_view:
+        raise ConfigError(
+            f"{name} resamples its train split every epoch, so it has no one likelihood; "
+            "evaluate validation or test"
+        )
+    with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
+        done = 0
+
+        def count(num_events: int) -> None:
+            nonlocal done
+            done += num_events
+            advance(done / len(events), "")
+
+        log_probs = evaluate_log_probs(density, events, progress=count)
+    return SplitRecord.from_nll(nll_of(log_probs, events), density.kind)
+
+
+def bench(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    methods: tuple[str, ...] | None = None,
+    batch_sizes: tuple[int, ...] = (1, 64),
+    full: bool = False,
+) -> list[SpeedRecord]:
+    """The speed of every sampler of a run; see `measure_sampling`."""
+    target = resolve_device(device)
+    density = load(path, device=str(target))
+    return measure_sampling(
+        density,
+        methods=methods or density.samplers,
+        batch_sizes=batch_sizes,
+        device=target,
+        full=full,
+    )
+
+
+def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
+    """How much better run a is than run b, per test event, paired; positive when a is better.
+
+    Raises:
+        DataError: if the two were not evaluated on the same events.
+    """
+    folders = [RunFolder(Path(path_a)), RunFolder(Path(path_b))]
+    tasks = [Record.read(f.record).task for f in folders]
+    if tasks[0].data_sha256 != tasks[1].data_sha256:
+        raise DataError(
+            f"{path_a} is on {tasks[0].name} (data {tasks[0].data_sha256[:12]}), {path_b} on "
+            f"{tasks[1].name} (data {tasks[1].data_sha256[:12]}): only runs on the same events "
+            "can be compared"
+        )
+    log_probs = [load_tensors(f.log_probs)["test"] for f in folders]
+    if len(log_probs[0]) != len(log_probs[1]):
+        raise DataError(
+            f"{path_a} has {len(log_probs[0])} test events and {path_b} {len(log_probs[1])}: "
+            "one of them was run with --limit"
+        )
+    return paired_difference(log_probs[0], log_probs[1])
+
+
+def _as_toml(value: Any) -> str:
+    """A Python value as `--set` would be given it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_as_toml(v) for v in value) + "]"
+    return str(value)

@@ -1,0 +1,41 @@
+"""`arbench bench`: how fast every sampler of a run is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--device", default="auto", show_default=True)
+@click.option("--method", "methods", multiple=True, help="step, fixed-point, whole [default: all].")
+@click.option("--batch", "batch_sizes", multiple=True, type=click.IntRange(min=1), default=(1, 64))
+@click.option("--full", is_flag=True, help="Time the whole-forward sampler at every site.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    run: Path,
+    device: str,
+    methods: tuple[str, ...],
+    batch_sizes: tuple[int, ...],
+    full: bool,
+    as_json: bool,
+) -> None:
+    """Sampling speed of RUN by sampler and batch size: median and interquartile range.
+
+    The whole-forward sampler is timed on a few sites and scaled, and says so, unless --full.
+    """
+    from rich.console import Console
+
+    from arbench import api
+    from arbench.cli.console import speed_table
+
+    rows = api.bench(
+        run, device=device, methods=methods or None, batch_sizes=batch_sizes, full=full
+    )
+    if as_json:
+        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+    else:
+        Console().print(speed_table(rows))

@@ -1,0 +1,132 @@
+"""What people see: a live bar with an ETA, and tables."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from arbench.experiment.records import Record, SpeedRecord, SplitRecord
+from arbench.experiment.reporting import Advance, Reporter
+from arbench.publish.published import neighbours
+
+
+class ConsoleReporter(Reporter):
+    """Bars on a terminal; where output is no terminal, one line when a stage begins and ends."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+
+    def say(self, text: str) -> None:
+        """One line of plain text."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def bar(self, title: str) -> Iterator[Advance]:
+        """A bar with percentage, time spent, time left and a note."""
+        if not self.console.is_terminal:
+            last = ""
+
+            def remember(fraction: float, note: str) -> None:
+                nonlocal last
+                last = note
+
+            yield remember
+            self.say(f"{title}: done{', ' + last if last else ''}")
+            return
+        columns = (
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.console) as progress:
+            row = progress.add_task(title, total=1.0, note="")
+            yield lambda fraction, note: progress.update(row, completed=fraction, note=note)
+
+
+def print_result(console: Console, path: Path, record: Record) -> None:
+    """The final table of a run: likelihood, speed, files and published neighbours."""
+    console.print()
+    console.print(likelihood_table(record))
+    if record.truth is not None:
+        truth = record.truth
+        console.print(
+            f"true entropy {truth.true_nats_per_event:.4f} nats; paired gap to the truth "
+            f"{truth.gap_nats_per_event:.4f} ± {truth.standard_error_nats:.4f} nats"
+        )
+    console.print(speed_table(record.sampling))
+    published = published_table(record)
+    if published is not None:
+        console.print(published)
+    console.print(f"files: {path}", soft_wrap=True, highlight=False)
+
+
+def likelihood_table(record: Record) -> Table:
+    """Nats and bits per dim with standard errors."""
+    title = f"{record.model.name} on {record.task.name}"
+    table = Table(title=title, title_justify="left")
+    headers = ("split", "nats/event", f"bits/{record.task.unit}", "events", "likelihood")
+    for header in headers:
+        table.add_column(header, justify="left" if header == "split" else "right")
+    for split, nll in record.nll.items():
+        table.add_row(split, *split_cells(nll))
+    return table
+
+
+def split_cells(nll: SplitRecord) -> tuple[str, str, str, str]:
+    """One split's numbers as table cells."""
+    return (
+        f"{nll.nats_per_event:.3f} ± {nll.standard_error_nats:.3f}",
+        f"{nll.bits_per_dim:.4f} ± {nll.standard_error_bits_per_dim:.4f}",
+        f"{nll.num_events:,}",
+        nll.kind,
+    )
+
+
+def speed_table(rows: list[SpeedRecord]) -> Table:
+    """Sampling speed by sampler and batch size."""
+    table = Table(title="sampling speed", title_justify="left")
+    for header in ("sampler", "device", "batch", "events/s", "seconds per batch (median, IQR)"):
+        table.add_column(header, justify="left" if header in ("sampler", "device") else "right")
+    for row in rows:
+        table.add_row(
+            row.method + (" (extrapolated)" if row.extrapolated else ""),
+            row.device,
+            str(row.batch_size),
+            f"{row.events_per_s:,.1f}",
+            f"{row.median_s:.4g}, {row.iqr_s:.2g}",
+        )
+    return table
+
+
+def published_table(record: Record) -> Table | None:
+    """This run's test nats among the nearest published ones."""
+    nats = record.nll["test"].nats_per_event
+    rows = [(r.value, r.model, f"{r.paper} ({r.year})") for r in neighbours(record.task.name, nats)]
+    if not rows:
+        return None
+    part = "" if record.training.limit is None else ", on a part of the data"
+    rows.append((nats, f"{record.model.name} (this run{part})", ""))
+    table = Table(title="beside published numbers (not ranked)", title_justify="left")
+    table.add_column("test nats", justify="right")
+    table.add_column("model")
+    table.add_column("source")
+    for value, model, source in sorted(rows):
+        own = source == ""
+        table.add_row(f"{value:.2f}", model, source, style="bold" if own else None)
+    return table

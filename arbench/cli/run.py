@@ -1,0 +1,92 @@
+"""`arbench run`: train a model on a task and leave a number that can be trusted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--task", metavar="TASK", help="A task's name, or table:PATH, images:PATH.")
+@click.option("--model", metavar="MODEL", help="A model's name; see `arbench list`.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override the recipe.")
+@click.option("--budget", metavar="TIME", help="Wall-clock training time, such as 90s or 5m.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Length instead of a budget.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of training; evaluation is in float32.",
+)
+@click.option("--compile", is_flag=True, help="Compile the training loss.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: under runs/].")
+@click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this folder.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record on standard output, alone.")
+def command(
+    task: str | None,
+    model: str | None,
+    settings: tuple[str, ...],
+    budget: str | None,
+    epochs: int | None,
+    seed: int,
+    device: str,
+    precision: str,
+    compile: bool,
+    out: Path | None,
+    resume: Path | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
+
+    \b
+    arbench run --task mnist-mini --model nade
+    arbench run --task mnist --model made --set hidden=1000 --budget 5m
+    arbench run --resume runs/mnist-made
+    """
+    overrides = dict(_split_setting(text) for text in settings)
+    if resume is None and (task is None or model is None):
+        raise click.UsageError("give --task and --model, or --resume FOLDER; see `arbench list`")
+    from rich.console import Console
+
+    from arbench import api
+    from arbench.cli.console import ConsoleReporter, print_result
+
+    reporter = ConsoleReporter()
+    if resume is not None:
+        run = api.resume(resume, device=device, reporter=reporter)
+    else:
+        assert task is not None and model is not None
+        run = api.run(
+            task,
+            model,
+            settings=overrides,
+            budget=budget,
+            epochs=epochs,
+            seed=seed,
+            device=device,
+            precision=precision,
+            compile=compile,
+            out=out,
+            limit=limit,
+            reporter=reporter,
+        )
+    if not run.is_main:
+        return
+    if as_json:
+        sys.stdout.write(run.record.to_json())
+    else:
+        print_result(Console(), run.path, run.record)
+
+
+def _split_setting(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise click.UsageError(f"--set {text}: expected KEY=VALUE, such as --set hidden=500")
+    return key, value

@@ -1,0 +1,192 @@
+"""The configuration of a run: everything needed to build its density again.
+
+`config.json` is checked against this schema before anything is allocated; classes come from the
+registry only, never from the file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.recipes import Recipe, check_hyperparameters, describe_validation
+from arbench.probability.ensemble import Ensemble
+from arbench.probability.events import EventSpec
+from arbench.probability.heads import make_head
+from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench.registry.entries import NAME_PATTERN
+from arbench.registry.manager import registry
+
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+_MAX_DIMS = 1 << 22
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DomainConfig(_Strict):
+    """A domain; `size` belongs to discrete ones, `bin_width` to real ones."""
+
+    kind: Literal["discrete", "real"]
+    size: Annotated[int, Field(ge=2, le=1 << 20)] | None = None
+    bin_width: Annotated[float, Field(gt=0)] | None = None
+
+
+class EventConfig(_Strict):
+    """An event spec."""
+
+    shape: Annotated[list[Annotated[int, Field(ge=1, le=_MAX_DIMS)]], Field(max_length=3)]
+    domain: DomainConfig
+
+
+class LayoutConfig(_Strict):
+    """A layout, its permutation written out."""
+
+    event: EventConfig
+    sites: Literal["dim", "pixel"]
+    order: Annotated[list[int], Field(max_length=_MAX_DIMS)] | None
+
+    def build(self) -> Layout:
+        """The layout described."""
+        return Layout.from_config(self.model_dump())
+
+
+class MemberConfig(_Strict):
+    """One member of the density: an ordering and, for masked networks, a mask seed."""
+
+    layout: LayoutConfig
+    mask_seed: int | None = None
+
+
+class RunConfig(_Strict):
+    """`config.json`: the task, the model and how it was to be trained."""
+
+    schema_version: Literal[1] = 1
+    task: Annotated[str, Field(max_length=64 + 16)]
+    task_version: str
+    model: Name
+    plugin: str
+    plugin_version: str
+    hyperparameters: dict[str, Any]
+    head: Name
+    members: Annotated[list[MemberConfig], Field(min_length=1, max_length=4096)]
+    recipe_name: str
+    recipe: Recipe
+    seed: Annotated[int, Field(ge=0)]
+    budget_s: Annotated[float, Field(gt=0)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+
+    def write(self, path: Path) -> None:
+        """Write as JSON; the caller owns the folder."""
+        path.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> RunConfig:
+        """The configuration in a file.
+
+        Raises:
+            CheckpointError: if it is missing, no JSON, of a newer format, or breaks the schema.
+        """
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path}: no such file; is this a run folder?") from error
+        except (ValueError, OSError) as error:
+            raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
+        version = raw.get("schema_version") if isinstance(raw, dict) else None
+        if isinstance(version, int) and version > 1:
+            raise CheckpointError(
+                f"{path}: format {version} is newer than this arbench reads (1); upgrade arbench"
+            )
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise CheckpointError(f"{path}: {describe_validation(error)}") from error
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A built density and its parts.
+
+    Attributes:
+        network: holds every weight, once.
+        members: the models that share it; one, or those of the ensemble.
+        density: the single member, or the ensemble of all.
+    """
+
+    network: nn.Module
+    members: list[Model]
+    density: Model | Ensemble
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters, or fitted counts where a network has no gradient."""
+        count = sum(p.numel() for p in self.network.parameters())
+        if count == 0:
+            count = sum(t.numel() for t in self.network.state_dict().values())
+        return count
+
+
+def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
+    """The members that a recipe asks for: every ordering with every mask seed."""
+    options, ensemble = recipe.layout, recipe.ensemble
+    layouts = []
+    for index in range(ensemble.num_orderings):
+        if options.order == "raster" and index == 0:
+            layouts.append(Layout(spec, sites=options.sites))
+        else:
+            layouts.append(Layout.permuted(spec, options.seed + index, sites=options.sites))
+    many = ensemble.num_orderings * ensemble.num_masks > 1
+    seeds: list[int | None] = list(range(ensemble.num_masks)) if many else [None]
+    return [
+        MemberConfig(layout=LayoutConfig.model_validate(layout.to_config()), mask_seed=seed)
+        for layout in layouts
+        for seed in seeds
+    ]
+
+
+def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assembly:
+    """Build the density that a configuration describes, freshly initialised.
+
+    Args:
+        config: the configuration.
+        device: where to build it; "meta" allocates nothing and serves to read off the shapes.
+
+    Raises:
+        ConfigError: if the network or the head refuses the data, or the plugin is missing.
+    """
+    registered = registry().model(config.model)
+    network_class = registered.load()
+    hyperparameters = check_hyperparameters(network_class, config.hyperparameters)
+    layouts = [member.layout.build() for member in config.members]
+    try:
+        head = make_head(config.head, layouts[0].domain)
+        with torch.device(device):
+            num_params = head.num_params(layouts[0])
+            network = network_class(layouts[0], num_params, **hyperparameters)
+    except ValueError as error:
+        raise ConfigError(f"{config.model} on {config.task}: {error}") from error
+    if len(layouts) == 1:
+        model = Model(network, head, layouts[0])
+        return Assembly(network, [model], model)
+    if not hasattr(network, "reordered"):
+        raise ConfigError(
+            f"{config.model} cannot form an ensemble over orderings or masks: its weights belong to "
+            "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
+        )
+    members = [
+        Model(network.reordered(layout, member.mask_seed), head, layout)
+        for layout, member in zip(layouts, config.members, strict=True)
+    ]
+    return Assembly(network, members, Ensemble(members))

@@ -1,0 +1,64 @@
+"""Devices, precision and processes, through accelerate."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from arbench.errors import ConfigError
+
+
+def make_accelerator(device: str, precision: str) -> Accelerator:
+    """An accelerator on the device asked for, aware of `torchrun` and `accelerate launch`.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        precision: "float32" or "bfloat16".
+
+    Raises:
+        ConfigError: if this machine has no such device.
+    """
+    _require(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        # accelerate keeps one state per process; two runs in one Python session must not share it.
+        AcceleratorState._reset_state(reset_partial_state=True)
+    mixed_precision = "bf16" if precision == "bfloat16" else "no"
+    if device in ("auto", "cpu"):
+        return Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
+    previous = os.environ.get("ACCELERATE_TORCH_DEVICE")
+    os.environ["ACCELERATE_TORCH_DEVICE"] = device
+    try:
+        return Accelerator(mixed_precision=mixed_precision)
+    finally:
+        if previous is None:
+            del os.environ["ACCELERATE_TORCH_DEVICE"]
+        else:
+            os.environ["ACCELERATE_TORCH_DEVICE"] = previous
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device for evaluation, sampling and timing; "auto" is the best one there is.
+
+    Raises:
+        ConfigError: if this machine has no such device.
+    """
+    _require(device)
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _require(device: str) -> None:
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdecimal()):
+        raise ConfigError(f"--device {device}: expected auto, cpu, cuda, cuda:N or mps")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ConfigError(f"--device {device}: this machine has {count} CUDA devices; try auto")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("--device mps: this machine has no MPS device; try auto")

@@ -1,0 +1,62 @@
+"""Evaluation: the log-probability of every event of a split, in float32 or better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from arbench.errors import Diverged
+from arbench.experiment.tasks import Split
+from arbench.probability.density import Density
+from arbench.probability.metrics import NLL
+from arbench.probability.model import evaluation_mode
+
+_DEFAULT_BATCH_SIZE = 200
+
+
+@torch.no_grad()
+def evaluate_log_probs(
+    density: Density,
+    split: Split,
+    *,
+    batch_size: int = _DEFAULT_BATCH_SIZE,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Log-probability of every event, in order, the last partial batch included.
+
+    Args:
+        density: what to evaluate.
+        split: its events.
+        batch_size: events per call.
+        progress: called with the number of events just done.
+
+    Returns:
+        `(N,)` nats, float64, on the CPU.
+
+    Raises:
+        Diverged: at the first log-probability that is not finite.
+    """
+    parts = []
+    module = density if isinstance(density, nn.Module) else nn.Module()
+    with evaluation_mode(module):
+        for start in range(0, len(split), batch_size):
+            events = split.events[start : start + batch_size]
+            scored = None if split.scored is None else split.scored[start : start + batch_size]
+            log_probs = density.log_prob(events, scored).cpu().double()
+            if not bool(torch.isfinite(log_probs).all()):
+                index = start + int((~torch.isfinite(log_probs)).nonzero()[0])
+                raise Diverged(
+                    f"event {index} has log-probability {log_probs[index - start].item()}: a number "
+                    "that is not finite is never reported; train with a smaller learning rate"
+                )
+            parts.append(log_probs)
+            if progress is not None:
+                progress(len(events))
+    return torch.cat(parts)
+
+
+def nll_of(log_probs: Tensor, split: Split) -> NLL:
+    """The totals of a split's log-probabilities."""
+    return NLL.from_log_probs(log_probs, split.num_scored_dims)

@@ -1,0 +1,191 @@
+"""Recipes: how one model is trained on one task, as a TOML file with overrides.
+
+Configuration has three homes: the network's keyword arguments are the schema, the recipe file
+holds the values, `--set` on the command line overrides them. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import tomllib
+import typing
+from collections.abc import Mapping
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from arbench.errors import ConfigError
+from arbench.registry.entries import ModelEntry
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HeadRecipe(_Section):
+    """Which likelihood: "auto" chooses it from the domain of the data."""
+
+    name: str = "auto"
+
+
+class LayoutRecipe(_Section):
+    """Which order, and how many dims are drawn at once."""
+
+    order: Literal["raster", "permuted"] = "raster"
+    seed: Annotated[int, Field(ge=0)] = 0
+    sites: Literal["dim", "pixel"] = "dim"
+
+
+class EnsembleRecipe(_Section):
+    """How many orderings and mask seeds share the weights; one of each is a single model.
+
+    Training cycles through all `num_orderings * num_masks` members, one per step; evaluation is
+    the log-mean-exp of their joint log-probabilities.
+    """
+
+    num_orderings: Annotated[int, Field(ge=1, le=1024)] = 1
+    num_masks: Annotated[int, Field(ge=1, le=1024)] = 1
+
+
+class TrainingRecipe(_Section):
+    """Optimiser, schedule and length.
+
+    The loss is nats per scored dim; `weight_decay` and `clip_norm` are relative to it.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=1)] = 100
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float, Field(ge=0)] = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    evaluations: Annotated[int, Field(ge=1)] = 20
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+
+
+class Recipe(_Section):
+    """A resolved recipe; `network` holds every keyword argument, defaults included."""
+
+    network: dict[str, Any] = {}
+    head: HeadRecipe = HeadRecipe()
+    layout: LayoutRecipe = LayoutRecipe()
+    ensemble: EnsembleRecipe = EnsembleRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+
+
+def resolve_recipe(
+    entry: ModelEntry,
+    network_class: type,
+    task_name: str,
+    overrides: Mapping[str, str] | None = None,
+) -> tuple[str, Recipe]:
+    """The recipe of a model on a task, with overrides applied and every default filled in.
+
+    Args:
+        entry: the model's registration; its recipes are looked up by task name, then "default".
+        network_class: its keyword arguments are the schema of `[network]`.
+        task_name: a task's name.
+        overrides: `--set` pairs as text, such as `{"hidden": "500", "training.epochs": "3"}`.
+
+    Returns:
+        The recipe's name, such as "nade/mnist", and its values.
+
+    Raises:
+        ConfigError: for unknown keys and unacceptable values.
+    """
+    name, raw = _read_recipe(entry, task_name)
+    schema = network_schema(network_class)
+    for key, text in (overrides or {}).items():
+        section, field = _locate(key, schema)
+        raw.setdefault(section, {})[field] = _parse_value(text)
+    raw["network"] = check_hyperparameters(network_class, raw.get("network", {}))
+    try:
+        return name, Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"recipe {name}: {describe_validation(error)}") from error
+
+
+def network_schema(network_class: type) -> type[BaseModel]:
+    """A pydantic schema made of a network's keyword arguments: names, types and defaults."""
+    hints = typing.get_type_hints(network_class.__init__)  # type: ignore[misc]
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(network_class).parameters.values():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    config = ConfigDict(extra="forbid", protected_namespaces=())
+    return create_model(network_class.__name__, __config__=config, **fields)
+
+
+def check_hyperparameters(network_class: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyper-parameters checked against the network's keyword arguments, defaults filled in.
+
+    Raises:
+        ConfigError: for unknown keys and values of the wrong type.
+    """
+    try:
+        checked = network_schema(network_class).model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"{network_class.__name__}: {describe_validation(error)}") from error
+    return checked.model_dump(mode="json")
+
+
+def describe_validation(error: ValidationError) -> str:
+    """A pydantic error as one sentence: where, what was found, what was expected."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "value"
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting called {where!r}"
+    return f"{where} = {first.get('input')!r}: {first['msg']}"
+
+
+def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]]:
+    if entry.recipes is None:
+        return f"{entry.name}/none", {}
+    folder = resources.files(entry.recipes) / "recipes"
+    for stem in (task_name, "default"):
+        file = folder / f"{stem}.toml"
+        if file.is_file():
+            try:
+                return f"{entry.name}/{stem}", tomllib.loads(file.read_text(encoding="utf-8"))
+            except tomllib.TOMLDecodeError as error:
+                raise ConfigError(f"recipe {entry.name}/{stem}: not valid TOML: {error}") from error
+    return f"{entry.name}/none", {}
+
+
+def _locate(key: str, schema: type[BaseModel]) -> tuple[str, str]:
+    """The section and field that an override names; a bare key may belong to any section."""
+    sections: dict[str, list[str]] = {"network": list(schema.model_fields)}
+    for section in ("training", "layout", "ensemble"):
+        annotation = Recipe.model_fields[section].annotation
+        sections[section] = list(typing.cast(type[BaseModel], annotation).model_fields)
+    if key == "head":
+        return "head", "name"
+    if "." in key:
+        section, field = key.split(".", 1)
+        if field in sections.get(section, []) or (section, field) == ("head", "name"):
+            return section, field
+    for section, fields in sections.items():
+        if key in fields:
+            return section, key
+    known = [field for fields in sections.values() for field in fields]
+    near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(f"--set {key}: no such setting{hint} There are: {', '.join(known)}")
+
+
+def _parse_value(text: str) -> Any:
+    """A value as TOML would read it; "a,b" is a list and bare words are text."""
+    for candidate in (text, f"[{text}]" if "," in text else text):
+        try:
+            return tomllib.loads(f"value = {candidate}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return text

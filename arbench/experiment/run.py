@@ -1,0 +1,460 @@
+"""One experiment, start to record: resolve, train, evaluate, sample, time, write down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
+from arbench.experiment.batches import TrainingBatches
+from arbench.experiment.bench import measure_sampling
+from arbench.experiment.checkpoints import CheckpointStore, Progress
+from arbench.experiment.config import Assembly, RunConfig, assemble, plan_members
+from arbench.experiment.devices import make_accelerator
+from arbench.experiment.environment import describe_environment
+from arbench.experiment.evaluation import evaluate_log_probs, nll_of
+from arbench.experiment.folders import RunFolder, new_run_folder
+from arbench.experiment.pictures import save_samples
+from arbench.experiment.recipes import Recipe, resolve_recipe
+from arbench.experiment.records import (
+    CheckpointRecord,
+    ModelRecord,
+    Record,
+    SpeedRecord,
+    SplitRecord,
+    TaskRecord,
+    TrainingRecord,
+    TruthRecord,
+)
+from arbench.experiment.reporting import Reporter
+from arbench.experiment.schedule import Length
+from arbench.experiment.seeds import derive_seed, keyed_generator
+from arbench.experiment.signals import StopSignal
+from arbench.experiment.tasks import Split, SplitName, Task, data_sha256, open_task
+from arbench.experiment.training import Trainer
+from arbench.experiment.weights import load_tensors, save_tensors
+from arbench.probability.heads import make_head
+from arbench.probability.metrics import paired_difference
+from arbench.registry.manager import registry
+
+_NUM_SAMPLES = 64
+_SPEED_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What a user asks for; see `arbench run --help`."""
+
+    task: str
+    model: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    budget_s: float | None = None
+    epochs: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "float32"
+    compile: bool = False
+    out: Path | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk and its record; `is_main` is False in all but one of several processes."""
+
+    path: Path
+    record: Record
+    is_main: bool = True
+
+
+def start_run(request: RunRequest, reporter: Reporter) -> Run:
+    """Execute a recipe in a new folder.
+
+    Raises:
+        ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
+    """
+    task = open_task(request.task)
+    config = resolve_config(request, task)
+    assemble(config, device="meta")
+    accelerator = make_accelerator(request.device, config.precision)
+    shared: list[RunFolder | None] = [None]
+    if accelerator.is_main_process:
+        shared = [new_run_folder(request.out, task.name, request.model)]
+    folder = broadcast_object_list(shared)[0]
+    with _held(folder, accelerator):
+        if accelerator.is_main_process:
+            config.write(folder.config)
+        return _Experiment(config, task, folder, accelerator, reporter).run()
+
+
+def resume_run(path: Path, device: str, reporter: Reporter) -> Run:
+    """Continue the run in a folder; a finished one is returned as it is.
+
+    Raises:
+        ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
+    """
+    folder = RunFolder(path)
+    config = RunConfig.read(folder.config)
+    if folder.record.exists():
+        record = Record.read(folder.record)
+        if record.training.status == "finished":
+            reporter.say(f"{path} is finished: there is nothing to resume")
+            return Run(path, record)
+    task = open_task(config.task)
+    if task.version != config.task_version:
+        raise ConfigError(
+            f"{path} was started on {task.name} version {config.task_version}, this is version "
+            f"{task.version}: start a new run"
+        )
+    accelerator = make_accelerator(device, config.precision)
+    with _held(folder, accelerator):
+        return _Experiment(config, task, folder, accelerator, reporter).run()
+
+
+def _held(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
+    """The folder's lock, held by the main process for all."""
+    return folder.locked() if accelerator.is_main_process else nullcontext()
+
+
+def resolve_config(request: RunRequest, task: Task) -> RunConfig:
+    """Everything that a request leaves open, decided."""
+    if request.budget_s is not None and request.epochs is not None:
+        raise ConfigError("--budget and --epochs both set the length: give one of them")
+    registered = registry().model(request.model)
+    overrides = dict(request.overrides)
+    if request.epochs is not None:
+        overrides["training.epochs"] = str(request.epochs)
+    network_class = registered.load()
+    name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
+    try:
+        head = make_head(recipe.head.name, task.spec.domain)
+        members = plan_members(recipe, task.spec)
+    except ValueError as error:
+        raise ConfigError(f"{request.model} on {task.name}: {error}") from error
+    return RunConfig(
+        task=request.task,
+        task_version=task.version,
+        model=registered.entry.name,
+        plugin=registered.distribution,
+        plugin_version=registered.version,
+        hyperparameters=recipe.network,
+        head=head.name,
+        members=members,
+        recipe_name=name,
+        recipe=recipe,
+        seed=request.seed,
+        budget_s=request.budget_s,
+        limit=request.limit,
+        precision="bfloat16" if request.precision == "bfloat16" else "float32",
+        compile=request.compile,
+    )
+
+
+class _Experiment:
+    """The steps of one run, over what they share."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        task: Task,
+        folder: RunFolder,
+        accelerator: Accelerator,
+        reporter: Reporter,
+    ) -> None:
+        self.config = config
+        self.task = task
+        self.folder = folder
+        self.accelerator = accelerator
+        self.reporter = reporter if accelerator.is_main_process else Reporter()
+        self.device = accelerator.device
+        self.data_sha256 = data_sha256(task)
+        torch.manual_seed(derive_seed(config.seed, "init"))
+        self.assembly: Assembly = assemble(config)
+        self.assembly.network.to(self.device)
+
+    @property
+    def is_main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    def run(self) -> Run:
+        train, validation = self._load("train"), self._load("validation")
+        self._announce(train)
+        batches = TrainingBatches(
+            self.task,
+            train,
+            batch_size=self.config.recipe.training.batch_size,
+            seed=self.config.seed,
+            device=self.device,
+            process=self.accelerator.process_index,
+            num_processes=self.accelerator.num_processes,
+        )
+        try:
+            progress = self._train(batches, validation)
+            record = self._measure(batches, validation, progress)
+        except (Interrupted, Diverged) as error:
+            self._write_unfinished(batches, error)
+            raise
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise self._out_of_memory(error) from error
+        except RuntimeError as error:
+            if "can't allocate memory" not in str(error):
+                raise
+            raise self._out_of_memory(error) from error
+        if self.is_main:
+            record.write(self.folder.record)
+            CheckpointStore(self.folder.checkpoint).clear()
+        self.accelerator.wait_for_everyone()
+        return Run(self.folder.path, record, is_main=self.is_main)
+
+    def _load(self, name: SplitName) -> Split:
+        split = self.task.load(name).first(self.config.limit)
+        if len(split) == 0:
+            raise RunError(f"{self.task.name}: its {name} split is empty")
+        return split
+
+    def _announce(self, train: Split) -> None:
+        config, recipe = self.config, self.config.recipe
+        length = f"{config.budget_s:g} s" if config.budget_s else f"{recipe.training.epochs} epochs"
+        members = f", {len(config.members)} members" if len(config.members) > 1 else ""
+        self.reporter.say(
+            f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
+            f"of {self.task.spec.num_dims} dims, data sha256 {self.data_sha256[:12]}"
+        )
+        self.reporter.say(
+            f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "
+            f"head {config.head}, recipe {config.recipe_name}, {length}"
+        )
+        self.reporter.say(
+            f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
+            f"seed {config.seed}; folder {self.folder.path}"
+        )
+
+    def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
+        if hasattr(self.assembly.network, "fit"):
+            return self._fit(batches, validation)
+        recipe, budget = self.config.recipe.training, self.config.budget_s
+        num_steps = None if budget else recipe.epochs * batches.steps_per_epoch
+        trainer = Trainer(
+            self.assembly,
+            batches,
+            validation,
+            recipe,
+            Length(num_steps, budget),
+            accelerator=self.accelerator,
+            store=CheckpointStore(self.folder.checkpoint),
+            metrics=self.folder.metrics,
+            seed=self.config.seed,
+            compile_loss=self.config.compile,
+            reporter=self.reporter,
+        )
+        return trainer.run()
+
+    def _fit(self, batches: TrainingBatches, validation: Split) -> Progress:
+        """Hand all batches of all epochs to a network that fits itself."""
+        if len(self.assembly.members) > 1:
+            raise ConfigError(f"{self.config.model} fits itself and cannot form an ensemble")
+        layout = self.assembly.members[0].layout
+        total = self.config.recipe.training.epochs * batches.steps_per_epoch
+
+        with StopSignal() as stop, self.reporter.bar("fitting") as advance:
+
+            def sites() -> Iterator[tuple[Tensor, Tensor | None]]:
+                for step in range(total):
+                    if stop.received:
+                        raise Interrupted("stopped while fitting; run it again", stop.received)
+                    batch = batches.batch(step)
+                    scored = batch.scored
+                    mask = None if scored is None else layout.to_sites(scored).all(-1)
+                    values = layout.to_sites(batch.events)
+                    yield values if values.is_floating_point() else values.long(), mask
+                    advance((step + 1) / total, "counting")
+
+            self.assembly.network.fit(sites())  # type: ignore[operator]
+        nll = nll_of(evaluate_log_probs(self.assembly.density, validation), validation)
+        return Progress(step=total, best_nats=nll.nats_per_event, best_step=total)
+
+    def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
+        """Evaluate both splits, sample and time; the test split is read here and nowhere else."""
+        density = self.assembly.density
+        test = self._load("test")
+        splits: dict[SplitName, Split] = {"validation": validation, "test": test}
+        log_probs: dict[str, Tensor] = {}
+        nll = {}
+        for name, split in splits.items():
+            with self.reporter.bar(f"evaluating {name}") as advance:
+                log_probs[name] = self._evaluate(split, advance)
+            nll[name] = SplitRecord.from_nll(nll_of(log_probs[name], split), density.kind)
+        truth = self._compare_with_truth(test, log_probs["test"])
+        sampling: list[SpeedRecord] = []
+        digest = ""
+        if self.is_main:
+            with self.reporter.bar("sampling and timing") as advance:
+                seed = keyed_generator(self.config.seed, "samples")
+                samples = density.sample(
+                    _NUM_SAMPLES,
+                    generator=seed,
+                    progress=lambda done, total: advance(0.5 * done / total, ""),
+                )
+                name = "samples.png" if len(density.spec.shape) == 3 else "samples.txt"
+                save_samples(self.folder.path / name, samples.cpu(), density.spec)
+                sampling = measure_sampling(
+                    density,
+                    methods=density.samplers[:1],
+                    batch_sizes=[1, _SPEED_BATCH_SIZE],
+                    device=self.device,
+                )
+                advance(1.0, "")
+            save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
+            digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
+        return self._record(
+            batches,
+            progress,
+            "finished",
+            nll=nll,
+            truth=truth,
+            sampling=sampling,
+            checkpoint=CheckpointRecord(sha256=digest) if digest else None,
+        )
+
+    def _evaluate(self, split: Split, advance: object) -> Tensor:
+        done = 0
+
+        def count(num_events: int) -> None:
+            nonlocal done
+            done += num_events
+            advance(done / len(split), "")  # type: ignore[operator]
+
+        return evaluate_log_probs(self.assembly.density, split, progress=count)
+
+    def _compare_with_truth(self, test: Split, log_probs: Tensor) -> TruthRecord | None:
+        """The paired gap to the true density; a result that beats it by 4 errors is refused."""
+        if not self.task.has_true_log_prob:
+            return None
+        truth = self.task.true_log_prob(test.events).double()
+        gap = paired_difference(truth, log_probs)
+        if gap.z < -4:
+            raise Diverged(
+                f"{self.config.model} is {-gap.nats:.4f} nats better than the true density, "
+                f"{-gap.z:.1f} standard errors: impossible, so its likelihood is wrong; "
+                f"run `arbench check {self.config.model}`"
+            )
+        return TruthRecord(
+            true_nats_per_event=-truth.mean().item(),
+            gap_nats_per_event=gap.nats,
+            standard_error_nats=gap.standard_error,
+        )
+
+    def _record(
+        self,
+        batches: TrainingBatches,
+        progress: Progress,
+        status: str,
+        **measured: object,
+    ) -> Record:
+        config, task = self.config, self.task
+        layout = self.assembly.members[0].layout
+        return Record.model_validate(
+            {
+                "task": TaskRecord(
+                    name=task.name,
+                    version=task.version,
+                    data_sha256=self.data_sha256,
+                    num_dims=task.spec.num_dims,
+                    unit=task.unit,
+                    pinned=task.pinned and task.public,
+                    source=task.source,
+                ),
+                "model": ModelRecord(
+                    name=config.model,
+                    plugin=config.plugin,
+                    plugin_version=config.plugin_version,
+                    hyperparameters=config.hyperparameters,
+                    head=config.head,
+                    layout=describe_layout(config.recipe, layout.is_raster),
+                    num_members=len(config.members),
+                    num_parameters=self.assembly.num_parameters,
+                ),
+                "training": TrainingRecord(
+                    recipe=config.recipe_name,
+                    settings=config.recipe.model_dump(mode="json"),
+                    seed=config.seed,
+                    steps=progress.step,
+                    epochs=progress.step / batches.steps_per_epoch,
+                    seconds=progress.elapsed_s,
+                    budget_s=config.budget_s,
+                    limit=config.limit,
+                    best_step=progress.best_step,
+                    device=str(self.device),
+                    precision=config.precision,
+                    compiled=config.compile,
+                    processes=self.accelerator.num_processes,
+                    status=status,  # type: ignore[arg-type]
+                ),
+                "environment": describe_environment(),
+                "nll": {},
+                "sampling": [],
+                "checkpoint": None,
+                **measured,
+            }
+        )
+
+    def _write_unfinished(self, batches: TrainingBatches, error: ArbenchError) -> None:
+        """A record without a number: it says how far the training got and why it ended."""
+        if not self.is_main:
+            return
+        store = CheckpointStore(self.folder.checkpoint)
+        loaded = store.load()
+        progress = Progress() if loaded is None else loaded[0]
+        status = "diverged" if isinstance(error, Diverged) else "interrupted"
+        self._record(batches, progress, status).write(self.folder.record)
+
+    def _out_of_memory(self, error: BaseException) -> RunError:
+        batch_size = self.config.recipe.training.batch_size
+        return RunError(
+            f"out of memory with batch_size {batch_size} on {self.device}; set a smaller one with "
+            f"--set batch_size={max(1, batch_size // 2)} (the learning rate may want to follow): "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        )
+
+
+def describe_layout(recipe: Recipe, is_raster: bool) -> str:
+    """A layout in a few words, such as "raster by dim" or "permuted (seed 3) by pixel"."""
+    order = "raster" if is_raster else f"permuted (seed {recipe.layout.seed})"
+    many = recipe.ensemble.num_orderings
+    orders = f"{many} orderings, the first {order}" if many > 1 else order
+    return f"{orders} by {recipe.layout.sites}"
+
+
+def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
+    """The trained density in a run folder, ready to evaluate and sample.
+
+    Raises:
+        CheckpointError: if the configuration or the weights are damaged or do not fit together.
+    """
+    folder = RunFolder(path)
+    config = RunConfig.read(folder.config)
+    expected = assemble(config, device="meta").network.state_dict()
+    sha256 = None
+    if folder.record.exists():
+        checkpoint = Record.read(folder.record).checkpoint
+        sha256 = None if checkpoint is None else checkpoint.sha256
+    tensors = load_tensors(folder.model, sha256=sha256, expected=expected)
+    assembly = assemble(config)
+    assembly.network.load_state_dict(tensors)
+    assembly.network.eval()
+    assembly.density.to(device)
+    return assembly
+
+
+def bits_per_dim_text(record: SplitRecord) -> str:
+    """Bits per dim with its standard error, such as "0.1594 ± 0.0008"."""
+    digits = max(2, 1 - math.floor(math.log10(record.standard_error_bits_per_dim or 1e-4)))
+    return f"{record.bits_per_dim:.{digits}f} ± {record.standard_error_bits_per_dim:.{digits}f}"

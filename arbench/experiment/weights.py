@@ -1,0 +1,123 @@
+"""Weights on disk: safetensors, checked before they are believed."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save_file
+from torch import Tensor
+
+from arbench.errors import CheckpointError
+from arbench.experiment.files import atomic_path, sha256_of
+
+_MAX_HEADER_BYTES = 32 << 20
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write tensors atomically as safetensors.
+
+    Returns:
+        The file's sha256.
+    """
+    owned = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(owned, temporary)
+    return sha256_of(path)
+
+
+def load_tensors(
+    path: Path, *, sha256: str | None = None, expected: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """The tensors in a safetensors file.
+
+    Args:
+        path: the file.
+        sha256: what the file must hash to.
+        expected: tensors (on any device, "meta" too) whose names, shapes and dtypes the file must
+            have; compared with the file's header before anything is read.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, foreign or holds numbers that are not
+            finite.
+    """
+    header = _read_header(path)
+    if expected is not None:
+        _compare(path, header, expected)
+    if sha256 is not None and (found := sha256_of(path)) != sha256:
+        raise CheckpointError(
+            f"{path}: sha256 is {found}, expected {sha256}; the file is damaged or not the one that "
+            "was recorded: fetch or train it again"
+        )
+    try:
+        tensors = load_bytes(path.read_bytes())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a valid safetensors file: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{path}: tensor {name!r} holds numbers that are not finite")
+    return tensors
+
+
+def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
+    """Name to (dtype, shape), refusing duplicate keys, which the library lets pass."""
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            raise CheckpointError(f"{path}: the header names a tensor twice")
+        return dict(pairs)
+
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _MAX_HEADER_BYTES:
+                raise CheckpointError(f"{path}: a header of {length} bytes is not plausible")
+            raw = json.loads(file.read(length), object_pairs_hook=unique)
+        return {
+            name: (str(entry["dtype"]), [int(n) for n in entry["shape"]])
+            for name, entry in raw.items()
+            if name != "__metadata__"
+        }
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except (struct.error, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{path}: not a valid safetensors file: {error!r}") from error
+
+
+_DTYPE_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def _compare(
+    path: Path, header: Mapping[str, tuple[str, list[int]]], expected: Mapping[str, Tensor]
+) -> None:
+    missing, extra = (
+        sorted(expected.keys() - header.keys()),
+        sorted(header.keys() - expected.keys()),
+    )
+    if missing or extra:
+        what = f"lacks {missing[0]!r}" if missing else f"holds an unknown tensor {extra[0]!r}"
+        raise CheckpointError(f"{path}: {what}; it does not belong to this configuration")
+    for name, tensor in expected.items():
+        dtype, shape = header[name]
+        if shape != list(tensor.shape) or dtype != _DTYPE_NAMES.get(tensor.dtype):
+            raise CheckpointError(
+                f"{path}: tensor {name!r} is {dtype} {shape}, the configuration needs "
+                f"{_DTYPE_NAMES.get(tensor.dtype)} {list(tensor.shape)}"
+            )

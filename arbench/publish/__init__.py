@@ -1,0 +1,1 @@
+"""What leaves the machine: cards, published numbers, later boards, zoo and Hub."""

@@ -1,0 +1,98 @@
+"""The model card: a run's `README.md`, made from its record alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tabulate import tabulate
+
+from arbench.experiment.files import write_text
+from arbench.experiment.folders import RunFolder
+from arbench.experiment.records import Record
+from arbench.publish.published import neighbours
+
+
+def write_card(path: Path) -> None:
+    """Write the card of a finished run beside its record."""
+    folder = RunFolder(path)
+    record = Record.read(folder.record)
+    write_text(folder.card, render_card(record, has_picture=(path / "samples.png").exists()))
+
+
+def render_card(record: Record, *, has_picture: bool) -> str:
+    """A record as a model card in Markdown."""
+    task, model, training = record.task, record.model, record.training
+    picture = "![samples](samples.png)\n" if has_picture else ""
+    source = f"\nData: {task.source}\n" if task.source else ""
+    return f"""# {model.name} on {task.name}
+
+{picture}
+{likelihood_table(record)}
+
+{speed_table(record)}
+
+{published_table(record)}
+
+* model: {model.num_parameters:,} parameters, head {model.head}, {model.layout}, \
+{model.num_members} member(s), from {model.plugin} {model.plugin_version}
+* training: recipe {training.recipe}, seed {training.seed}, {training.epochs:.4g} epochs \
+({training.steps:,} steps, best on validation at step {training.best_step:,}) in \
+{training.seconds:.0f} s on {training.device} ({record.environment.cpu}, \
+{record.environment.threads} threads), {training.precision}
+* data: {task.name} version {task.version}, sha256 {task.data_sha256}
+{source}
+```python
+import arbench
+model = arbench.load("PATH OF THIS FOLDER")
+samples = arbench.sample(model, 16)
+```
+"""
+
+
+def likelihood_table(record: Record) -> str:
+    """Nats and bits per dim with standard errors, per split, as Markdown."""
+    rows = [
+        (
+            split,
+            f"{nll.nats_per_event:.2f} ± {nll.standard_error_nats:.2f}",
+            f"{nll.bits_per_dim:.4f} ± {nll.standard_error_bits_per_dim:.4f}",
+            nll.num_events,
+            nll.kind,
+        )
+        for split, nll in record.nll.items()
+    ]
+    headers = ("split", "nats/event", f"bits/{record.task.unit}", "events", "kind")
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def speed_table(record: Record) -> str:
+    """Sampling speed by sampler and batch size, as Markdown."""
+    rows = [
+        (
+            row.method + (" (extrapolated)" if row.extrapolated else ""),
+            row.batch_size,
+            row.device,
+            f"{row.events_per_s:,.1f}",
+            f"{row.median_s:.3g} ± {row.iqr_s:.2g}",
+        )
+        for row in record.sampling
+    ]
+    headers = ("sampler", "batch", "device", "events/s", "median s ± IQR")
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def published_table(record: Record) -> str:
+    """This result among the nearest published ones, as Markdown."""
+    if "test" not in record.nll:
+        return ""
+    own = record.nll["test"]
+    rows = [
+        (r.value, r.model, f"{r.paper} ({r.year})")
+        for r in neighbours(record.task.name, own.nats_per_event)
+    ]
+    if not rows:
+        return "No published number is known for this task."
+    mark = "this run" if record.training.limit is None else "this run (a part of the data)"
+    rows.append((round(own.nats_per_event, 2), f"**{record.model.name}**", mark))
+    headers = ("test nats", "model", "source")
+    return tabulate(sorted(rows), headers, tablefmt="github", floatfmt=".2f")

@@ -1,0 +1,1 @@
+"""The records and boards, as they ship with the package."""
