@@ -43,7 +43,7 @@ def command(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
+    r"""Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
 
     \b
     arbench run --task mnist-mini --model nade
@@ -62,7 +62,8 @@ def command(
     if resume is not None:
         run = api.resume(resume, device=device, reporter=reporter)
     else:
-        assert task is not None and model is not None
+        assert task is not None
+        assert model is not None
         run = api.run(
             task,
             model,

@@ -33,7 +33,7 @@ def command(
     rows: int | None,
     device: str,
 ) -> None:
-    """Draw events from RUN: a grid of images as PNG, or rows of a table as text.
+    r"""Draw events from RUN: a grid of images as PNG, or rows of a table as text.
 
     \b
     arbench sample RUN -n 64 --out grid.png

@@ -182,7 +182,7 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         return Assembly(network, [model], model)
     if not hasattr(network, "reordered"):
         raise ConfigError(
-            f"{config.model} cannot form an ensemble over orderings or masks: its weights belong to "
+            f"{config.model} cannot form an ensemble of orderings or masks: its weights belong to "
             "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
         )
     members = [

@@ -14,7 +14,7 @@ from arbench.experiment.recipes import describe_validation
 from arbench.probability.density import Kind
 from arbench.probability.metrics import NLL
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

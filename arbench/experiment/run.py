@@ -303,8 +303,9 @@ class _Experiment:
                     generator=seed,
                     progress=lambda done, total: advance(0.5 * done / total, ""),
                 )
-                name = "samples.png" if len(density.spec.shape) == 3 else "samples.txt"
-                save_samples(self.folder.path / name, samples.cpu(), density.spec)
+                ending = "png" if len(density.spec.shape) == 3 else "txt"
+                picture = self.folder.path / f"samples.{ending}"
+                save_samples(picture, samples.cpu(), density.spec)
                 sampling = measure_sampling(
                     density,
                     methods=density.samplers[:1],

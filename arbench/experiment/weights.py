@@ -51,8 +51,8 @@ def load_tensors(
         _compare(path, header, expected)
     if sha256 is not None and (found := sha256_of(path)) != sha256:
         raise CheckpointError(
-            f"{path}: sha256 is {found}, expected {sha256}; the file is damaged or not the one that "
-            "was recorded: fetch or train it again"
+            f"{path}: sha256 is {found}, expected {sha256}; the file is damaged or not the one "
+            "that was recorded: fetch or train it again"
         )
     try:
         tensors = load_bytes(path.read_bytes())

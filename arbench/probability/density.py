@@ -16,13 +16,19 @@ Kind = Literal["exact", "density", "bound"]
 class Density(Protocol):
     """Anything that can be evaluated and sampled.
 
-    Attributes:
-        spec: shape and domain of the events.
-        kind: "exact" log-probability, log-"density" of real data, or a lower "bound".
+    `kind` is "exact" for a log-probability, "density" for the log-density of real data, "bound" for
+    a lower bound on either.
     """
 
-    spec: EventSpec
-    kind: Kind
+    @property
+    def spec(self) -> EventSpec:
+        """Shape and domain of the events."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """What `log_prob` is."""
+        ...
 
     def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Log-probability of each event in nats, over its scored dims.

@@ -95,8 +95,9 @@ class Layout:
 
     @property
     def grid(self) -> tuple[int, ...] | None:
-        """Shape of the sites as a raster: `(H, W, C)` for images by dim, `(H, W)` by pixel,
-        `(T,)` otherwise; None when the order is not the raster scan.
+        """Shape of the sites as a raster; None when the order is not the raster scan.
+
+        `(H, W, C)` for images by dim, `(H, W)` by pixel, `(T,)` otherwise.
         """
         return self._grid if self.is_raster else None
 
@@ -109,8 +110,10 @@ class Layout:
 
     @property
     def coordinates(self) -> Tensor:
-        """Where each site lies in the event, whatever the order: `(T, len(raster shape))` int64,
-        (row, column, channel) for images by dim, (row, column) by pixel, (index,) otherwise.
+        """Where each site lies in the event, whatever the order: `(T, axes)` int64.
+
+        The axes are (row, column, channel) for images by dim, (row, column) by pixel, and (index,)
+        otherwise.
         """
         axes = torch.unravel_index(self._permutation, self._grid)
         return torch.stack(axes, dim=-1).to(torch.get_default_device())

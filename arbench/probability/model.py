@@ -52,7 +52,7 @@ class Model(nn.Module):
 
     @property
     def kind(self) -> Kind:
-        """ "exact" for discrete data, "density" for real data."""
+        """What log_prob is: "exact" for discrete data, "density" for real data."""
         return self.head.kind
 
     @property

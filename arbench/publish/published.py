@@ -39,8 +39,8 @@ class PublishedResult:
 def published_results(task: str) -> tuple[PublishedResult, ...]:
     """The published results on a task, best first."""
     file = resources.files("arbench.leaderboards") / "published.tsv"
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["task"] == task]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["task"] == task]
     results = [
         PublishedResult(
             task=row["task"],

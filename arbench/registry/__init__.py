@@ -1,1 +1,1 @@
-"""Who offers what: the plugin hooks, the entries they register and the manager that collects them."""
+"""Who offers what: plugin hooks, the entries they register, the manager that collects them."""
