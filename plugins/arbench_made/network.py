@@ -1,0 +1,201 @@
+"""MADE: a fully connected network whose masks make it autoregressive."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from arbench.probability.events import Discrete
+from arbench.probability.layouts import Layout
+from arbench_made.masks import Degrees
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": nn.functional.relu,
+    "softplus": nn.functional.softplus,
+    "tanh": torch.tanh,
+}
+
+
+class SamplingState(NamedTuple):
+    """What `MADE.step` keeps for one batch; in every layer units are in order of degree.
+
+    Attributes:
+        weights: per layer `(units, units of the layer before)`.
+        biases: per layer `(units, 1)`.
+        direct: `(T * P, T * I)`, or None.
+        starts: per layer, the input first: entry d is the number of units of degree below d.
+        values: per layer but the output, the input first: `(units, B)`, filled as units get final.
+    """
+
+    weights: list[Tensor]
+    biases: list[Tensor]
+    direct: Tensor | None
+    starts: list[list[int]]
+    values: list[Tensor]
+
+
+class MADE(nn.Module):
+    """Masked autoencoder for distribution estimation.
+
+    Weights belong to canonical sites, not to positions in an order, so one set of weights serves
+    every order and every choice of masks: see `reordered`.
+
+    Source: Germain, Gregor, Murray and Larochelle, "MADE: Masked Autoencoder for Distribution
+    Estimation", ICML 2015, equations 8 to 13; `direct` is the matrix A of equation 8's output.
+    Deviation: discrete values beyond two enter one-hot and leave as P parameters; dropout on the
+    hidden units is ours; for the degrees see `Degrees`.
+
+    Args:
+        layout: any order.
+        num_params: P.
+        hidden: widths of the hidden layers, at least one.
+        direct: connect inputs straight to outputs as well.
+        activation: of the hidden units.
+        dropout: probability that a hidden unit is left out of a training step.
+        mask_seed: decides which hidden unit sees how much.
+
+    Raises:
+        ValueError: for a width below 1, a dropout outside [0, 1) or a negative seed.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        hidden: Sequence[int] = (500,),
+        direct: bool = True,
+        activation: Literal["relu", "softplus", "tanh"] = "relu",
+        dropout: float = 0.0,
+        mask_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not hidden or min(hidden) < 1:
+            raise ValueError(f"hidden is one or more widths of at least 1, got {list(hidden)}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        if mask_seed < 0:
+            raise ValueError(f"mask_seed is not negative, got {mask_seed}")
+        self.num_params = num_params
+        self.hidden = tuple(hidden)
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = dropout
+        # One number tells two values apart; more values need one input each.
+        size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
+        self.one_hot_size = size if size > 2 else 0
+        self.inputs_per_site = layout.site_dim * (self.one_hot_size or 1)
+        widths = (
+            layout.num_sites * self.inputs_per_site,
+            *self.hidden,
+            layout.num_sites * num_params,
+        )
+        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(widths))
+        self.direct: nn.Linear | None = (
+            nn.Linear(widths[0], widths[-1], bias=False) if direct else None
+        )
+        self.degrees = self._make_degrees(layout, mask_seed)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, C)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on sites before t alone.
+        """
+        inputs = self._encode(sites)[:, self.degrees.positions].flatten(1)
+        values = inputs
+        for index, layer in enumerate(self._linears):
+            if index > 0:
+                values = nn.functional.dropout(self.activation(values), self.dropout, self.training)
+            values = nn.functional.linear(values, self._masked(layer, index + 1, index), layer.bias)
+        if self.direct is not None:
+            values = values + nn.functional.linear(inputs, self._masked(self.direct, -1, 0))
+        params: Tensor = values.view(len(values), -1, self.num_params)
+        return params[:, self.degrees.permutation]
+
+    def reordered(self, layout: Layout, mask_seed: int) -> MADE:
+        """The same weights in another order and with other masks.
+
+        The result shares every Parameter with this network and owns nothing but its degrees, one
+        small integer per unit. Source: Germain et al., sections 4.1 and 4.2.
+
+        Args:
+            layout: the order, of the same events.
+            mask_seed: decides which hidden unit sees how much.
+        """
+        view = copy.copy(self)
+        # A shallow copy shares the table of submodules too; the view needs one of its own.
+        view._modules = self._modules.copy()
+        view.degrees = self._make_degrees(layout, mask_seed).to(self.degrees.positions.device)
+        return view
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Weights in order of degree, and room for every unit's value."""
+        units, starts = zip(
+            *(self.degrees.by_degree(i) for i in range(self.degrees.num_layers)), strict=True
+        )
+        weights, biases = [], []
+        for index, layer in enumerate(self._linears):
+            weights.append(layer.weight[units[index + 1]][:, units[index]])
+            biases.append(layer.bias[units[index + 1]].unsqueeze(1))
+        direct = None if self.direct is None else self.direct.weight[units[-1]][:, units[0]]
+        values = [weights[0].new_zeros(len(own), batch_size) for own in units[:-1]]
+        return SamplingState(weights, biases, direct, list(starts), values)
+
+    @torch.no_grad()
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters of one site; all sites together cost one forward pass.
+
+        Knowing the first t sites makes exactly the units of degree t final, in every layer: they
+        read units of degree at most t, all final by now, and are computed here once and for all.
+        In order of degree they are a few rows of the weights and what they read is a prefix of
+        the columns, so no mask is needed. Sites are visited in order, from 0.
+
+        Args:
+            state: from `init_state`, updated in place.
+            previous: `(B, C)` value of site - 1, or None at the first site.
+            site: t.
+
+        Returns:
+            `(B, P)` parameters, and the state.
+        """
+        values, starts = state.values, state.starts
+        if previous is not None:
+            values[0][starts[0][site] : starts[0][site + 1]] = self._encode(previous).T
+        for index, (weight, bias) in enumerate(zip(state.weights, state.biases, strict=True)):
+            known = starts[index][site + 1]
+            new = slice(starts[index + 1][site], starts[index + 1][site + 1])
+            fresh = torch.addmm(bias[new], weight[new, :known], values[index][:known])
+            if index + 1 < len(values):
+                values[index + 1][new] = self.activation(fresh)
+        if state.direct is not None:
+            known = starts[0][site + 1]
+            fresh = torch.addmm(fresh, state.direct[new, :known], values[0][:known])
+        return fresh.T, state
+
+    @property
+    def _linears(self) -> list[nn.Linear]:
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    def _make_degrees(self, layout: Layout, mask_seed: int) -> Degrees:
+        return Degrees(layout, self.inputs_per_site, self.hidden, self.num_params, mask_seed)
+
+    def _masked(self, layer: nn.Linear, target: int, source: int) -> Tensor:
+        """A layer's weights with zeros where no connection exists; the weights stay as they are."""
+        return torch.where(self.degrees.mask(target, source), layer.weight, 0.0)
+
+    def _encode(self, sites: Tensor) -> Tensor:
+        """Input units `(..., I)` of site values `(..., C)`."""
+        if self.one_hot_size:
+            sites = nn.functional.one_hot(sites, self.one_hot_size).flatten(-2)
+        return sites.to(self._linears[0].weight.dtype)
