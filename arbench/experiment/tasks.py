@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from torch import Tensor
 from arbench.errors import ConfigError
 from arbench.probability.events import EventSpec
 from arbench.registry.manager import registry, split_argument
+
+if TYPE_CHECKING:
+    from arbench.experiment.data import SourceFile
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -67,6 +70,8 @@ class Task(ABC):
         pinned: whether every source file has a known sha256; a task that is not pinned is on no
             board.
         public: whether results may stand on a board; False for the user's own files.
+        files: the source files that `load` fetches, for `arbench data`; empty when there are none
+            to fetch.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Task(ABC):
     source: str = ""
     pinned: bool = True
     public: bool = True
+    files: tuple[SourceFile, ...] = ()
     has_training_view: ClassVar[bool] = False
     has_true_log_prob: ClassVar[bool] = False
 

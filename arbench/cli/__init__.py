@@ -1,0 +1,120 @@
+"""The command line: one file per verb, imported when that verb is used; errors end here."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from arbench import __version__
+from arbench.errors import ArbenchError
+
+# verb -> (module whose `command` it is, one line for `arbench --help`)
+VERBS = {
+    "run": ("arbench.cli.run", "Train a model on a task; leave a number that can be trusted."),
+    "list": ("arbench.cli.list", "List models, tasks, recipes or plugins."),
+    "show": ("arbench.cli.show", "Show a model, a task or a run folder."),
+    "evaluate": ("arbench.cli.evaluate", "Measure the exact likelihood of a finished run."),
+    "sample": ("arbench.cli.sample", "Draw events from a run, or complete given ones."),
+    "bench": ("arbench.cli.bench", "Time every sampler of a run."),
+    "compare": ("arbench.cli.compare", "Compare two runs on the same test events."),
+    "data": ("arbench.cli.data", "Show, check and download the tasks' files."),
+}
+INTERRUPTED = 130
+
+
+class VerbGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb, imported now; None if there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names.
+
+        Raises:
+            ConfigError: if it names none; the line says what comes close.
+        """
+        verb = args[0]
+        if verb not in VERBS and not verb.startswith("-") and not ctx.resilient_parsing:
+            from arbench.registry.manager import did_you_mean
+
+            ctx.fail(f"no command is called {verb!r}{did_you_mean(verb, VERBS)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of verbs without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="arbench", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; goes anywhere.")
+def arbench(debug: bool) -> None:
+    """Autoregressive models: exact likelihoods, sampling speed, numbers others can get again."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code.
+
+    An expected failure is one line on standard error and its own exit code; a usage error is 2, an
+    interruption 130, anything else 1. A reader that closes the pipe ends the command quietly.
+
+    Args:
+        arguments: what follows the program's name; None for those of this process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = words[: words.index("--")] if "--" in words else words
+    debug = "--debug" in options
+    if debug:  # taken out here, so that it may follow the verb and no verb has to know it
+        words.remove("--debug")
+    try:
+        code = arbench.main(words, prog_name="arbench", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _report(_usage(error), error.exit_code, debug)
+    except (click.Abort, KeyboardInterrupt):
+        return _report("interrupted", INTERRUPTED, debug)
+    except ArbenchError as error:
+        return _report(str(error), error.exit_code, debug)
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        hint = "" if debug else "; add --debug for the traceback"
+        return _report(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with the command line, and whose help says what is right."""
+    message = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message} See `{context.command_path} --help`" if context else message
+
+
+def _report(message: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print(f"arbench: error: {' '.join(message.split())}", file=sys.stderr)
+    return code

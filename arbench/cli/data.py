@@ -1,0 +1,94 @@
+"""`arbench data`: where each task's files are, whether they are right, how large its splits are."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from arbench.cli.columns import columns
+from arbench.errors import ArbenchError
+from arbench.registry.manager import registry
+
+if TYPE_CHECKING:
+    from arbench.experiment.data import SourceFile
+    from arbench.experiment.tasks import Task
+
+
+@click.command("data")
+@click.argument("task", required=False)
+@click.option("--download", is_flag=True, help="Fetch what is not on this machine.")
+@click.option("--verify", is_flag=True, help="Read every split; print its size and one hash.")
+@click.pass_context
+def command(ctx: click.Context, task: str | None, download: bool, verify: bool) -> None:
+    """Show where the files of TASK, or of all tasks, come from and where they are.
+
+    Files are looked for in $ARBENCH_DATA, then in the cache; what is found is checked by sha256.
+    For one TASK, and with --verify for all, the splits are read if their files are here.
+    """
+    from arbench.experiment.tasks import open_task
+
+    offers = registry().tasks
+    names = [task] if task else [n for n, offer in offers.items() if offer.entry.argument is None]
+    files: list[list[str]] = []
+    splits: list[list[str]] = []
+    exit_code = 0
+    for name in names:
+        try:
+            opened = open_task(name)
+            states = [_state(source, download) for source in opened.files]
+            files += [[opened.name, *state] for state in states]
+            missing = any(state[1] == MISSING for state in states)
+            if verify or task:
+                splits.append(_missing(opened) if missing else _sizes(opened, verify))
+        except ArbenchError as error:
+            if task:
+                raise
+            print(f"arbench: error: {name}: {error}", file=sys.stderr)
+            files.append([name, "", "failed", "", ""])
+            exit_code = error.exit_code
+    blocks = []
+    if files:
+        blocks.append(columns(files, ["task", "file", "state", "bytes", "where"]))
+    if without := sorted(set(names) - {row[0] for row in files}):
+        blocks.append(f"nothing to fetch: {', '.join(without)}")
+    if splits:
+        blocks.append(columns(splits, ["task", "train", "validation", "test", "events sha256"]))
+    click.echo("\n\n".join(blocks))
+    ctx.exit(exit_code)
+
+
+MISSING = "not here"
+
+
+def _state(source: SourceFile, download: bool) -> list[str]:
+    """File, state, bytes, and its path, or else the address it would come from.
+
+    Raises:
+        ArbenchError: if it is damaged, or cannot be downloaded.
+    """
+    from arbench.experiment.data import fetch, locate
+
+    path = fetch(source) if download else locate(source)
+    if path is None:
+        size = "" if source.size is None else f"{source.size:,}"
+        return [source.path, MISSING, size, source.urls[0] if source.urls else ""]
+    state = "sha256 right" if source.sha256 else "here, no sha256 published"
+    return [source.path, state, f"{path.stat().st_size:,}", str(path)]
+
+
+def _sizes(task: Task, verify: bool) -> list[str]:
+    """Name, events in each split, and the hash of all events if that is wanted.
+
+    Raises:
+        ArbenchError: if the data are missing or damaged.
+    """
+    from arbench.experiment.tasks import SPLITS, data_sha256
+
+    sizes = [f"{len(task.load(split)):,}" for split in SPLITS]
+    return [task.name, *sizes, data_sha256(task) if verify else "(--verify)"]
+
+
+def _missing(task: Task) -> list[str]:
+    return [task.name, *[""] * 3, f"{MISSING}: add --download"]

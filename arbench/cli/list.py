@@ -1,0 +1,97 @@
+"""`arbench list`: what is on offer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+
+from arbench.cli.columns import columns
+from arbench.registry.manager import Registry, registry
+
+Rows = list[dict[str, str]]
+
+
+def _models(offers: Registry) -> Rows:
+    return [
+        {
+            "model": name,
+            "summary": offer.entry.summary,
+            "paper": offer.entry.paper,
+            "plugin": offer.distribution,
+        }
+        for name, offer in offers.models.items()
+    ]
+
+
+def _tasks(offers: Registry) -> Rows:
+    return [
+        {
+            "task": name if offer.entry.argument is None else f"{name}:{offer.entry.argument}",
+            "summary": offer.entry.summary,
+            "plugin": offer.distribution,
+        }
+        for name, offer in offers.tasks.items()
+    ]
+
+
+def _recipes(offers: Registry) -> Rows:
+    from arbench.registry.source import recipe_names
+
+    return [
+        {"model": name, "recipe": recipe, "plugin": offer.distribution}
+        for name, offer in offers.models.items()
+        for recipe in recipe_names(offer.entry.recipes)
+    ]
+
+
+def _plugins(offers: Registry) -> Rows:
+    return [
+        {
+            "plugin": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "status": plugin.status,
+            "problem": plugin.problem,
+        }
+        for plugin in offers.plugins
+    ]
+
+
+KINDS: dict[str, Callable[[Registry], Rows]] = {
+    "models": _models,
+    "tasks": _tasks,
+    "recipes": _recipes,
+    "plugins": _plugins,
+}
+
+
+@click.command("list")
+@click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(kind: str | None, as_json: bool) -> None:
+    """List models and tasks, or one KIND of thing.
+
+    A name that two plugins offer is in no table; it is named below them.
+    """
+    offers = registry()
+    tables = {each: KINDS[each](offers) for each in ([kind] if kind else ["models", "tasks"])}
+    if as_json:
+        clashes = [
+            {"kind": clash.kind, "name": clash.name, "offered_by": list(clash.offered_by)}
+            for clash in offers.clashes
+        ]
+        click.echo(json.dumps({**tables, "clashes": clashes}, indent=1))
+        return
+    blocks = [_table(each, rows) for each, rows in tables.items()]
+    blocks += [f"clash: {clash}" for clash in offers.clashes]
+    click.echo("\n\n".join(blocks))
+
+
+def _table(kind: str, rows: Rows) -> str:
+    if not rows:
+        return f"no {kind}: `arbench list plugins` shows what was found"
+    # A column that says the same nothing in every row is left out.
+    header = [key for key in rows[0] if any(row[key] for row in rows)]
+    return columns([[row[key] for key in header] for row in rows], header)
