@@ -1,0 +1,172 @@
+"""Source files: in `$ARBENCH_DATA` or the cache, else downloaded; always checked by sha256."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+import requests
+
+from arbench.errors import ArbenchError, DataError, NetworkError
+from arbench.experiment.files import atomic_path, sha256_of, write_text
+
+DATA_VARIABLE = "ARBENCH_DATA"
+CACHE_VARIABLE = "ARBENCH_CACHE"
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One file of a data set, as its author published it.
+
+    Attributes:
+        path: where it lies under `$ARBENCH_DATA` and under the cache, such as "uci/dna.npz".
+        urls: where to download it, the canonical address first, then mirrors.
+        sha256: of the file; None when nobody has published it. The hash of the first download is
+            then recorded beside the file in the cache, and checked from then on.
+        size: in bytes; None when unknown.
+    """
+
+    path: str
+    urls: tuple[str, ...]
+    sha256: str | None
+    size: int | None = None
+
+
+def data_dir() -> Path | None:
+    """The user's folder of data files, `$ARBENCH_DATA`, or None.
+
+    Raises:
+        DataError: if the variable names something that is not a folder.
+    """
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        return None
+    folder = Path(value).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"{DATA_VARIABLE}={value} is not a folder: correct it or unset it")
+    return folder
+
+
+def cache_dir() -> Path:
+    """The folder for downloads, `$ARBENCH_CACHE` or the platform's cache; it may not exist yet."""
+    value = os.environ.get(CACHE_VARIABLE)
+    return Path(value).expanduser() if value else Path(pooch.os_cache("arbench"))
+
+
+def fetch(source: SourceFile) -> Path:
+    """Where the file is on this machine, after a download if it was nowhere.
+
+    Raises:
+        DataError: if the file found is not the one described, if every address that answered sent
+            something else, or if the cache cannot be written.
+        NetworkError: if no address answers.
+    """
+    return locate(source) or _download(source)
+
+
+def locate(source: SourceFile) -> Path | None:
+    """Where the checked file is, first in `$ARBENCH_DATA`, then in the cache; None if in neither.
+
+    A file that fails the check is never replaced: the user may have no other copy.
+
+    Raises:
+        DataError: if the file is there but is not the one described.
+    """
+    for folder in (data_dir(), cache_dir()):
+        if folder is not None and (path := folder / source.path).is_file():
+            check(path, source)
+            return path
+    return None
+
+
+def check(path: Path, source: SourceFile) -> None:
+    """Hold a file against its description.
+
+    Raises:
+        DataError: if it is not the file described; names it, the hash expected and the hash found.
+    """
+    try:
+        problem = _mismatch(path, source)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    if problem is not None:
+        raise DataError(f"{path}: {problem}; move it away or put the right file there")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make a folder of the cache and write in it.
+
+    Raises:
+        DataError: if that fails; one line that names the variable to set.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {folder} ({error.strerror}): set {CACHE_VARIABLE} to a folder that "
+            f"can be written, or {DATA_VARIABLE} to one that holds the data"
+        ) from error
+
+
+def offline_choices(path: str) -> str:
+    """What a user without a network can do, for the end of an error message."""
+    return (
+        f"put {path} into a folder and set {DATA_VARIABLE} to that folder, or use the task "
+        "mnist-mini, which needs no download"
+    )
+
+
+def _download(source: SourceFile) -> Path:
+    path = cache_dir() / source.path
+    problems: list[str] = []
+    failure: type[ArbenchError] = NetworkError
+    with writing(path.parent), atomic_path(path) as temporary:
+        for url in source.urls:
+            download = pooch.HTTPDownloader(timeout=TIMEOUT_S, progressbar=sys.stderr.isatty())
+            try:
+                download(url, temporary, None)
+            except requests.RequestException as error:
+                problems.append(f"{url} ({_one_line(error)})")
+                continue
+            problem = _mismatch(temporary, source)
+            if problem is None:
+                break
+            problems.append(f"{url} ({problem})")
+            failure = DataError  # somebody answered, with something else
+        else:
+            reasons = "; ".join(problems) or "no address is known"
+            raise failure(f"no {source.path} from {reasons}: {offline_choices(source.path)}")
+        if source.sha256 is None:
+            write_text(_record(source), sha256_of(temporary) + "\n")
+    return path
+
+
+def _mismatch(path: Path, source: SourceFile) -> str | None:
+    """What is wrong with the file at `path`, or None."""
+    expected = source.sha256
+    if expected is None and _record(source).is_file():
+        expected = _record(source).read_text().strip()
+    size = path.stat().st_size
+    sizes = "" if source.size in (None, size) else f"{size} bytes, expected {source.size}"
+    if expected is not None and (found := sha256_of(path)) != expected:
+        return f"sha256 {found}, expected {expected}" + (f" ({sizes})" if sizes else "")
+    return sizes or None
+
+
+def _record(source: SourceFile) -> Path:
+    """Where the sha256 of the first download of an unpinned file is kept."""
+    return cache_dir() / f"{source.path}.sha256"
+
+
+def _one_line(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"status {error.response.status_code}"
+    return type(error).__name__
