@@ -1,0 +1,17 @@
+"""Caltech-101 Silhouettes."""
+
+from __future__ import annotations
+
+from arbench import TaskEntry, hookimpl
+
+
+@hookimpl
+def arbench_register_tasks() -> list[TaskEntry]:
+    """The tasks that this plugin offers."""
+    return [
+        TaskEntry(
+            name="caltech-silhouettes",
+            task="arbench_caltech.silhouettes:CaltechSilhouettes",
+            summary="object outlines, binary 28x28, 4,100 / 2,264 / 2,307",
+        )
+    ]

@@ -1,0 +1,82 @@
+"""`images:PATH`: images of one size from an npz archive or a folder of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from arbench.errors import DataError
+from arbench.probability.events import Discrete
+from arbench_files.archives import join, read_parts
+from arbench_files.folders import read_folder
+from arbench_files.splits import Array, FileTask, PartName
+
+NUM_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+
+
+class ImagesTask(FileTask):
+    """Images `(C, H, W)`, uint8: 256 levels, or binary if no value but 0 and 1 occurs anywhere."""
+
+    unit = "pixel"
+
+    def __init__(self, path: str) -> None:
+        """Read all images.
+
+        Raises:
+            DataError: if they are not images of one shape in uint8; one sentence with the file,
+                the image, what was found and what was expected.
+        """
+        place = Path(path).expanduser()
+        if place.is_dir():
+            parts = read_folder(place)
+        elif not place.exists():
+            raise DataError(f"{place}: found no such file, expected an .npz file or a folder")
+        elif place.suffix.lower() == ".npz":
+            parts = _read_archive(place)
+        else:
+            raise DataError(
+                f"{place}: found the extension {place.suffix!r}, expected .npz or a folder"
+            )
+        num_levels = 2 if all(rows.max() <= 1 for rows in parts.values()) else 256
+        super().__init__("images", place, Discrete(num_levels), parts)
+
+
+def _read_archive(file: Path) -> dict[PartName, Array]:
+    parts = read_parts(file, min_ndim=3)
+    return {
+        name: join({key: _channels_first(array, key, file) for key, array in arrays.items()}, file)
+        for name, arrays in parts.items()
+    }
+
+
+def _channels_first(array: Array, key: str, file: Path) -> Array:
+    """The array as `(N, C, H, W)`, whichever end the channels are at.
+
+    Channels are the axis after the first, or the last one, that has 1, 3 or 4 entries; if both
+    have, nothing in the array says which it is.
+    """
+    place = f"{file}: {key!r}"
+    if array.dtype != np.uint8 and array.dtype != np.bool_:
+        raise DataError(
+            f"{place} has dtype {array.dtype}, expected uint8 (values are never rescaled here)"
+        )
+    if array.ndim not in (3, 4) or 0 in array.shape:
+        raise DataError(
+            f"{place} has shape {array.shape}, expected (N, H, W), (N, C, H, W) or (N, H, W, C)"
+        )
+    pixels = array.astype(np.uint8, copy=False)
+    if pixels.ndim == 3:
+        return pixels[:, None]
+    first, last = pixels.shape[1] in NUM_CHANNELS, pixels.shape[3] in NUM_CHANNELS
+    if first and last:
+        raise DataError(
+            f"{place} has shape {array.shape}, which may be (N, C, H, W) or (N, H, W, C): expected "
+            "1, 3 or 4 channels at one end only; for grey images leave the channel axis out"
+        )
+    if not first and not last:
+        raise DataError(
+            f"{place} has shape {array.shape}, expected 1, 3 or 4 channels on the second or the "
+            "last axis"
+        )
+    return pixels if first else pixels.transpose(0, 3, 1, 2)

@@ -1,0 +1,106 @@
+"""`table:PATH`: rows of zeros and ones from a csv or npz file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from arbench.errors import DataError
+from arbench.probability.events import Discrete
+from arbench_files.archives import join, read_parts
+from arbench_files.splits import Array, FileTask
+
+_BITS = {"0", "1"}
+
+
+class TableTask(FileTask):
+    """Rows `(D,)` of zeros and ones, from a csv file or an npz archive."""
+
+    def __init__(self, path: str) -> None:
+        """Read the whole table.
+
+        Raises:
+            DataError: if it is not a table of zeros and ones; one sentence with the file, the row,
+                what was found and what was expected.
+        """
+        file = Path(path).expanduser()
+        if not file.is_file():
+            raise DataError(f"{file}: found no such file, expected a .csv or .npz file")
+        suffix = file.suffix.lower()
+        if suffix == ".csv":
+            super().__init__("table", file, Discrete(2), {"all": _read_csv(file)})
+        elif suffix == ".npz":
+            parts = {
+                name: join({key: _bits(array, key, file) for key, array in arrays.items()}, file)
+                for name, arrays in read_parts(file, min_ndim=2).items()
+            }
+            super().__init__("table", file, Discrete(2), parts)
+        else:
+            raise DataError(f"{file}: found the extension {file.suffix!r}, expected .csv or .npz")
+
+
+def _read_csv(file: Path) -> Array:
+    """Rows `(N, D)`, uint8. The first line is a header if none of its fields is a number."""
+    rows: list[Array] = []
+    width = None
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, skipinitialspace=True, strict=True)
+            for line in reader:
+                fields = [field.strip() for field in line]
+                if width is None:
+                    width = len(fields)
+                    if fields and not any(_is_number(field) for field in fields):
+                        continue
+                place = f"{file}: row {len(rows)} (line {reader.line_num})"
+                if len(fields) != width:
+                    raise DataError(
+                        f"{place}: found {len(fields)} fields, expected {width} as in the first"
+                    )
+                if not fields:
+                    raise DataError(f"{place}: found an empty line, expected fields 0 or 1")
+                if not _BITS.issuperset(fields):
+                    column = next(i for i, field in enumerate(fields) if field not in _BITS)
+                    raise DataError(
+                        f"{place}, column {column}: found {fields[column][:20]!r}, expected 0 or 1"
+                    )
+                rows.append(np.frombuffer("".join(fields).encode(), dtype=np.uint8) - ord("0"))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}: byte {error.start} is not UTF-8 text, expected a csv of 0 and 1"
+        ) from error
+    except csv.Error as error:
+        raise DataError(
+            f"{file}: row {len(rows)} (line {reader.line_num}): {error}, expected fields 0 or 1"
+        ) from error
+    if not rows:
+        raise DataError(f"{file}: found no rows, expected lines of 0 and 1 with commas between")
+    return np.stack(rows)
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _bits(array: Array, key: str, file: Path) -> Array:
+    """The array as uint8, if it is a table whose every value is exactly 0 or 1 (or a boolean)."""
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(
+            f"{file}: {key!r} has shape {array.shape}, expected (rows, columns), neither of them 0"
+        )
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{file}: {key!r} has dtype {array.dtype}, expected numbers 0 or 1")
+    bad = ~((array == 0) | (array == 1))
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise DataError(
+            f"{file}: {key!r} row {row}, column {column}: found {array[row, column]}, "
+            "expected 0 or 1"
+        )
+    return array.astype(np.uint8)

@@ -1,0 +1,27 @@
+"""Synthetic binary tasks whose entropy is known."""
+
+from __future__ import annotations
+
+from arbench import TaskEntry, hookimpl
+
+
+@hookimpl
+def arbench_register_tasks() -> list[TaskEntry]:
+    """The tasks that this plugin offers."""
+    return [
+        TaskEntry(
+            name="toy-parity",
+            task="arbench_toys.tasks:ParityTask",
+            summary="synthetic: every fourth of 24 bits is a noisy parity, entropy known",
+        ),
+        TaskEntry(
+            name="toy-markov",
+            task="arbench_toys.tasks:MarkovTask",
+            summary="synthetic: a binary Markov chain of length 32, entropy known",
+        ),
+        TaskEntry(
+            name="toy-ising",
+            task="arbench_toys.tasks:IsingTask",
+            summary="synthetic: an 8x8 Ising lattice sampled exactly, entropy known",
+        ),
+    ]

@@ -1,0 +1,93 @@
+"""The toys as tasks: which distribution, how many events, which stream of random numbers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
+from arbench.probability.events import Discrete, EventSpec
+from arbench_toys.distributions import Distribution, uniforms
+from arbench_toys.ising import Ising
+from arbench_toys.markov import MarkovChain
+from arbench_toys.parity import Parity
+
+NUM_EVENTS: dict[SplitName, int] = {"train": 8000, "validation": 2000, "test": 4000}
+
+
+class ToyTask(Task):
+    """Events drawn from a distribution that knows its own density.
+
+    Attributes:
+        distribution: what the events are drawn from.
+        seed: of the stream of random numbers; each split has a stream of its own.
+    """
+
+    version = "1"
+    source = "synthetic, drawn exactly and deterministically"
+    has_true_log_prob = True
+    distribution: Distribution
+    seed: ClassVar[int]
+
+    def __init__(self, distribution: Distribution) -> None:
+        """Take what to draw from; its event shape is the task's."""
+        self.distribution = distribution
+        self.spec = EventSpec(distribution.event_shape, Discrete(2))
+
+    @property
+    def entropy_nats(self) -> float:
+        """The lowest mean negative log-likelihood that any model can have, in nats per event."""
+        return self.distribution.entropy_nats
+
+    def load(self, split: SplitName) -> Split:
+        """The events `(N, *event_shape)` of a split, uint8."""
+        numbers = uniforms(
+            self.seed, SPLITS.index(split), NUM_EVENTS[split], self.distribution.num_uniforms
+        )
+        return Split(torch.from_numpy(self.distribution.sample(numbers)))
+
+    def true_log_prob(self, events: Tensor) -> Tensor:
+        """Log-probability `(B,)` in nats, float64, of events `(B, *event_shape)`.
+
+        Raises:
+            ValueError: if the events are not of this task's shape or not all 0 or 1.
+        """
+        self.spec.validate(events)
+        bits = events.to(device="cpu", dtype=torch.uint8).numpy()
+        return torch.from_numpy(self.distribution.log_prob(bits))
+
+
+class ParityTask(ToyTask):
+    """Six groups of four bits; the last of each is the parity of the others, flipped 1 in 10."""
+
+    name = "toy-parity"
+    seed = 1
+
+    def __init__(self) -> None:
+        """The task as it stands on boards."""
+        super().__init__(Parity(num_groups=6, group_size=4, flip=0.1))
+
+
+class MarkovTask(ToyTask):
+    """A chain of 32 bits that turns on with probability 0.1 and off with probability 0.3."""
+
+    name = "toy-markov"
+    seed = 2
+
+    def __init__(self) -> None:
+        """The task as it stands on boards."""
+        super().__init__(MarkovChain(length=32, on=0.1, off=0.3))
+
+
+class IsingTask(ToyTask):
+    """An 8x8 lattice just above its critical temperature, with a field that tells 0 from 1."""
+
+    name = "toy-ising"
+    unit = "pixel"
+    seed = 3
+
+    def __init__(self) -> None:
+        """The task as it stands on boards."""
+        super().__init__(Ising(height=8, width=8, coupling=0.4, field=0.02))
