@@ -1,0 +1,38 @@
+# `make run` and `make test` set up a virtual environment of their own, once, and need no other step.
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+SOURCES = arbench plugins tasks tests setup.py leaderboards/__init__.py
+# Each worker gets one thread: more would fight over the cores.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check format
+
+help: ## what the targets do
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+$(STAMP): pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	touch $@
+
+run: $(STAMP) ## set up, then the main job: train NADE on the digits that ship with the package
+	$(BIN)/arbench run --task mnist-mini --model nade
+
+test: $(STAMP) ## set up, then the fast tests (at most 12 minutes on 2 cores)
+	$(PYTEST) -n $(WORKERS) -m 'not slow'
+
+test-all: test ## the fast tests, then the fault, kill and benchmark tests, one at a time
+	$(PYTEST) -m slow
+
+check: $(STAMP) ## lint, format check and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(STAMP) ## put the sources in shape
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
