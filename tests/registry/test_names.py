@@ -1,0 +1,65 @@
+"""Names as users type them: case, arguments after a colon, answers to unknown ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from arbench.errors import ConfigError, PluginError
+from arbench.registry.entries import ModelEntry, TaskEntry
+from arbench.registry.manager import Registered, Registry, split_argument
+
+
+def offers() -> Registry:
+    def model(name: str, distribution: str) -> Registered[ModelEntry]:
+        return Registered(ModelEntry(name=name, network="a.b:C"), "p", distribution, "1")
+
+    def task(name: str) -> Registered[TaskEntry]:
+        return Registered(TaskEntry(name=name, task="a.b:C"), "p", "x", "1")
+
+    models = [model("nade", "x"), model("made", "x"), model("rnn", "x"), model("rnn", "y")]
+    return Registry(models, [task("mnist"), task("mnist-mini")], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mnist", ("mnist", None)),
+        (" MNIST ", ("mnist", None)),
+        ("images:PATH", ("images", "PATH")),
+        ("Images:C:\\Data", ("images", "C:\\Data")),
+    ],
+)
+def test_split_argument(text: str, expected: tuple[str, str | None]) -> None:
+    assert split_argument(text) == expected
+
+
+@pytest.mark.parametrize("text", ["images:", ":PATH", " :x"])
+def test_half_an_argument_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="NAME:ARGUMENT"):
+        split_argument(text)
+
+
+def test_names_are_found_whatever_their_case() -> None:
+    assert offers().model("NADE").entry.name == "nade"
+    assert offers().task(" Mnist ").entry.name == "mnist"
+
+
+def test_an_unknown_name_is_answered_with_what_comes_close() -> None:
+    with pytest.raises(ConfigError, match=r"no model is called 'nad': did you mean nade"):
+        offers().model("nad")
+    with pytest.raises(ConfigError, match="did you mean mnist"):
+        offers().task("mnits")
+
+
+def test_an_unknown_name_far_from_all_is_sent_to_the_listing() -> None:
+    with pytest.raises(ConfigError, match="'zzzz'; `arbench list models`"):
+        offers().model("zzzz")
+
+
+def test_a_clashing_name_is_refused_and_the_others_stay() -> None:
+    registry = offers()
+    with pytest.raises(PluginError, match=r"x 1 \(p\) and by y 1 \(p\)"):
+        registry.model("rnn")
+    assert list(registry.models) == ["made", "nade"]
+    with pytest.raises(ConfigError):
+        registry.task("rnn")
