@@ -1,0 +1,71 @@
+"""Recipes: the schema is the network's signature; unknown keys are errors with a hint."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from torch import nn
+
+from arbench.errors import ConfigError
+from arbench.experiment.recipes import check_hyperparameters, resolve_recipe
+from arbench.registry.entries import ModelEntry
+
+
+class Net(nn.Module):
+    def __init__(
+        self,
+        layout: object,
+        num_params: int,
+        *,
+        hidden: list[int] = [8],  # noqa: B006
+        tied: bool = True,
+        activation: Literal["relu", "tanh"] = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+
+
+ENTRY = ModelEntry(name="net", network="nowhere:Net")
+
+
+def test_defaults_are_filled_in() -> None:
+    name, recipe = resolve_recipe(ENTRY, Net, "mnist")
+    assert name == "net/none"
+    assert recipe.network == {"hidden": [8], "tied": True, "activation": "relu", "dropout": 0.0}
+
+
+@pytest.mark.parametrize("text", ["[16, 4]", "16,4"])
+def test_overrides_reach_network_and_sections(text: str) -> None:
+    overrides = {"hidden": text, "tied": "false", "activation": "tanh", "epochs": "3"}
+    overrides |= {"training.learning_rate": "1e-2", "order": "permuted", "head": "categorical"}
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", overrides)
+    assert recipe.network["hidden"] == [16, 4]
+    assert recipe.network["tied"] is False
+    assert recipe.network["activation"] == "tanh"
+    assert (recipe.training.epochs, recipe.training.learning_rate) == (3, 1e-2)
+    assert (recipe.layout.order, recipe.head.name) == ("permuted", "categorical")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"hiden": "3"}, "did you mean 'hidden'"),
+        ({"training.epoch": "3"}, "did you mean 'epochs'"),
+        ({"activation": "swish"}, "activation = 'swish'.*'relu' or 'tanh'"),
+        ({"epochs": "0"}, "training.epochs = 0"),
+        ({"epochs": "many"}, "training.epochs = 'many'"),
+        ({"learning_rate": "-1"}, "learning_rate = -1"),
+        ({"optimizer": "adamax"}, "optimizer = 'adamax'"),
+    ],
+)
+def test_unacceptable_values_are_named_with_what_was_expected(
+    overrides: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_recipe(ENTRY, Net, "mnist", overrides)
+
+
+def test_a_config_cannot_bring_new_keyword_arguments() -> None:
+    with pytest.raises(ConfigError, match="no setting called '__class__'"):
+        check_hyperparameters(Net, {"__class__": "os.system"})

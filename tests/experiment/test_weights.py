@@ -1,0 +1,122 @@
+"""Weights: what is written comes back, and whatever else lies there is refused with one line."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from arbench.errors import CheckpointError
+from arbench.experiment.weights import load_tensors, save_tensors
+
+
+@pytest.fixture
+def tensors() -> dict[str, torch.Tensor]:
+    return {"w": torch.randn(3, 4), "counts": torch.arange(5), "b": torch.randn(2).bfloat16()}
+
+
+def test_round_trip_is_exact_and_the_hash_is_of_the_file(
+    tmp_path: Path, tensors: dict[str, torch.Tensor]
+) -> None:
+    digest = save_tensors(tmp_path / "m.safetensors", tensors)
+    loaded = load_tensors(tmp_path / "m.safetensors", sha256=digest, expected=tensors)
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[k], tensors[k]) for k in tensors)
+
+
+def test_equal_tensors_give_equal_bytes(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    first = save_tensors(tmp_path / "a.safetensors", tensors)
+    second = save_tensors(tmp_path / "b.safetensors", dict(tensors))
+    assert first == second
+
+
+def test_every_flipped_byte_is_noticed(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "m.safetensors"
+    digest = save_tensors(path, tensors)
+    good = path.read_bytes()
+    for position in range(len(good)):
+        bad = bytearray(good)
+        bad[position] ^= 1
+        path.write_bytes(bytes(bad))
+        with pytest.raises(CheckpointError):
+            load_tensors(path, sha256=digest)
+
+
+def test_random_mutations_never_escape_as_another_error(
+    tmp_path: Path, tensors: dict[str, torch.Tensor]
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_tensors(path, tensors)
+    good = path.read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(2000):
+        bad = bytearray(good)
+        for _ in range(random.integers(1, 4)):
+            bad[random.integers(len(bad))] = random.integers(256)
+        cut = random.integers(1, len(bad) + 1) if random.random() < 0.3 else len(bad)
+        path.write_bytes(bytes(bad[:cut]))
+        try:
+            loaded = load_tensors(path, expected=tensors)
+        except CheckpointError:
+            continue
+        # Without a hash a flipped data bit passes, but never another shape, type or infinity.
+        assert {k: (t.shape, t.dtype) for k, t in loaded.items()} == {
+            k: (t.shape, t.dtype) for k, t in tensors.items()
+        }
+
+
+class _LeavesAMarker:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.marker,))
+
+
+def test_a_pickle_named_as_safetensors_is_refused_and_not_run(tmp_path: Path) -> None:
+    marker, path = tmp_path / "marker", tmp_path / "m.safetensors"
+    path.write_bytes(pickle.dumps(_LeavesAMarker(marker)))
+    with pytest.raises(CheckpointError, match="not a valid safetensors|not plausible"):
+        load_tensors(path)
+    assert not marker.exists()
+
+
+def test_a_header_that_names_a_tensor_twice_is_refused(tmp_path: Path) -> None:
+    entry = json.dumps({"dtype": "F32", "shape": [1], "data_offsets": [0, 4]})
+    header = f'{{"w": {entry}, "w": {entry}}}'.encode()
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    with pytest.raises(CheckpointError, match="twice"):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"w": torch.tensor([1.0, value])}, path)
+    with pytest.raises(CheckpointError, match="'w' holds numbers that are not finite"):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"w": torch.zeros(4, 3)}, r"'w' is F32 \[4, 3\], the configuration needs F32 \[3, 4\]"),
+        ({"w": torch.zeros(3, 4).double()}, "'w' is F64"),
+        ({"v": torch.zeros(3, 4)}, "lacks 'w'"),
+        ({"w": torch.zeros(3, 4), "v": torch.zeros(1)}, "holds an unknown tensor 'v'"),
+    ],
+)
+def test_what_does_not_belong_is_named(
+    tmp_path: Path, found: dict[str, torch.Tensor], message: str
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file(found, path)
+    with pytest.raises(CheckpointError, match=message):
+        load_tensors(path, expected={"w": torch.empty(3, 4, device="meta")})
