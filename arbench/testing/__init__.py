@@ -1,0 +1,1 @@
+"""What proves that a model is right: toys, and the conformance checks that plugin authors run."""

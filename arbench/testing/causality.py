@@ -1,0 +1,91 @@
+"""Causality and influence: what the parameters of a site see, and what they should but do not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from arbench.probability.model import Model
+from arbench.testing.subject import ConformanceError, Subject, site_params
+
+_NUM_CONTEXTS = 48
+_NUM_NAMED = 6
+
+
+def check_causality(subject: Subject) -> None:
+    """Changing site s, alone or with all later ones, leaves the parameters up to s unchanged.
+
+    Raises:
+        ConformanceError: with the sites and by how much the parameters moved.
+    """
+    require_causal(subject.sharpened(), subject)
+
+
+def require_causal(model: Model, subject: Subject) -> None:
+    """`check_causality` for a given model of the subject's spec, in whatever order."""
+    layout = model.layout
+    sites = layout.to_sites(subject.random_events(_NUM_CONTEXTS, seed=2))
+    before = site_params(model, layout.to_events(sites))
+    allowed = subject.tolerance * before.abs().max().item()
+    for s in range(layout.num_sites):
+        for last in (s + 1, layout.num_sites):
+            changed = _change(sites, s, last, layout.alphabet_size)
+            after = site_params(model, layout.to_events(changed))
+            moved = (after - before)[:, : s + 1].abs().amax((0, 2))
+            t = int(moved.argmax())
+            if moved[t] > allowed:
+                what = f"site {s}" if last == s + 1 else f"sites {s} and later"
+                why = "a site sees its own value" if t == s else "the mask leaks from the future"
+                raise ConformanceError(
+                    f"params at site {t} moved by {moved[t].item():.2g} when {what} changed: {why}"
+                )
+
+
+def influence(subject: Subject) -> Tensor:
+    """How far the parameters of site t move when site s alone changes, `(T, T)` float64 at [s, t].
+
+    The largest movement over contexts and all values of site s. The contexts are random ones, and
+    those that the model was sharpened on: a table has learned nothing about any other.
+    """
+    model = subject.sharpened()
+    layout = model.layout
+    contexts = (subject.random_events(_NUM_CONTEXTS, seed=3), subject.sharpening_events)
+    sites = layout.to_sites(torch.cat(contexts))
+    moved = []
+    for s in range(layout.num_sites):
+        params = []
+        for value in range(layout.alphabet_size):
+            changed = sites.clone()
+            changed[:, s] = value
+            params.append(site_params(model, layout.to_events(changed)))
+        every = torch.stack(params)
+        moved.append((every.amax(0) - every.amin(0)).amax((0, 2)))
+    return torch.stack(moved)
+
+
+def check_influence(subject: Subject) -> None:
+    """Every site has influence on every later one.
+
+    Raises:
+        ConformanceError: naming the blind spots.
+    """
+    seen = influence(subject) > 0
+    num_sites = len(seen)
+    blind = [(s, t) for t in range(num_sites) for s in range(t) if not seen[s, t]]
+    if blind:
+        named = ", ".join(f"{t} never sees {s}" for s, t in blind[:_NUM_NAMED])
+        more = f" and {len(blind) - _NUM_NAMED} more" if len(blind) > _NUM_NAMED else ""
+        raise ConformanceError(
+            f"{len(blind)} of {num_sites * (num_sites - 1) // 2} pairs of sites are blind spots: "
+            f"site {named}{more}; declare it if it is meant"
+        )
+
+
+def _change(sites: Tensor, first: int, last: int, alphabet_size: int) -> Tensor:
+    """The sites with every value in `[first, last)` replaced by another one."""
+    generator = torch.Generator().manual_seed(first)
+    part = sites[:, first:last]
+    shift = torch.randint(1, alphabet_size, part.shape, generator=generator)
+    changed = sites.clone()
+    changed[:, first:last] = (part + shift) % alphabet_size
+    return changed

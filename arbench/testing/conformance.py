@@ -1,0 +1,152 @@
+"""The conformance suite: every promise about correctness, for any network class.
+
+In a plugin's own tests, one line makes one pytest item per check:
+
+    test_conformance = conformance(MyNetwork)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from arbench.probability.events import EventSpec
+from arbench.probability.heads import Head
+from arbench.testing.causality import check_causality, check_influence
+from arbench.testing.distributions import check_normalisation, check_samples_follow_log_prob
+from arbench.testing.invariances import check_invariances, check_reordered
+from arbench.testing.learning import check_gradients, check_memorises_one_event
+from arbench.testing.samplers import check_samplers_agree, check_step_equals_forward
+from arbench.testing.subject import ConformanceError, NotApplicableError, Subject
+from arbench.testing.toys import TINY_SPECS
+
+Check = Callable[[Subject], None]
+NetworkClass = Callable[..., nn.Module]
+
+CHECKS: dict[str, Check] = {
+    "causality": check_causality,
+    "influence": check_influence,
+    "normalisation": check_normalisation,
+    "step_equals_forward": check_step_equals_forward,
+    "samplers_agree": check_samplers_agree,
+    "samples_follow_log_prob": check_samples_follow_log_prob,
+    "memorises_one_event": check_memorises_one_event,
+    "gradients": check_gradients,
+    "invariances": check_invariances,
+    "reordered": check_reordered,
+}
+
+# Orders in which every spec is tried; None is the raster scan.
+ORDER_SEEDS: tuple[int | None, ...] = (None, 1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one check on one subject.
+
+    Attributes:
+        check: its name in `CHECKS`.
+        subject: the spec and the order, such as "binary-2x3 permuted".
+        status: "declared" is a failure that the author expects and gives a reason for.
+        message: one sentence; empty when passed.
+        error: what was raised, for its traceback.
+    """
+
+    check: str
+    subject: str
+    status: Literal["passed", "failed", "declared", "not applicable"]
+    message: str = ""
+    error: Exception | None = None
+
+
+def subjects(
+    network_class: NetworkClass,
+    *,
+    specs: Mapping[str, EventSpec] = TINY_SPECS,
+    head: Callable[[EventSpec], Head] | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+) -> dict[str, Subject]:
+    """Every tiny spec in every order, by name; some may turn out not to be applicable."""
+    options: dict[str, Any] = {"hyperparameters": hyperparameters or {}}
+    if head is not None:
+        options["head"] = head
+    return {
+        f"{name} {'raster' if seed is None else 'permuted'}": Subject(
+            network_class, spec, seed, **options
+        )
+        for name, spec in specs.items()
+        for seed in ORDER_SEEDS
+    }
+
+
+def run_check(name: str, where: str, subject: Subject) -> Result:
+    """The outcome of one check on one subject; whatever the network raises is a failure."""
+    declared = getattr(subject.network_class, "known_failures", {}).get(name)
+    try:
+        CHECKS[name](subject)
+    except NotApplicableError as reason:
+        return Result(name, where, "not applicable", str(reason))
+    except ConformanceError as error:
+        if declared is not None:
+            return Result(name, where, "declared", f"{error} (declared: {declared})", error)
+        return Result(name, where, "failed", str(error), error)
+    except Exception as error:
+        # A network is somebody else's code: whatever it raises is evidence, and is kept.
+        return Result(name, where, "failed", f"{type(error).__name__}: {error}", error)
+    return Result(name, where, "passed")
+
+
+def run_checks(
+    network_class: NetworkClass, *, checks: Mapping[str, Check] = CHECKS, **options: Any
+) -> list[Result]:
+    """Every check on every tiny spec in every order.
+
+    Args:
+        network_class: what a plugin registers.
+        checks: those to run.
+        options: as for `subjects`.
+    """
+    everywhere = subjects(network_class, **options)
+    return [run_check(name, where, s) for name in checks for where, s in everywhere.items()]
+
+
+def require(results: list[Result]) -> Iterator[str]:
+    """What is worth telling of results that are acceptable.
+
+    Yields:
+        One line for every check that was not applicable, or failed as declared.
+
+    Raises:
+        ConformanceError: with one line for every failure.
+    """
+    failures = [r for r in results if r.status == "failed"]
+    if failures:
+        lines = "\n".join(f"{r.check}, {r.subject}: {r.message}" for r in failures)
+        raise ConformanceError(lines) from failures[0].error
+    for result in results:
+        if result.status != "passed":
+            yield f"{result.check}, {result.subject}: {result.status}: {result.message}"
+
+
+def conformance(network_class: NetworkClass, **options: Any) -> Any:
+    """A pytest test of every check, each its own item; see the module's first lines.
+
+    Args:
+        network_class: what a plugin registers.
+        options: as for `subjects`.
+    """
+    import pytest  # only test suites need it
+
+    everywhere = subjects(network_class, **options)
+
+    @pytest.mark.parametrize("check", CHECKS)
+    def test_conformance(check: str) -> None:
+        results = [run_check(check, where, s) for where, s in everywhere.items()]
+        notes = list(require(results))
+        if all(r.status == "not applicable" for r in results):
+            pytest.skip(notes[0])
+
+    return test_conformance

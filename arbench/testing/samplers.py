@@ -1,0 +1,81 @@
+"""Samplers: `step` is the forward pass one site at a time, and all samplers give equal samples."""
+
+from __future__ import annotations
+
+import torch
+
+from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, site_params
+
+_NUM_EVENTS = 64
+# Rounding differs between one site's work and the whole pass; a wrong step differs far more.
+_RELATIVE_ERROR = 1e-9
+
+
+def check_step_equals_forward(subject: Subject) -> None:
+    """`step`, fed an event site by site, gives the parameters of `forward`, in every batch.
+
+    Raises:
+        ConformanceError: with the site and the difference.
+        NotApplicableError: if the network has no `step`.
+    """
+    model = subject.sharpened()
+    if "step" not in model.samplers:
+        raise NotApplicableError("the network has no step")
+    # A state that leaks from one batch into the next shows in the second or the third.
+    for seed, num_events in ((5, _NUM_EVENTS), (6, _NUM_EVENTS), (7, 1)):
+        events = subject.random_events(num_events, seed)
+        sites = model.layout.to_sites(events)
+        expected = site_params(model, events)
+        allowed = _RELATIVE_ERROR * max(1.0, expected.abs().max().item())
+        with torch.no_grad():
+            state, previous = model.network.init_state(num_events), None
+            for t in range(model.layout.num_sites):
+                params, state = model.network.step(state, previous, t)
+                if params.shape != expected[:, t].shape:
+                    raise ConformanceError(
+                        f"step returned shape {tuple(params.shape)} at site {t}, expected "
+                        f"(B, P) = {tuple(expected[:, t].shape)}"
+                    )
+                error = (params - expected[:, t]).abs().max().item()
+                if not error <= allowed:
+                    which = "first batch" if seed == 5 else "batch after another one"
+                    raise ConformanceError(
+                        f"step differs from forward by {error:.2g} at site {t}, in the {which}"
+                    )
+                previous = sites[:, t]
+
+
+def check_samplers_agree(subject: Subject) -> None:
+    """Every sampler turns equal noise into equal samples, with and without a given prefix.
+
+    Raises:
+        ConformanceError: with the sampler and the first site that differs.
+    """
+    model = subject.sharpened()
+    layout = model.layout
+    noise = model.draw_noise(_NUM_EVENTS, torch.Generator().manual_seed(8))
+    given = subject.random_events(_NUM_EVENTS, seed=9)
+    for num_given in (0, layout.num_sites // 2):
+        known = torch.zeros(layout.num_sites, layout.site_dim, dtype=torch.bool)
+        known[:num_given] = True
+        samples = {
+            method: layout.to_sites(
+                model.sample(
+                    _NUM_EVENTS,
+                    noise=noise,
+                    method=method,
+                    given=given,
+                    known=layout.to_events(known[None])[0],
+                )
+            )
+            for method in model.samplers
+        }
+        for method, drawn in samples.items():
+            differs = (drawn != samples["whole"]).any(-1)
+            if bool(differs.any()):
+                site = int(differs.any(0).nonzero()[0])
+                raise ConformanceError(
+                    f"the {method} sampler differs from the whole-forward one for equal noise in "
+                    f"{int(differs.any(1).sum())} of {_NUM_EVENTS} samples, from site {site} on, "
+                    f"with {num_given} sites given"
+                )

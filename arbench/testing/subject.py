@@ -1,0 +1,185 @@
+"""The subject of a check: one network class on one tiny spec, in one order."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arbench.errors import PluginError
+from arbench.probability.events import EventSpec
+from arbench.probability.heads import Head, make_head
+from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench.testing.toys import all_events
+
+_NUM_SHARPENING_EVENTS = 6
+_NUM_SHARPENING_STEPS = 60
+_NUM_COPIES = 1000
+
+
+class ConformanceError(PluginError):
+    """A model breaks a promise; the message is one sentence, with the evidence, for a modeller."""
+
+
+class NotApplicableError(Exception):
+    """A check has nothing to say about this network here; the message says why."""
+
+
+def _auto_head(spec: EventSpec) -> Head:
+    return make_head("auto", spec.domain)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One network class on one tiny spec, in one order, in float64.
+
+    A network class may say three things about its own checks, as class attributes:
+    `tiny_hyperparameters`, keyword arguments that make it small; `known_failures`, from the name of
+    a check to the reason why failing it is right; `reordered_sums = True`, if causality holds only
+    up to the rounding of a sum that is reordered, such as an FFT.
+
+    Args:
+        network_class: what a plugin registers.
+        spec: a discrete spec with few events.
+        order_seed: of a random order; None is the raster scan.
+        head: makes the head for the spec; by default the natural one of the domain.
+        hyperparameters: keyword arguments, over `tiny_hyperparameters`.
+    """
+
+    network_class: Callable[..., nn.Module]
+    spec: EventSpec
+    order_seed: int | None = None
+    head: Callable[[EventSpec], Head] = _auto_head
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """The spec's dims one by one, in the order."""
+        if self.order_seed is None:
+            return Layout(self.spec)
+        return Layout.permuted(self.spec, self.order_seed)
+
+    @functools.cached_property
+    def events(self) -> Tensor:
+        """Every event of the spec, `(K ** D, *shape)` int64."""
+        return all_events(self.spec)
+
+    @property
+    def tolerance(self) -> float:
+        """How far, relative to the largest parameter, rounding may move what nothing influences."""
+        return 1e-10 if getattr(self.network_class, "reordered_sums", False) else 0.0
+
+    def random_events(self, num_events: int, seed: int) -> Tensor:
+        """Uniformly random events, `(num_events, *shape)` int64."""
+        generator = torch.Generator().manual_seed(seed)
+        return self.events[torch.randint(len(self.events), (num_events,), generator=generator)]
+
+    @property
+    def sharpening_events(self) -> Tensor:
+        """The few events that `sharpened` models are trained on."""
+        return self.random_events(_NUM_SHARPENING_EVENTS, seed=1)
+
+    def fresh(self, seed: int = 0) -> Model:
+        """A newly initialised model in float64 and evaluation mode.
+
+        Raises:
+            NotApplicableError: if the network or the head refuses the spec with a ValueError.
+        """
+        tiny = getattr(self.network_class, "tiny_hyperparameters", {})
+        hyperparameters = {**tiny, **self.hyperparameters}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                head = self.head(self.spec)
+                num_params = head.num_params(self.layout)
+                network = self.network_class(self.layout, num_params, **hyperparameters)
+            except ValueError as error:
+                raise NotApplicableError(str(error)) from error
+        return Model(network, head, self.layout).double().eval()
+
+    def sharpened(self) -> Model:
+        """A copy of a model that was trained on a few random events.
+
+        At initialisation conditionals are near uniform and dependence is weak, or absent where an
+        author starts weights at zero: then shifted samplers and leaking masks are invisible.
+        """
+        return copy.deepcopy(self._sharpened)
+
+    @functools.cached_property
+    def _sharpened(self) -> Model:
+        model = self.fresh()
+        learn(model, self.sharpening_events, num_steps=_NUM_SHARPENING_STEPS, learning_rate=0.02)
+        return model
+
+
+def learn(
+    model: Model,
+    events: Tensor,
+    *,
+    num_steps: int,
+    learning_rate: float,
+    enough_nats: float = 0.0,
+) -> float:
+    """Train on events, by Adam or by the network's own `fit`, then back to evaluation mode.
+
+    Args:
+        model: changed in place.
+        events: `(B, *shape)`, one batch.
+        num_steps: at most so many.
+        learning_rate: of Adam.
+        enough_nats: stop when an event costs less than that.
+
+    Returns:
+        Mean nats per event afterwards.
+    """
+    if hasattr(model.network, "fit"):
+        sites = model.layout.to_sites(events).long()
+        model.network.fit([(sites, None)] * _NUM_COPIES)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    if not hasattr(model.network, "fit") and weights:
+        optimizer = torch.optim.Adam(weights, lr=learning_rate)
+        model.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for _ in range(num_steps):
+                optimizer.zero_grad()
+                loss = -model.log_prob(events).mean()
+                if loss.item() < enough_nats:
+                    break
+                torch.autograd.backward(loss)
+                optimizer.step()
+        model.eval()
+    with torch.no_grad():
+        return -model.log_prob(events).mean().item()
+
+
+def site_params(model: Model, events: Tensor) -> Tensor:
+    """The network's parameters `(B, T, P)` for events, checked for shape and dtype.
+
+    Raises:
+        ConformanceError: if the shape is not `(B, T, P)`, the dtype not float64, or a value is not
+            finite.
+    """
+    sites = model.layout.to_sites(events)
+    with torch.no_grad():
+        params: Tensor = model.network(sites)
+    expected = (len(sites), model.layout.num_sites, model.head.num_params(model.layout))
+    if tuple(params.shape) != expected:
+        raise ConformanceError(
+            f"forward returned parameters of shape {tuple(params.shape)}, expected "
+            f"(B, T, P) = {expected}"
+        )
+    if params.dtype != torch.float64:
+        raise ConformanceError(
+            f"forward returned {params.dtype} from float64 weights: something is cast on the way"
+        )
+    if not bool(params.isfinite().all()):
+        site = int((~params.isfinite()).nonzero()[0, 1])
+        raise ConformanceError(f"a parameter at site {site} is not finite on ordinary events")
+    return params
