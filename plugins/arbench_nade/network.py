@@ -1,0 +1,182 @@
+"""NADE: one hidden layer whose weights all conditionals share, or own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arbench.probability.layouts import Layout
+from arbench_nade.kernel import Activation, activate_, all_sites
+
+
+class NADE(nn.Module):
+    """The neural autoregressive distribution estimator.
+
+    Site t has hidden units `h_t = act(c + sum_{s < t} V_s x_s)` and parameters `b_t + U_t h_t`.
+    Tied, all sites share V and c: `T (F + P) H` weights and O(T H) work for all conditionals of an
+    event. Untied, site t owns its `V^(t)_s`, s < t, and its `c^(t)`: `T (T - 1) / 2 F H` weights,
+    and that many multiplications per event.
+
+    Binary values enter as 0 and 1 (F = 1), values of a larger alphabet as one-hot vectors (F = K).
+
+    Source: Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS
+    2011; Uria, Cote, Gregor, Murray and Larochelle, "Neural autoregressive distribution
+    estimation", JMLR 2016, section 2. Deviations: ReLU by default, dropout, larger alphabets.
+
+    Args:
+        layout: discrete dims, drawn one at a time.
+        num_params: P, parameters per site.
+        hidden: H, hidden units per conditional.
+        tied: whether the conditionals share the weights into the hidden units.
+        activation: "relu" or "sigmoid" (the paper's).
+        dropout: probability that a hidden unit is silent, for a whole training batch and at all
+            sites of it; the others are scaled up.
+        input_dropout: probability that later sites of a training event are told 0 instead of a
+            value; the others are scaled up.
+
+    Raises:
+        ValueError: if the layout or an argument is not one of these.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        hidden: int = 500,
+        tied: bool = True,
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if layout.site_dim != 1:
+            raise ValueError(
+                f"NADE draws one dim at a time, but a site has {layout.site_dim}; use sites='dim'"
+            )
+        if hidden < 1:
+            raise ValueError(f"hidden is at least 1, got {hidden}")
+        if activation not in ("relu", "sigmoid"):
+            raise ValueError(f"activation is 'relu' or 'sigmoid', got {activation!r}")
+        if not (0 <= dropout < 1 and 0 <= input_dropout < 1):
+            raise ValueError(
+                f"dropout rates lie in [0, 1), got dropout={dropout}, input_dropout={input_dropout}"
+            )
+        self.alphabet_size = layout.alphabet_size
+        self.num_features = 1 if self.alphabet_size == 2 else self.alphabet_size
+        self.num_sites = num_sites = layout.num_sites
+        self.tied = tied
+        self.activation: Activation = activation
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        num_inputs = num_sites if tied else num_sites * (num_sites - 1) // 2
+        self.weight = nn.Parameter(torch.empty(num_inputs, self.num_features, hidden))
+        self.bias = nn.Parameter(torch.zeros(hidden) if tied else torch.zeros(num_sites, hidden))
+        self.readout = nn.Parameter(torch.empty(num_sites, num_params, hidden))
+        self.readout_bias = nn.Parameter(torch.zeros(num_sites, num_params))
+        nn.init.normal_(self.weight, std=num_sites**-0.5)
+        nn.init.normal_(self.readout, std=hidden**-0.5)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site.
+
+        Args:
+            sites: `(B, T, 1)` int64 in [0, K).
+
+        Returns:
+            `(B, T, P)` float32 (float64 for float64 weights), under autocast too.
+        """
+        with torch.autocast(sites.device.type, enabled=False):
+            weight, bias, readout, readout_bias = map(
+                _at_least_float32, (self.weight, self.bias, self.readout, self.readout_bias)
+            )
+            features = self._features(sites.squeeze(-1), weight.dtype)
+            features = F.dropout(features, self.input_dropout, self.training)
+            if self.training and self.dropout:
+                readout = readout * F.dropout(readout.new_ones(readout.shape[-1]), self.dropout)
+            if self.tied:
+                params: Tensor = all_sites(
+                    features, weight, bias, readout, readout_bias, self.activation
+                )
+                return params
+            return self._untied(features, weight, bias, readout, readout_bias)
+
+    def init_state(self, batch_size: int) -> dict[str, Tensor]:
+        """Buffers of one batch: tied, the running pre-activation `(B, H)`; untied, all features."""
+        weight = self.weight
+        if self.tied:
+            pre = weight.new_empty((batch_size, weight.shape[-1]))
+            pre.copy_(self.bias.detach())
+            return {"pre": pre, "hidden": torch.empty_like(pre)}
+        shape = (batch_size, self.num_sites * self.num_features)
+        return {"features": weight.new_zeros(shape)}
+
+    @torch.no_grad()
+    def step(
+        self, state: dict[str, Tensor], previous: Tensor | None, site: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Parameters `(B, P)` of one site; `state` is updated in place.
+
+        O(H) per event when tied, O(site H) when untied. `previous` is `(B, 1)`, the value of the
+        site before, None at the first.
+        """
+        hidden = (
+            self._tied_step(state, previous, site)
+            if self.tied
+            else self._untied_step(state, previous, site)
+        )
+        return torch.addmm(self.readout_bias[site], hidden, self.readout[site].T), state
+
+    def _tied_step(self, state: dict[str, Tensor], previous: Tensor | None, site: int) -> Tensor:
+        pre, hidden = state["pre"], state["hidden"]
+        if previous is not None:
+            weight = self.weight[site - 1]
+            if self.num_features == 1:
+                pre.addcmul_(previous.to(pre.dtype), weight)
+            else:
+                pre.add_(weight[previous.squeeze(-1)])
+        return activate_(hidden.copy_(pre), self.activation)
+
+    def _untied_step(self, state: dict[str, Tensor], previous: Tensor | None, site: int) -> Tensor:
+        features = state["features"]
+        width = self.num_features
+        if previous is not None:
+            told = self._features(previous, features.dtype).squeeze(1)
+            features[:, (site - 1) * width : site * width] = told
+        begin = site * (site - 1) // 2
+        weight = self.weight[begin : begin + site].flatten(0, 1)
+        pre = torch.addmm(self.bias[site], features[:, : site * width], weight)
+        return activate_(pre, self.activation)
+
+    def _features(self, values: Tensor, dtype: torch.dtype) -> Tensor:
+        """What values tell later sites, `(B, T)` to `(B, T, F)`."""
+        if self.num_features == 1:
+            return values.unsqueeze(-1).to(dtype)
+        return F.one_hot(values, self.alphabet_size).to(dtype)
+
+    def _untied(
+        self, features: Tensor, weight: Tensor, bias: Tensor, readout: Tensor, readout_bias: Tensor
+    ) -> Tensor:
+        flat, width = features.flatten(1), self.num_features
+        act = torch.relu if self.activation == "relu" else torch.sigmoid
+        # One split, not T slices: the gradient of each slice would be as large as all weights.
+        own = torch.split(weight, list(range(self.num_sites)))
+        params = [
+            torch.addmm(
+                readout_bias[t],
+                act(torch.addmm(bias[t], flat[:, : t * width], own[t].flatten(0, 1))),
+                readout[t].T,
+            )
+            for t in range(self.num_sites)
+        ]
+        return torch.stack(params, dim=1)
+
+    def extra_repr(self) -> str:
+        """What `print` shows beside the class name."""
+        num_sites, num_params, hidden = self.readout.shape
+        return f"T={num_sites}, P={num_params}, hidden={hidden}, tied={self.tied}"
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -1,0 +1,122 @@
+"""NADE's speed: training against a plain loop over the sites, stepping against whole forwards.
+
+Images are 28x28 with about the density of ones of binarised MNIST; the kernel's cost depends on it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor
+
+from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.heads import make_head
+from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench_nade.network import NADE
+
+BATCH_SIZE, NUM_EVENTS, NUM_SITES, HIDDEN = 100, 64, 784, 500
+DENSITY = 0.13
+
+
+class PlainNADE(torch.nn.Module):
+    """The textbook: one pass of autograd-recorded operations per site, weights by column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(HIDDEN, NUM_SITES) * NUM_SITES**-0.5)
+        self.bias = torch.nn.Parameter(torch.zeros(HIDDEN))
+        self.readout = torch.nn.Parameter(torch.randn(NUM_SITES, HIDDEN) * HIDDEN**-0.5)
+        self.readout_bias = torch.nn.Parameter(torch.zeros(NUM_SITES))
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Logits `(B, T, 1)` of sites `(B, T, 1)`."""
+        values = sites.squeeze(-1).to(self.weight.dtype)
+        pre, params = self.bias.expand(len(sites), -1), []
+        for t in range(NUM_SITES):
+            own = slice(t, t + 1)
+            params.append(torch.relu(pre) @ self.readout[own].T + self.readout_bias[own])
+            pre = pre + values[:, own] @ self.weight[:, own].T
+        return torch.stack(params, 1)
+
+
+@pytest.fixture(scope="module")
+def layout() -> Layout:
+    return Layout(EventSpec((1, 28, 28), Discrete(2)))
+
+
+def make_model(layout: Layout, network: torch.nn.Module) -> Model:
+    return Model(network, make_head("auto", layout.domain), layout)
+
+
+def training_step(model: Model) -> Callable[[], None]:
+    events = (torch.rand(BATCH_SIZE, 1, 28, 28) < DENSITY).long()
+    optimizer = torch.optim.Adam(model.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (-model.log_prob(events).sum() / events.numel()).backward()
+        optimizer.step()
+
+    return step
+
+
+def seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def test_training(benchmark: BenchmarkFixture, layout: Layout) -> None:
+    ours = training_step(make_model(layout, NADE(layout, 1, hidden=HIDDEN)))
+    plain = training_step(make_model(layout, PlainNADE()))
+    plain()
+    plain_seconds: list[float] = []
+    benchmark.pedantic(  # interleaved: every round of ours follows one of the plain loop
+        ours,
+        setup=lambda: plain_seconds.append(seconds(plain)),
+        rounds=7,
+        warmup_rounds=1,
+    )
+    if benchmark.stats is None:  # --benchmark-disable: nothing was timed
+        return
+    ours_s = benchmark.stats.stats.median
+    ratio = statistics.median(plain_seconds) / ours_s
+    benchmark.extra_info["images_per_s"] = BATCH_SIZE / ours_s
+    benchmark.extra_info["times_plain_loop"] = ratio
+    print(f"\nnade trains {BATCH_SIZE / ours_s:.0f} images/s, {ratio:.1f} times a plain loop")
+    assert ratio >= 8
+
+
+def test_stepwise_sampling(benchmark: BenchmarkFixture, layout: Layout) -> None:
+    model = make_model(layout, NADE(layout, 1, hidden=HIDDEN))
+    torch.nn.init.constant_(model.network.readout_bias, -2.0)
+    events = benchmark.pedantic(
+        model.sample, (NUM_EVENTS,), {"method": "step"}, rounds=5, warmup_rounds=1
+    )
+    if benchmark.stats is None:  # --benchmark-disable: nothing was timed
+        return
+    stepwise = benchmark.stats.stats.median
+    whole = min(whole_forward_seconds(model, events) for _ in range(3))
+    benchmark.extra_info["events_per_s"] = NUM_EVENTS / stepwise
+    benchmark.extra_info["times_whole_forward"] = whole / stepwise
+    print(f"\nnade samples {NUM_EVENTS / stepwise:.0f} events/s, {whole / stepwise:.0f}x whole")
+    assert whole / stepwise >= 200
+
+
+@torch.no_grad()
+def whole_forward_seconds(model: Model, events: Tensor) -> float:
+    """Time of the whole-forward sampler: the sites at 1/8, 3/8, 5/8 and 7/8, scaled to all."""
+    noise, elapsed = model.draw_noise(len(events)), []
+    for t in range(NUM_SITES // 8, NUM_SITES, NUM_SITES // 4):
+        sites = model.layout.to_sites(events)
+        sites[:, t:] = 0
+        elapsed.append(
+            seconds(lambda s=sites, t=t: model.head.sample(model.network(s)[:, t], noise[:, t]))
+        )
+    return statistics.mean(elapsed) * NUM_SITES
