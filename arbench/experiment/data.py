@@ -30,12 +30,16 @@ class SourceFile:
         sha256: of the file; None when nobody has published it. The hash of the first download is
             then recorded beside the file in the cache, and checked from then on.
         size: in bytes; None when unknown.
+        dataset: the class of `torchvision.datasets` that downloads and unpacks it, such as "MNIST",
+            with that class's mirrors and checksums; `urls` are then empty. `path` is where the
+            class leaves it under its root.
     """
 
     path: str
     urls: tuple[str, ...]
     sha256: str | None
     size: int | None = None
+    dataset: str | None = None
 
 
 def data_dir() -> Path | None:
@@ -67,7 +71,14 @@ def fetch(source: SourceFile) -> Path:
             something else, or if the cache cannot be written.
         NetworkError: if no address answers.
     """
-    return locate(source) or _download(source)
+    path = locate(source)
+    if path is not None:
+        return path
+    if source.dataset is not None:
+        from arbench.experiment import vision  # torchvision is slow, and most tasks do without
+
+        return vision.download(source.dataset, source)
+    return _download(source)
 
 
 def locate(source: SourceFile) -> Path | None:
