@@ -15,9 +15,7 @@ _LABEL_HEADER = 8  # bytes: magic number, count
 
 
 def _raw(name: str, sha256: str, size: int) -> SourceFile:
-    return SourceFile(
-        path=f"MNIST/raw/{name}", urls=(), sha256=sha256, size=size, dataset="MNIST"
-    )
+    return SourceFile(path=f"MNIST/raw/{name}", urls=(), sha256=sha256, size=size, dataset="MNIST")
 
 
 TRAIN_IMAGES = _raw(

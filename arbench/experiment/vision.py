@@ -1,0 +1,82 @@
+"""The only place where torchvision is imported, and only when its data set classes are needed."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from urllib.error import URLError
+
+import torch
+
+from arbench.errors import NetworkError
+from arbench.experiment.data import SourceFile, cache_dir, check, offline_choices, writing
+
+_MISSING_OPERATOR = "operator torchvision::nms does not exist"
+_NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_ARCHIVES = {".gz", ".tar", ".tgz", ".zip"}
+
+
+@functools.cache
+def load_torchvision() -> ModuleType:
+    """The module torchvision, also where its compiled operators do not load.
+
+    The usual wheel is built against a CUDA torch. Beside a CPU torch its operators are missing, and
+    the import fails while it describes `nms` to torch. Data sets need no operator, so the schemas
+    of the missing ones are declared, without an implementation, and the import is tried again.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if str(error) != _MISSING_OPERATOR:
+            raise
+    for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    library = _operators()
+    for name in ("nms", "qnms"):
+        library.define(name + _NMS_SCHEMA)  # type: ignore[no-untyped-call]
+    return importlib.import_module("torchvision")
+
+
+@functools.cache
+def _operators() -> torch.library.Library:
+    """The library that declares them; the cache keeps it alive, and the schemas go with it."""
+    return torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+
+
+def download(dataset: str, wanted: SourceFile) -> Path:
+    """Where the file is in the cache after torchvision has downloaded and unpacked its data set.
+
+    That happens in a temporary folder, so that a broken download leaves nothing behind. The other
+    files of the data set move into the cache too; each is checked when it is fetched.
+
+    Args:
+        dataset: the name of a class of `torchvision.datasets`, such as "MNIST".
+        wanted: one of its files.
+
+    Raises:
+        DataError: if the file is not the one described, or the cache cannot be written.
+        NetworkError: if torchvision cannot get it.
+    """
+    cache = cache_dir()
+    with writing(cache), tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as root:
+        dataset_class = getattr(load_torchvision().datasets, dataset)
+        try:
+            dataset_class(root, download=True)
+        except (RuntimeError, URLError, ConnectionError, TimeoutError, http.client.HTTPException):
+            tried = ", ".join(getattr(dataset_class, "mirrors", ())) or "its address"
+            raise NetworkError(
+                f"torchvision could not download {wanted.path} from {tried}: "
+                f"{offline_choices(wanted.path)}"
+            ) from None
+        check(Path(root, wanted.path), wanted)
+        for file in Path(root).rglob("*"):
+            target = cache / file.relative_to(root)
+            if file.is_file() and file.suffix not in _ARCHIVES and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
+    return cache / wanted.path

