@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from arbench_files.archives import join, read_parts
 from arbench_files.splits import Array, FileTask
 
 _BITS = {"0", "1"}
+_MISSING = {"nan", "na", "null", "none", "inf"}
 
 
 class TableTask(FileTask):
@@ -42,35 +44,36 @@ class TableTask(FileTask):
 
 
 def _read_csv(file: Path) -> Array:
-    """Rows `(N, D)`, uint8. The first line is a header if none of its fields is a number."""
-    rows: list[Array] = []
-    width = None
+    """Rows `(N, D)`, uint8. The first line is a header if every field of it is a name."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, skipinitialspace=True, strict=True)
-            for line in reader:
-                fields = [field.strip() for field in line]
-                if width is None:
-                    width = len(fields)
-                    if fields and not any(_is_number(field) for field in fields):
-                        continue
-                place = f"{file}: row {len(rows)} (line {reader.line_num})"
-                if len(fields) != width:
-                    raise DataError(
-                        f"{place}: found {len(fields)} fields, expected {width} as in the first"
-                    )
-                if not fields:
-                    raise DataError(f"{place}: found an empty line, expected fields 0 or 1")
-                if not _BITS.issuperset(fields):
-                    column = next(i for i, field in enumerate(fields) if field not in _BITS)
-                    raise DataError(
-                        f"{place}, column {column}: found {fields[column][:20]!r}, expected 0 or 1"
-                    )
-                rows.append(np.frombuffer("".join(fields).encode(), dtype=np.uint8) - ord("0"))
+        text = file.read_bytes().decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file}: byte {error.start} is not UTF-8 text, expected a csv of 0 and 1"
         ) from error
+    rows: list[Array] = []
+    width = None
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    try:
+        for line in reader:
+            fields = [field.strip() for field in line]
+            if width is None:
+                width = len(fields)
+                if fields and all(_is_name(field) for field in fields):
+                    continue
+            place = f"{file}: row {len(rows)} (line {reader.line_num})"
+            if len(fields) != width:
+                raise DataError(
+                    f"{place}: found {len(fields)} fields, expected {width} as in the first"
+                )
+            if not fields:
+                raise DataError(f"{place}: found an empty line, expected fields 0 or 1")
+            if not _BITS.issuperset(fields):
+                column = next(i for i, field in enumerate(fields) if field not in _BITS)
+                raise DataError(
+                    f"{place}, column {column}: found {fields[column][:20]!r}, expected 0 or 1"
+                )
+            rows.append(np.frombuffer("".join(fields).encode(), dtype=np.uint8) - ord("0"))
     except csv.Error as error:
         raise DataError(
             f"{file}: row {len(rows)} (line {reader.line_num}): {error}, expected fields 0 or 1"
@@ -80,12 +83,9 @@ def _read_csv(file: Path) -> Array:
     return np.stack(rows)
 
 
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+def _is_name(field: str) -> bool:
+    """Whether it can only be a column's name: it starts with a letter and is no missing value."""
+    return field[:1].isalpha() and field.lower() not in _MISSING
 
 
 def _bits(array: Array, key: str, file: Path) -> Array:
