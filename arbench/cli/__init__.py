@@ -31,7 +31,7 @@ class VerbGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs in the order of the table."""
-        return list(VERBS)
+        return [*VERBS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb, imported now; None if there is no such verb."""
@@ -77,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; None for those of this process.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    # Not `list(...)`: once that verb is imported, `list` is a module here.
+    words = [*(sys.argv[1:] if arguments is None else arguments)]
     options = words[: words.index("--")] if "--" in words else words
     debug = "--debug" in options
     if debug:  # taken out here, so that it may follow the verb and no verb has to know it

@@ -1,0 +1,90 @@
+"""The command line starts at once: it imports what a verb needs when that verb is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "accelerate",
+    "huggingface_hub",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pooch",
+    "pydantic",
+    "requests",
+    "rich",
+    "scipy",
+    "tabulate",
+    "torch",
+    "torchvision",
+}
+MODULES = (
+    "import sys; from arbench.cli import main; main({!r}); print(*sys.modules, file=sys.stderr)"
+)
+ROUNDS = 9
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process finds the same packages as this one, wherever it starts."""
+    monkeypatch.setenv("PYTHONPATH", ":".join(filter(None, sys.path)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "recipes"],
+        ["list", "plugins", "--json"],
+        ["show", "nade"],
+        ["show", "mnist"],
+        ["list", "--help"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("environment")
+def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MODULES.format(arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "click" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.usefixtures("environment")
+def test_help_imports_neither_a_verb_nor_the_registry() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MODULES.format(["--help"])], capture_output=True, text=True
+    )
+    ours = {name for name in done.stderr.split() if name.partition(".")[0] == "arbench"}
+    assert ours == {"arbench", "arbench.cli", "arbench.errors"}
+
+
+@pytest.mark.usefixtures("environment")
+def test_help_and_list_take_a_small_multiple_of_an_empty_python(tmp_path: Path) -> None:
+    """Shortest of interleaved runs: what the machine does beside them only ever adds time."""
+    commands = {
+        "pass": [sys.executable, "-c", "pass"],
+        "help": [sys.executable, "-m", "arbench", "--help"],
+        "list": [sys.executable, "-m", "arbench", "list"],
+    }
+    durations: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+            durations[name].append(time.perf_counter() - start)
+    shortest = {name: min(values) for name, values in durations.items()}
+    assert shortest["help"] < 6 * shortest["pass"], shortest
+    assert shortest["list"] < 12 * shortest["pass"], shortest
