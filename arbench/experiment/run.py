@@ -83,7 +83,6 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     """
     task = open_task(request.task)
     config = resolve_config(request, task)
-    assemble(config, device="meta")
     accelerator = make_accelerator(request.device, config.precision)
     shared: list[RunFolder | None] = [None]
     if accelerator.is_main_process:

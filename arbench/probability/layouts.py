@@ -37,8 +37,8 @@ class Layout:
         site_dim: C, dims per site; `num_sites * site_dim == spec.num_dims`.
         is_raster: whether the order is the raster scan.
 
-    Tensors that describe the layout come on torch's default device, like those of torch's own
-    factory functions, so that a network can be built on the meta device to read off its shapes.
+    Tensors that describe the layout are always on the CPU, also while a network is being built
+    under another default device ("meta" to read off its shapes, for instance).
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Layout:
     @property
     def permutation(self) -> Tensor:
         """Canonical number of every site, `(T,)` int64."""
-        return self._permutation.to(torch.get_default_device())
+        return self._permutation
 
     @property
     def domain(self) -> Domain:
@@ -116,7 +116,7 @@ class Layout:
         otherwise.
         """
         axes = torch.unravel_index(self._permutation, self._grid)
-        return torch.stack(axes, dim=-1).to(torch.get_default_device())
+        return torch.stack(axes, dim=-1)
 
     def to_sites(self, events: Tensor) -> Tensor:
         """The sites of a batch of events.
