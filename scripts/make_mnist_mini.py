@@ -13,6 +13,7 @@ shuffled order (so that the first few are a mixture of classes), 98 bytes a digi
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def split_rows(classes: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]
     edges = np.cumsum((0, *PER_CLASS))
     return [
         shuffled[(low <= rank[shuffled]) & (rank[shuffled] < high)]
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in itertools.pairwise(edges)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.client
 import importlib
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,14 @@ from urllib.error import URLError
 import torch
 
 from arbench.errors import NetworkError
-from arbench.experiment.data import SourceFile, cache_dir, check, offline_choices, writing
+from arbench.experiment.data import (
+    TIMEOUT_S,
+    SourceFile,
+    cache_dir,
+    check,
+    offline_choices,
+    writing,
+)
 
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -65,6 +73,8 @@ def download(dataset: str, wanted: SourceFile) -> Path:
     cache = cache_dir()
     with writing(cache), tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as root:
         dataset_class = getattr(load_torchvision().datasets, dataset)
+        previous = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(TIMEOUT_S)  # torchvision sets none and would wait for ever
         try:
             dataset_class(root, download=True)
         except (RuntimeError, URLError, ConnectionError, TimeoutError, http.client.HTTPException):
@@ -73,6 +83,8 @@ def download(dataset: str, wanted: SourceFile) -> Path:
                 f"torchvision could not download {wanted.path} from {tried}: "
                 f"{offline_choices(wanted.path)}"
             ) from None
+        finally:
+            socket.setdefaulttimeout(previous)
         check(Path(root, wanted.path), wanted)
         for file in Path(root).rglob("*"):
             target = cache / file.relative_to(root)
