@@ -1,0 +1,272 @@
+"""Wrong models and heads as found in the wild, each caught by the check that is meant for it."""
+
+# The contract of each method is that of the class it breaks.
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from arbench.probability.heads import Bernoulli
+from arbench.probability.layouts import Layout
+from arbench.testing.conformance import run_check, subjects
+from arbench.testing.distributions import check_sums_to_one
+from arbench.testing.subject import ConformanceError
+from arbench.testing.toys import TINY_SPECS, LinearNetwork, SteppingTable, TableNetwork
+
+
+class MaskOffByOne(LinearNetwork):
+    """The mask keeps the diagonal: a site sees its own value."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        own = nn.functional.one_hot(sites[..., 0], self.alphabet_size).to(self.weight.dtype)
+        diagonal = self.weight[range(sites.shape[1]), :, range(sites.shape[1])]
+        return super().forward(sites) + torch.einsum("btk,tkp->btp", own, diagonal)
+
+
+class SeesTheNextSite(LinearNetwork):
+    """The mask leaks one site from the future."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        params = super().forward(sites)
+        return torch.cat((params[:, :-1] + 0.1 * sites[:, 1:], params[:, -1:]), 1)
+
+
+class DoubleSigmoid(LinearNetwork):
+    """Hands probabilities to a head that expects logits."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        return super().forward(sites).sigmoid()
+
+
+class MaskedInPlace(nn.Module):
+    """The mask is applied to the weights once; the optimiser fills the holes again."""
+
+    def __init__(self, layout: Layout, num_params: int) -> None:
+        super().__init__()
+        self.shape = (layout.num_sites, num_params)
+        self.linear = nn.Linear(layout.num_sites, layout.num_sites * num_params)
+        mask = torch.ones(layout.num_sites, layout.num_sites).tril(-1)
+        self.linear.weight.data.mul_(mask.repeat_interleave(num_params, 0))
+
+    def forward(self, sites: Tensor) -> Tensor:
+        flat: Tensor = self.linear(sites[..., 0].to(self.linear.weight.dtype))
+        return flat.view(-1, *self.shape)
+
+
+class UnseededMask(LinearNetwork):
+    """A random mask that is neither seeded nor stored with the weights."""
+
+    def __init__(self, layout: Layout, num_params: int) -> None:
+        super().__init__(layout, num_params)
+        self.mask = (torch.rand(self.weight.shape) < 0.5).double()
+
+    def forward(self, sites: Tensor) -> Tensor:
+        with torch.no_grad():
+            kept = self.weight.clone()
+            self.weight.mul_(self.mask)
+        params = super().forward(sites)
+        with torch.no_grad():
+            self.weight.copy_(kept)
+        return params
+
+
+class ShiftedStep(SteppingTable):
+    """`step` gives every site the parameters of the site before it."""
+
+    def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:
+        if previous is None:
+            return super().step(state, previous, 0)
+        params = self.tables[site - 1][state]
+        _, state = super().step(state, previous, site)
+        return params, state
+
+
+class ForgetsTheFirstSite(SteppingTable):
+    """The cache of `step` never hears of the first value."""
+
+    def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:
+        if site == 1 and previous is not None:
+            previous = torch.zeros_like(previous)
+        return super().step(state, previous, site)
+
+
+class LeakingState(LinearNetwork):
+    """The running sums are allocated once and never reset: one batch leaks into the next."""
+
+    def __init__(self, layout: Layout, num_params: int) -> None:
+        super().__init__(layout, num_params)
+        self.sums: dict[int, Tensor] = {}
+
+    def init_state(self, batch_size: int) -> Tensor:
+        if batch_size not in self.sums:
+            self.sums[batch_size] = torch.zeros(batch_size, *self.bias.shape).to(self.bias)
+        return self.sums[batch_size]
+
+    def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:
+        order = self.permutation
+        if previous is not None:
+            state.add_(self.weight[order[site - 1], previous[:, 0]][:, order])
+        return self.bias[order[site]] + state[:, site], state
+
+
+class DropoutLeftOn(LinearNetwork):
+    """Functional dropout without `training=self.training`."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(sites), 0.2)
+
+
+class BatchStatistics(LinearNetwork):
+    """Normalises by the statistics of the batch, so events see one another."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        params = super().forward(sites)
+        return params - params.mean(0, keepdim=True) if len(params) > 1 else params
+
+
+class BlindSpot(LinearNetwork):
+    """A receptive field of two sites, though the author believes it sees all."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        order = torch.arange(sites.shape[1])
+        near = (order[None] - order[:, None] <= 2).to(self.weight.dtype)
+        view = LinearNetwork.__new__(LinearNetwork)
+        nn.Module.__init__(view)
+        view.alphabet_size, view.permutation, view.bias = (
+            self.alphabet_size,
+            self.permutation,
+            self.bias,
+        )
+        view.register_buffer("weight", self.weight * near[:, None, :, None])
+        return LinearNetwork.forward(view, sites)
+
+
+class AllColoursAtOnce(TableNetwork):
+    """Draws the three colours of a pixel from one pass, as if they were independent."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        rows = self._rows(sites)
+        starts = [t - t % 3 for t in range(sites.shape[1])]
+        params = [
+            self.tables[t][rows[:, start] % len(self.tables[t])] for t, start in enumerate(starts)
+        ]
+        return torch.stack(params, 1)
+
+
+class IdleWeight(LinearNetwork):
+    """A weight that was left behind when the code changed."""
+
+    def __init__(self, layout: Layout, num_params: int) -> None:
+        super().__init__(layout, num_params)
+        self.left_behind = nn.Parameter(torch.zeros(3))
+
+
+class ViewWithOwnWeights(LinearNetwork):
+    """`reordered` copies the weights instead of sharing them."""
+
+    def reordered(self, layout: Layout, mask_seed: int) -> LinearNetwork:
+        view = LinearNetwork(layout, self.num_params).double()
+        view.load_state_dict(self.state_dict())
+        return view
+
+
+class ViewInTheWrongOrder(LinearNetwork):
+    """`reordered` keeps the mask of the old order."""
+
+    def reordered(self, layout: Layout, mask_seed: int) -> LinearNetwork:
+        view = super().reordered(layout, mask_seed)
+        position = view.permutation.argsort()
+
+        def forward(sites: Tensor) -> Tensor:
+            return self(sites[:, position])[:, view.permutation]
+
+        view.forward = forward  # type: ignore[method-assign]
+        return view
+
+
+class FlippedBernoulli(Bernoulli):
+    """Samples 1 where the uniform is below p(x = 0)."""
+
+    def sample(self, params: Tensor, noise: Tensor) -> Tensor:
+        return 1 - super().sample(params, noise)
+
+
+class SquaredBernoulli(Bernoulli):
+    """Forgets the log of the other outcome: the two probabilities do not sum to 1."""
+
+    def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
+        return nn.functional.logsigmoid(params[..., 0]) * value[..., 0]
+
+
+# The network, the head (None: the natural one), the tiny spec, the check, and what it must say.
+CASES: list[tuple[type[nn.Module], Any, str, str, str]] = [
+    (MaskOffByOne, None, "binary-3x3", "causality", "a site sees its own value"),
+    (SeesTheNextSite, None, "binary-3x3", "causality", "the mask leaks from the future"),
+    (MaskedInPlace, None, "binary-2x3", "causality", "moved by"),
+    (DoubleSigmoid, None, "binary-2x3", "memorises_one_event", "squashed twice"),
+    (UnseededMask, None, "binary-2x3", "invariances", "saving and loading"),
+    (ShiftedStep, None, "sequence-5", "step_equals_forward", "at site 1, in the first batch"),
+    (ShiftedStep, None, "sequence-5", "samplers_agree", "the step sampler differs"),
+    (ForgetsTheFirstSite, None, "binary-2x3", "step_equals_forward", "at site 1"),
+    (LeakingState, None, "binary-2x3", "step_equals_forward", "in the batch after another one"),
+    (DropoutLeftOn, None, "binary-2x3", "invariances", "calling log_prob a second time"),
+    (BatchStatistics, None, "binary-2x3", "invariances", "evaluating events one at a time"),
+    (BlindSpot, None, "binary-2x3", "influence", "3 never sees 0"),
+    (AllColoursAtOnce, None, "colour-1x2", "influence", "1 never sees 0"),
+    (IdleWeight, None, "binary-2x3", "gradients", "no gradient reaches left_behind"),
+    (ViewWithOwnWeights, None, "binary-2x3", "reordered", "weights of its own: weight, bias"),
+    (ViewInTheWrongOrder, None, "binary-2x3", "reordered", "the view in the order of seed"),
+    (TableNetwork, FlippedBernoulli, "binary-2x3", "samples_follow_log_prob", "log_prob expects"),
+    (TableNetwork, SquaredBernoulli, "binary-2x3", "normalisation", "sum to"),
+]
+
+
+@pytest.mark.parametrize(
+    ("network", "head", "spec", "check", "evidence"),
+    CASES,
+    ids=[f"{(head or network).__name__}-{check}" for network, head, _, check, _ in CASES],
+)
+def test_broken_model_is_caught_by_name(
+    network: type[nn.Module], head: Any, spec: str, check: str, evidence: str
+) -> None:
+    specs = {spec: TINY_SPECS[spec]}
+    make_head = None if head is None else lambda _: head()
+    name, subject = next(iter(subjects(network, specs=specs, head=make_head).items()))
+    result = run_check(check, name, subject)
+    assert isinstance(result.error, ConformanceError), result.message
+    assert result.status == "failed"
+    assert evidence in result.message
+
+
+class AveragedLogits:
+    """An ensemble over orders that averages the members' logits, dim by dim."""
+
+    kind = "exact"
+
+    def __init__(self, members: list[Any]) -> None:
+        self.members = members
+        self.spec = members[0].spec
+
+    def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        logits = torch.stack(
+            [m.layout.to_events(m.network(m.layout.to_sites(events))) for m in self.members]
+        ).mean(0)
+        return nn.functional.logsigmoid((2 * events - 1) * logits).flatten(1).sum(1)
+
+    def sample(self, num_events: int, *, generator: torch.Generator | None = None) -> Tensor:
+        raise NotImplementedError
+
+
+def test_averaged_logits_are_no_distribution() -> None:
+    spec = TINY_SPECS["binary-2x3"]
+    layouts = [Layout(spec), Layout.permuted(spec, 1)]
+    networks = [subjects(TableNetwork, specs={"tiny": spec})["tiny raster"].fresh()]
+    networks.append(subjects(TableNetwork, specs={"tiny": spec})["tiny permuted"].fresh(seed=1))
+    assert [n.layout.is_raster for n in networks] == [layout.is_raster for layout in layouts]
+    with pytest.raises(ConformanceError, match="the probabilities of all 64 events sum to"):
+        check_sums_to_one(AveragedLogits(networks))
