@@ -23,6 +23,8 @@ NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Sends the good body, a tampered one, half of it, or nothing, as the path asks."""
+
     def do_GET(self) -> None:
         if self.path == "/missing":
             self.send_error(404)
@@ -34,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if self.path == "/cut" else body)
 
     def log_message(self, format: str, *args: object) -> None:
-        pass
+        """Say nothing."""
 
 
 @pytest.fixture(scope="module")

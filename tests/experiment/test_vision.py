@@ -31,8 +31,10 @@ NAMES = {
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder without a log."""
+
     def log_message(self, format: str, *args: object) -> None:
-        pass
+        """Say nothing."""
 
 
 @pytest.fixture
@@ -73,7 +75,8 @@ def cached(folder: Path) -> set[str]:
 
 def test_it_imports_in_a_fresh_process_and_is_not_imported_before() -> None:
     code = (
-        "import sys; from arbench.experiment import vision; assert 'torchvision' not in sys.modules;"
+        "import sys; from arbench.experiment import vision;"
+        "assert 'torchvision' not in sys.modules;"
         "loaded = vision.load_torchvision(); import torchvision;"
         "assert loaded is torchvision and torchvision.datasets.MNIST"
     )
