@@ -18,8 +18,8 @@ from torch.autograd.function import once_differentiable
 
 Activation = Literal["relu", "sigmoid"]
 
-# Products inside a block grow with its length, passes over the rows shrink with it; flat near 28.
-BLOCK_WIDTH = 28
+# Products inside a block grow with its length, passes over the rows shrink with it; flat near 20.
+BLOCK_WIDTH = 20
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -57,9 +57,11 @@ def all_sites(
     return params
 
 
-def activate_(pre: Tensor, activation: Activation) -> Tensor:
-    """The hidden units, in place of their pre-activations."""
-    return pre.clamp_min_(0) if activation == "relu" else pre.sigmoid_()
+def activate(pre: Tensor, activation: Activation, *, out: Tensor) -> Tensor:
+    """The hidden units of pre-activations, written to `out`, which may be `pre`."""
+    if activation == "relu":
+        return torch.clamp_min(pre, 0, out=out)
+    return torch.sigmoid(pre, out=out)
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def _hidden(
     pre = buffer[: len(block.event)]
     torch.index_select(before, 0, block.event, out=pre)
     pre.addmm_(block.inputs, weight[block.sites].flatten(0, 1))
-    return activate_(pre, activation)
+    return activate(pre, activation, out=pre)
 
 
 def _activation_backward_(grad: Tensor, hidden: Tensor, activation: Activation) -> None:

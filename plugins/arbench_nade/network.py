@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench.probability.layouts import Layout
-from arbench_nade.kernel import Activation, activate_, all_sites
+from arbench_nade.kernel import Activation, activate, all_sites
 
 
 class NADE(nn.Module):
@@ -136,7 +136,7 @@ class NADE(nn.Module):
                 pre.addcmul_(previous.to(pre.dtype), weight)
             else:
                 pre.add_(weight[previous.squeeze(-1)])
-        return activate_(hidden.copy_(pre), self.activation)
+        return activate(pre, self.activation, out=hidden)
 
     def _untied_step(self, state: dict[str, Tensor], previous: Tensor | None, site: int) -> Tensor:
         features = state["features"]
@@ -147,7 +147,7 @@ class NADE(nn.Module):
         begin = site * (site - 1) // 2
         weight = self.weight[begin : begin + site].flatten(0, 1)
         pre = torch.addmm(self.bias[site], features[:, : site * width], weight)
-        return activate_(pre, self.activation)
+        return activate(pre, self.activation, out=pre)
 
     def _features(self, values: Tensor, dtype: torch.dtype) -> Tensor:
         """What values tell later sites, `(B, T)` to `(B, T, F)`."""
