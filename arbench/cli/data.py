@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from arbench.experiment.data import SourceFile
     from arbench.experiment.tasks import Task
 
+MISSING = "not here"
+
 
 @click.command("data")
 @click.argument("task", required=False)
@@ -52,14 +54,11 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
     if files:
         blocks.append(columns(files, ["task", "file", "state", "bytes", "where"]))
     if without := sorted(set(names) - {row[0] for row in files}):
-        blocks.append(f"nothing to fetch: {', '.join(without)}")
+        blocks.append(f"no source files: {', '.join(without)}")
     if splits:
         blocks.append(columns(splits, ["task", "train", "validation", "test", "events sha256"]))
     click.echo("\n\n".join(blocks))
     ctx.exit(exit_code)
-
-
-MISSING = "not here"
 
 
 def _state(source: SourceFile, download: bool) -> list[str]:
@@ -73,7 +72,8 @@ def _state(source: SourceFile, download: bool) -> list[str]:
     path = fetch(source) if download else locate(source)
     if path is None:
         size = "" if source.size is None else f"{source.size:,}"
-        return [source.path, MISSING, size, source.urls[0] if source.urls else ""]
+        origin = f"torchvision's {source.dataset}" if source.dataset else source.urls[0]
+        return [source.path, MISSING, size, origin]
     state = "sha256 right" if source.sha256 else "here, no sha256 published"
     return [source.path, state, f"{path.stat().st_size:,}", str(path)]
 
