@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -10,7 +10,8 @@ from arbench.experiment.records import SpeedRecord
 from arbench.experiment.seeds import keyed_generator
 from arbench.experiment.speed import time_callable
 from arbench.probability.ensemble import Ensemble
-from arbench.probability.model import Model
+from arbench.probability.model import Model, evaluation_mode
+from arbench.probability.sampling import move_noise, sample_whole
 
 _WHOLE_SITES = 3
 
@@ -27,8 +28,8 @@ def measure_sampling(
 ) -> list[SpeedRecord]:
     """Seconds per batch of samples, for every method and batch size.
 
-    The whole-forward sampler does the same work at every site, so it is timed on a few sites in
-    the middle of nothing else and scaled to all T; such a row says `extrapolated`.
+    The whole-forward sampler does the same work at every site, so it is timed on a few sites and
+    scaled to all T; such a row says `extrapolated`.
 
     Args:
         density: what to sample, already on `device`.
@@ -43,17 +44,12 @@ def measure_sampling(
     parameter = next(iter(density.parameters()), torch.empty(0))
     for method in methods:
         for batch_size in batch_sizes:
-            noise = density.draw_noise(batch_size, keyed_generator(0, "bench"))
-            num_sites = noise.shape[1]
-            extrapolated = method == "whole" and not full and num_sites > _WHOLE_SITES
-            if extrapolated:
-                first = num_sites - _num_sites(density)
-                noise = noise[:, : first + _WHOLE_SITES]
+            extrapolated = method == "whole" and not full and _num_sites(density) > _WHOLE_SITES
             scale = _num_sites(density) / _WHOLE_SITES if extrapolated else 1.0
             timing = time_callable(
-                lambda noise=noise, method=method: density.sample(  # type: ignore[misc]
-                    len(noise), noise=noise, method=method
-                ),
+                _few_sites(density, batch_size)
+                if extrapolated
+                else _all_sites(density, batch_size, method),
                 device=device,
                 repeats=repeats,
                 cap_s=cap_s,
@@ -75,10 +71,39 @@ def measure_sampling(
     return rows
 
 
+def _all_sites(density: Model | Ensemble, batch_size: int, method: str) -> Callable[[], object]:
+    noise = density.draw_noise(batch_size, keyed_generator(0, "bench"))
+    return lambda: density.sample(batch_size, noise=noise, method=method)
+
+
+def _few_sites(density: Model | Ensemble, batch_size: int) -> Callable[[], object]:
+    """Draws the first few sites by whole forwards; an ensemble's members share the batch."""
+    members = _members(density)
+    jobs = []
+    for index, member in enumerate(members):
+        share = len(range(index, batch_size, len(members)))
+        if share > 0:
+            noise = member.draw_noise(share, keyed_generator(0, "bench"))[:, :_WHOLE_SITES]
+            empty = member.layout.to_sites(torch.zeros(share, *member.spec.shape))[:, :0]
+            jobs.append((member, move_noise(noise, member.device), empty.to(member.device)))
+
+    @torch.no_grad()
+    def draw() -> None:
+        for member, noise, prefix in jobs:
+            with evaluation_mode(member):
+                sample_whole(member, noise, prefix)
+
+    return draw
+
+
+def _members(density: Model | Ensemble) -> list[Model]:
+    if isinstance(density, Model):
+        return [density]
+    return [member for member in density.members if isinstance(member, Model)]
+
+
 def _num_sites(density: Model | Ensemble) -> int:
-    member = density.members[0] if isinstance(density, Ensemble) else density
-    assert isinstance(member, Model)
-    return member.layout.num_sites
+    return _members(density)[0].layout.num_sites
 
 
 def _device_name(device: torch.device) -> str:

@@ -10,7 +10,7 @@ import difflib
 import inspect
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Annotated, Any, Literal
 
@@ -103,7 +103,10 @@ def resolve_recipe(
     schema = network_schema(network_class)
     for key, text in (overrides or {}).items():
         section, field = _locate(key, schema)
-        raw.setdefault(section, {})[field] = _parse_value(text)
+        value = _parse_value(text)
+        if section == "network" and _is_sequence(schema, field) and not isinstance(value, list):
+            value = [value]
+        raw.setdefault(section, {})[field] = value
     raw["network"] = check_hyperparameters(network_class, raw.get("network", {}))
     try:
         return name, Recipe.model_validate(raw)
@@ -179,6 +182,11 @@ def _locate(key: str, schema: type[BaseModel]) -> tuple[str, str]:
     near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(f"--set {key}: no such setting{hint} There are: {', '.join(known)}")
+
+
+def _is_sequence(schema: type[BaseModel], field: str) -> bool:
+    annotation = schema.model_fields[field].annotation
+    return typing.get_origin(annotation) in (list, tuple, Sequence)
 
 
 def _parse_value(text: str) -> Any:

@@ -47,6 +47,11 @@ def test_overrides_reach_network_and_sections(text: str) -> None:
     assert (recipe.layout.order, recipe.head.name) == ("permuted", "categorical")
 
 
+def test_one_value_for_a_list_is_a_list_of_one() -> None:
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"hidden": "16"})
+    assert recipe.network["hidden"] == [16]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
