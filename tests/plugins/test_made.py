@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from importlib import resources
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from arbench.experiment.recipes import resolve_recipe
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Head, make_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.registry.entries import ModelEntry
+from arbench_made import arbench_register_models
 from arbench_made.network import MADE
 
 
@@ -336,6 +340,29 @@ def test_one_site_alone_is_a_bias() -> None:
 def test_unacceptable_settings_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MADE(make_layout(), 1, **options)  # type: ignore[arg-type]
+
+
+def entry() -> ModelEntry:
+    (only,) = arbench_register_models()
+    return only
+
+
+RECIPES = sorted(
+    file.name.removesuffix(".toml")
+    for file in (resources.files("arbench_made") / "recipes").iterdir()
+)
+
+
+@pytest.mark.parametrize("task_name", RECIPES)
+def test_every_recipe_fits_the_network(task_name: str) -> None:
+    name, recipe = resolve_recipe(entry(), MADE, task_name)
+    assert name == f"made/{task_name}"
+    MADE(make_layout(), 1, **recipe.network)
+
+
+def test_widths_can_be_set_on_the_command_line() -> None:
+    _, recipe = resolve_recipe(entry(), MADE, "default", {"hidden": "30,20"})
+    assert MADE(make_layout(), 1, **recipe.network).hidden == (30, 20)
 
 
 def test_learns_that_a_dim_repeats_the_one_before() -> None:
