@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from arbench.probability.density import Kind
 from arbench.probability.events import EventSpec
-from arbench.probability.model import Model
+from arbench.probability.model import Model, evaluation_mode
 from arbench.probability.sampling import Progress
 
 
@@ -129,5 +129,8 @@ class Ensemble(nn.Module):
         for member in self._models:
             member.layout.prefix_length(known)
         scored = known.bool().expand(num_events, *self.spec.shape)
-        joint = torch.stack([m.log_prob(given, scored) for m in self._models], dim=-1)
+        # What is not known may hold anything; a network or a head need not bear that.
+        given = given.masked_fill(~scored, 0)
+        with evaluation_mode(self):
+            joint = torch.stack([m.log_prob(given, scored) for m in self._models], dim=-1)
         return joint.cpu().double().softmax(-1)

@@ -84,6 +84,8 @@ class EventSpec:
             )
         flat = events.reshape(events.shape[0], -1)
         if isinstance(self.domain, Discrete):
+            # Comparing uint8 with 256 would wrap round to a comparison with 0.
+            flat = flat if flat.is_floating_point() else flat.long()
             bad = (flat < 0) | (flat >= self.domain.size)
             if flat.is_floating_point():
                 bad |= flat != flat.floor()

@@ -88,7 +88,10 @@ class Model(nn.Module):
     def site_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Conditional log-probabilities `(B, T)` in nats, in the layout's order.
 
-        Sites that are not scored hold 0. A site counts as scored when all its dims are.
+        Sites that are not scored hold 0.
+
+        Raises:
+            ValueError: if a site is scored in part, which would make the count of dims a lie.
         """
         sites = self._sites(events)
         params = self.network(sites)
@@ -97,7 +100,11 @@ class Model(nn.Module):
         log_probs = self.head.log_prob(params, sites)
         if scored is None:
             return log_probs
-        return log_probs.masked_fill(~self.layout.to_sites(scored).all(-1), 0.0)
+        by_site = self.layout.to_sites(scored.to(log_probs.device))
+        counted = by_site.all(-1)
+        if self.layout.site_dim > 1 and not torch.equal(counted, by_site.any(-1)):
+            raise ValueError("a site is scored as a whole: all of its dims or none")
+        return log_probs.masked_fill(~counted, 0.0)
 
     @torch.no_grad()
     def sample(
@@ -126,8 +133,8 @@ class Model(nn.Module):
             `(B, *event_shape)`; int64 for discrete domains.
 
         Raises:
-            ValueError: if the known dims are no prefix in the layout's order, or the method is
-                not available.
+            ValueError: if the known dims are no prefix in the layout's order, a given value is
+                outside the domain, a shape is wrong, or the method is not available.
         """
         if method == "auto":
             method = self.samplers[0]
@@ -137,6 +144,9 @@ class Model(nn.Module):
             )
         if noise is None:
             noise = self.draw_noise(num_events, generator)
+        expected = (num_events, self.layout.num_sites, self.head.num_uniforms)
+        if tuple(noise.shape) != expected:
+            raise ValueError(f"noise has shape (B, T, U) = {expected}, got {tuple(noise.shape)}")
         prefix = self._prefix(num_events, given, known)
         with evaluation_mode(self):
             noise = move_noise(noise, self.device)
@@ -159,7 +169,11 @@ class Model(nn.Module):
             known = torch.zeros(self.spec.shape, dtype=torch.bool)
         if given.dim() == len(self.spec.shape):
             given = given.expand(num_events, *self.spec.shape)
+        if len(given) != num_events:
+            raise ValueError(f"{num_events} samples need as many given events, got {len(given)}")
         length = self.layout.prefix_length(known)
+        given = given.masked_fill(~known.bool().to(given.device), 0)
+        self.spec.validate(given)
         return self._sites(given)[:, :length]
 
 

@@ -30,6 +30,8 @@ class Categorical(Head):
 
     def sample(self, params: Tensor, noise: Tensor) -> Tensor:
         """The first value whose cumulative probability exceeds the uniform; see `Head.sample`."""
+        cumulative = widen(params).softmax(-1).cumsum(-1)
         # The last edge is 1 by definition; leaving it out keeps rounding from inventing value K.
-        edges = widen(params).softmax(-1).cumsum(-1)[..., :-1]
+        # Dividing by the rounded total makes the edges before impossible last values exactly 1.
+        edges = cumulative[..., :-1] / cumulative[..., -1:]
         return (noise >= edges).sum(-1, keepdim=True)

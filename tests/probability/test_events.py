@@ -1,0 +1,71 @@
+"""Events: specs, their validation, and their way through JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arbench.probability.events import Discrete, EventSpec, Real
+
+SIZES = st.integers(1, 5)
+SHAPES = st.one_of(st.tuples(SIZES), st.tuples(SIZES, SIZES, SIZES))
+DOMAINS = st.one_of(
+    st.builds(Discrete, st.integers(2, 256)),
+    st.builds(Real, st.one_of(st.none(), st.floats(1e-6, 1e6))),
+)
+
+
+@given(SHAPES, DOMAINS)
+def test_config_round_trips_through_json(shape: tuple[int, ...], domain: Discrete | Real) -> None:
+    spec = EventSpec(shape, domain)
+    assert EventSpec.from_config(json.loads(json.dumps(spec.to_config()))) == spec
+    assert spec.num_dims == torch.zeros(shape).numel() == math.prod(shape)
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3), (0,), (1, 0, 3), (1, 2, 3, 4)])
+def test_shape_is_image_sequence_or_row(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"an event has shape"):
+        EventSpec(shape, Discrete(2))
+
+
+def test_degenerate_domains_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 values"):
+        Discrete(1)
+    for width in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="positive"):
+            Real(width)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32])
+@pytest.mark.parametrize("size", [2, 4, 200, 256])
+def test_every_value_of_the_alphabet_is_valid(size: int, dtype: torch.dtype) -> None:
+    EventSpec((size,), Discrete(size)).validate(torch.arange(size).to(dtype)[None])
+
+
+@pytest.mark.parametrize(
+    ("value", "domain", "message"),
+    [
+        (2, Discrete(2), r"event 3, dim 1: found 2.0, expected integers in \[0, 2\)"),
+        (-1, Discrete(2), "found -1.0"),
+        (0.5, Discrete(2), "found 0.5"),
+        (math.nan, Discrete(2), "found nan"),
+        (math.inf, Real(), "found inf, expected finite numbers"),
+        (math.nan, Real(), "found nan"),
+    ],
+)
+def test_first_bad_value_is_named(value: float, domain: Discrete | Real, message: str) -> None:
+    events = torch.zeros(5, 4)
+    events[3, 1] = value
+    events[4, 0] = value
+    with pytest.raises(ValueError, match=message):
+        EventSpec((4,), domain).validate(events)
+
+
+def test_wrong_shape_is_named() -> None:
+    with pytest.raises(ValueError, match=r"expected events of shape \(B, 1, 2, 3\)"):
+        EventSpec((1, 2, 3), Discrete(2)).validate(torch.zeros(7, 6))

@@ -1,0 +1,137 @@
+"""Layouts: events to sites and back, in any order."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.layouts import Layout
+
+SIZES = st.integers(1, 4)
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    shape = draw(st.one_of(st.tuples(SIZES), st.tuples(SIZES, SIZES, SIZES)))
+    sites: Literal["dim", "pixel"] = draw(
+        st.sampled_from(("dim", "pixel") if len(shape) == 3 else ("dim",))
+    )
+    spec = EventSpec(shape, Discrete(4))
+    num_sites = Layout(spec, sites=sites).num_sites
+    order = draw(st.one_of(st.none(), st.permutations(range(num_sites))))
+    return Layout(spec, order=order, sites=sites)
+
+
+def numbered(layout: Layout, num_events: int = 2) -> torch.Tensor:
+    """Events whose dims are all different."""
+    count = num_events * layout.spec.num_dims
+    return torch.arange(count).reshape(num_events, *layout.spec.shape)
+
+
+@given(layouts())
+def test_sites_and_events_round_trip(layout: Layout) -> None:
+    events = numbered(layout)
+    sites = layout.to_sites(events)
+    assert sites.shape == (2, layout.num_sites, layout.site_dim)
+    assert layout.num_sites * layout.site_dim == layout.spec.num_dims
+    assert torch.equal(layout.to_events(sites), events)
+    assert layout.to_events(sites).is_contiguous()
+    assert torch.equal(layout.to_sites(layout.to_events(sites)), sites)
+
+
+@given(layouts())
+def test_coordinates_say_where_each_site_lies(layout: Layout) -> None:
+    event = numbered(layout, 1)[0]
+    sites = layout.to_sites(event[None])[0]
+    for t, where in enumerate(layout.coordinates.tolist()):
+        if len(layout.spec.shape) == 1:
+            expected = event[where[0]].reshape(1)
+        elif layout.sites == "pixel":
+            expected = event[:, where[0], where[1]]
+        else:
+            expected = event[where[2], where[0], where[1]].reshape(1)
+        assert torch.equal(sites[t], expected)
+
+
+@given(layouts())
+def test_config_round_trips_through_json(layout: Layout) -> None:
+    restored = Layout.from_config(json.loads(json.dumps(layout.to_config())))
+    events = numbered(layout)
+    assert torch.equal(restored.to_sites(events), layout.to_sites(events))
+    assert restored.grid == layout.grid
+
+
+@given(layouts(), st.data())
+def test_prefix_length_counts_leading_sites(layout: Layout, data: st.DataObject) -> None:
+    length = data.draw(st.integers(0, layout.num_sites))
+    by_site = torch.zeros(1, layout.num_sites, layout.site_dim, dtype=torch.bool)
+    by_site[:, :length] = True
+    assert layout.prefix_length(layout.to_events(by_site)[0]) == length
+
+
+@given(layouts(), st.data())
+def test_anything_but_a_prefix_is_refused(layout: Layout, data: st.DataObject) -> None:
+    bits = st.lists(st.booleans(), min_size=layout.spec.num_dims, max_size=layout.spec.num_dims)
+    known = torch.tensor(data.draw(bits)).reshape(layout.spec.shape)
+    flat = layout.to_sites(known[None])[0].flatten().tolist()
+    whole = sum(flat) // layout.site_dim * layout.site_dim
+    if flat == sorted(flat, reverse=True) and whole == sum(flat):
+        assert layout.prefix_length(known) == whole // layout.site_dim
+    else:
+        with pytest.raises(ValueError, match="not a prefix in the model's order"):
+            layout.prefix_length(known)
+
+
+def test_raster_of_a_colour_image_is_channels_innermost() -> None:
+    """Rows, then columns, then channels, against numpy's own transposition."""
+    image = np.arange(3 * 2 * 5).reshape(3, 2, 5)
+    layout = Layout(EventSpec((3, 2, 5), Discrete(4)))
+    expected = np.moveaxis(image, 0, -1).reshape(-1)
+    assert layout.to_sites(torch.tensor(image)[None]).flatten().tolist() == expected.tolist()
+    assert layout.grid == (2, 5, 3)
+
+
+def test_pixel_sites_hold_all_channels() -> None:
+    image = np.arange(3 * 2 * 5).reshape(3, 2, 5)
+    layout = Layout(EventSpec((3, 2, 5), Discrete(4)), sites="pixel")
+    expected = np.moveaxis(image, 0, -1).reshape(10, 3)
+    assert layout.to_sites(torch.tensor(image)[None])[0].tolist() == expected.tolist()
+    assert layout.grid == (2, 5)
+
+
+def test_grid_is_none_when_the_order_destroys_it() -> None:
+    spec = EventSpec((1, 2, 3), Discrete(2))
+    assert Layout(spec, order=[1, 0, 2, 3, 4, 5]).grid is None
+    assert Layout(spec, order=range(6)).grid == (2, 3, 1)
+    assert Layout(EventSpec((7,), Discrete(2))).grid == (7,)
+
+
+def test_permuted_depends_on_the_seed_alone() -> None:
+    spec = EventSpec((20,), Discrete(2))
+    first = Layout.permuted(spec, 3)
+    torch.manual_seed(99)
+    assert torch.equal(first.permutation, Layout.permuted(spec, 3).permutation)
+    assert not torch.equal(first.permutation, Layout.permuted(spec, 4).permutation)
+    assert first.permutation.sort().values.tolist() == list(range(20))
+
+
+@pytest.mark.parametrize("order", [[0, 1], [0, 1, 1], [0, 1, 3], [1, 2, 3], [0, 1, 2, 3]])
+def test_an_order_names_every_site_once(order: list[int]) -> None:
+    with pytest.raises(ValueError, match="each of the 3 sites exactly once"):
+        Layout(EventSpec((3,), Discrete(2)), order=order)
+
+
+def test_impossible_requests_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs images"):
+        Layout(EventSpec((3,), Discrete(2)), sites="pixel")
+    with pytest.raises(ValueError, match="expected events of shape"):
+        Layout(EventSpec((3,), Discrete(2))).to_sites(torch.zeros(1, 4))
+    with pytest.raises(ValueError, match="needs discrete data"):
+        _ = Layout(EventSpec((3,), Real())).alphabet_size

@@ -1,0 +1,110 @@
+"""Metrics: totals first, ratios last, against plain numpy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from arbench.probability.metrics import NLL, paired_difference
+
+NATS = st.lists(st.floats(-500, 0), min_size=2, max_size=40)
+
+
+@given(NATS, st.integers(1, 50))
+def test_nll_is_numpys(values: list[float], dims_per_event: int) -> None:
+    array = np.array(values)
+    num_dims = len(values) * dims_per_event
+    nll = NLL.from_log_probs(torch.tensor(values, dtype=torch.float64), num_dims)
+    assert nll.nats_per_event == pytest.approx(-array.mean())
+    assert nll.bits_per_dim == pytest.approx(-array.sum() / np.log(2) / num_dims)
+    error = array.std(ddof=1) / np.sqrt(len(values))
+    assert nll.standard_error_nats == pytest.approx(error, abs=1e-9)
+    assert nll.standard_error_bits_per_dim == pytest.approx(
+        error / np.log(2) / dims_per_event, abs=1e-9
+    )
+
+
+def test_uniform_bits_are_one_bit_per_dim() -> None:
+    log_probs = torch.full((7,), -784 * math.log(2), dtype=torch.float64)
+    nll = NLL.from_log_probs(log_probs, 7 * 784)
+    assert nll.bits_per_dim == pytest.approx(1, abs=1e-14)
+    assert nll.standard_error_nats == pytest.approx(0, abs=1e-12)
+
+
+def test_the_last_partial_batch_counts_by_its_events() -> None:
+    """10 events in batches of 4, 4 and 2; the mean of batch means would be another number."""
+    log_probs = -torch.arange(1.0, 11.0)
+    batches = log_probs.split(4)
+    nll = NLL.from_log_probs(torch.cat(batches), 10 * 3)
+    assert nll.total_nats == 55
+    assert nll.nats_per_event == 5.5
+    assert np.mean([-float(b.mean()) for b in batches]) != pytest.approx(nll.nats_per_event)
+
+
+def test_events_of_different_length_are_weighed_by_their_dims() -> None:
+    """Total bits over total dims, not the mean of each event's bits per dim."""
+    nll = NLL.from_log_probs(torch.tensor([-math.log(2), -30 * math.log(2)]), 1 + 10)
+    assert nll.bits_per_dim == pytest.approx(31 / 11)
+
+
+def test_float32_log_probs_are_summed_in_float64() -> None:
+    """The float32 sum of 2 ** 24 and ten ones is off by up to ten."""
+    log_probs = torch.cat((torch.tensor([-(2.0**24)]), -torch.ones(10)))
+    assert NLL.from_log_probs(log_probs, 11).total_nats == 2**24 + 10
+
+
+def test_one_event_has_no_spread() -> None:
+    assert NLL.from_log_probs(torch.tensor([-3.0]), 2).standard_error_nats == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_never_becomes_a_number(bad: float) -> None:
+    with pytest.raises(ValueError, match=f"event 2: log-probability {bad}"):
+        NLL.from_log_probs(torch.tensor([-1.0, -2.0, bad, bad]), 4)
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 2), ()])
+def test_log_probs_are_one_per_event(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected \(N,\) log-probabilities"):
+        NLL.from_log_probs(torch.zeros(shape), 1)
+
+
+@given(st.lists(st.tuples(st.floats(-100, 0), st.floats(-100, 0)), min_size=2, max_size=30))
+def test_paired_difference_is_numpys(pairs: list[tuple[float, float]]) -> None:
+    a, b = np.array(pairs).T
+    found = paired_difference(torch.tensor(a), torch.tensor(b))
+    error = (a - b).std(ddof=1) / np.sqrt(len(a))
+    assert found.nats == pytest.approx((a - b).mean(), abs=1e-9)
+    assert found.standard_error == pytest.approx(error, abs=1e-9)
+    assert found.num_events == len(a)
+
+
+def test_pairing_removes_what_the_events_share() -> None:
+    generator = np.random.default_rng(0)
+    hardness = generator.normal(-90, 20, 500)
+    a = torch.tensor(hardness + generator.normal(0.1, 0.5, 500))
+    b = torch.tensor(hardness)
+    found = paired_difference(a, b)
+    expected = 2 * stats.norm.sf(abs(found.nats / found.standard_error))
+    assert found.p_value == pytest.approx(expected, rel=1e-9)
+    assert found.standard_error < 0.1 < NLL.from_log_probs(a, 500).standard_error_nats
+    assert paired_difference(b, a).nats == pytest.approx(-found.nats)
+
+
+def test_differences_without_spread() -> None:
+    same = paired_difference(torch.zeros(3), torch.zeros(3))
+    assert (same.nats, same.z, same.p_value) == (0, 0, 1)
+    shifted = paired_difference(torch.ones(3), torch.zeros(3))
+    assert (shifted.z, shifted.p_value) == (math.inf, 0)
+
+
+@pytest.mark.parametrize(("first", "second"), [((3,), (4,)), ((1,), (1,)), ((2, 2), (2, 2))])
+def test_pairs_need_the_same_events(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="the same events"):
+        paired_difference(torch.zeros(first), torch.zeros(second))
