@@ -1,0 +1,18 @@
+"""Conditional probability tables over neighbouring earlier sites."""
+
+from __future__ import annotations
+
+from arbench import ModelEntry, hookimpl
+
+
+@hookimpl
+def arbench_register_models() -> list[ModelEntry]:
+    """A table per site, fitted by counting."""
+    return [
+        ModelEntry(
+            name="cpt",
+            network="arbench_cpt.network:Tables",
+            summary="a table per site over its k nearest earlier sites, fitted by counting",
+            recipes="arbench_cpt",
+        )
+    ]
