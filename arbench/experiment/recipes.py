@@ -19,6 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from arbench.errors import ConfigError
 from arbench.registry.entries import ModelEntry
 
+# A configuration from elsewhere must not be able to ask for more than a machine can count to.
+_LARGEST = 1 << 20
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -133,6 +136,13 @@ def check_hyperparameters(network_class: type, values: Mapping[str, Any]) -> dic
     Raises:
         ConfigError: for unknown keys and values of the wrong type.
     """
+    for key, value in values.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, (int, float)) and abs(number) > _LARGEST:
+                raise ConfigError(
+                    f"{network_class.__name__}: {key} = {number}: no setting of a network may "
+                    f"exceed {_LARGEST:,}"
+                )
     try:
         checked = network_schema(network_class).model_validate(dict(values))
     except ValidationError as error:
