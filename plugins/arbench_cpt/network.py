@@ -19,7 +19,8 @@ class Tables(nn.Module):
 
     Nearest is Euclidean distance between `layout.coordinates`, whatever the order; of equally near
     sites the latest come first. For sequences and table rows in raster order these are the k
-    previous ones. A site with fewer than k sites before it uses those it has.
+    previous ones. A site with fewer than k sites before it uses those it has; the missing ones
+    count as neighbours with a known value, which smooths once more and splits nothing.
 
     `fit` counts. Contexts are nested, nearest first, and each length m is smoothed towards the next
     shorter one, down to the uniform distribution:
