@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from arbench.probability.density import Kind
 from arbench.probability.events import EventSpec
-from arbench.probability.model import Model, evaluation_mode
+from arbench.probability.model import Model, evaluation_mode, known_values
 from arbench.probability.sampling import Progress
 
 
@@ -124,13 +124,10 @@ class Ensemble(nn.Module):
         """Probability `(B, M)` of each member given what is known, float64 on the CPU."""
         if given is None or known is None:
             return torch.full((num_events, len(self._models)), 1 / len(self._models)).double()
-        if given.dim() == len(self.spec.shape):
-            given = given.expand(num_events, *self.spec.shape)
+        values = known_values(self.spec, num_events, given, known)
         for member in self._models:
             member.layout.prefix_length(known)
-        scored = known.bool().expand(num_events, *self.spec.shape)
-        # What is not known may hold anything; a network or a head need not bear that.
-        given = given.masked_fill(~scored, 0)
+        scored = known.bool().expand_as(values)
         with evaluation_mode(self):
-            joint = torch.stack([m.log_prob(given, scored) for m in self._models], dim=-1)
+            joint = torch.stack([m.log_prob(values, scored) for m in self._models], dim=-1)
         return joint.cpu().double().softmax(-1)

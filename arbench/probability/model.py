@@ -167,14 +167,32 @@ class Model(nn.Module):
         if given is None or known is None:
             given = torch.zeros(self.spec.shape)
             known = torch.zeros(self.spec.shape, dtype=torch.bool)
-        if given.dim() == len(self.spec.shape):
-            given = given.expand(num_events, *self.spec.shape)
-        if len(given) != num_events:
-            raise ValueError(f"{num_events} samples need as many given events, got {len(given)}")
-        length = self.layout.prefix_length(known)
-        given = given.masked_fill(~known.bool().to(given.device), 0)
-        self.spec.validate(given)
-        return self._sites(given)[:, :length]
+        values = known_values(self.spec, num_events, given, known)
+        return self._sites(values)[:, : self.layout.prefix_length(known)]
+
+
+def known_values(spec: EventSpec, num_events: int, given: Tensor, known: Tensor) -> Tensor:
+    """The given events where they are known, and 0 elsewhere: what is unknown may hold anything.
+
+    Args:
+        spec: of the events.
+        num_events: B.
+        given: `(B, *event_shape)` or `event_shape`.
+        known: `event_shape` boolean.
+
+    Returns:
+        `(B, *event_shape)`.
+
+    Raises:
+        ValueError: if the shape is wrong or a known value is outside the domain.
+    """
+    if given.dim() == len(spec.shape):
+        given = given.expand(num_events, *spec.shape)
+    if len(given) != num_events:
+        raise ValueError(f"{num_events} samples need as many given events, got {len(given)}")
+    values = given.masked_fill(~known.bool().to(given.device), 0)
+    spec.validate(values)
+    return values
 
 
 @contextlib.contextmanager
