@@ -99,14 +99,14 @@ def check_normalisation(subject: Subject) -> None:
 
 
 def check_samples_follow_log_prob(subject: Subject) -> None:
-    """A chi-square test of the definition's samples, and of the default sampler's, sharpened.
+    """A chi-square test of the default sampler's samples, on sharpened weights.
+
+    `samplers_agree` says that the other samplers give the same ones.
 
     Raises:
         ConformanceError: with the event whose frequency differs most.
     """
     model = subject.sharpened()
-    for method in dict.fromkeys((model.samplers[0], "whole")):
-        generator = torch.Generator().manual_seed(4)
-        samples = model.sample(_NUM_SAMPLES, generator=generator, method=method)
-        model.spec.validate(samples)
-        check_samples_follow(model, samples)
+    samples = model.sample(_NUM_SAMPLES, generator=torch.Generator().manual_seed(4))
+    model.spec.validate(samples)
+    check_samples_follow(model, samples)
