@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -13,6 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbench.errors import DataError
+
+# What numpy and zipfile raise at damaged or hostile bytes; RuntimeError is for encryption and,
+# through NotImplementedError, for features of zip that Python lacks.
+_DAMAGE = (
+    ValueError,
+    EOFError,
+    OSError,
+    MemoryError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_npz(path: Path, keys: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
@@ -38,12 +52,12 @@ def read_npz(path: Path, keys: Collection[str] | None = None) -> dict[str, NDArr
         raise DataError(
             f"{path}: expected the key {key!r}, found {', '.join(archive.files) or 'none'}"
         ) from error
-    except (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
+    except _DAMAGE as error:
+        if "Object arrays" in str(error):
             raise DataError(
                 f"{path}: {key!r} holds Python objects, expected numbers; pickles are never read"
             ) from error
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"{path}: the archive is damaged at {key!r} ({reason})") from error
     for key, array in arrays.items():
         if not isinstance(array, np.ndarray):

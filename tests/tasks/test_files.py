@@ -223,6 +223,43 @@ def test_a_damaged_archive_is_read_whole_or_refused(
     assert all(np.array_equal(array, BITS) for array in found.values())
 
 
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [(6, 200), (8, 1), (8, 32), (10, 77)],
+    ids=["version", "key", "patch", "method"],
+)
+def test_an_archive_that_zipfile_cannot_read_is_refused(
+    offset: int, value: int, tmp_path: Path
+) -> None:
+    """A newer zip version, encryption, patched data, an unknown compression method."""
+    path = Path(_npz(tmp_path, rows=BITS))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + offset] = value
+    path.write_bytes(content)
+    assert "the archive is damaged" in _refusal(TableTask, str(path))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["(", "{'descr': '<f4'", "[" * 9000, "[" * 20000, "{'descr': 3}", "\x00"],
+    ids=["open", "cut", "deep", "long", "keys", "nul"],
+)
+def test_a_hostile_array_header_is_refused(header: str, tmp_path: Path) -> None:
+    text = header.encode() + b"\n"
+    member = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("rows.npy", member)
+    assert "the archive is damaged" in _refusal(TableTask, str(tmp_path / "data.npz"))
+
+
+def test_an_array_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
+    text = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000000)}\n"
+    member = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("rows.npy", member)
+    assert "the archive is damaged" in _refusal(TableTask, str(tmp_path / "data.npz"))
+
+
 def test_a_pickle_in_an_archive_is_never_run(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
 
