@@ -55,7 +55,8 @@ class OffsetKernels(nn.Module):
     def forward(self) -> Tensor:
         """The shared weight of every pair, `(N, block)`."""
         scaled = (self.weight * self.scale).flatten(1)
-        return (self.places @ scaled).view(-1, self.weight.shape[-1])[self.cells]
+        everywhere = (self.places @ scaled).view(-1, self.weight.shape[-1])
+        return everywhere.index_select(0, self.cells)
 
 
 def tents(coordinates: Tensor, grid: int) -> Tensor:
