@@ -34,6 +34,8 @@ class NADE(nn.Module):
             sites of it; the others are scaled up.
         input_dropout: probability that later sites of a training event are told 0 instead of a
             value; the others are scaled up.
+        readout_scale: factor on the first readout weights; a small one starts every site near its
+            bias, so that what little data does not determine stays near independence.
 
     Raises:
         ValueError: if the layout or an argument is not one of these.
@@ -49,6 +51,7 @@ class NADE(nn.Module):
         activation: Activation = "relu",
         dropout: float = 0.0,
         input_dropout: float = 0.0,
+        readout_scale: float = 1.0,
     ) -> None:
         super().__init__()
         if layout.site_dim != 1:
@@ -63,6 +66,8 @@ class NADE(nn.Module):
             raise ValueError(
                 f"dropout rates lie in [0, 1), got dropout={dropout}, input_dropout={input_dropout}"
             )
+        if readout_scale <= 0:
+            raise ValueError(f"readout_scale is above 0, got {readout_scale}")
         self.alphabet_size = layout.alphabet_size
         self.num_features = 1 if self.alphabet_size == 2 else self.alphabet_size
         self.num_sites = num_sites = layout.num_sites
@@ -76,7 +81,7 @@ class NADE(nn.Module):
         self.readout = nn.Parameter(torch.empty(num_sites, num_params, hidden))
         self.readout_bias = nn.Parameter(torch.zeros(num_sites, num_params))
         nn.init.normal_(self.weight, std=num_sites**-0.5)
-        nn.init.normal_(self.readout, std=hidden**-0.5)
+        nn.init.normal_(self.readout, std=readout_scale * hidden**-0.5)
 
     def forward(self, sites: Tensor) -> Tensor:
         """Parameters of every site.

@@ -210,6 +210,19 @@ def test_number_of_weights_is_the_stated_one() -> None:
     assert untied == 9 * 8 // 2 * 4 * 6 + 9 * 6 + 9 * 4 * 6 + 9 * 4
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_small_readout_starts_near_independent_sites(tied: bool) -> None:
+    layout = Layout(EventSpec((30,), Discrete(2)))
+    sites = torch.randint(2, (50, 30, 1))
+    deviations = []
+    for scale in (1.0, 1e-3):
+        torch.manual_seed(0)
+        network = NADE(layout, 1, tied=tied, readout_scale=scale)
+        deviations.append((network(sites) - network.readout_bias).std())
+    assert deviations[0] > 0.3
+    torch.testing.assert_close(deviations[1], 1e-3 * deviations[0], rtol=1e-3, atol=0)
+
+
 def test_untied_conditionals_share_nothing() -> None:
     model = make_model(6, tied=False)
     sites = torch.ones((1, 6, 1), dtype=torch.int64)
@@ -263,7 +276,13 @@ def test_cuda_agrees_with_the_cpu() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"hidden": 0}, {"activation": "tanh"}, {"dropout": 1.0}, {"input_dropout": -0.1}],
+    [
+        {"hidden": 0},
+        {"activation": "tanh"},
+        {"dropout": 1.0},
+        {"input_dropout": -0.1},
+        {"readout_scale": 0.0},
+    ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
