@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from arbench.errors import CheckpointError, Diverged, Interrupted
 from arbench.experiment.batches import Batch, TrainingBatches
@@ -74,6 +75,9 @@ class Trainer:
         self.reporter = reporter
         self.progress = Progress()
         objective: nn.Module = Objective(assembly.members)
+        # Buffers are equal in all processes by construction, and not every type can be sent.
+        buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, buffers)
         self.objective = accelerator.prepare_model(objective)
         if compile_loss:
             self.objective = torch.compile(self.objective)

@@ -1,0 +1,290 @@
+"""When things go wrong: killed, told to stop, out of disk or memory, turned to NaN, run twice.
+
+Every test starts real child processes. The ones marked slow do the same at many more moments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ARGUMENTS = ["--task", "toy-markov", "--model", "made", "--device", "cpu", "--limit", "1000"]
+ARGUMENTS += ["--epochs", "8", "--set", "hidden=8", "--set", "dropout=0.1"]
+ARGUMENTS += ["--set", "ema_decay=0.9", "--set", "evaluations=5", "--set", "checkpoint_seconds=0"]
+STEPS = 80
+
+# Dies by SIGKILL at the n-th call of a function, before it does anything.
+KILL_AT = """
+import os, signal
+calls = 0
+def deadly(real, n):
+    def call(*arguments, **options):
+        global calls
+        calls += 1
+        if calls == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    return call
+"""
+
+
+def _environment(**variables: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+
+
+def _start(*arguments: str, prelude: str = "", **variables: str) -> subprocess.Popen[str]:
+    program = f"{prelude}\nimport sys\nfrom arbench.cli import main\nsys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "run", *arguments],
+        env=_environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=240)
+    return process.returncode, errors
+
+
+def _outcome(folder: Path) -> tuple[str, list[dict[str, float]], int]:
+    """What must not depend on interruptions: weights, metrics but for the clock, steps."""
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+    record = json.loads((folder / "record.json").read_text())
+    assert record["training"]["status"] == "finished"
+    for line in metrics:
+        del line["seconds"]
+    return weights, metrics, record["training"]["steps"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, list[dict[str, float]], int]:
+    """The outcome of the same run without interruption."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    code, errors = _finish(_start(*ARGUMENTS, "--out", str(folder)))
+    assert code == 0, errors
+    return _outcome(folder)
+
+
+def _steps_done(folder: Path) -> int:
+    state = folder / "checkpoint" / "state.json"
+    return json.loads(state.read_text())["progress"]["step"] if state.exists() else 0
+
+
+def _wait_for_steps(process: subprocess.Popen[str], folder: Path, steps: int) -> None:
+    deadline = time.monotonic() + 120
+    while _steps_done(folder) < steps and process.poll() is None:
+        assert time.monotonic() < deadline, "the run makes no progress"
+        time.sleep(0.005)
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(
+    tmp_path: Path, undisturbed: tuple[str, list[dict[str, float]], int]
+) -> None:
+    folder = tmp_path / "run"
+    process = _start(*ARGUMENTS, "--out", str(folder))
+    _wait_for_steps(process, folder, 17)
+    process.kill()
+    _finish(process)
+    assert 17 <= _steps_done(folder) < STEPS
+    assert not (folder / "record.json").exists()
+    code, errors = _finish(_start("--resume", str(folder)))
+    assert code == 0, errors
+    assert "resuming after step" in errors
+    assert _outcome(folder) == undisturbed
+    assert not (folder / "checkpoint").exists()
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_nothing(
+    tmp_path: Path, undisturbed: tuple[str, list[dict[str, float]], int]
+) -> None:
+    folder = tmp_path / "run"
+    targets = np.random.default_rng(0).choice(np.arange(1, STEPS), 10, replace=False)
+    kills = 0
+    arguments = [*ARGUMENTS, "--out", str(folder)]
+    for target in sorted(targets):
+        process = _start(*arguments)
+        _wait_for_steps(process, folder, int(target))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        _finish(process)
+        arguments = ["--resume", str(folder)]
+    assert kills == 10
+    code, errors = _finish(_start(*arguments))
+    assert code == 0, errors
+    assert _outcome(folder) == undisturbed
+
+
+POINTS = {
+    "in the middle of a batch": (
+        "from torch import Tensor; Tensor.backward = deadly(Tensor.backward, 23)"
+    ),
+    "before a flush": "os.fsync = deadly(os.fsync, 41)",
+    "between temporary file and rename": "os.replace = deadly(os.replace, 30)",
+    "while old checkpoints are removed": "os.unlink = deadly(os.unlink, 12)",
+    "in the final evaluation": (
+        "import arbench.experiment.run as r; r.evaluate_log_probs = deadly(r.evaluate_log_probs, 2)"
+    ),
+    "after the weights, before the record": (
+        "from arbench.experiment.records import Record; Record.write = deadly(Record.write, 1)"
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_dying_at_a_named_point_changes_nothing(
+    tmp_path: Path, undisturbed: tuple[str, list[dict[str, float]], int], point: str
+) -> None:
+    folder = tmp_path / "run"
+    process = _start(*ARGUMENTS, "--out", str(folder), prelude=KILL_AT + POINTS[point])
+    code, errors = _finish(process)
+    assert code == -signal.SIGKILL, errors
+    code, errors = _finish(_start("--resume", str(folder)))
+    assert code == 0, errors
+    assert _outcome(folder) == undisturbed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_signal_leaves_a_checkpoint_and_its_exit_code(
+    tmp_path: Path,
+    undisturbed: tuple[str, list[dict[str, float]], int],
+    number: signal.Signals,
+    code: int,
+) -> None:
+    folder = tmp_path / "run"
+    process = _start(*ARGUMENTS, "--out", str(folder))
+    _wait_for_steps(process, folder, 5)
+    process.send_signal(number)
+    found, errors = _finish(process)
+    assert found == code, errors
+    assert f"--resume {folder}" in errors
+    assert "Traceback" not in errors
+    record = json.loads((folder / "record.json").read_text())
+    assert record["training"]["status"] == "interrupted"
+    assert record["nll"] == {}
+    found, errors = _finish(_start("--resume", str(folder)))
+    assert found == 0, errors
+    assert _outcome(folder) == undisturbed
+
+
+def test_two_runs_never_share_a_folder_and_a_stale_lock_is_no_obstacle(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    first = _start(*ARGUMENTS, "--epochs", "4000", "--out", str(folder))
+    _wait_for_steps(first, folder, 2)
+    code, errors = _finish(_start("--resume", str(folder)))
+    assert code == 2
+    assert "belongs to a run that is going on" in errors
+    first.kill()
+    _finish(first)
+    third = _start("--resume", str(folder))
+    _wait_for_steps(third, folder, _steps_done(folder) + 2)
+    assert third.poll() is None
+    third.send_signal(signal.SIGINT)
+    assert _finish(third)[0] == 130
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    tmp_path: Path, undisturbed: tuple[str, list[dict[str, float]], int]
+) -> None:
+    folder = tmp_path / "run"
+    # The write of one checkpoint fails as on a full disk; files of the run itself are smaller.
+    limit = (
+        "import os, errno\nreal = os.fsync\ncalls = 0\n"
+        "def full(fd):\n    global calls\n    calls += 1\n"
+        "    if calls > 40: raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "    return real(fd)\nos.fsync = full\n"
+    )
+    code, errors = _finish(_start(*ARGUMENTS, "--out", str(folder), prelude=limit))
+    assert code == 1
+    assert "disk is full" in errors
+    assert "MB free" in errors
+    assert "Traceback" not in errors
+    code, errors = _finish(_start("--resume", str(folder)))
+    assert code == 0, errors
+    assert _outcome(folder) == undisturbed
+
+
+def test_a_file_too_large_for_its_limit_is_a_full_disk_too(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    program = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    program += f"resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, {resource.RLIM_INFINITY}))\n"
+    arguments = [*ARGUMENTS, "--set", "hidden=2000", "--out", str(folder)]
+    code, errors = _finish(_start(*arguments, prelude=program))
+    assert code == 1, errors
+    assert "disk is full" in errors
+    assert not list((folder / "checkpoint").glob("step-*"))
+
+
+@pytest.fixture
+def nan_plugin(tmp_path: Path) -> Path:
+    """A distribution with a model whose loss turns NaN at its third training step."""
+    target = tmp_path / "site"
+    info = target / "arbench_nan-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: arbench-nan\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[arbench]\narbench_nan = arbench_nan\n")
+    (target / "arbench_nan.py").write_text(
+        "from arbench import ModelEntry, hookimpl\n"
+        "@hookimpl\n"
+        "def arbench_register_models():\n"
+        "    return [ModelEntry(name='nan', network='nan_network:Net'),\n"
+        "            ModelEntry(name='greedy', network='nan_network:Greedy')]\n"
+    )
+    (target / "nan_network.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self, layout, num_params, *, at: int = 3):\n"
+        "        super().__init__()\n"
+        "        self.logits = torch.nn.Parameter(torch.zeros(layout.num_sites, num_params))\n"
+        "        self.at, self.calls = at, 0\n"
+        "    def forward(self, sites):\n"
+        "        self.calls += self.training\n"
+        "        factor = float('nan') if self.calls == self.at and self.training else 1.0\n"
+        "        return (factor * self.logits).expand(len(sites), -1, -1)\n"
+        "class Greedy(Net):\n"
+        "    def forward(self, sites):\n"
+        "        torch.empty(1 << 44)\n"
+    )
+    return target
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_within_one_step(
+    tmp_path: Path, nan_plugin: Path
+) -> None:
+    folder = tmp_path / "run"
+    arguments = ["--task", "toy-markov", "--model", "nan", "--limit", "1000", "--device", "cpu"]
+    path = os.pathsep.join([str(nan_plugin), *filter(None, sys.path)])
+    code, errors = _finish(_start(*arguments, "--out", str(folder), PYTHONPATH=path))
+    assert code == 1
+    assert "step 2: loss nan nats/dim, gradient norm nan" in errors
+    record = json.loads((folder / "record.json").read_text())
+    assert record["training"]["status"] == "diverged"
+    assert record["nll"] == {}
+    assert not (folder / "model.safetensors").exists()
+
+
+def test_running_out_of_memory_names_the_batch_size(tmp_path: Path, nan_plugin: Path) -> None:
+    arguments = ["--task", "toy-markov", "--model", "greedy", "--limit", "1000", "--device", "cpu"]
+    path = os.pathsep.join([str(nan_plugin), *filter(None, sys.path)])
+    process = _start(*arguments, "--out", str(tmp_path / "run"), PYTHONPATH=path)
+    code, errors = _finish(process)
+    assert code == 1
+    assert "out of memory with batch_size 100" in errors
+    assert "--set batch_size=50" in errors
+    assert "Traceback" not in errors
