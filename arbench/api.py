@@ -21,9 +21,11 @@ from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import evaluate_log_probs, nll_of
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.loading import load_run
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.run import Run, RunRequest, load_run, resume_run, start_run
+from arbench.experiment.request import RunRequest
+from arbench.experiment.run import Run, resume_run, start_run
 from arbench.experiment.schedule import parse_seconds
 from arbench.experiment.seeds import keyed_generator
 from arbench.experiment.tasks import SplitName, open_task

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,13 +16,13 @@ from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, Run
 from arbench.experiment.batches import TrainingBatches
 from arbench.experiment.bench import measure_sampling
 from arbench.experiment.checkpoints import CheckpointStore, Progress
-from arbench.experiment.config import Assembly, RunConfig, assemble, plan_members
+from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.devices import make_accelerator
 from arbench.experiment.environment import describe_environment
 from arbench.experiment.evaluation import evaluate_log_probs, nll_of
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.pictures import save_samples
-from arbench.experiment.recipes import Recipe, resolve_recipe
+from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
     CheckpointRecord,
     ModelRecord,
@@ -35,35 +34,17 @@ from arbench.experiment.records import (
     TruthRecord,
 )
 from arbench.experiment.reporting import Reporter
+from arbench.experiment.request import RunRequest, resolve_config
 from arbench.experiment.schedule import Length
 from arbench.experiment.seeds import derive_seed, keyed_generator
 from arbench.experiment.signals import StopSignal
 from arbench.experiment.tasks import Split, SplitName, Task, data_sha256, open_task
 from arbench.experiment.training import Trainer
-from arbench.experiment.weights import load_tensors, save_tensors
-from arbench.probability.heads import make_head
+from arbench.experiment.weights import save_tensors
 from arbench.probability.metrics import paired_difference
-from arbench.registry.manager import registry
 
 _NUM_SAMPLES = 64
 _SPEED_BATCH_SIZE = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """What a user asks for; see `arbench run --help`."""
-
-    task: str
-    model: str
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    budget_s: float | None = None
-    epochs: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "float32"
-    compile: bool = False
-    out: Path | None = None
-    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,40 +102,6 @@ def resume_run(path: Path, device: str, reporter: Reporter) -> Run:
 def _held(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
     """The folder's lock, held by the main process for all."""
     return folder.locked() if accelerator.is_main_process else nullcontext()
-
-
-def resolve_config(request: RunRequest, task: Task) -> RunConfig:
-    """Everything that a request leaves open, decided."""
-    if request.budget_s is not None and request.epochs is not None:
-        raise ConfigError("--budget and --epochs both set the length: give one of them")
-    registered = registry().model(request.model)
-    overrides = dict(request.overrides)
-    if request.epochs is not None:
-        overrides["training.epochs"] = str(request.epochs)
-    network_class = registered.load()
-    name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
-    try:
-        head = make_head(recipe.head.name, task.spec.domain)
-        members = plan_members(recipe, task.spec)
-    except ValueError as error:
-        raise ConfigError(f"{request.model} on {task.name}: {error}") from error
-    return RunConfig(
-        task=request.task,
-        task_version=task.version,
-        model=registered.entry.name,
-        plugin=registered.distribution,
-        plugin_version=registered.version,
-        hyperparameters=recipe.network,
-        head=head.name,
-        members=members,
-        recipe_name=name,
-        recipe=recipe,
-        seed=request.seed,
-        budget_s=request.budget_s,
-        limit=request.limit,
-        precision="bfloat16" if request.precision == "bfloat16" else "float32",
-        compile=request.compile,
-    )
 
 
 class _Experiment:
@@ -431,30 +378,3 @@ def describe_layout(recipe: Recipe, is_raster: bool) -> str:
     many = recipe.ensemble.num_orderings
     orders = f"{many} orderings, the first {order}" if many > 1 else order
     return f"{orders} by {recipe.layout.sites}"
-
-
-def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
-    """The trained density in a run folder, ready to evaluate and sample.
-
-    Raises:
-        CheckpointError: if the configuration or the weights are damaged or do not fit together.
-    """
-    folder = RunFolder(path)
-    config = RunConfig.read(folder.config)
-    expected = assemble(config, device="meta").network.state_dict()
-    sha256 = None
-    if folder.record.exists():
-        checkpoint = Record.read(folder.record).checkpoint
-        sha256 = None if checkpoint is None else checkpoint.sha256
-    tensors = load_tensors(folder.model, sha256=sha256, expected=expected)
-    assembly = assemble(config)
-    assembly.network.load_state_dict(tensors)
-    assembly.network.eval()
-    assembly.density.to(device)
-    return assembly
-
-
-def bits_per_dim_text(record: SplitRecord) -> str:
-    """Bits per dim with its standard error, such as "0.1594 ± 0.0008"."""
-    digits = max(2, 1 - math.floor(math.log10(record.standard_error_bits_per_dim or 1e-4)))
-    return f"{record.bits_per_dim:.{digits}f} ± {record.standard_error_bits_per_dim:.{digits}f}"

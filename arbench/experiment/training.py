@@ -77,7 +77,8 @@ class Trainer:
         objective: nn.Module = Objective(assembly.members)
         # Buffers are equal in all processes by construction, and not every type can be sent.
         buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, buffers)
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        ignore(objective, buffers)  # type: ignore[no-untyped-call]
         self.objective = accelerator.prepare_model(objective)
         if compile_loss:
             self.objective = torch.compile(self.objective)
