@@ -1,7 +1,6 @@
 """Wrong models and heads as found in the wild, each caught by the check that is meant for it."""
 
 # The contract of each method is that of the class it breaks.
-# ruff: noqa: D102
 
 from __future__ import annotations
 
