@@ -9,7 +9,7 @@ SOURCES = arbench plugins tasks tests scripts setup.py leaderboards/__init__.py
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format
+.PHONY: help run test test-all bench check format
 
 help: ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -25,8 +25,11 @@ run: $(STAMP) ## set up, then the main job: train NADE on the digits that ship w
 test: $(STAMP) ## set up, then the fast tests (at most 12 minutes on 2 cores)
 	$(PYTEST) -n $(WORKERS) -m 'not slow'
 
-test-all: test ## the fast tests, then the fault, kill and benchmark tests, one at a time
-	$(PYTEST) -m slow
+test-all: test bench ## the fast tests, then the benchmarks, fault and kill tests, one at a time
+	$(PYTEST) -m slow --ignore tests/benchmarks
+
+bench: $(STAMP) ## the speed that is promised, measured
+	$(BIN)/python -m pytest tests/benchmarks -s
 
 check: $(STAMP) ## lint, format check and types
 	$(BIN)/ruff check $(SOURCES)

@@ -1,0 +1,96 @@
+"""Kept results: records and per-event log-probabilities of runs, under `leaderboards/records/`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from tabulate import tabulate
+
+from arbench.errors import ConfigError
+from arbench.experiment.folders import RunFolder
+from arbench.experiment.records import Record
+from arbench.publish.published import published_results
+
+_SECTION = re.compile(r"<!-- results -->.*?<!-- /results -->", re.DOTALL)
+
+
+def keep_result(run: Path, records: Path) -> Path:
+    """Copy what a board needs of a finished run: its record and its per-event log-probabilities.
+
+    Args:
+        run: a run folder.
+        records: the folder `leaderboards/records`.
+
+    Returns:
+        The kept record, `records/<task>/<model>.json`.
+
+    Raises:
+        ConfigError: if the run is not finished, used a part of the data, or its task is the
+            user's own or not pinned: such a number stands on no board.
+    """
+    folder = RunFolder(run)
+    record = Record.read(folder.record)
+    if record.training.status != "finished" or record.training.limit is not None:
+        raise ConfigError(f"{run}: only finished runs on the whole data are kept")
+    if not record.task.pinned:
+        raise ConfigError(f"{run}: {record.task.name} has no pinned data, so it is on no board")
+    home = records / record.task.name
+    home.mkdir(parents=True, exist_ok=True)
+    kept = home / f"{record.model.name}.json"
+    record.write(kept)
+    shutil.copyfile(folder.log_probs, kept.with_suffix(".safetensors"))
+    return kept
+
+
+def read_results(records: Path) -> list[Record]:
+    """All kept records, by task, best first."""
+    found = [Record.read(path) for path in sorted(records.glob("*/*.json"))]
+    return sorted(found, key=lambda r: (r.task.name, r.nll["test"].nats_per_event))
+
+
+def results_table(results: Iterable[Record]) -> str:
+    """Results as a Markdown table, beside what papers report for the model of the same name."""
+    rows = []
+    for record in results:
+        test = record.nll["test"]
+        rows.append(
+            (
+                record.task.name,
+                record.model.name,
+                f"{test.nats_per_event:.2f} ± {test.standard_error_nats:.2f}",
+                f"{test.bits_per_dim:.4f}",
+                _published(record),
+                f"{record.model.num_parameters:,}",
+                f"{record.training.seconds / 60:.1f} min",
+                _speed(record),
+            )
+        )
+    headers = ("task", "model", "test nats", "bits/dim", "published", "parameters", "training")
+    return tabulate(rows, (*headers, "samples/s"), tablefmt="github", disable_numparse=True)
+
+
+def fill_section(page: str, table: str) -> str:
+    """A page with the part between its results markers replaced; unchanged where it has none."""
+    return _SECTION.sub(lambda _: f"<!-- results -->\n\n{table}\n\n<!-- /results -->", page)
+
+
+def _published(record: Record) -> str:
+    """Published test nats of models whose name begins with ours, lowest and highest."""
+    name = record.model.name.lower()
+    values = [
+        r.value
+        for r in published_results(record.task.name)
+        if re.match(rf"{re.escape(name)}(\W|$)", r.model.lower()) and r.unit == "nats"
+    ]
+    if not values:
+        return "-"
+    low, high = min(values), max(values)
+    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+
+
+def _speed(record: Record) -> str:
+    best = max(record.sampling, key=lambda row: row.events_per_s)
+    return f"{best.events_per_s:,.0f} ({best.method}, batch {best.batch_size})"
