@@ -69,7 +69,8 @@ def test_stepwise_sampling(benchmark: BenchmarkFixture, case: Case) -> None:
     benchmark.extra_info["events_per_s"] = step.events_per_s
     benchmark.extra_info["times_whole_forward"] = times
     print(
-        f"\n{case.model}: {step.events_per_s:,.0f} events/s step by step, {times:,.0f} times "
-        f"its own whole-forward sampler (promised {case.times_whole:g}); peer {case.peer_events_per_s:g}/s"
+        f"\n{case.model}: {step.events_per_s:,.0f} events/s step by step (peer "
+        f"{case.peer_events_per_s:g}), {times:,.0f} times its own whole-forward sampler (promised "
+        f"{case.times_whole:g})"
     )
     assert times >= case.times_whole
