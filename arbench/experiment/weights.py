@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from arbench.errors import CheckpointError
@@ -27,7 +27,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """
     owned = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(owned, temporary)
+        # The library's own writer wraps a full disk in an error of its own.
+        temporary.write_bytes(save(owned))
     return sha256_of(path)
 
 
