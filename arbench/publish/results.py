@@ -64,7 +64,7 @@ def results_table(results: Iterable[Record]) -> str:
                 f"{test.bits_per_dim:.4f}",
                 _published(record),
                 f"{record.model.num_parameters:,}",
-                f"{record.training.seconds / 60:.1f} min",
+                _duration(record.training.seconds),
                 _speed(record),
             )
         )
@@ -75,6 +75,10 @@ def results_table(results: Iterable[Record]) -> str:
 def fill_section(page: str, table: str) -> str:
     """A page with the part between its results markers replaced; unchanged where it has none."""
     return _SECTION.sub(lambda _: f"<!-- results -->\n\n{table}\n\n<!-- /results -->", page)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _published(record: Record) -> str:

@@ -1,0 +1,68 @@
+"""Kept results: every record holds together, and every table is what the records say."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+import arbench
+from arbench.errors import ConfigError
+from arbench.experiment.records import Record
+from arbench.experiment.weights import load_tensors
+from arbench.probability.metrics import NLL
+from arbench.publish.results import fill_section, keep_result, read_results
+
+ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "leaderboards" / "records"
+KEPT = sorted(RECORDS.glob("*/*.json"))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_record_follows_from_its_log_probabilities(path: Path) -> None:
+    record = Record.read(path)
+    log_probs = load_tensors(path.with_suffix(".safetensors"))["test"]
+    assert (path.parent.name, path.stem) == (record.task.name, record.model.name)
+    test = record.nll["test"]
+    again = NLL.from_log_probs(log_probs, record.task.num_dims * len(log_probs))
+    assert log_probs.dtype == torch.float64
+    assert test.total_nats == pytest.approx(again.total_nats, rel=1e-12)
+    assert test.bits_per_dim == pytest.approx(again.bits_per_dim, rel=1e-12)
+    assert test.standard_error_nats == pytest.approx(again.standard_error_nats, rel=1e-9)
+    assert record.training.status == "finished"
+    assert record.training.limit is None
+
+
+def test_records_of_a_task_are_of_the_same_data() -> None:
+    by_task: dict[str, set[str]] = {}
+    for record in read_results(RECORDS):
+        by_task.setdefault(record.task.name, set()).add(record.task.data_sha256)
+    assert by_task
+    assert all(len(hashes) == 1 for hashes in by_task.values())
+
+
+def test_the_tables_are_up_to_date() -> None:
+    location = importlib.util.spec_from_file_location("keep", ROOT / "scripts" / "keep_results.py")
+    assert location is not None
+    assert location.loader is not None
+    script = importlib.util.module_from_spec(location)
+    location.loader.exec_module(script)
+    for page, text in script.pages().items():
+        assert page.read_text() == text, f"{page}: run python scripts/keep_results.py"
+
+
+def test_only_the_part_between_the_marks_changes() -> None:
+    page = "a\n<!-- results -->\nold\n<!-- /results -->\nb\n"
+    filled = fill_section(page, "new")
+    assert filled == "a\n<!-- results -->\n\nnew\n\n<!-- /results -->\nb\n"
+    assert fill_section(filled, "new") == filled
+    assert fill_section("no marks", "new") == "no marks"
+
+
+def test_a_number_from_a_part_of_the_data_is_not_kept(tmp_path: Path) -> None:
+    run = arbench.run("toy-markov", "bernoulli", limit=100, device="cpu", out=tmp_path / "run")
+    with pytest.raises(ConfigError, match="whole data"):
+        keep_result(run.path, tmp_path / "records")
+    assert not (tmp_path / "records").exists()
