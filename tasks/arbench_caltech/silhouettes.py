@@ -43,6 +43,7 @@ class CaltechSilhouettes(Task):
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"
     source = "Caltech-101 Silhouettes (Marlin et al. 2010), 28x28, split 1, " + FILE.urls[0]
+    files = (FILE,)
 
     def load(self, split: SplitName) -> Split:
         """The events `(N, 1, 28, 28)` of a split, uint8."""

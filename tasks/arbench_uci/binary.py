@@ -29,7 +29,6 @@ class BinarySet(Task):
     """
 
     version = "1"
-    file: SourceFile
 
     def __init_subclass__(
         cls, *, name: str, num_dims: int, sha256: str | None = None, size: int | None = None
@@ -40,18 +39,19 @@ class BinarySet(Task):
         committed = f"{_REPOSITORY}/raw/master/datasets/{stem}.npz"
         cls.name = f"uci-{name}"
         cls.spec = EventSpec((num_dims,), Discrete(2))
-        cls.file = SourceFile(
+        file = SourceFile(
             path=f"uci/{stem}.npz",
             urls=(released,) if name == "rcv1" else (committed,),
             sha256=sha256,
             size=size,
         )
-        cls.source = f"the NADE and MADE papers' binary sets, {cls.file.urls[0]}"
+        cls.files = (file,)
+        cls.source = f"the NADE and MADE papers' binary sets, {file.urls[0]}"
         cls.pinned = sha256 is not None
 
     def load(self, split: SplitName) -> Split:
         """The events `(N, D)` of a split, uint8; the file holds them as float32 zeros and ones."""
-        path = fetch(self.file)
+        path = fetch(self.files[0])
         key = _KEYS[split]
         rows = read_npz(path, [key])[key]
         try:
