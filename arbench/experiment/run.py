@@ -290,8 +290,8 @@ class _Experiment:
         if gap.z < -4:
             raise Diverged(
                 f"{self.config.model} is {-gap.nats:.4f} nats better than the true density, "
-                f"{-gap.z:.1f} standard errors: impossible, so its likelihood is wrong; "
-                f"run `arbench check {self.config.model}`"
+                f"{-gap.z:.1f} standard errors: impossible, so its likelihood is wrong; the "
+                "checks of arbench.testing.conformance say where"
             )
         return TruthRecord(
             true_nats_per_event=-truth.mean().item(),
