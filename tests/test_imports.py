@@ -26,6 +26,7 @@ ALLOWED = {
     "": {"api", "registry"},
     "errors": set(),
     "probability": {"errors"},
+    "networks": {"probability"},
     "registry": {"errors"},
     "experiment": {"", "errors", "probability", "registry"},
     "testing": {"", "errors", "probability", "registry", "experiment"},

@@ -108,7 +108,7 @@ def run_check(name: str, where: str, subject: Subject) -> Result:
 
 def checks_for(network_class: NetworkClass) -> list[str]:
     """Names of the checks that concern this class, by what it offers."""
-    return [name for name in CHECKS if _OPTIONAL.get(name, lambda _: True)(network_class)]
+    return [n for n in CHECKS if n not in _OPTIONAL or _OPTIONAL[n](network_class)]
 
 
 def run_checks(

@@ -6,11 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.pairwise import PairwiseWeights
 from arbench.probability.layouts import Layout
-from arbench_fvsbn.kernels import OffsetKernels
-
-_MAX_WEIGHTS = 1 << 28
-
 
 # W written out, `(T * P, T * F)`, and centred features `(B, T * F)`; sites to come hold zeros.
 History = tuple[Tensor, Tensor]
@@ -24,12 +21,8 @@ class FVSBN(nn.Module):
     weights are learnt, not what can be expressed. For n binary dims there are n biases and
     n (n - 1) / 2 weights, `n (n + 1) / 2` free parameters in all.
 
-    The weights are `W_ts = |t - s|^-locality R_ts + sum_m phi_m(t) K_m(t - s)`, where `t - s` is
-    the difference of two sites' coordinates and `|.|` its Euclidean length, at least 1. The first
-    term is one number per pair; the second, present with `kernel_grids`, is shared between pairs
-    that lie alike; see `OffsetKernels`. Whatever these options, W is one triangular matrix and the
-    model the same family: they are a prior. A small step or a decay on R is a large or small
-    belief in W_ts according to the distance, and a kernel learns from every place at once.
+    W is a `PairwiseWeights`: its options are a prior that knows which sites are near, and change
+    nothing about what the model can be.
 
     Source: Frey, "Graphical models for machine learning and digital communication", MIT Press,
     1998; Gan, Henao, Carlson and Carin, "Learning deep sigmoid belief networks with data
@@ -62,34 +55,19 @@ class FVSBN(nn.Module):
             raise ValueError(
                 f"FVSBN draws one dim at a time, but a site has {layout.site_dim}; use sites='dim'"
             )
-        if locality < 0:
-            raise ValueError(f"locality is at least 0, got {locality}")
         self.alphabet_size = layout.alphabet_size
         self.num_features = 1 if self.alphabet_size == 2 else self.alphabet_size
-        self.num_sites = num_sites = layout.num_sites
+        self.num_sites = layout.num_sites
         self.num_params = num_params
-        block = num_params * self.num_features
-        if num_sites**2 * block > _MAX_WEIGHTS:
-            raise ValueError(
-                f"one matrix for {num_sites} sites of {self.alphabet_size} values has "
-                f"{num_sites**2 * block:.3g} entries, more than {_MAX_WEIGHTS:.3g}; FVSBN is for "
-                "smaller events or alphabets"
-            )
-        later, earlier = torch.tril_indices(num_sites, num_sites, offset=-1)
-        offsets = layout.coordinates[later] - layout.coordinates[earlier]
-        scale = offsets.double().norm(dim=-1).clamp(min=1).pow(-locality).float()
-        # Neither is state: both follow from the layout.
-        self.places: Tensor
-        self.scale: Tensor
-        self.register_buffer("places", later * num_sites + earlier, persistent=False)
-        self.register_buffer("scale", scale.unsqueeze(-1), persistent=False)
-        self.weight = nn.Parameter(torch.zeros(len(offsets), block))
-        self.bias = nn.Parameter(torch.zeros(num_sites, num_params))
-        self.kernels = (
-            OffsetKernels(layout.coordinates, offsets, later, kernel_grids, kernel_range, block)
-            if kernel_grids and num_sites > 1
-            else None
+        self.pairs = PairwiseWeights(
+            layout,
+            num_params,
+            self.num_features,
+            locality=locality,
+            kernel_grids=kernel_grids,
+            kernel_range=kernel_range,
         )
+        self.bias = nn.Parameter(torch.zeros(self.num_sites, num_params))
 
     @property
     def num_free_parameters(self) -> int:
@@ -97,28 +75,17 @@ class FVSBN(nn.Module):
 
         Kernels add parameters to the training, none to what the trained matrix can be.
         """
-        return self.bias.numel() + self.weight.numel()
-
-    def matrix(self) -> Tensor:
-        """W written out, `(T * P, T * F)`: 0 unless the row's site is later than the column's."""
-        pairs = self.weight * self.scale
-        if self.kernels is not None:
-            pairs = pairs + self.kernels()
-        size = self.num_sites
-        # Writing the pairs into zeros, instead of masking a full matrix, leaves nothing to mask.
-        square = pairs.new_zeros(size * size, pairs.shape[-1]).index_copy(0, self.places, pairs)
-        blocks = square.view(size, size, self.num_params, self.num_features)
-        return blocks.transpose(1, 2).reshape(size * self.num_params, size * self.num_features)
+        return self.bias.numel() + self.pairs.weight.numel()
 
     def forward(self, sites: Tensor) -> Tensor:
         """The parameters `(B, T, P)` of all sites; sites are `(B, T, 1)` int64."""
         features = self._features(sites.squeeze(-1)).flatten(1)
-        params = F.linear(features, self.matrix(), self.bias.flatten())
+        params = F.linear(features, self.pairs(), self.bias.flatten())
         return params.view(-1, self.num_sites, self.num_params)
 
     def init_state(self, batch_size: int) -> History:
         """The matrix, written out once, and room for a batch of histories."""
-        weight = self.matrix()
+        weight = self.pairs()
         return weight, weight.new_zeros(batch_size, weight.shape[1])
 
     def step(self, state: History, previous: Tensor | None, site: int) -> tuple[Tensor, History]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.pairwise import PairwiseWeights
 from arbench.probability.layouts import Layout
 from arbench_nade.kernel import Activation, activate, all_sites
 
@@ -37,6 +38,12 @@ class NADE(nn.Module):
         readout_scale: factor on the first readout weights; a small one starts every site near its
             bias, so that what little data does not determine stays near independence.
 
+        direct: whether earlier values also reach the parameters straight, through a strictly
+            triangular matrix, as in MADE (Germain et al., ICML 2015, equation 8). Not in the paper.
+        locality: of the direct weights, with the next two; see `PairwiseWeights`.
+        kernel_grids: as there.
+        kernel_range: as there.
+
     Raises:
         ValueError: if the layout or an argument is not one of these.
     """
@@ -52,6 +59,10 @@ class NADE(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         readout_scale: float = 1.0,
+        direct: bool = False,
+        locality: float = 0.0,
+        kernel_grids: list[int] | None = None,
+        kernel_range: float = 8.0,
     ) -> None:
         super().__init__()
         if layout.site_dim != 1:
@@ -80,6 +91,18 @@ class NADE(nn.Module):
         self.bias = nn.Parameter(torch.zeros(hidden) if tied else torch.zeros(num_sites, hidden))
         self.readout = nn.Parameter(torch.empty(num_sites, num_params, hidden))
         self.readout_bias = nn.Parameter(torch.zeros(num_sites, num_params))
+        self.pairs = (
+            PairwiseWeights(
+                layout,
+                num_params,
+                self.num_features,
+                locality=locality,
+                kernel_grids=kernel_grids,
+                kernel_range=kernel_range,
+            )
+            if direct
+            else None
+        )
         nn.init.normal_(self.weight, std=num_sites**-0.5)
         nn.init.normal_(self.readout, std=readout_scale * hidden**-0.5)
 
@@ -96,26 +119,35 @@ class NADE(nn.Module):
             weight, bias, readout, readout_bias = map(
                 _at_least_float32, (self.weight, self.bias, self.readout, self.readout_bias)
             )
-            features = self._features(sites.squeeze(-1), weight.dtype)
-            features = F.dropout(features, self.input_dropout, self.training)
+            told = self._features(sites.squeeze(-1), weight.dtype)
+            features = F.dropout(told, self.input_dropout, self.training)
             if self.training and self.dropout:
                 readout = readout * F.dropout(readout.new_ones(readout.shape[-1]), self.dropout)
-            if self.tied:
-                params: Tensor = all_sites(
-                    features, weight, bias, readout, readout_bias, self.activation
-                )
-                return params
-            return self._untied(features, weight, bias, readout, readout_bias)
+            evaluate = all_sites if self.tied else self._untied
+            params: Tensor = evaluate(
+                features, weight, bias, readout, readout_bias, self.activation
+            )
+            if self.pairs is not None:
+                heard = F.linear(told.flatten(1), _at_least_float32(self.pairs()))
+                params = params + heard.view_as(params)
+            return params
 
     def init_state(self, batch_size: int) -> dict[str, Tensor]:
-        """Buffers of one batch: tied, the running pre-activation `(B, H)`; untied, all features."""
-        weight = self.weight
+        """Buffers of one batch: tied, the running pre-activation `(B, H)`.
+
+        Untied or with direct weights, all features too; direct weights are written out once, here.
+        """
+        state: dict[str, Tensor] = {}
         if self.tied:
-            pre = weight.new_empty((batch_size, weight.shape[-1]))
+            pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
             pre.copy_(self.bias.detach())
-            return {"pre": pre, "hidden": torch.empty_like(pre)}
-        shape = (batch_size, self.num_sites * self.num_features)
-        return {"features": weight.new_zeros(shape)}
+            state |= {"pre": pre, "hidden": torch.empty_like(pre)}
+        if not self.tied or self.pairs is not None:
+            shape = (batch_size, self.num_sites * self.num_features)
+            state["features"] = self.weight.new_zeros(shape)
+        if self.pairs is not None:
+            state["direct"] = self.pairs().detach()
+        return state
 
     @torch.no_grad()
     def step(
@@ -123,15 +155,21 @@ class NADE(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Parameters `(B, P)` of one site; `state` is updated in place.
 
-        O(H) per event when tied, O(site H) when untied. `previous` is `(B, 1)`, the value of the
-        site before, None at the first.
+        O(H) per event when tied, O(site H) when untied, O(site) more with direct weights.
+        `previous` is `(B, 1)`, the value of the site before, None at the first.
         """
+        width, known = self.num_features, site * self.num_features
+        if previous is not None and "features" in state:
+            told = self._features(previous, self.weight.dtype).squeeze(1)
+            state["features"][:, known - width : known] = told
         hidden = (
-            self._tied_step(state, previous, site)
-            if self.tied
-            else self._untied_step(state, previous, site)
+            self._tied_step(state, previous, site) if self.tied else self._untied_step(state, site)
         )
-        return torch.addmm(self.readout_bias[site], hidden, self.readout[site].T), state
+        params = torch.addmm(self.readout_bias[site], hidden, self.readout[site].T)
+        if self.pairs is not None:
+            rows = state["direct"][site * params.shape[1] : (site + 1) * params.shape[1], :known]
+            params = params + F.linear(state["features"][:, :known], rows)
+        return params, state
 
     def _tied_step(self, state: dict[str, Tensor], previous: Tensor | None, site: int) -> Tensor:
         pre, hidden = state["pre"], state["hidden"]
@@ -143,12 +181,8 @@ class NADE(nn.Module):
                 pre.add_(weight[previous.squeeze(-1)])
         return activate(pre, self.activation, out=hidden)
 
-    def _untied_step(self, state: dict[str, Tensor], previous: Tensor | None, site: int) -> Tensor:
-        features = state["features"]
-        width = self.num_features
-        if previous is not None:
-            told = self._features(previous, features.dtype).squeeze(1)
-            features[:, (site - 1) * width : site * width] = told
+    def _untied_step(self, state: dict[str, Tensor], site: int) -> Tensor:
+        features, width = state["features"], self.num_features
         begin = site * (site - 1) // 2
         weight = self.weight[begin : begin + site].flatten(0, 1)
         pre = torch.addmm(self.bias[site], features[:, : site * width], weight)
@@ -161,10 +195,16 @@ class NADE(nn.Module):
         return F.one_hot(values, self.alphabet_size).to(dtype)
 
     def _untied(
-        self, features: Tensor, weight: Tensor, bias: Tensor, readout: Tensor, readout_bias: Tensor
+        self,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        readout: Tensor,
+        readout_bias: Tensor,
+        activation: Activation,
     ) -> Tensor:
         flat, width = features.flatten(1), self.num_features
-        act = torch.relu if self.activation == "relu" else torch.sigmoid
+        act = torch.relu if activation == "relu" else torch.sigmoid
         # One split, not T slices: the gradient of each slice would be as large as all weights.
         own = torch.split(weight, list(range(self.num_sites)))
         params = [

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from arbench.networks.pairwise import tents
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import make_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench_fvsbn.kernels import tents
 from arbench_fvsbn.network import FVSBN
 
 SPEC = EventSpec((1, 2, 3), Discrete(2))
@@ -37,7 +37,7 @@ def oracle_log_prob(network: FVSBN, event: np.ndarray) -> float:
     The weights of pairs are read in the order (1, 0), (2, 0), (2, 1), (3, 0), ...
     """
     size, params = network.alphabet_size, network.num_params
-    weight, bias = network.weight.detach().numpy(), network.bias.detach().numpy()
+    weight, bias = network.pairs.weight.detach().numpy(), network.bias.detach().numpy()
     blocks = weight.reshape(-1, params, network.num_features)
     total = 0.0
     for t, value in enumerate(event):
@@ -81,7 +81,7 @@ def test_matrix_is_strictly_triangular_and_training_keeps_it_so(options: dict[st
         optimizer.zero_grad()
         (-model.log_prob(torch.randint(2, (8, 1, 2, 3))).mean()).backward()
         optimizer.step()
-        matrix = model.network.matrix()
+        matrix = model.network.pairs()
         assert not bool(matrix.triu().any())
         assert bool((matrix.tril(-1) != 0).sum() == 15)
 
@@ -117,8 +117,8 @@ def test_pairs_that_lie_alike_share_a_kernel_of_one_grid_point(seed: int | None)
     spec = EventSpec((1, 4, 5), Discrete(2))
     layout = Layout(spec) if seed is None else Layout.permuted(spec, seed)
     model = make_model(layout, kernel_grids=[1])
-    torch.nn.init.zeros_(model.network.weight)
-    matrix, where = model.network.matrix(), layout.coordinates.tolist()
+    torch.nn.init.zeros_(model.network.pairs.weight)
+    matrix, where = model.network.pairs(), layout.coordinates.tolist()
     by_offset: dict[tuple[int, ...], set[float]] = {}
     for t, s in itertools.combinations(range(20), 2):
         offset = tuple(a - b for a, b in zip(where[s], where[t], strict=True))
@@ -130,8 +130,8 @@ def test_pairs_that_lie_alike_share_a_kernel_of_one_grid_point(seed: int | None)
 def test_weights_of_a_pair_shrink_with_distance() -> None:
     layout = Layout(EventSpec((1, 6, 6), Discrete(2)))
     network = FVSBN(layout, 1, locality=2.0)
-    torch.nn.init.ones_(network.weight)
-    matrix, where = network.matrix(), layout.coordinates.double()
+    torch.nn.init.ones_(network.pairs.weight)
+    matrix, where = network.pairs(), layout.coordinates.double()
     for t, s in ((1, 0), (13, 0), (35, 0), (35, 34)):
         expected = (where[t] - where[s]).norm().item() ** -2
         assert math.isclose(matrix[t, s].item(), expected, rel_tol=1e-6)

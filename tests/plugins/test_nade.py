@@ -223,6 +223,43 @@ def test_a_small_readout_starts_near_independent_sites(tied: bool) -> None:
     torch.testing.assert_close(deviations[1], 1e-3 * deviations[0], rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("size", [2, 3])
+def test_direct_weights_carry_earlier_values_straight_to_the_parameters(
+    tied: bool, size: int
+) -> None:
+    model = make_model(5, size, tied=tied, direct=True, locality=1.0, kernel_grids=[1, 2])
+    plain = make_model(5, size, tied=tied)
+    plain.network.load_state_dict(model.network.state_dict(), strict=False)
+    sites = torch.randint(size, (6, 5, 1))
+    difference = (model.network(sites) - plain.network(sites)).detach().numpy()
+    matrix = model.network.pairs().detach().numpy()
+    num_params, width = (1, 1) if size == 2 else (size, size)
+    for b, t in itertools.product(range(6), range(5)):
+        expected = np.zeros(num_params)
+        for s in range(t):
+            value = int(sites[b, s])
+            block = matrix[t * num_params : (t + 1) * num_params, s * width : (s + 1) * width]
+            expected += block[:, 0] * value if size == 2 else block[:, value]
+        assert np.allclose(difference[b, t], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("size", [2, 3])
+def test_direct_weights_keep_every_promise(tied: bool, size: int) -> None:
+    model = make_model(5, size, tied=tied, direct=True, kernel_grids=[1])
+    events = torch.tensor(list(itertools.product(range(size), repeat=5)))
+    assert model.log_prob(events).exp().sum().item() == pytest.approx(1, abs=1e-9)
+    sites = events[:7].unsqueeze(-1)
+    params, state, previous = model.network(sites), model.network.init_state(7), None
+    for t in range(5):
+        stepped, state = model.network.step(state, previous, t)
+        assert torch.allclose(stepped, params[:, t], atol=1e-12)
+        previous = sites[:, t]
+    model.log_prob(events).sum().backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
+
+
 def test_untied_conditionals_share_nothing() -> None:
     model = make_model(6, tied=False)
     sites = torch.ones((1, 6, 1), dtype=torch.int64)
