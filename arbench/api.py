@@ -24,11 +24,11 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest
+from arbench.experiment.request import RunRequest, reopen_task
 from arbench.experiment.run import Run, resume_run, start_run
 from arbench.experiment.schedule import parse_seconds
 from arbench.experiment.seeds import keyed_generator
-from arbench.experiment.tasks import SplitName, open_task
+from arbench.experiment.tasks import SplitName, check_events, open_task
 from arbench.experiment.weights import load_tensors
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.metrics import PairedDifference, paired_difference
@@ -95,9 +95,22 @@ def run(
     return finished
 
 
-def resume(path: str | Path, *, device: str = "auto", reporter: Reporter | None = None) -> Run:
-    """Continue a run that was interrupted or killed, exactly where its checkpoint stands."""
-    finished = resume_run(Path(path), device, reporter or Reporter())
+def resume(
+    path: str | Path,
+    *,
+    task: str | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Run:
+    """Continue a run that was interrupted or killed, exactly where its checkpoint stands.
+
+    Args:
+        path: the run folder.
+        task: for a run on data of your own, where they are, such as "images:PATH".
+        device: where to continue.
+        reporter: who is told of progress.
+    """
+    finished = resume_run(Path(path), device, reporter or Reporter(), task)
     if finished.is_main:
         write_card(finished.path)
     return finished
@@ -122,15 +135,22 @@ def sample(
     known: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`."""
-    return model.sample(
-        num_events,
-        generator=keyed_generator(seed, "samples"),
-        method=method,
-        given=given,
-        known=known,
-        progress=progress,
-    )
+    """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`.
+
+    Raises:
+        ConfigError: if the model has no such sampler, or what is given is no prefix in its order.
+    """
+    try:
+        return model.sample(
+            num_events,
+            generator=keyed_generator(seed, "samples"),
+            method=method,
+            given=given,
+            known=known,
+            progress=progress,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def evaluate(
@@ -158,22 +178,23 @@ def evaluate(
         ConfigError: for another task without `foreign`, or of another event spec.
     """
     config = RunConfig.read(RunFolder(Path(path)).config)
-    name = task or config.task
-    if name != config.task and not foreign:
+    data = open_task(task) if task is not None and foreign else None
+    if data is None and task is not None and open_task(task).name != config.task:
         raise ConfigError(
-            f"{path} was trained on {config.task}, not on {name}: add --foreign to evaluate it "
+            f"{path} was trained on {config.task}, not on {task}: add --foreign to evaluate it "
             "there all the same; such a number is no result of the task"
         )
-    data = open_task(name)
+    data = data or reopen_task(config, task)
     density = load(path, device=device)
     if data.spec != density.spec:
-        raise ConfigError(f"{path} describes {density.spec}, but {name} has {data.spec}")
-    events = data.load(split).first(limit)
+        raise ConfigError(f"{path} describes {density.spec}, but {data.name} has {data.spec}")
     if split == "train" and data.has_training_view:
         raise ConfigError(
-            f"{name} resamples its train split every epoch, so it has no one likelihood; "
+            f"{data.name} resamples its train split every epoch, so it has no one likelihood; "
             "evaluate validation or test"
         )
+    events = data.load(split).first(limit)
+    check_events(data, split, events.events)
     with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
         done = 0
 
@@ -197,6 +218,11 @@ def bench(
     """The speed of every sampler of a run; see `measure_sampling`."""
     target = resolve_device(device)
     density = load(path, device=str(target))
+    for method in methods or ():
+        if method not in density.samplers:
+            raise ConfigError(
+                f"{path} has no sampler {method!r}; it has: {', '.join(density.samplers)}"
+            )
     return measure_sampling(
         density,
         methods=methods or density.samplers,

@@ -23,7 +23,7 @@ from arbench.publish.published import neighbours
 
 
 class ConsoleReporter(Reporter):
-    """Bars on a terminal; where output is no terminal, one line when a stage begins and ends."""
+    """Bars on a terminal; where output is no terminal, one line when a stage ends."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)

@@ -53,6 +53,11 @@ def command(
     overrides = dict(_split_setting(text) for text in settings)
     if resume is None and (task is None or model is None):
         raise click.UsageError("give --task and --model, or --resume FOLDER; see `arbench list`")
+    if resume is not None and (model or overrides or budget or epochs or out or limit):
+        raise click.UsageError(
+            "--resume continues with the run's own settings: give only --device beside it, and "
+            "--task images:PATH for data of your own"
+        )
     from rich.console import Console
 
     from arbench import api
@@ -60,7 +65,7 @@ def command(
 
     reporter = ConsoleReporter()
     if resume is not None:
-        run = api.resume(resume, device=device, reporter=reporter)
+        run = api.resume(resume, task=task, device=device, reporter=reporter)
     else:
         assert task is not None
         assert model is not None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from arbench.experiment.seeds import keyed_generator
-from arbench.experiment.tasks import Split, Task
+from arbench.experiment.tasks import Split, Task, check_events
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class TrainingBatches:
         if len(own) == 0:
             own, weights = rows[:1], torch.zeros(1, device=self.device)
         own = own.to(self.device)
-        events_per_dim = self.split.events[0].numel()
+        dims_per_event = self.split.events[0].numel()
         if self._scored is None:
-            scored, num_dims = None, len(rows) * events_per_dim
+            scored, num_dims = None, len(rows) * dims_per_event
         else:
             scored = self._scored[own]
             num_dims = int(self._scored[rows.to(self.device)].sum())
@@ -91,5 +91,6 @@ class TrainingBatches:
             view = self.task.training_view(
                 self.split.events, keyed_generator(self.seed, "view", epoch)
             )
+            check_events(self.task, "train", view)
             self._events = view.to(self.device)
         self._epoch = epoch

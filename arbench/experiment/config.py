@@ -7,15 +7,17 @@ registry only, never from the file.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.files import write_text
 from arbench.experiment.recipes import Recipe, check_hyperparameters, describe_validation
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
@@ -40,12 +42,24 @@ class DomainConfig(_Strict):
     size: Annotated[int, Field(ge=2, le=1 << 20)] | None = None
     bin_width: Annotated[float, Field(gt=0)] | None = None
 
+    @model_validator(mode="after")
+    def _has_its_size(self) -> DomainConfig:
+        if (self.kind == "discrete") != (self.size is not None):
+            raise ValueError("a discrete domain has a size, a real one has none")
+        return self
+
 
 class EventConfig(_Strict):
     """An event spec."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1, le=_MAX_DIMS)]], Field(max_length=3)]
     domain: DomainConfig
+
+    @model_validator(mode="after")
+    def _is_of_a_plausible_size(self) -> EventConfig:
+        if math.prod(self.shape) > _MAX_DIMS:
+            raise ValueError(f"events of {self.shape} have more than {_MAX_DIMS:,} dims")
+        return self
 
 
 class LayoutConfig(_Strict):
@@ -71,8 +85,9 @@ class RunConfig(_Strict):
     """`config.json`: the task, the model and how it was to be trained."""
 
     schema_version: Literal[1] = 1
-    task: Annotated[str, Field(max_length=64 + 16)]
+    task: Name
     task_version: str
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     model: Name
     plugin: str
     plugin_version: str
@@ -88,8 +103,8 @@ class RunConfig(_Strict):
     compile: bool = False
 
     def write(self, path: Path) -> None:
-        """Write as JSON; the caller owns the folder."""
-        path.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+        """Write atomically as JSON."""
+        write_text(path, json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> RunConfig:
@@ -110,9 +125,14 @@ class RunConfig(_Strict):
                 f"{path}: format {version} is newer than this arbench reads (1); upgrade arbench"
             )
         try:
-            return cls.model_validate(raw)
+            config = cls.model_validate(raw)
+            for member in config.members:
+                member.layout.build()
         except ValidationError as error:
             raise CheckpointError(f"{path}: {describe_validation(error)}") from error
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        return config
 
 
 @dataclass(frozen=True)

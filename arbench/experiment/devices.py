@@ -22,7 +22,12 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
         ConfigError: if this machine has no such device.
     """
     _require(device)
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if device.startswith("cuda:"):
+            raise ConfigError(f"--device {device}: several processes each take a GPU; say cuda")
+        # Left to itself, accelerate gives every process a GPU of its own.
+        device = "auto" if device == "cuda" else device
+    else:
         # accelerate keeps one state per process; two runs in one Python session must not share it.
         AcceleratorState._reset_state(reset_partial_state=True)
     mixed_precision = "bf16" if precision == "bfloat16" else "no"

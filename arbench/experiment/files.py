@@ -36,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             free = shutil.disk_usage(path.parent).free
             raise RunError(
                 f"{path}: the disk is full ({free / 1e6:.0f} MB free); what was there before is "
-                "intact. Free some space, then continue with --resume"
+                "intact. Free some space and run the same command again (a run: with --resume)"
             ) from error
         raise
     finally:

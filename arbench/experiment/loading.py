@@ -28,6 +28,6 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     tensors = load_tensors(folder.model, sha256=sha256, expected=expected)
     assembly = assemble(config)
     assembly.network.load_state_dict(tensors)
-    assembly.network.eval()
-    assembly.density.to(device)
+    # The density, not the network: views of an ensemble have a mode and buffers of their own.
+    assembly.density.to(device).eval()
     return assembly

@@ -190,7 +190,7 @@ def _locate(key: str, schema: type[BaseModel]) -> tuple[str, str]:
             return section, key
     known = [field for fields in sections.values() for field in fields]
     near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ConfigError(f"--set {key}: no such setting{hint} There are: {', '.join(known)}")
 
 

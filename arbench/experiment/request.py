@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arbench.errors import ConfigError
+from pydantic import ValidationError
+
+from arbench.errors import ConfigError, DataError
 from arbench.experiment.config import RunConfig, plan_members
-from arbench.experiment.recipes import resolve_recipe
-from arbench.experiment.tasks import Task
+from arbench.experiment.recipes import describe_validation, resolve_recipe
+from arbench.experiment.tasks import Task, data_sha256, open_task
 from arbench.probability.heads import make_head
 from arbench.registry.manager import registry
 
@@ -46,20 +48,54 @@ def resolve_config(request: RunRequest, task: Task) -> RunConfig:
         members = plan_members(recipe, task.spec)
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
-    return RunConfig(
-        task=request.task,
-        task_version=task.version,
-        model=registered.entry.name,
-        plugin=registered.distribution,
-        plugin_version=registered.version,
-        hyperparameters=recipe.network,
-        head=head.name,
-        members=members,
-        recipe_name=name,
-        recipe=recipe,
-        seed=request.seed,
-        budget_s=request.budget_s,
-        limit=request.limit,
-        precision="bfloat16" if request.precision == "bfloat16" else "float32",
-        compile=request.compile,
-    )
+    values = {
+        "task": task.name,
+        "task_version": task.version,
+        "data_sha256": data_sha256(task),
+        "model": registered.entry.name,
+        "plugin": registered.distribution,
+        "plugin_version": registered.version,
+        "hyperparameters": recipe.network,
+        "head": head.name,
+        "members": members,
+        "recipe_name": name,
+        "recipe": recipe,
+        "seed": request.seed,
+        "budget_s": request.budget_s,
+        "limit": request.limit,
+        "precision": request.precision,
+        "compile": request.compile,
+    }
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(describe_validation(error)) from error
+
+
+def reopen_task(config: RunConfig, text: str | None = None) -> Task:
+    """The task that a run was started on, with the same data.
+
+    Args:
+        config: of the run; it holds no path, so the user's own data have to be named again.
+        text: the task as the user names it, such as "images:PATH"; None for the run's own name.
+
+    Raises:
+        ConfigError: if that is another task, or another version of it.
+        DataError: if the data are not those of the run.
+    """
+    if text is None and config.task not in registry().tasks:
+        raise ConfigError(
+            f"the run is on data of your own ({config.task}): say where they are, with "
+            f"--task {config.task.partition('-')[0]}:PATH"
+        )
+    task = open_task(text or config.task)
+    if (task.name, task.version) != (config.task, config.task_version):
+        raise ConfigError(
+            f"the run is on {config.task} version {config.task_version}, not on {task.name} "
+            f"version {task.version}"
+        )
+    if (found := data_sha256(task)) != config.data_sha256:
+        raise DataError(
+            f"{task.name} has data {found[:12]}, the run was started on {config.data_sha256[:12]}"
+        )
+    return task

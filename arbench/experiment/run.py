@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +14,14 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
+from arbench.errors import (
+    ArbenchError,
+    ConfigError,
+    DataError,
+    Diverged,
+    Interrupted,
+    RunError,
+)
 from arbench.experiment.batches import TrainingBatches
 from arbench.experiment.bench import measure_sampling
 from arbench.experiment.checkpoints import CheckpointStore, Progress
@@ -20,6 +29,7 @@ from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.devices import make_accelerator
 from arbench.experiment.environment import describe_environment
 from arbench.experiment.evaluation import evaluate_log_probs, nll_of
+from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.pictures import save_samples
 from arbench.experiment.recipes import Recipe
@@ -34,11 +44,11 @@ from arbench.experiment.records import (
     TruthRecord,
 )
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest, resolve_config
+from arbench.experiment.request import RunRequest, reopen_task, resolve_config
 from arbench.experiment.schedule import Length
 from arbench.experiment.seeds import derive_seed, keyed_generator
 from arbench.experiment.signals import StopSignal
-from arbench.experiment.tasks import Split, SplitName, Task, data_sha256, open_task
+from arbench.experiment.tasks import Split, SplitName, Task, check_events, open_task
 from arbench.experiment.training import Trainer
 from arbench.experiment.weights import save_tensors
 from arbench.probability.metrics import paired_difference
@@ -75,8 +85,10 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
         return _Experiment(config, task, folder, accelerator, reporter).run()
 
 
-def resume_run(path: Path, device: str, reporter: Reporter) -> Run:
+def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | None = None) -> Run:
     """Continue the run in a folder; a finished one is returned as it is.
+
+    A run on the user's own data needs `task_text`, such as "images:PATH", to find them again.
 
     Raises:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
@@ -88,12 +100,7 @@ def resume_run(path: Path, device: str, reporter: Reporter) -> Run:
         if record.training.status == "finished":
             reporter.say(f"{path} is finished: there is nothing to resume")
             return Run(path, record)
-    task = open_task(config.task)
-    if task.version != config.task_version:
-        raise ConfigError(
-            f"{path} was started on {task.name} version {config.task_version}, this is version "
-            f"{task.version}: start a new run"
-        )
+    task = reopen_task(config, task_text)
     accelerator = make_accelerator(device, config.precision)
     with _held(folder, accelerator):
         return _Experiment(config, task, folder, accelerator, reporter).run()
@@ -121,10 +128,10 @@ class _Experiment:
         self.accelerator = accelerator
         self.reporter = reporter if accelerator.is_main_process else Reporter()
         self.device = accelerator.device
-        self.data_sha256 = data_sha256(task)
         torch.manual_seed(derive_seed(config.seed, "init"))
         self.assembly: Assembly = assemble(config)
         self.assembly.network.to(self.device)
+        self.assembly.density.to(self.device)
 
     @property
     def is_main(self) -> bool:
@@ -132,6 +139,7 @@ class _Experiment:
 
     def run(self) -> Run:
         train, validation = self._load("train"), self._load("validation")
+        fits_itself = hasattr(self.assembly.network, "fit")
         self._announce(train)
         batches = TrainingBatches(
             self.task,
@@ -139,8 +147,9 @@ class _Experiment:
             batch_size=self.config.recipe.training.batch_size,
             seed=self.config.seed,
             device=self.device,
-            process=self.accelerator.process_index,
-            num_processes=self.accelerator.num_processes,
+            # A network that fits itself sees all batches in every process: nobody adds up counts.
+            process=0 if fits_itself else self.accelerator.process_index,
+            num_processes=1 if fits_itself else self.accelerator.num_processes,
         )
         try:
             progress = self._train(batches, validation)
@@ -163,7 +172,9 @@ class _Experiment:
     def _load(self, name: SplitName) -> Split:
         split = self.task.load(name).first(self.config.limit)
         if len(split) == 0:
-            raise RunError(f"{self.task.name}: its {name} split is empty")
+            raise DataError(f"{self.task.name}: its {name} split is empty")
+        if name != "train":  # what training sees is checked where it is made, epoch by epoch
+            check_events(self.task, name, split.events)
         return split
 
     def _announce(self, train: Split) -> None:
@@ -172,7 +183,7 @@ class _Experiment:
         members = f", {len(config.members)} members" if len(config.members) > 1 else ""
         self.reporter.say(
             f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
-            f"of {self.task.spec.num_dims} dims, data sha256 {self.data_sha256[:12]}"
+            f"of {self.task.spec.num_dims} dims, data sha256 {self.config.data_sha256[:12]}"
         )
         self.reporter.say(
             f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "
@@ -207,8 +218,11 @@ class _Experiment:
         """Hand all batches of all epochs to a network that fits itself."""
         if len(self.assembly.members) > 1:
             raise ConfigError(f"{self.config.model} fits itself and cannot form an ensemble")
+        if self.config.budget_s is not None:
+            raise ConfigError(f"{self.config.model} fits itself: give --epochs, not --budget")
         layout = self.assembly.members[0].layout
         total = self.config.recipe.training.epochs * batches.steps_per_epoch
+        started = time.monotonic()
 
         with StopSignal() as stop, self.reporter.bar("fitting") as advance:
 
@@ -224,8 +238,20 @@ class _Experiment:
                     advance((step + 1) / total, "counting")
 
             self.assembly.network.fit(sites())  # type: ignore[operator]
+        elapsed = time.monotonic() - started
         nll = nll_of(evaluate_log_probs(self.assembly.density, validation), validation)
-        return Progress(step=total, best_nats=nll.nats_per_event, best_step=total)
+        line = {
+            "step": total,
+            "epoch": self.config.recipe.training.epochs,
+            "validation_nats_per_event": nll.nats_per_event,
+            "validation_bits_per_dim": nll.bits_per_dim,
+            "seconds": round(elapsed, 3),
+        }
+        if self.is_main:
+            write_text(self.folder.metrics, json.dumps(line) + "\n")
+        return Progress(
+            step=total, elapsed_s=elapsed, best_nats=nll.nats_per_event, best_step=total
+        )
 
     def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
         """Evaluate both splits, sample and time; the test split is read here and nowhere else."""
@@ -242,6 +268,9 @@ class _Experiment:
         sampling: list[SpeedRecord] = []
         digest = ""
         if self.is_main:
+            # First what cannot be made again in a moment, then pictures and timings.
+            save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
+            digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
             with self.reporter.bar("sampling and timing") as advance:
                 seed = keyed_generator(self.config.seed, "samples")
                 samples = density.sample(
@@ -259,8 +288,6 @@ class _Experiment:
                     device=self.device,
                 )
                 advance(1.0, "")
-            save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
-            digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
         return self._record(
             batches,
             progress,
@@ -283,7 +310,7 @@ class _Experiment:
 
     def _compare_with_truth(self, test: Split, log_probs: Tensor) -> TruthRecord | None:
         """The paired gap to the true density; a result that beats it by 4 errors is refused."""
-        if not self.task.has_true_log_prob:
+        if not self.task.has_true_log_prob or len(test) < 2:
             return None
         truth = self.task.true_log_prob(test.events).double()
         gap = paired_difference(truth, log_probs)
@@ -313,7 +340,7 @@ class _Experiment:
                 "task": TaskRecord(
                     name=task.name,
                     version=task.version,
-                    data_sha256=self.data_sha256,
+                    data_sha256=config.data_sha256,
                     num_dims=task.spec.num_dims,
                     unit=task.unit,
                     pinned=task.pinned and task.public,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from arbench.errors import ConfigError
+from arbench.errors import ConfigError, DataError
 from arbench.probability.events import EventSpec
 from arbench.registry.manager import registry, split_argument
 
@@ -82,8 +82,16 @@ class Task(ABC):
     pinned: bool = True
     public: bool = True
     files: tuple[SourceFile, ...] = ()
-    has_training_view: ClassVar[bool] = False
-    has_true_log_prob: ClassVar[bool] = False
+
+    @property
+    def has_training_view(self) -> bool:
+        """Whether training sees something else than what is stored, anew in every epoch."""
+        return type(self).training_view is not Task.training_view
+
+    @property
+    def has_true_log_prob(self) -> bool:
+        """Whether the data come from a known distribution."""
+        return type(self).true_log_prob is not Task.true_log_prob
 
     @abstractmethod
     def load(self, split: SplitName) -> Split:
@@ -134,6 +142,20 @@ def open_task(text: str) -> Task:
     task_class = registered.load()
     task: Task = task_class() if argument is None else task_class(argument)
     return task
+
+
+def check_events(task: Task, split: SplitName, events: Tensor) -> None:
+    """Check that events are what the task says they are; elsewhere no likelihood means anything.
+
+    Raises:
+        DataError: with the first event that is not.
+    """
+    try:
+        task.spec.validate(events)
+    except ValueError as error:
+        raise DataError(
+            f"{task.name}, {split}: {error}; the task does not keep its own spec"
+        ) from error
 
 
 def data_sha256(task: Task) -> str:

@@ -104,7 +104,7 @@ class Trainer:
                 if self._evaluation_is_due(fraction):
                     self._evaluate(fraction)
                 advance(fraction, self._note())
-                if fraction >= 1:
+                if fraction >= 1 and self.progress.step > 0:
                     break
                 if stop_signal:
                     self._checkpoint()
@@ -132,7 +132,7 @@ class Trainer:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.network.train()
+        self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)
         member = step % len(self.assembly.members)
         nats = self.objective(batch.events, batch.scored, batch.weights, member)

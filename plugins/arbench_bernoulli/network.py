@@ -63,7 +63,7 @@ class Independent(nn.Module):
             weights = torch.ones_like(values) if scored is None else scored.to(values)
             for value in range(counts.shape[-1]):
                 counts[:, value] += ((values == value) * weights).sum(0)
-        smoothed = counts.double() + self.smoothing
+        smoothed = counts.cpu().double() + self.smoothing
         self.log_probs.copy_(smoothed.log() - smoothed.sum(-1, keepdim=True).log())
 
     def forward(self, sites: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class Tables(nn.Module):
                 entries = entries[scored.to(table.device)]
             entries = entries.flatten()
             counts.scatter_add_(0, entries, torch.ones_like(entries))
-        table.copy_(self._smooth(counts.view(table.shape).double()).log())
+        table.copy_(self._smooth(counts.view(table.shape).cpu().double()).log())
 
     def _smooth(self, counts: Tensor) -> Tensor:
         """Probabilities `(T, K**k, K)` from counts of that shape, float64."""

@@ -14,7 +14,7 @@ from arbench_files.splits import Array, PartName, check_parts
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"}
 )
-MODES = ("1", "L", "RGB", "RGBA")
+MODES = ("1", "L", "RGB")
 
 
 def read_folder(folder: Path) -> dict[PartName, Array]:

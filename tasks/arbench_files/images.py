@@ -12,7 +12,7 @@ from arbench_files.archives import join, read_parts
 from arbench_files.folders import read_folder
 from arbench_files.splits import Array, FileTask, PartName
 
-NUM_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+NUM_CHANNELS = (1, 3)  # grey, RGB
 
 
 class ImagesTask(FileTask):

@@ -32,7 +32,6 @@ class MNIST(Task):
     unit = "pixel"
     source = "MNIST (LeCun et al. 1998), http://yann.lecun.com/exdb/mnist/"
     files = (TRAIN_IMAGES, TEST_IMAGES)
-    has_training_view = True
 
     def load(self, split: SplitName) -> Split:
         """The grey levels `(50000, 1, 28, 28)` of train; the events of validation and test; uint8.

@@ -27,7 +27,6 @@ class ToyTask(Task):
 
     version = "1"
     source = "synthetic, drawn exactly and deterministically"
-    has_true_log_prob = True
     distribution: Distribution
     seed: ClassVar[int]
 

@@ -15,7 +15,6 @@ class Numbers(Task):
     """Event i holds the number i; the view adds noise in a second dim."""
 
     name, version, spec = "numbers", "1", EventSpec((2,), Discrete(1000))
-    has_training_view = True
 
     def load(self, split: SplitName) -> Split:
         return Split(torch.stack([torch.arange(23), torch.zeros(23, dtype=torch.int64)], -1))
