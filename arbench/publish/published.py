@@ -15,6 +15,7 @@ class PublishedResult:
     Attributes:
         task: our name of the task.
         model: what the paper calls the model.
+        our_model: the name of the same model here, empty when there is none.
         value: test negative log-likelihood.
         unit: of the value, "nats" per event.
         paper: where it was first reported.
@@ -26,6 +27,7 @@ class PublishedResult:
 
     task: str
     model: str
+    our_model: str
     value: float
     unit: str
     paper: str
@@ -45,6 +47,7 @@ def published_results(task: str) -> tuple[PublishedResult, ...]:
         PublishedResult(
             task=row["task"],
             model=row["model"],
+            our_model=row["our_model"],
             value=float(row["value"]),
             unit=row["unit"],
             paper=row["paper"],

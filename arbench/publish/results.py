@@ -82,17 +82,18 @@ def _duration(seconds: float) -> str:
 
 
 def _published(record: Record) -> str:
-    """Published test nats of models whose name begins with ours, lowest and highest."""
-    name = record.model.name.lower()
-    values = [
-        r.value
+    """Published test nats of the same model, lowest and highest; a question mark: not checked."""
+    results = [
+        r
         for r in published_results(record.task.name)
-        if re.match(rf"{re.escape(name)}(\W|$)", r.model.lower()) and r.unit == "nats"
+        if r.our_model == record.model.name and r.unit == "nats"
     ]
-    if not values:
+    results = [r for r in results if r.checked] or results
+    if not results:
         return "-"
-    low, high = min(values), max(values)
-    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    low, high = results[0].value, results[-1].value
+    mark = "" if results[0].checked else "?"
+    return f"{low:.2f}{mark}" if low == high else f"{low:.2f} to {high:.2f}{mark}"
 
 
 def _speed(record: Record) -> str:
