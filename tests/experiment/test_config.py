@@ -1,0 +1,162 @@
+"""Configurations: every recipe can be built without memory, and nothing hostile is believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import arbench
+from arbench.errors import CheckpointError, ConfigError, DataError
+from arbench.experiment import request as request_module
+from arbench.experiment.config import assemble
+from arbench.experiment.request import RunRequest, resolve_config
+from arbench.experiment.tasks import Split, SplitName, Task, open_task
+from arbench.registry.manager import registry
+from arbench.registry.source import recipe_names
+
+RECIPES = [
+    (model, recipe)
+    for model, registered in registry().models.items()
+    for recipe in recipe_names(registered.entry.recipes or "")
+]
+
+
+@pytest.mark.parametrize(("model", "recipe"), RECIPES, ids="/".join)
+def test_every_recipe_builds_on_the_meta_device_to_the_same_shapes(
+    model: str, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The data are not needed to build a network, and most of them are not here.
+    monkeypatch.setattr(request_module, "data_sha256", lambda task: "0" * 64)
+    task = open_task("toy-ising" if recipe == "default" else recipe)
+    config = resolve_config(RunRequest(task=task.name, model=model), task)
+    shapes = assemble(config, device="meta").network.state_dict()
+    real = assemble(config).network.state_dict()
+    assert {k: (v.shape, v.dtype) for k, v in shapes.items()} == {
+        k: (v.shape, v.dtype) for k, v in real.items()
+    }
+    assert all(v.device.type == "meta" for v in shapes.values())
+
+
+def test_a_loaded_ensemble_is_in_evaluation_mode(tmp_path: Path) -> None:
+    settings = {"hidden": [8], "dropout": 0.5, "num_masks": 3}
+    run = arbench.run(
+        *("toy-markov", "made"), settings=settings, epochs=1, limit=200, out=tmp_path / "run"
+    )
+    model = arbench.load(run.path)
+    assert not any(module.training for module in model.modules())
+    events = open_task("toy-markov").load("test").events[:5]
+    assert torch.equal(model.log_prob(events), model.log_prob(events))
+
+
+class Inked(Task):
+    """Says binary, gives ink at 255."""
+
+    name, version, spec = "toy-markov", "1", open_task("toy-markov").spec
+
+    def load(self, split: SplitName) -> Split:
+        return Split(torch.full((4, 32), 255, dtype=torch.uint8))
+
+
+class InkedView(Inked):
+    """Only what training sees is wrong."""
+
+    def load(self, split: SplitName) -> Split:
+        return Split(torch.zeros((4, 32), dtype=torch.uint8))
+
+    def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
+        return events + 2
+
+
+@pytest.mark.parametrize(("task", "split"), [(Inked, "validation"), (InkedView, "train")])
+def test_events_outside_the_domain_are_never_trained_on_nor_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: type[Task], split: str
+) -> None:
+    monkeypatch.setattr("arbench.experiment.run.open_task", lambda text: task())
+    with pytest.raises(DataError, match=rf"{split}: event 0, dim 0: found .*integers in \[0, 2\)"):
+        arbench.run("toy-markov", "made", settings={"hidden": [8]}, out=tmp_path / "run")
+
+
+def test_a_fit_is_timed_measured_and_has_no_budget(tmp_path: Path) -> None:
+    run = arbench.run("toy-ising", "cpt", limit=500, out=tmp_path / "run")
+    assert run.record.training.seconds > 0
+    (line,) = [json.loads(text) for text in (run.path / "metrics.jsonl").open()]
+    assert line["validation_nats_per_event"] == run.record.nll["validation"].nats_per_event
+    with pytest.raises(ConfigError, match="give --epochs, not --budget"):
+        arbench.run("toy-ising", "cpt", budget="9s", out=tmp_path / "other")
+
+
+def test_data_of_ones_own_leave_no_path_and_are_recognised(tmp_path: Path) -> None:
+    private = tmp_path / "a-very-private-place-with-a-long-name" / "a-deeper-folder-still"
+    private.mkdir(parents=True)
+    table = private / "table.csv"
+    rows = np.random.default_rng(0).integers(0, 2, (200, 6))
+    np.savetxt(table, rows, fmt="%d", delimiter=",")
+    run = arbench.run(f"table:{table}", "bernoulli", out=tmp_path / "run")
+    for file in run.path.iterdir():
+        if file.suffix in (".json", ".md", ".jsonl"):
+            assert "private" not in file.read_text()
+    with pytest.raises(ConfigError, match="--task table:PATH"):
+        arbench.evaluate(run.path)
+    again = arbench.evaluate(run.path, task=f"table:{table}")
+    assert again.total_nats == run.record.nll["test"].total_nats
+    np.savetxt(table, 1 - rows, fmt="%d", delimiter=",")
+    with pytest.raises(ConfigError, match="was trained on table-"):
+        arbench.evaluate(run.path, task=f"table:{table}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "float16"}, "precision = 'float16'"),
+        ({"seed": -1}, "seed = -1"),
+        ({"limit": 0}, "limit = 0"),
+    ],
+)
+def test_values_from_python_are_checked_like_those_of_the_command_line(
+    tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        arbench.run("toy-markov", "bernoulli", out=tmp_path / "run", **options)  # type: ignore[arg-type]
+
+
+def test_the_shortest_budget_takes_one_step(tmp_path: Path) -> None:
+    run = arbench.run(
+        *("toy-markov", "made"), settings={"hidden": [8]}, budget=1e-6, out=tmp_path / "run"
+    )
+    assert run.record.training.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"order": [0, 0]}, "exactly once"),
+        ({"event": {"shape": [3, 3], "domain": {"kind": "discrete", "size": 2}}}, "shape"),
+        ({"event": {"shape": [3], "domain": {"kind": "discrete", "size": None}}}, "has a size"),
+        ({"event": {"shape": [1 << 22] * 3, "domain": {"kind": "discrete", "size": 2}}}, "dims"),
+    ],
+)
+def test_an_impossible_layout_is_a_checkpoint_error(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    run = arbench.run("toy-markov", "bernoulli", limit=100, out=tmp_path / "run")
+    config = json.loads((run.path / "config.json").read_text())
+    config["members"][0]["layout"] |= change
+    (run.path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=message):
+        arbench.load(run.path)
+
+
+def test_a_completion_against_the_order_says_why(tmp_path: Path) -> None:
+    settings = {"hidden": [8], "order": "permuted"}
+    run = arbench.run(
+        *("toy-markov", "made"), settings=settings, epochs=1, limit=100, out=tmp_path / "run"
+    )
+    known = torch.zeros(32, dtype=torch.bool)
+    known[:16] = True
+    with pytest.raises(ConfigError, match="not a prefix"):
+        arbench.sample(arbench.load(run.path), 2, given=torch.zeros(32), known=known)
