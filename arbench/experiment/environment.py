@@ -13,8 +13,8 @@ import arbench
 from arbench.experiment.records import Environment
 
 
-def describe_environment() -> Environment:
-    """Versions, processor, threads, GPU and source revision; no host name, user or path."""
+def describe_environment(device: torch.device) -> Environment:
+    """Versions, processor, threads, the GPU used and source revision; no host, user or path."""
     return Environment(
         arbench=arbench.__version__,
         python=platform.python_version(),
@@ -22,7 +22,7 @@ def describe_environment() -> Environment:
         platform=f"{platform.system()} {platform.machine()}",
         cpu=_cpu_name(),
         threads=torch.get_num_threads(),
-        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         git_commit=_git_commit(),
     )
 

@@ -89,6 +89,9 @@ def new_run_folder(out: Path | None, task: str, model: str) -> RunFolder:
     number = 1
     while True:
         path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
-        if not path.exists():
+        try:
+            path.mkdir(parents=True)  # taken at once: another run may be looking too
+        except FileExistsError:
+            number += 1
+        else:
             return RunFolder(path)
-        number += 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from arbench.errors import CheckpointError
 from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
@@ -20,6 +21,8 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     """
     folder = RunFolder(path)
     config = RunConfig.read(folder.config)
+    if not folder.model.exists() and folder.checkpoint.exists():
+        raise CheckpointError(f"{path}: this run is not finished; continue it with --resume {path}")
     expected = assemble(config, device="meta").network.state_dict()
     sha256 = None
     if folder.record.exists():

@@ -186,7 +186,8 @@ def _locate(key: str, schema: type[BaseModel]) -> tuple[str, str]:
         if field in sections.get(section, []) or (section, field) == ("head", "name"):
             return section, field
     for section, fields in sections.items():
-        if key in fields:
+        # A bare "seed" would be taken for the run's own, which is --seed; say layout.seed.
+        if key in fields and key != "seed":
             return section, key
     known = [field for fields in sections.values() for field in fields]
     near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)

@@ -372,7 +372,7 @@ class _Experiment:
                     processes=self.accelerator.num_processes,
                     status=status,  # type: ignore[arg-type]
                 ),
-                "environment": describe_environment(),
+                "environment": describe_environment(self.device),
                 "nll": {},
                 "sampling": [],
                 "checkpoint": None,
