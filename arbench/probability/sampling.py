@@ -71,16 +71,18 @@ def sample_stepwise(
     sites = _start(model, noise, prefix)
     batch_size, num_sites = noise.shape[:2]
     num_given = prefix.shape[1]
+    step, sample, uniforms = model.network.step, model.head.sample, noise.unbind(1)
     state = model.network.init_state(batch_size)
+    drawn = list(sites[:, :num_given].unbind(1))
     previous = None
     for t in range(num_sites):
-        params, state = model.network.step(state, previous, t)
+        params, state = step(state, previous, t)
         if t >= num_given:
-            sites[:, t] = model.head.sample(params, noise[:, t])
-        previous = sites[:, t]
+            drawn.append(sample(params, uniforms[t]))
+        previous = drawn[t]
         if progress is not None:
             progress(t + 1, num_sites)
-    return sites
+    return torch.stack(drawn, 1)
 
 
 def sample_fixed_point(

@@ -8,8 +8,6 @@ rows of a block, of all events together, meet its weights in a few matrix produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -51,6 +49,7 @@ def all_sites(
     """
     if block_size is None:
         block_size = max(1, BLOCK_WIDTH // max(weight.shape[1], readout.shape[1]))
+        block_size = min(block_size, features.shape[1])
     params: Tensor = _AllSites.apply(  # type: ignore[no-untyped-call]
         features, weight, bias, readout, readout_bias, activation, block_size
     )
@@ -64,62 +63,44 @@ def activate(pre: Tensor, activation: Activation, *, out: Tensor) -> Tensor:
     return torch.sigmoid(pre, out=out)
 
 
-@dataclass(frozen=True)
-class _Block:
-    """The distinct rows of one block of n sites.
+class _Rows:
+    """The distinct rows of all blocks, worked out once for both passes.
+
+    There is a row where a block starts and one after every site that is not all zero. N blocks of n
+    sites cover the T sites, padded with sites that say nothing; R rows come block by block, event
+    by event, in order of their first site.
 
     Attributes:
-        sites: where the block lies among the T sites.
-        event: `(R,)` int64, the event that each row belongs to.
-        inputs: `(R, n * F)`, the block's features before each row's first site, the rest 0.
-        place: `(B * n,)` int64, entry of the `(R, n)` table that holds event b at site t.
+        seen: `(N, B, n * F)`, the features of every block.
+        events: per block `(R_block,)` int64, the event that each row belongs to.
+        inputs: per block `(R_block, n * F)`, its features before each row's first site, the rest 0.
+        spans: per block, where its rows lie among all R.
+        place: `(N * B * n,)` int64, which entry of an `(R, n)` table belongs to a block's event at
+            a site.
     """
-
-    sites: slice
-    event: Tensor
-    inputs: Tensor
-    place: Tensor
-
-
-class _Rows:
-    """Which rows there are: one where a block starts, one after every site that is not all zero."""
 
     def __init__(self, features: Tensor, block_size: int) -> None:
         batch_size, num_sites, _ = features.shape
         num_blocks = -(-num_sites // block_size)
-        is_first = features.new_zeros((batch_size, num_blocks * block_size), dtype=torch.bool)
-        is_first[:, 1:num_sites] = (features[:, :-1] != 0).any(-1)
-        is_first[:, ::block_size] = True
-        by_block = is_first.view(batch_size, num_blocks, block_size).transpose(0, 1)
-        _, self._event, self._start = by_block.nonzero(as_tuple=True)
-        self._row = by_block.flatten().cumsum(0).view(by_block.shape) - 1
-        self._ends: list[int] = (self._row[:, -1, -1] + 1).tolist()
-        self._features = features
-        self._block_size = block_size
-
-    def __len__(self) -> int:
-        return len(self._ends)
+        by_block = _blocks(features, num_blocks, block_size)
+        is_first = features.new_ones((num_blocks, batch_size, block_size), dtype=torch.bool)
+        is_first[..., 1:] = (by_block[:, :, :-1] != 0).any(-1)
+        number, event, start = is_first.nonzero(as_tuple=True)
+        ends = is_first.flatten(1).sum(1).cumsum(0).tolist()
+        within = torch.arange(block_size, device=features.device)
+        known = (within < start[:, None]).unsqueeze(-1)
+        inputs = by_block.flatten(0, 1).index_select(0, number * batch_size + event) * known
+        row = is_first.flatten().cumsum(0) - 1
+        self.place = row * block_size + within.repeat(num_blocks * batch_size)
+        self.spans = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
+        self.seen = by_block.flatten(2)
+        self.events = [event[span] for span in self.spans]
+        self.inputs = [inputs[span].flatten(1) for span in self.spans]
 
     @property
     def most(self) -> int:
         """Rows of the largest block."""
-        return max(end - begin for begin, end in zip([0, *self._ends], self._ends, strict=False))
-
-    def blocks(self, *, backwards: bool = False) -> Iterator[tuple[int, _Block]]:
-        """The blocks with their numbers, from first to last or the other way."""
-        for number in reversed(range(len(self))) if backwards else range(len(self)):
-            yield number, self._block(number)
-
-    def _block(self, number: int) -> _Block:
-        begin, end = self._ends[number - 1] if number else 0, self._ends[number]
-        sites = slice(number * self._block_size, (number + 1) * self._block_size)
-        features = self._features[:, sites]
-        length = features.shape[1]
-        event, start = self._event[begin:end], self._start[begin:end]
-        within = torch.arange(length, device=features.device)
-        inputs = features.index_select(0, event) * (within < start[:, None]).unsqueeze(-1)
-        place = (self._row[number, :, :length] - begin) * length + within
-        return _Block(sites, event, inputs.flatten(1), place.flatten())
+        return max(len(event) for event in self.events)
 
 
 class _AllSites(torch.autograd.Function):
@@ -136,62 +117,88 @@ class _AllSites(torch.autograd.Function):
         activation: Activation,
         block_size: int,
     ) -> Tensor:
-        batch_size = len(features)
+        (batch_size, num_sites, _), num_params = features.shape, readout.shape[1]
         rows = _Rows(features, block_size)
-        params = readout_bias.repeat(batch_size, 1, 1)
-        before = bias.new_empty((len(rows), batch_size, len(bias)))
-        before[0] = bias
+        num_blocks = len(rows.spans)
+        weights, readouts = (_matrices(w, num_blocks, block_size) for w in (weight, readout))
+        before = bias.expand(num_blocks, batch_size, -1).contiguous()
         buffer = bias.new_empty((rows.most, len(bias)))
-        for number, block in rows.blocks():
-            hidden = _hidden(block, before[number], weight, activation, buffer)
-            table = hidden @ readout[block.sites].flatten(0, 1).T
-            own = params[:, block.sites]
-            own += table.view(-1, own.shape[-1]).index_select(0, block.place).view(own.shape)
-            if number + 1 < len(rows):
-                seen = features[:, block.sites].flatten(1)
-                torch.addmm(
-                    before[number], seen, weight[block.sites].flatten(0, 1), out=before[number + 1]
-                )
-        ctx.save_for_backward(before, weight, readout)
-        ctx.rows, ctx.features, ctx.activation = rows, features, activation
-        return params
+        table = bias.new_empty((rows.spans[-1].stop, block_size * num_params))
+        for number, span in enumerate(rows.spans):
+            hidden = _hidden(rows, number, before[number], weights[number], activation, buffer)
+            torch.mm(hidden, readouts[number].T, out=table[span])
+            if number + 1 < num_blocks:
+                own = before[number + 1]
+                torch.addmm(before[number], rows.seen[number], weights[number], out=own)
+        ctx.save_for_backward(before, weights, readouts)
+        ctx.rows, ctx.activation, ctx.shapes = rows, activation, (weight.shape, readout.shape)
+        params = table.view(-1, num_params).index_select(0, rows.place)
+        params = params.view(num_blocks, batch_size, block_size, num_params).transpose(0, 1)
+        return params.flatten(1, 2)[:, :num_sites] + readout_bias
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        before, weight, readout = ctx.saved_tensors
-        grad_weight, grad_readout = torch.empty_like(weight), torch.empty_like(readout)
+        before, weights, readouts = ctx.saved_tensors
+        rows: _Rows = ctx.rows
+        num_blocks, num_params = len(before), grad.shape[-1]
+        block_size = readouts.shape[1] // num_params
+        grad_weights, grad_readouts = torch.empty_like(weights), torch.empty_like(readouts)
         # d loss / d pre-activation, summed over the sites after the block.
         later = torch.zeros_like(before[0])
-        buffer = before.new_empty((2, ctx.rows.most, before.shape[-1]))
+        buffer = before.new_empty((2, rows.most, before.shape[-1]))
+        table = grad.new_zeros((rows.spans[-1].stop * block_size, num_params))
+        table[rows.place] = _blocks(grad, num_blocks, block_size).flatten(0, 2)
+        table = table.view(-1, block_size * num_params)
         with torch.autocast(grad.device.type, enabled=False):
-            for number, block in ctx.rows.blocks(backwards=True):
-                hidden = _hidden(block, before[number], weight, ctx.activation, buffer[0])
-                table = grad.new_zeros((hidden.shape[0], *readout[block.sites].shape[:2]))
-                table.view(-1, grad.shape[-1])[block.place] = grad[:, block.sites].flatten(0, 1)
-                table = table.flatten(1)
-                torch.mm(table.T, hidden, out=grad_readout[block.sites].flatten(0, 1))
+            for number in reversed(range(num_blocks)):
+                weight = weights[number]
+                hidden = _hidden(rows, number, before[number], weight, ctx.activation, buffer[0])
+                own = table[rows.spans[number]]
+                torch.mm(own.T, hidden, out=grad_readouts[number])
                 grad_pre = buffer[1, : len(hidden)]
-                torch.mm(table, readout[block.sites].flatten(0, 1), out=grad_pre)
+                torch.mm(own, readouts[number], out=grad_pre)
                 _activation_backward_(grad_pre, hidden, ctx.activation)
-                own_weight = grad_weight[block.sites].flatten(0, 1)
-                torch.mm(block.inputs.T, grad_pre, out=own_weight)
-                own_weight.addmm_(ctx.features[:, block.sites].flatten(1).T, later)
-                later.index_add_(0, block.event, grad_pre)
+                torch.mm(rows.inputs[number].T, grad_pre, out=grad_weights[number])
+                grad_weights[number].addmm_(rows.seen[number].T, later)
+                later.index_add_(0, rows.events[number], grad_pre)
+        grad_weight, grad_readout = (
+            stacked.view(-1, *shape[1:])[: shape[0]]
+            for stacked, shape in zip((grad_weights, grad_readouts), ctx.shapes, strict=True)
+        )
         return None, grad_weight, later.sum(0), grad_readout, grad.sum(0), None, None
 
 
+def _blocks(sites: Tensor, num_blocks: int, block_size: int) -> Tensor:
+    """What belongs to sites, `(B, T, X)`, as blocks `(N, B, n, X)`; sites past the end hold 0."""
+    padding = num_blocks * block_size - sites.shape[1]
+    padded = torch.nn.functional.pad(sites, (0, 0, 0, padding))
+    return padded.view(len(sites), num_blocks, block_size, -1).transpose(0, 1).contiguous()
+
+
+def _matrices(weight: Tensor, num_blocks: int, block_size: int) -> Tensor:
+    """Weights of sites, `(T, X, H)`, as one matrix per block, `(N, n * X, H)`, padded with 0."""
+    padding = num_blocks * block_size - len(weight)
+    padded = torch.nn.functional.pad(weight, (0, 0, 0, 0, 0, padding)) if padding else weight
+    return padded.view(num_blocks, -1, weight.shape[-1])
+
+
 def _hidden(
-    block: _Block, before: Tensor, weight: Tensor, activation: Activation, buffer: Tensor
+    rows: _Rows,
+    number: int,
+    before: Tensor,
+    weight: Tensor,
+    activation: Activation,
+    buffer: Tensor,
 ) -> Tensor:
-    """Hidden units of a block's rows, `(R, H)`, in the buffer's first R rows.
+    """Hidden units of a block's rows, `(R_block, H)`, in the buffer's first entries.
 
     `before` `(B, H)` is the pre-activation ahead of the block. The buffer is there because fresh
     memory of this size costs as much as the arithmetic on it.
     """
-    pre = buffer[: len(block.event)]
-    torch.index_select(before, 0, block.event, out=pre)
-    pre.addmm_(block.inputs, weight[block.sites].flatten(0, 1))
+    pre = buffer[: len(rows.events[number])]
+    torch.index_select(before, 0, rows.events[number], out=pre)
+    pre.addmm_(rows.inputs[number], weight)
     return activate(pre, activation, out=pre)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,6 +11,9 @@ from torch.nn import functional as F
 from arbench.networks.pairwise import PairwiseWeights
 from arbench.probability.layouts import Layout
 from arbench_nade.kernel import Activation, activate, all_sites
+
+# Tensors of one batch by name, and tuples of tensors, one per site.
+State = dict[str, Any]
 
 
 class NADE(nn.Module):
@@ -47,6 +52,10 @@ class NADE(nn.Module):
     Raises:
         ValueError: if the layout or an argument is not one of these.
     """
+
+    # The products of a block have a row for every distinct state of its events' hidden units, and
+    # how a product rounds may depend on how many rows it has.
+    reordered_sums = True
 
     def __init__(
         self,
@@ -132,16 +141,21 @@ class NADE(nn.Module):
                 params = params + heard.view_as(params)
             return params
 
-    def init_state(self, batch_size: int) -> dict[str, Tensor]:
-        """Buffers of one batch: tied, the running pre-activation `(B, H)`.
+    def init_state(self, batch_size: int) -> State:
+        """Buffers of one batch, and the weights cut into sites: cutting costs as much as using.
 
-        Untied or with direct weights, all features too; direct weights are written out once, here.
+        Tied, the buffer is the running pre-activation `(B, H)`. Untied or with direct weights, it
+        is all features; direct weights are written out once, here.
         """
-        state: dict[str, Tensor] = {}
+        state: State = {
+            "readout": self.readout.detach().transpose(1, 2).unbind(),
+            "readout_bias": self.readout_bias.detach().unbind(),
+        }
         if self.tied:
             pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
             pre.copy_(self.bias.detach())
             state |= {"pre": pre, "hidden": torch.empty_like(pre)}
+            state["weight"] = self.weight.detach().unbind()
         if not self.tied or self.pairs is not None:
             shape = (batch_size, self.num_sites * self.num_features)
             state["features"] = self.weight.new_zeros(shape)
@@ -149,10 +163,7 @@ class NADE(nn.Module):
             state["direct"] = self.pairs().detach()
         return state
 
-    @torch.no_grad()
-    def step(
-        self, state: dict[str, Tensor], previous: Tensor | None, site: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def step(self, state: State, previous: Tensor | None, site: int) -> tuple[Tensor, State]:
         """Parameters `(B, P)` of one site; `state` is updated in place.
 
         O(H) per event when tied, O(site H) when untied, O(site) more with direct weights.
@@ -165,23 +176,24 @@ class NADE(nn.Module):
         hidden = (
             self._tied_step(state, previous, site) if self.tied else self._untied_step(state, site)
         )
-        params = torch.addmm(self.readout_bias[site], hidden, self.readout[site].T)
+        params = torch.addmm(state["readout_bias"][site], hidden, state["readout"][site])
         if self.pairs is not None:
             rows = state["direct"][site * params.shape[1] : (site + 1) * params.shape[1], :known]
             params = params + F.linear(state["features"][:, :known], rows)
         return params, state
 
-    def _tied_step(self, state: dict[str, Tensor], previous: Tensor | None, site: int) -> Tensor:
+    def _tied_step(self, state: State, previous: Tensor | None, site: int) -> Tensor:
         pre, hidden = state["pre"], state["hidden"]
         if previous is not None:
-            weight = self.weight[site - 1]
+            weight = state["weight"][site - 1]
             if self.num_features == 1:
                 pre.addcmul_(previous.to(pre.dtype), weight)
             else:
                 pre.add_(weight[previous.squeeze(-1)])
         return activate(pre, self.activation, out=hidden)
 
-    def _untied_step(self, state: dict[str, Tensor], site: int) -> Tensor:
+    @torch.no_grad()
+    def _untied_step(self, state: State, site: int) -> Tensor:
         features, width = state["features"], self.num_features
         begin = site * (site - 1) // 2
         weight = self.weight[begin : begin + site].flatten(0, 1)

@@ -33,5 +33,5 @@ class Bernoulli(Head):
 
     def sample(self, params: Tensor, noise: Tensor) -> Tensor:
         """1 where the uniform reaches `p(x = 0)`; see `Head.sample`."""
-        prob_zero = widen(-params).sigmoid()
+        prob_zero = widen(-params).sigmoid_()
         return (noise >= prob_zero).long()
