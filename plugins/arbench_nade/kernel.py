@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 Activation = Literal["relu", "sigmoid"]
 
 # Products inside a block grow with its length, passes over the rows shrink with it; flat near 20.
-BLOCK_WIDTH = 20
+BLOCK_WIDTH = 28
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
