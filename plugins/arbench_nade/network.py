@@ -42,7 +42,6 @@ class NADE(nn.Module):
             value; the others are scaled up.
         readout_scale: factor on the first readout weights; a small one starts every site near its
             bias, so that what little data does not determine stays near independence.
-
         direct: whether earlier values also reach the parameters straight, through a strictly
             triangular matrix, as in MADE (Germain et al., ICML 2015, equation 8). Not in the paper.
         locality: of the direct weights, with the next two; see `PairwiseWeights`.
