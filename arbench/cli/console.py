@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Advance, Reporter
 from arbench.publish.published import neighbours
 
+_SECONDS_BETWEEN_LINES = 60.0
+
 
 class ConsoleReporter(Reporter):
-    """Bars on a terminal; where output is no terminal, one line when a stage ends."""
+    """Bars on a terminal; elsewhere, a line a minute and one when a stage ends."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
@@ -36,14 +39,17 @@ class ConsoleReporter(Reporter):
     def bar(self, title: str) -> Iterator[Advance]:
         """A bar with percentage, time spent, time left and a note."""
         if not self.console.is_terminal:
-            last = ""
+            last, said = "", time.monotonic()
 
-            def remember(fraction: float, note: str) -> None:
-                nonlocal last
-                last = note
+            def tell(fraction: float, note: str) -> None:
+                nonlocal last, said
+                last = f", {note}" if note else ""
+                if time.monotonic() - said > _SECONDS_BETWEEN_LINES:
+                    said = time.monotonic()
+                    self.say(f"{title}: {fraction:.0%}{last}")
 
-            yield remember
-            self.say(f"{title}: done{', ' + last if last else ''}")
+            yield tell
+            self.say(f"{title}: done{last}")
             return
         columns = (
             TextColumn("{task.description:<22}"),
