@@ -16,7 +16,8 @@ from torch.autograd.function import once_differentiable
 
 Activation = Literal["relu", "sigmoid"]
 
-# Products inside a block grow with its length, passes over the rows shrink with it; flat from 16 to 28.
+# Products inside a block grow with its length, passes over the rows shrink with it: flat from 16
+# to 28.
 BLOCK_WIDTH = 28
 
 
