@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
-from arbench.experiment.recipes import Recipe, check_hyperparameters, describe_validation
+from arbench.experiment.recipes import Recipe, check_hyperparameters
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
 from arbench.probability.heads import make_head
@@ -113,23 +114,10 @@ class RunConfig(_Strict):
         Raises:
             CheckpointError: if it is missing, no JSON, of a newer format, or breaks the schema.
         """
+        config = read_document(path, cls, 1, CheckpointError, "no such file; is this a run folder?")
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise CheckpointError(f"{path}: no such file; is this a run folder?") from error
-        except (ValueError, OSError) as error:
-            raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
-        version = raw.get("schema_version") if isinstance(raw, dict) else None
-        if isinstance(version, int) and version > 1:
-            raise CheckpointError(
-                f"{path}: format {version} is newer than this arbench reads (1); upgrade arbench"
-            )
-        try:
-            config = cls.model_validate(raw)
             for member in config.members:
                 member.layout.build()
-        except ValidationError as error:
-            raise CheckpointError(f"{path}: {describe_validation(error)}") from error
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from error
         return config

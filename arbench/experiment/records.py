@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from arbench.errors import DataError
+from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
-from arbench.experiment.recipes import describe_validation
 from arbench.probability.density import Kind
 from arbench.probability.metrics import NLL
 
@@ -168,19 +168,5 @@ class Record(_Part):
         Raises:
             DataError: if it is missing, no JSON, of a newer format, or breaks the schema.
         """
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no record there; the run has not finished") from error
-        except (ValueError, OSError) as error:
-            raise DataError(f"{path}: not readable as JSON: {error}") from error
-        version = raw.get("schema_version") if isinstance(raw, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise DataError(
-                f"{path}: record format {version} is newer than this arbench reads "
-                f"({SCHEMA_VERSION}); upgrade arbench"
-            )
-        try:
-            return cls.model_validate(raw)
-        except ValidationError as error:
-            raise DataError(f"{path}: {describe_validation(error)}") from error
+        missing = "no record there; the run has not finished"
+        return read_document(path, cls, SCHEMA_VERSION, DataError, missing)
