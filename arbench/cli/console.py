@@ -80,11 +80,15 @@ def print_result(console: Console, path: Path, record: Record) -> None:
     if published is not None:
         console.print(published)
     console.print(f"files: {path}", soft_wrap=True, highlight=False)
+    for picture in sorted(path.glob("samples.*")):
+        console.print(f"samples: {picture}", soft_wrap=True, highlight=False)
 
 
 def likelihood_table(record: Record) -> Table:
     """Nats and bits per dim with standard errors."""
     title = f"{record.model.name} on {record.task.name}"
+    if record.training.limit is not None:
+        title += f" (only the first {record.training.limit:,} events: not comparable)"
     table = Table(title=title, title_justify="left")
     headers = ("split", "nats/event", f"bits/{record.task.unit}", "events", "likelihood")
     for header in headers:

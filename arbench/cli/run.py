@@ -43,13 +43,13 @@ def command(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    r"""Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
+    """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
 
     \b
     arbench run --task mnist-mini --model nade
     arbench run --task mnist --model made --set hidden=1000 --budget 5m
     arbench run --resume runs/mnist-made
-    """
+    """  # noqa: D301 - click wants the character
     overrides = dict(_split_setting(text) for text in settings)
     if resume is None and (task is None or model is None):
         raise click.UsageError("give --task and --model, or --resume FOLDER; see `arbench list`")

@@ -33,12 +33,12 @@ def command(
     rows: int | None,
     device: str,
 ) -> None:
-    r"""Draw events from RUN: a grid of images as PNG, or rows of a table as text.
+    """Draw events from RUN: a grid of images as PNG, or rows of a table as text.
 
     \b
     arbench sample RUN -n 64 --out grid.png
     arbench sample RUN -n 16 --given image.png --rows 14 --out completed.png
-    """
+    """  # noqa: D301 - click wants the character
     if (given is None) != (rows is None):
         raise click.UsageError("a completion needs both --given IMAGE and --rows N")
     from rich.console import Console

@@ -93,6 +93,8 @@ class Model(nn.Module):
         Raises:
             ValueError: if a site is scored in part, which would make the count of dims a lie.
         """
+        if not self.training:  # training checks its events once an epoch, not once a step
+            self.spec.validate(events)
         sites = self._sites(events)
         params = self.network(sites)
         if params.dtype in (torch.bfloat16, torch.float16):

@@ -24,8 +24,11 @@ def render_card(record: Record, *, has_picture: bool) -> str:
     task, model, training = record.task, record.model, record.training
     picture = "![samples](samples.png)\n" if has_picture else ""
     source = f"\nData: {task.source}\n" if task.source else ""
+    part = ""
+    if training.limit is not None:
+        part = f"\nOnly the first {training.limit:,} events of each split: not comparable.\n"
     return f"""# {model.name} on {task.name}
-
+{part}
 {picture}
 {likelihood_table(record)}
 

@@ -160,3 +160,12 @@ def test_a_completion_against_the_order_says_why(tmp_path: Path) -> None:
     known[:16] = True
     with pytest.raises(ConfigError, match="not a prefix"):
         arbench.sample(arbench.load(run.path), 2, given=torch.zeros(32), known=known)
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 2.0, 255.0, float("nan")])
+def test_a_loaded_model_has_no_likelihood_for_what_is_no_event(
+    tmp_path: Path, value: float
+) -> None:
+    run = arbench.run("toy-markov", "bernoulli", limit=100, out=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"expected integers in \[0, 2\)"):
+        arbench.load(run.path).log_prob(torch.full((1, 32), value))
