@@ -13,6 +13,7 @@ from arbench.probability.density import Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
+from arbench.probability.precision import widest_dtype
 from arbench.probability.sampling import SAMPLERS, Progress, draw_noise, move_noise
 
 
@@ -82,8 +83,7 @@ class Model(nn.Module):
             `(B,)` float64 (float32 where the device has no float64).
         """
         per_site = self.site_log_probs(events, scored)
-        wide = torch.float32 if per_site.device.type == "mps" else torch.float64
-        return per_site.sum(1, dtype=wide)
+        return per_site.sum(1, dtype=widest_dtype(per_site.device))
 
     def site_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Conditional log-probabilities `(B, T)` in nats, in the layout's order.
