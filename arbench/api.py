@@ -27,12 +27,12 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task
 from arbench.experiment.run import Run, resume_run, start_run
 from arbench.experiment.schedule import parse_seconds
-from arbench.experiment.seeds import keyed_generator
 from arbench.experiment.tasks import SplitName, check_events, open_task
 from arbench.experiment.weights import load_tensors
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.metrics import PairedDifference, paired_difference
 from arbench.probability.model import Model
+from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import Progress
 from arbench.publish.card import write_card
 

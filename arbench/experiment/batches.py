@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from arbench.experiment.seeds import keyed_generator
 from arbench.experiment.tasks import Split, Task, check_events
+from arbench.probability.randomness import keyed_generator
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from arbench.experiment.records import SpeedRecord
-from arbench.experiment.seeds import keyed_generator
 from arbench.experiment.speed import time_callable
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model, evaluation_mode
+from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import move_noise
 
 _WHOLE_SITES = 4

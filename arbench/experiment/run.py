@@ -46,12 +46,12 @@ from arbench.experiment.records import (
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, resolve_config
 from arbench.experiment.schedule import Length
-from arbench.experiment.seeds import derive_seed, keyed_generator
 from arbench.experiment.signals import StopSignal
 from arbench.experiment.tasks import Split, SplitName, Task, check_events, open_task
 from arbench.experiment.training import Trainer
 from arbench.experiment.weights import save_tensors
 from arbench.probability.metrics import paired_difference
+from arbench.probability.randomness import derive_seed, keyed_generator
 
 _NUM_SAMPLES = 64
 _SPEED_BATCH_SIZE = 64

@@ -25,9 +25,9 @@ from arbench.experiment.objective import Objective
 from arbench.experiment.recipes import TrainingRecipe
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.schedule import Length, learning_rate_factor
-from arbench.experiment.seeds import derive_seed
 from arbench.experiment.signals import StopSignal
 from arbench.experiment.tasks import Split
+from arbench.probability.randomness import derive_seed
 
 
 class Trainer:

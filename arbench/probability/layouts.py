@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from arbench.probability.events import Discrete, Domain, EventSpec
+from arbench.probability.randomness import random_order
 
 
 class Layout:
@@ -69,8 +69,7 @@ class Layout:
     ) -> Layout:
         """A layout in a uniformly random order that depends on `seed` alone."""
         num_sites = cls(spec, sites=sites).num_sites
-        order = np.random.Generator(np.random.PCG64(seed)).permutation(num_sites)
-        return cls(spec, order=order.tolist(), sites=sites)
+        return cls(spec, order=random_order(num_sites, seed).tolist(), sites=sites)
 
     @property
     def permutation(self) -> Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from arbench.probability.layouts import Layout
+from arbench.probability.randomness import random_order, uniforms
 
 
 class Degrees(nn.Module):
@@ -57,8 +58,7 @@ class Degrees(nn.Module):
         layers = [np.repeat(positions + 1, inputs_per_site)]
         lowest = 1
         for index, width in enumerate(hidden):
-            generator = np.random.Generator(np.random.PCG64([mask_seed, index]))
-            layers.append(_spread(width, lowest, max(self.num_sites - 1, 1), generator))
+            layers.append(_spread(width, lowest, max(self.num_sites - 1, 1), mask_seed, index))
             lowest = int(layers[-1].min())
         layers.append(np.repeat(positions, outputs_per_site))
         narrow = torch.int16 if self.num_sites < 2**15 else torch.int32
@@ -84,13 +84,12 @@ class Degrees(nn.Module):
         return units, torch.searchsorted(degrees, edges).tolist()
 
 
-def _spread(
-    width: int, lowest: int, highest: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """`width` degrees from `lowest` to `highest`, evenly spread, in random order.
+def _spread(width: int, lowest: int, highest: int, *key: int) -> NDArray[np.int64]:
+    """`width` degrees from `lowest` to `highest`, evenly spread, in the random order of the key.
 
     No degree is below the lowest of the layer before: such a unit would read nothing.
     """
-    fractions = (np.arange(width) + generator.random()) / width
+    start = uniforms(1, *key, 0)
+    fractions = (np.arange(width) + start) / width
     degrees = lowest + np.floor(fractions * (highest - lowest + 1)).astype(np.int64)
-    return generator.permutation(np.minimum(degrees, highest))
+    return np.minimum(degrees, highest)[random_order(width, *key, 1)]

@@ -40,14 +40,3 @@ def binary_entropy(probability: float) -> float:
     """Entropy in nats of a coin that shows 1 with the given probability, neither 0 nor 1."""
     both = np.array([probability, 1 - probability])
     return float(-(both * np.log(both)).sum())
-
-
-def uniforms(seed: int, stream: int, num_rows: int, num_columns: int) -> Float:
-    """Numbers `(num_rows, num_columns)` in [0, 1), equal on every machine and numpy version.
-
-    numpy promises that the raw output of PCG64 never changes; it does not promise that for the
-    methods of `Generator`, so the 53 upper bits are scaled here.
-    """
-    raw = np.random.PCG64([seed, stream]).random_raw(num_rows * num_columns)
-    numbers: Float = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return numbers.reshape(num_rows, num_columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
-from arbench_toys.distributions import Distribution, uniforms
+from arbench.probability.randomness import uniforms
+from arbench_toys.distributions import Distribution
 from arbench_toys.ising import Ising
 from arbench_toys.markov import MarkovChain
 from arbench_toys.parity import Parity
@@ -42,9 +44,8 @@ class ToyTask(Task):
 
     def load(self, split: SplitName) -> Split:
         """The events `(N, *event_shape)` of a split, uint8."""
-        numbers = uniforms(
-            self.seed, SPLITS.index(split), NUM_EVENTS[split], self.distribution.num_uniforms
-        )
+        shape = (NUM_EVENTS[split], self.distribution.num_uniforms)
+        numbers = uniforms(math.prod(shape), self.seed, SPLITS.index(split)).reshape(shape)
         return Split(torch.from_numpy(self.distribution.sample(numbers)))
 
     def true_log_prob(self, events: Tensor) -> Tensor:

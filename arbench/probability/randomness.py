@@ -1,0 +1,41 @@
+"""Keyed randomness: every draw names what it is for, so nothing depends on what came before.
+
+Orders, masks and data sets have to be the same on every machine and with every numpy. numpy keeps
+the raw stream of its PCG64 the same between versions, which it does not promise for the methods of
+its Generator, so `uniforms` and `random_order` are made of raw bits. Zeros at the end of their keys
+count for nothing: the stream of (3, 0) is that of (3,).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def derive_seed(seed: int, *key: str | int) -> int:
+    """A 63-bit seed that depends on the run's seed and the key alone."""
+    text = "/".join(str(part) for part in (seed, *key))
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def keyed_generator(seed: int, *key: str | int) -> torch.Generator:
+    """A CPU generator seeded by `derive_seed`."""
+    return torch.Generator().manual_seed(derive_seed(seed, *key))
+
+
+def uniforms(count: int, *key: int) -> NDArray[np.float64]:
+    """`(count,)` numbers in [0, 1), the upper 53 bits of the raw stream that the key seeds."""
+    return (_raw(count, key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def random_order(count: int, *key: int) -> NDArray[np.int64]:
+    """A uniformly random permutation `(count,)` of 0 to count - 1: the order of raw numbers."""
+    return np.argsort(_raw(count, key), kind="stable")
+
+
+def _raw(count: int, key: tuple[int, ...]) -> NDArray[np.uint64]:
+    return np.random.PCG64(key).random_raw(count)
