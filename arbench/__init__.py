@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from arbench.api import resume as resume
     from arbench.api import run as run
     from arbench.api import sample as sample
+    from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
     from arbench.registry.hookspecs import hookimpl as hookimpl
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "HeadEntry": "arbench.registry.entries",
     "ModelEntry": "arbench.registry.entries",
     "TaskEntry": "arbench.registry.entries",
     "hookimpl": "arbench.registry.hookspecs",
@@ -36,6 +38,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "HeadEntry",
     "ModelEntry",
     "TaskEntry",
     "__version__",

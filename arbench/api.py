@@ -204,7 +204,7 @@ def evaluate(
             advance(done / len(events), "")
 
         log_probs = evaluate_log_probs(density, events, progress=count)
-    return SplitRecord.from_nll(nll_of(log_probs, events), density.kind)
+    return SplitRecord.from_nll(nll_of(log_probs, events, data.spec.domain), density.kind)
 
 
 def bench(

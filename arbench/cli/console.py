@@ -102,7 +102,7 @@ def split_cells(nll: SplitRecord) -> tuple[str, str, str, str]:
     """One split's numbers as table cells."""
     return (
         f"{nll.nats_per_event:.3f} ± {nll.standard_error_nats:.3f}",
-        f"{nll.bits_per_dim:.4f} ± {nll.standard_error_bits_per_dim:.4f}",
+        nll.bits_text,
         f"{nll.num_events:,}",
         nll.kind,
     )

@@ -36,6 +36,13 @@ def _tasks(offers: Registry) -> Rows:
     ]
 
 
+def _heads(offers: Registry) -> Rows:
+    return [
+        {"head": name, "summary": offer.entry.summary, "plugin": offer.distribution}
+        for name, offer in offers.heads.items()
+    ]
+
+
 def _recipes(offers: Registry) -> Rows:
     from arbench.registry.source import recipe_names
 
@@ -62,6 +69,7 @@ def _plugins(offers: Registry) -> Rows:
 KINDS: dict[str, Callable[[Registry], Rows]] = {
     "models": _models,
     "tasks": _tasks,
+    "heads": _heads,
     "recipes": _recipes,
     "plugins": _plugins,
 }

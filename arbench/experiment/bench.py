@@ -91,15 +91,16 @@ def _few_sites(density: Model | Ensemble, batch_size: int) -> Callable[[], objec
             continue
         noise = member.draw_noise(share, keyed_generator(0, "bench"))
         sites = member.layout.to_sites(member.sample(share, noise=noise))
+        prepared = member.head.prepare(move_noise(noise, sites.device))
         for t in _spread(member.layout.num_sites):
             before = torch.where(torch.arange(sites.shape[1], device=sites.device) < t, 1, 0)
-            jobs.append((member, t, sites * before[:, None], move_noise(noise[:, t], sites.device)))
+            jobs.append((member, t, sites * before[:, None], prepared[:, t]))
 
     @torch.no_grad()
     def draw() -> None:
-        for member, t, sites, noise in jobs:
+        for member, t, sites, prepared in jobs:
             with evaluation_mode(member):
-                member.head.sample(member.network(sites)[:, t], noise)
+                member.head.draw(member.network(sites)[:, t], prepared)
 
     return draw
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,10 +20,10 @@ from torch import nn
 from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
-from arbench.experiment.recipes import Recipe, check_hyperparameters
+from arbench.experiment.recipes import Recipe, check_options
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
-from arbench.probability.heads import make_head
+from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.entries import NAME_PATTERN
@@ -94,6 +95,7 @@ class RunConfig(_Strict):
     plugin_version: str
     hyperparameters: dict[str, Any]
     head: Name
+    head_options: dict[str, Any] = {}
     members: Annotated[list[MemberConfig], Field(min_length=1, max_length=4096)]
     recipe_name: str
     recipe: Recipe
@@ -164,6 +166,18 @@ def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
     ]
 
 
+def make_head(name: str, layout: Layout, options: Mapping[str, Any]) -> Head:
+    """The registered head of that name.
+
+    Raises:
+        ConfigError: if there is none, or it has no such options.
+        ValueError: if it cannot describe the layout.
+    """
+    head_class = registry().head(name).load()
+    head: Head = head_class(layout, **check_options(head_class, options))
+    return head
+
+
 def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assembly:
     """Build the density that a configuration describes, freshly initialised.
 
@@ -176,17 +190,16 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
     """
     registered = registry().model(config.model)
     network_class = registered.load()
-    hyperparameters = check_hyperparameters(network_class, config.hyperparameters)
+    hyperparameters = check_options(network_class, config.hyperparameters)
     layouts = [member.layout.build() for member in config.members]
     try:
-        head = make_head(config.head, layouts[0].domain)
+        heads = [make_head(config.head, layout, config.head_options) for layout in layouts]
         with torch.device(device):
-            num_params = head.num_params(layouts[0])
-            network = network_class(layouts[0], num_params, **hyperparameters)
+            network = network_class(layouts[0], heads[0].num_params, **hyperparameters)
     except ValueError as error:
         raise ConfigError(f"{config.model} on {config.task}: {error}") from error
     if len(layouts) == 1:
-        model = Model(network, head, layouts[0])
+        model = Model(network, heads[0], layouts[0])
         return Assembly(network, [model], model)
     if not hasattr(network, "reordered"):
         raise ConfigError(
@@ -195,6 +208,6 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         )
     members = [
         Model(network.reordered(layout, member.mask_seed), head, layout)
-        for layout, member in zip(layouts, config.members, strict=True)
+        for layout, head, member in zip(layouts, heads, config.members, strict=True)
     ]
     return Assembly(network, members, Ensemble(members))

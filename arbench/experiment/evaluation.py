@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from arbench.errors import Diverged
 from arbench.experiment.tasks import Split
 from arbench.probability.density import Density
+from arbench.probability.events import Discrete, Domain
 from arbench.probability.metrics import NLL
 from arbench.probability.model import evaluation_mode
 
@@ -57,6 +58,11 @@ def evaluate_log_probs(
     return torch.cat(parts)
 
 
-def nll_of(log_probs: Tensor, split: Split) -> NLL:
+def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
     """The totals of a split's log-probabilities."""
-    return NLL.from_log_probs(log_probs, split.num_scored_dims)
+    return NLL.from_log_probs(log_probs, split.num_scored_dims, bin_width(domain))
+
+
+def bin_width(domain: Domain) -> float | None:
+    """How wide a region one value stands for; None for reals that were not quantised."""
+    return 1.0 if isinstance(domain, Discrete) else domain.bin_width

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from arbench.errors import ConfigError
 from arbench.registry.entries import ModelEntry
@@ -28,9 +28,21 @@ class _Section(BaseModel):
 
 
 class HeadRecipe(_Section):
-    """Which likelihood: "auto" chooses it from the domain of the data."""
+    """Which likelihood: "auto" chooses it from the domain of the data.
+
+    In a recipe file, whatever else the section holds are options, keyword arguments of the head.
+    """
 
     name: str = "auto"
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "options" in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "name"}
+        return {key: values[key] for key in values if key == "name"} | {"options": rest}
 
 
 class LayoutRecipe(_Section):
@@ -39,6 +51,13 @@ class LayoutRecipe(_Section):
     order: Literal["raster", "permuted"] = "raster"
     seed: Annotated[int, Field(ge=0)] = 0
     sites: Literal["dim", "pixel"] = "dim"
+
+
+class StreamRecipe(_Section):
+    """How a stream is seen: windows of `context` symbols; evaluation moves on by `stride`."""
+
+    context: Annotated[int, Field(ge=1, le=_LARGEST)] = 256
+    stride: Annotated[int, Field(ge=1, le=_LARGEST)] = 128
 
 
 class EnsembleRecipe(_Section):
@@ -78,6 +97,7 @@ class Recipe(_Section):
     network: dict[str, Any] = {}
     head: HeadRecipe = HeadRecipe()
     layout: LayoutRecipe = LayoutRecipe()
+    stream: StreamRecipe = StreamRecipe()
     ensemble: EnsembleRecipe = EnsembleRecipe()
     training: TrainingRecipe = TrainingRecipe()
 
@@ -103,35 +123,35 @@ def resolve_recipe(
         ConfigError: for unknown keys and unacceptable values.
     """
     name, raw = _read_recipe(entry, task_name)
-    schema = network_schema(network_class)
+    schema = options_schema(network_class)
     for key, text in (overrides or {}).items():
         section, field = _locate(key, schema)
         value = _parse_value(text)
         if section == "network" and _is_sequence(schema, field) and not isinstance(value, list):
             value = [value]
         raw.setdefault(section, {})[field] = value
-    raw["network"] = check_hyperparameters(network_class, raw.get("network", {}))
+    raw["network"] = check_options(network_class, raw.get("network", {}))
     try:
         return name, Recipe.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"recipe {name}: {describe_validation(error)}") from error
 
 
-def network_schema(network_class: type) -> type[BaseModel]:
-    """A pydantic schema made of a network's keyword arguments: names, types and defaults."""
-    hints = typing.get_type_hints(network_class.__init__)  # type: ignore[misc]
+def options_schema(target: type) -> type[BaseModel]:
+    """A pydantic schema of a network's or head's keyword arguments: names, types and defaults."""
+    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(network_class).parameters.values():
+    for parameter in inspect.signature(target).parameters.values():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (hints.get(parameter.name, Any), default)
     config = ConfigDict(extra="forbid", protected_namespaces=())
-    return create_model(network_class.__name__, __config__=config, **fields)
+    return create_model(target.__name__, __config__=config, **fields)
 
 
-def check_hyperparameters(network_class: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyper-parameters checked against the network's keyword arguments, defaults filled in.
+def check_options(target: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values checked against a network's or head's keyword arguments, defaults filled in.
 
     Raises:
         ConfigError: for unknown keys and values of the wrong type.
@@ -140,13 +160,12 @@ def check_hyperparameters(network_class: type, values: Mapping[str, Any]) -> dic
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and abs(number) > _LARGEST:
                 raise ConfigError(
-                    f"{network_class.__name__}: {key} = {number}: no setting of a network may "
-                    f"exceed {_LARGEST:,}"
+                    f"{target.__name__}: {key} = {number}: no setting may exceed {_LARGEST:,}"
                 )
     try:
-        checked = network_schema(network_class).model_validate(dict(values))
+        checked = options_schema(target).model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(f"{network_class.__name__}: {describe_validation(error)}") from error
+        raise ConfigError(f"{target.__name__}: {describe_validation(error)}") from error
     return checked.model_dump(mode="json")
 
 
@@ -176,14 +195,14 @@ def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]
 def _locate(key: str, schema: type[BaseModel]) -> tuple[str, str]:
     """The section and field that an override names; a bare key may belong to any section."""
     sections: dict[str, list[str]] = {"network": list(schema.model_fields)}
-    for section in ("training", "layout", "ensemble"):
+    for section in ("training", "layout", "stream", "ensemble"):
         annotation = Recipe.model_fields[section].annotation
         sections[section] = list(typing.cast(type[BaseModel], annotation).model_fields)
     if key == "head":
         return "head", "name"
     if "." in key:
         section, field = key.split(".", 1)
-        if field in sections.get(section, []) or (section, field) == ("head", "name"):
+        if field in sections.get(section, []) or section == "head":
             return section, field
     for section, fields in sections.items():
         # A bare "seed" would be taken for the run's own, which is --seed; say layout.seed.

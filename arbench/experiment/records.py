@@ -12,7 +12,7 @@ from arbench.errors import DataError
 from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
 from arbench.probability.density import Kind
-from arbench.probability.metrics import NLL
+from arbench.probability.metrics import NLL, in_bits_per_dim
 
 SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -43,6 +43,7 @@ class ModelRecord(_Part):
     plugin_version: str
     hyperparameters: dict[str, Any]
     head: str
+    head_options: dict[str, Any] = {}
     layout: str
     num_members: int = 1
     num_parameters: int
@@ -74,7 +75,7 @@ class SplitRecord(_Part):
     num_events: int
     num_dims: int
     nats_per_event: Finite
-    bits_per_dim: Finite
+    bits_per_dim: Finite | None
     standard_error_nats: Finite
     kind: Kind
 
@@ -92,9 +93,16 @@ class SplitRecord(_Part):
         )
 
     @property
+    def bits_text(self) -> str:
+        """Bits per dim with their standard error, or a dash where a density has none."""
+        if self.bits_per_dim is None:
+            return "-"
+        return f"{self.bits_per_dim:.4f} ± {self.standard_error_bits_per_dim:.4f}"
+
+    @property
     def standard_error_bits_per_dim(self) -> float:
         """The standard error in bits per dim."""
-        return self.standard_error_nats * self.bits_per_dim / self.nats_per_event
+        return in_bits_per_dim(self.standard_error_nats * self.num_events, self.num_dims)
 
 
 class SpeedRecord(_Part):
@@ -131,6 +139,13 @@ class CheckpointRecord(_Part):
     sha256: Sha256
 
 
+class EvaluationRecord(_Part):
+    """How a stream was scored: every symbol once, with at least `context - stride` before it."""
+
+    context: int
+    stride: int
+
+
 class TruthRecord(_Part):
     """The paired gap to the true density of a synthetic task, test split."""
 
@@ -146,6 +161,7 @@ class Record(_Part):
     task: TaskRecord
     model: ModelRecord
     training: TrainingRecord
+    evaluation: EvaluationRecord | None = None
     nll: dict[Literal["validation", "test"], SplitRecord]
     truth: TruthRecord | None = None
     sampling: list[SpeedRecord]

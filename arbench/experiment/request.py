@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.config import RunConfig, plan_members
-from arbench.experiment.recipes import describe_validation, resolve_recipe
+from arbench.experiment.recipes import Recipe, check_options, describe_validation, resolve_recipe
+from arbench.experiment.streams import StreamTask
 from arbench.experiment.tasks import Task, data_sha256, open_task
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.registry.manager import registry
 
 
@@ -33,8 +34,8 @@ class RunRequest:
     limit: int | None = None
 
 
-def resolve_config(request: RunRequest, task: Task) -> RunConfig:
-    """Everything that a request leaves open, decided."""
+def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
+    """Everything that a request leaves open, decided, and the task as the recipe sees it."""
     if request.budget_s is not None and request.epochs is not None:
         raise ConfigError("--budget and --epochs both set the length: give one of them")
     registered = registry().model(request.model)
@@ -43,20 +44,24 @@ def resolve_config(request: RunRequest, task: Task) -> RunConfig:
         overrides["training.epochs"] = str(request.epochs)
     network_class = registered.load()
     name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
+    data, task = task, task_of_events(task, recipe)
     try:
-        head = make_head(recipe.head.name, task.spec.domain)
         members = plan_members(recipe, task.spec)
+        head = recipe.head.name
+        if head == "auto":
+            head = natural_head(members[0].layout.build()).name
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
     values = {
         "task": task.name,
         "task_version": task.version,
-        "data_sha256": data_sha256(task),
+        "data_sha256": data_sha256(data),
         "model": registered.entry.name,
         "plugin": registered.distribution,
         "plugin_version": registered.version,
         "hyperparameters": recipe.network,
-        "head": head.name,
+        "head": head,
+        "head_options": check_options(registry().head(head).load(), recipe.head.options),
         "members": members,
         "recipe_name": name,
         "recipe": recipe,
@@ -67,13 +72,13 @@ def resolve_config(request: RunRequest, task: Task) -> RunConfig:
         "compile": request.compile,
     }
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(values), task
     except ValidationError as error:
         raise ConfigError(describe_validation(error)) from error
 
 
 def reopen_task(config: RunConfig, text: str | None = None) -> Task:
-    """The task that a run was started on, with the same data.
+    """The task that a run was started on, with the same data, as its recipe sees it.
 
     Args:
         config: of the run; it holds no path, so the user's own data have to be named again.
@@ -98,4 +103,11 @@ def reopen_task(config: RunConfig, text: str | None = None) -> Task:
         raise DataError(
             f"{task.name} has data {found[:12]}, the run was started on {config.data_sha256[:12]}"
         )
-    return task
+    return task_of_events(task, config.recipe)
+
+
+def task_of_events(task: Task, recipe: Recipe) -> Task:
+    """The task itself, or a stream through the recipe's windows."""
+    if not isinstance(task, StreamTask):
+        return task
+    return task.windows(recipe.stream.context, recipe.stream.stride)

@@ -35,6 +35,7 @@ from arbench.experiment.pictures import save_samples
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
     CheckpointRecord,
+    EvaluationRecord,
     ModelRecord,
     Record,
     SpeedRecord,
@@ -44,9 +45,10 @@ from arbench.experiment.records import (
     TruthRecord,
 )
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest, reopen_task, resolve_config
+from arbench.experiment.request import RunRequest, reopen_task, resolve
 from arbench.experiment.schedule import Length
 from arbench.experiment.signals import StopSignal
+from arbench.experiment.streams import WindowedTask
 from arbench.experiment.tasks import Split, SplitName, Task, check_events, open_task
 from arbench.experiment.training import Trainer
 from arbench.experiment.weights import save_tensors
@@ -73,7 +75,7 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """
     task = open_task(request.task)
-    config = resolve_config(request, task)
+    config, task = resolve(request, task)
     accelerator = make_accelerator(request.device, config.precision)
     shared: list[RunFolder | None] = [None]
     if accelerator.is_main_process:
@@ -239,7 +241,8 @@ class _Experiment:
 
             self.assembly.network.fit(sites())  # type: ignore[operator]
         elapsed = time.monotonic() - started
-        nll = nll_of(evaluate_log_probs(self.assembly.density, validation), validation)
+        log_probs = evaluate_log_probs(self.assembly.density, validation)
+        nll = nll_of(log_probs, validation, self.task.spec.domain)
         line = {
             "step": total,
             "epoch": self.config.recipe.training.epochs,
@@ -263,7 +266,9 @@ class _Experiment:
         for name, split in splits.items():
             with self.reporter.bar(f"evaluating {name}") as advance:
                 log_probs[name] = self._evaluate(split, advance)
-            nll[name] = SplitRecord.from_nll(nll_of(log_probs[name], split), density.kind)
+            nll[name] = SplitRecord.from_nll(
+                nll_of(log_probs[name], split, density.spec.domain), density.kind
+            )
         truth = self._compare_with_truth(test, log_probs["test"])
         sampling: list[SpeedRecord] = []
         digest = ""
@@ -352,6 +357,7 @@ class _Experiment:
                     plugin_version=config.plugin_version,
                     hyperparameters=config.hyperparameters,
                     head=config.head,
+                    head_options=config.head_options,
                     layout=describe_layout(config.recipe, layout.is_raster),
                     num_members=len(config.members),
                     num_parameters=self.assembly.num_parameters,
@@ -372,6 +378,9 @@ class _Experiment:
                     processes=self.accelerator.num_processes,
                     status=status,  # type: ignore[arg-type]
                 ),
+                "evaluation": EvaluationRecord(context=task.context, stride=task.stride)
+                if isinstance(task, WindowedTask)
+                else None,
                 "environment": describe_environment(self.device),
                 "nll": {},
                 "sampling": [],

@@ -20,13 +20,14 @@ from arbench.errors import CheckpointError, Diverged, Interrupted
 from arbench.experiment.batches import Batch, TrainingBatches
 from arbench.experiment.checkpoints import CheckpointStore, Progress
 from arbench.experiment.config import Assembly
-from arbench.experiment.evaluation import evaluate_log_probs, nll_of
+from arbench.experiment.evaluation import bin_width, evaluate_log_probs, nll_of
 from arbench.experiment.objective import Objective
 from arbench.experiment.recipes import TrainingRecipe
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.schedule import Length, learning_rate_factor
 from arbench.experiment.signals import StopSignal
 from arbench.experiment.tasks import Split
+from arbench.probability.metrics import NLL
 from arbench.probability.randomness import derive_seed
 
 
@@ -177,7 +178,7 @@ class Trainer:
         """Measure validation, keep the weights if they are the best, write a line of metrics."""
         with self._averaged_weights():
             log_probs = evaluate_log_probs(self.assembly.density, self.validation)
-            nll = nll_of(log_probs, self.validation)
+            nll = nll_of(log_probs, self.validation, self.assembly.density.spec.domain)
             progress = self.progress
             if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
                 progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
@@ -203,9 +204,12 @@ class Trainer:
         best = self.progress.best_nats
         if best is None:
             return "validation: not yet"
-        spec = self.assembly.density.spec
-        dims = self.validation.num_scored_dims / len(self.validation) or spec.num_dims
-        return f"best validation {best / (math.log(2) * dims):.4f} bits/dim, {best:.2f} nats"
+        num_events, num_dims = len(self.validation), self.validation.num_scored_dims
+        width = bin_width(self.assembly.density.spec.domain)
+        bits = NLL(best * num_events, num_events, num_dims, 0.0, width).bits_per_dim
+        return f"best validation {best:.2f} nats" + (
+            "" if bits is None else f", {bits:.4f} bits/dim"
+        )
 
     @contextlib.contextmanager
     def _averaged_weights(self) -> Iterator[None]:

@@ -22,20 +22,24 @@ class NLL:
         num_events: N.
         num_dims: number of scored dims, summed over events.
         variance_nats: unbiased sample variance of the nats per event (0 for one event).
+        bin_width: how wide a region one value stands for: 1 for discrete data, that of the bins for
+            quantised real data, None for real data that were not quantised.
     """
 
     total_nats: float
     num_events: int
     num_dims: int
     variance_nats: float
+    bin_width: float | None = 1.0
 
     @classmethod
-    def from_log_probs(cls, log_probs: Tensor, num_dims: int) -> NLL:
+    def from_log_probs(cls, log_probs: Tensor, num_dims: int, bin_width: float | None = 1.0) -> NLL:
         """The totals of per-event log-probabilities.
 
         Args:
             log_probs: `(N,)` nats.
             num_dims: scored dims, summed over the N events.
+            bin_width: see above.
 
         Raises:
             ValueError: if there is no event, or a log-probability is not finite.
@@ -47,7 +51,7 @@ class NLL:
             first = int((~torch.isfinite(log_probs)).nonzero()[0])
             raise ValueError(f"event {first}: log-probability {log_probs[first].item()}")
         variance = log_probs.var().item() if len(log_probs) > 1 else 0.0
-        return cls(-log_probs.sum().item(), len(log_probs), num_dims, variance)
+        return cls(-log_probs.sum().item(), len(log_probs), num_dims, variance, bin_width)
 
     @property
     def nats_per_event(self) -> float:
@@ -55,9 +59,15 @@ class NLL:
         return self.total_nats / self.num_events
 
     @property
-    def bits_per_dim(self) -> float:
-        """Total bits over total scored dims."""
-        return self.total_nats / (math.log(2) * self.num_dims)
+    def bits_per_dim(self) -> float | None:
+        """Total bits over total scored dims; None for real data without bins.
+
+        A bin of width w and density p has probability about `w p`, so quantised real data cost
+        `-log2 w` bits more per dim than their density says.
+        """
+        if self.bin_width is None:
+            return None
+        return in_bits_per_dim(self.total_nats, self.num_dims) - math.log2(self.bin_width)
 
     @property
     def standard_error_nats(self) -> float:
@@ -67,7 +77,12 @@ class NLL:
     @property
     def standard_error_bits_per_dim(self) -> float:
         """Standard error of `bits_per_dim`, the number of dims taken as known."""
-        return self.standard_error_nats * self.num_events / (math.log(2) * self.num_dims)
+        return in_bits_per_dim(self.standard_error_nats * self.num_events, self.num_dims)
+
+
+def in_bits_per_dim(total_nats: float, num_dims: int) -> float:
+    """Total nats over `num_dims` scored dims, as bits per dim."""
+    return total_nats / (math.log(2) * num_dims)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,12 @@ class Model(nn.Module):
         return tensors[0].device if tensors else torch.device("cpu")
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights."""
+        tensors = (*self.parameters(), *self.buffers())
+        return next((t.dtype for t in tensors if t.is_floating_point()), torch.float64)
+
+    @property
     def samplers(self) -> tuple[str, ...]:
         """Names of the samplers that this model has, the default first."""
         has_step = hasattr(self.network, "step") and hasattr(self.network, "init_state")
@@ -151,8 +157,8 @@ class Model(nn.Module):
             raise ValueError(f"noise has shape (B, T, U) = {expected}, got {tuple(noise.shape)}")
         prefix = self._prefix(num_events, given, known)
         with evaluation_mode(self):
-            noise = move_noise(noise, self.device)
-            sites = SAMPLERS[method](self, noise, prefix, progress)
+            prepared = self.head.prepare(move_noise(noise, self.device))
+            sites = SAMPLERS[method](self, prepared, prefix, progress)
         return self.layout.to_events(sites)
 
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
@@ -161,7 +167,7 @@ class Model(nn.Module):
 
     def _sites(self, events: Tensor) -> Tensor:
         sites = self.layout.to_sites(events.to(self.device))
-        return sites.long() if isinstance(self.layout.domain, Discrete) else sites
+        return sites.long() if isinstance(self.layout.domain, Discrete) else sites.to(self.dtype)
 
     def _prefix(self, num_events: int, given: Tensor | None, known: Tensor | None) -> Tensor:
         if (given is None) != (known is None):

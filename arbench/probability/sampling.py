@@ -41,44 +41,44 @@ def draw_noise(
 
 
 def sample_whole(
-    model: Model, noise: Tensor, prefix: Tensor, progress: Progress | None = None
+    model: Model, prepared: Tensor, prefix: Tensor, progress: Progress | None = None
 ) -> Tensor:
     """Samples by T forwards of the whole network.
 
     Args:
         model: the model.
-        noise: `(B, T, U)` float64.
+        prepared: `(B, T, U)` float64, noise as `Head.prepare` left it.
         prefix: `(B, t, site_dim)`, the given sites; t may be 0.
         progress: called with (sites done, T).
 
     Returns:
         `(B, T, site_dim)` sites; the first t are the prefix.
     """
-    sites = _start(model, noise, prefix)
-    num_sites = noise.shape[1]
+    sites = _start(model, prepared, prefix)
+    num_sites = prepared.shape[1]
     for t in range(prefix.shape[1], num_sites):
         params = model.network(sites)[:, t]
-        sites[:, t] = model.head.sample(params, noise[:, t])
+        sites[:, t] = model.head.draw(params, prepared[:, t])
         if progress is not None:
             progress(t + 1, num_sites)
     return sites
 
 
 def sample_stepwise(
-    model: Model, noise: Tensor, prefix: Tensor, progress: Progress | None = None
+    model: Model, prepared: Tensor, prefix: Tensor, progress: Progress | None = None
 ) -> Tensor:
     """Samples with the network's `step`; arguments and result as for `sample_whole`."""
-    sites = _start(model, noise, prefix)
-    batch_size, num_sites = noise.shape[:2]
-    num_given = prefix.shape[1]
-    step, sample, uniforms = model.network.step, model.head.sample, noise.unbind(1)
+    sites = _start(model, prepared, prefix)
+    batch_size, num_sites = prepared.shape[:2]
+    num_given, dtype = prefix.shape[1], sites.dtype
+    step, draw, by_site = model.network.step, model.head.draw, prepared.unbind(1)
     state = model.network.init_state(batch_size)
     drawn = list(sites[:, :num_given].unbind(1))
     previous = None
     for t in range(num_sites):
         params, state = step(state, previous, t)
         if t >= num_given:
-            drawn.append(sample(params, uniforms[t]))
+            drawn.append(draw(params, by_site[t]).to(dtype))
         previous = drawn[t]
         if progress is not None:
             progress(t + 1, num_sites)
@@ -86,18 +86,18 @@ def sample_stepwise(
 
 
 def sample_fixed_point(
-    model: Model, noise: Tensor, prefix: Tensor, progress: Progress | None = None
+    model: Model, prepared: Tensor, prefix: Tensor, progress: Progress | None = None
 ) -> Tensor:
     """Samples by fixed-point iteration; arguments and result as for `sample_whole`.
 
     Events that have settled leave the batch, so each event costs only its own rounds.
     """
-    sites = _start(model, noise, prefix)
-    num_given, num_sites = prefix.shape[1], noise.shape[1]
+    sites = _start(model, prepared, prefix)
+    num_given, num_sites = prefix.shape[1], prepared.shape[1]
     active = torch.arange(len(sites), device=sites.device)
     for round_number in range(num_given, num_sites):
         current = sites[active]
-        proposal = model.head.sample(model.network(current), noise[active]).to(sites.dtype)
+        proposal = model.head.draw(model.network(current), prepared[active]).to(sites.dtype)
         proposal[:, :num_given] = prefix[active]
         sites[active] = proposal
         active = active[(proposal != current).flatten(1).any(1)]

@@ -58,7 +58,7 @@ def likelihood_table(record: Record) -> str:
         (
             split,
             f"{nll.nats_per_event:.2f} ± {nll.standard_error_nats:.2f}",
-            f"{nll.bits_per_dim:.4f} ± {nll.standard_error_bits_per_dim:.4f}",
+            nll.bits_text,
             nll.num_events,
             nll.kind,
         )

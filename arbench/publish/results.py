@@ -61,7 +61,7 @@ def results_table(results: Iterable[Record]) -> str:
                 record.task.name,
                 record.model.name,
                 f"{test.nats_per_event:.2f} ± {test.standard_error_nats:.2f}",
-                f"{test.bits_per_dim:.4f}",
+                test.bits_text.partition(" ")[0],
                 _published(record),
                 f"{record.model.num_parameters:,}",
                 _duration(record.training.seconds),

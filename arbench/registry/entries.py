@@ -31,6 +31,11 @@ class ModelEntry:
     def __post_init__(self) -> None:
         _check(self.name, self.network)
 
+    @property
+    def target(self) -> str:
+        """Where the class is."""
+        return self.network
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEntry:
@@ -51,6 +56,34 @@ class TaskEntry:
 
     def __post_init__(self) -> None:
         _check(self.name, self.task)
+
+    @property
+    def target(self) -> str:
+        """Where the class is."""
+        return self.task
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadEntry:
+    """A head on offer.
+
+    Attributes:
+        name: what users type; `[a-z0-9][a-z0-9._-]{0,63}`.
+        head: where the head class is, `"package.module:Class"`.
+        summary: one line for `arbench list`.
+    """
+
+    name: str
+    head: str
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.head)
+
+    @property
+    def target(self) -> str:
+        """Where the class is."""
+        return self.head
 
 
 def _check(name: str, target: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pluggy
 
-from arbench.registry.entries import ModelEntry, TaskEntry
+from arbench.registry.entries import HeadEntry, ModelEntry, TaskEntry
 
 hookspec = pluggy.HookspecMarker("arbench")
 hookimpl = pluggy.HookimplMarker("arbench")
@@ -20,3 +20,8 @@ def arbench_register_models() -> Sequence[ModelEntry]:  # type: ignore[empty-bod
 @hookspec
 def arbench_register_tasks() -> Sequence[TaskEntry]:  # type: ignore[empty-body]
     """The tasks that this plugin offers."""
+
+
+@hookspec
+def arbench_register_heads() -> Sequence[HeadEntry]:  # type: ignore[empty-body]
+    """The heads that this plugin offers."""

@@ -19,7 +19,7 @@ import pluggy
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry import hookspecs
-from arbench.registry.entries import ModelEntry, TaskEntry
+from arbench.registry.entries import HeadEntry, ModelEntry, TaskEntry
 
 GROUP = "arbench"
 STRICT_VARIABLE = "ARBENCH_STRICT_PLUGINS"
@@ -27,7 +27,8 @@ SELECTION_VARIABLE = "ARBENCH_PLUGINS"
 
 _UNNAMED, _UNVERSIONED = "(unnamed distribution)", "(unknown version)"
 
-Entry = TypeVar("Entry", ModelEntry, TaskEntry)
+Entry = TypeVar("Entry", ModelEntry, TaskEntry, HeadEntry)
+Kind = Literal["model", "task", "head"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Registered(Generic[Entry]):
     @property
     def target(self) -> str:
         """Where the class is, `"package.module:Class"`."""
-        return self.entry.network if isinstance(self.entry, ModelEntry) else self.entry.task
+        return self.entry.target
 
     def load(self) -> type[Any]:
         """The class itself, imported now. What its modules print goes to standard error.
@@ -91,7 +92,7 @@ class Registered(Generic[Entry]):
 class Clash:
     """A name that more than one plugin offers: nobody gets it."""
 
-    kind: Literal["model", "task"]
+    kind: Kind
     name: str
     offered_by: tuple[str, ...]
 
@@ -104,26 +105,30 @@ class Clash:
 
 
 class Registry:
-    """Everything on offer: models and tasks by name, plugins with their state, clashes of names.
+    """Everything on offer by name, plugins with their state, clashes of names.
 
     Attributes:
         models: name to model, without the clashing names, sorted.
         tasks: name to task, likewise.
+        heads: name to head, likewise.
         plugins: every plugin found, in the order they were found.
         clashes: names that are offered more than once.
     """
 
     def __init__(
         self,
-        models: Iterable[Registered[ModelEntry]],
-        tasks: Iterable[Registered[TaskEntry]],
-        plugins: Iterable[PluginInfo],
+        *,
+        models: Iterable[Registered[ModelEntry]] = (),
+        tasks: Iterable[Registered[TaskEntry]] = (),
+        heads: Iterable[Registered[HeadEntry]] = (),
+        plugins: Iterable[PluginInfo] = (),
     ) -> None:
         """Sort what was offered into names and clashes."""
         self.plugins = list(plugins)
         self.models, model_clashes = _by_name("model", models)
         self.tasks, task_clashes = _by_name("task", tasks)
-        self.clashes = [*model_clashes, *task_clashes]
+        self.heads, head_clashes = _by_name("head", heads)
+        self.clashes = [*model_clashes, *task_clashes, *head_clashes]
 
     def model(self, name: str) -> Registered[ModelEntry]:
         """The model of that name, whatever its case.
@@ -143,8 +148,17 @@ class Registry:
         """
         return self._find("task", name, self.tasks)
 
+    def head(self, name: str) -> Registered[HeadEntry]:
+        """The head of that name, whatever its case.
+
+        Raises:
+            ConfigError: if nobody offers it; the line says what comes close.
+            PluginError: if two plugins offer it.
+        """
+        return self._find("head", name, self.heads)
+
     def _find(
-        self, kind: str, name: str, offers: Mapping[str, Registered[Entry]]
+        self, kind: Kind, name: str, offers: Mapping[str, Registered[Entry]]
     ) -> Registered[Entry]:
         wanted = name.strip().lower()
         if wanted in offers:
@@ -175,6 +189,7 @@ def registry() -> Registry:
     strict = os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
     models: list[Registered[ModelEntry]] = []
     tasks: list[Registered[TaskEntry]] = []
+    heads: list[Registered[HeadEntry]] = []
     plugins: list[PluginInfo] = []
     found = list(_found(strict))
     selected = _selection(found)
@@ -186,15 +201,16 @@ def registry() -> Registry:
             plugins.append(_with(info, "skipped"))
             continue
         try:
-            offered_models, offered_tasks = _offers(info.name, entry_point)
+            offered = _offers(info.name, entry_point)
         except _UnfitError as error:
             plugins.append(_failed(info, error, strict))
             continue
         plugins.append(info)
         origin = (info.name, info.distribution, info.version)
-        models += [Registered(entry, *origin) for entry in offered_models]
-        tasks += [Registered(entry, *origin) for entry in offered_tasks]
-    result = Registry(models, tasks, plugins)
+        models += [Registered(entry, *origin) for entry in offered[0]]
+        tasks += [Registered(entry, *origin) for entry in offered[1]]
+        heads += [Registered(entry, *origin) for entry in offered[2]]
+    result = Registry(models=models, tasks=tasks, heads=heads, plugins=plugins)
     if strict and result.clashes:
         raise PluginError(str(result.clashes[0]))
     return result
@@ -286,7 +302,7 @@ def _selection(
 
 def _offers(
     name: str, entry_point: importlib.metadata.EntryPoint
-) -> tuple[list[ModelEntry], list[TaskEntry]]:
+) -> tuple[list[ModelEntry], list[TaskEntry], list[HeadEntry]]:
     """What one plugin registers, all of it or nothing.
 
     Each plugin has a manager of its own, so no plugin's wrapper or misspelling reaches another.
@@ -300,9 +316,10 @@ def _offers(
         _check_hook_names(manager, plugin)
         models = _entries(manager.hook.arbench_register_models, ModelEntry)
         tasks = _entries(manager.hook.arbench_register_tasks, TaskEntry)
+        heads = _entries(manager.hook.arbench_register_heads, HeadEntry)
     if text := " ".join(printed.getvalue().split()):
         raise _UnfitError(f"it prints while it is imported ({text[:60]!r})")
-    return models, tasks
+    return models, tasks, heads
 
 
 def _check_hook_names(manager: pluggy.PluginManager, plugin: object) -> None:
@@ -358,7 +375,7 @@ def _check_entry(hook_name: str, entry: object, kind: type[Entry]) -> None:
 
 
 def _by_name(
-    kind: Literal["model", "task"], offers: Iterable[Registered[Entry]]
+    kind: Kind, offers: Iterable[Registered[Entry]]
 ) -> tuple[Mapping[str, Registered[Entry]], list[Clash]]:
     groups: dict[str, list[Registered[Entry]]] = {}
     for offer in offers:

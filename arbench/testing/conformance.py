@@ -15,6 +15,7 @@ from torch import nn
 
 from arbench.probability.events import EventSpec
 from arbench.probability.heads import Head
+from arbench.probability.layouts import Layout
 from arbench.testing.causality import check_causality, check_influence
 from arbench.testing.distributions import check_normalisation, check_samples_follow_log_prob
 from arbench.testing.invariances import check_invariances, check_reordered
@@ -73,7 +74,7 @@ def subjects(
     network_class: NetworkClass,
     *,
     specs: Mapping[str, EventSpec] = TINY_SPECS,
-    head: Callable[[EventSpec], Head] | None = None,
+    head: Callable[[Layout], Head] | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
 ) -> dict[str, Subject]:
     """Every tiny spec in every order, by name; some may turn out not to be applicable."""

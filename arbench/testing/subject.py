@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from arbench.errors import PluginError
 from arbench.probability.events import EventSpec
-from arbench.probability.heads import Head, make_head
+from arbench.probability.heads import Head, natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.toys import all_events
@@ -31,10 +31,6 @@ class NotApplicableError(Exception):
     """A check has nothing to say about this network here; the message says why."""
 
 
-def _auto_head(spec: EventSpec) -> Head:
-    return make_head("auto", spec.domain)
-
-
 @dataclass(frozen=True, eq=False)
 class Subject:
     """One network class on one tiny spec, in one order, in float64.
@@ -48,14 +44,14 @@ class Subject:
         network_class: what a plugin registers.
         spec: a discrete spec with few events.
         order_seed: of a random order; None is the raster scan.
-        head: makes the head for the spec; by default the natural one of the domain.
+        head: makes the head for the layout; by default the natural one of the domain.
         hyperparameters: keyword arguments, over `tiny_hyperparameters`.
     """
 
     network_class: Callable[..., nn.Module]
     spec: EventSpec
     order_seed: int | None = None
-    head: Callable[[EventSpec], Head] = _auto_head
+    head: Callable[[Layout], Head] = natural_head
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     @functools.cached_property
@@ -96,9 +92,8 @@ class Subject:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
-                head = self.head(self.spec)
-                num_params = head.num_params(self.layout)
-                network = self.network_class(self.layout, num_params, **hyperparameters)
+                head = self.head(self.layout)
+                network = self.network_class(self.layout, head.num_params, **hyperparameters)
             except ValueError as error:
                 raise NotApplicableError(str(error)) from error
         return Model(network, head, self.layout).double().eval()
@@ -169,7 +164,7 @@ def site_params(model: Model, events: Tensor) -> Tensor:
     sites = model.layout.to_sites(events)
     with torch.no_grad():
         params: Tensor = model.network(sites)
-    expected = (len(sites), model.layout.num_sites, model.head.num_params(model.layout))
+    expected = (len(sites), model.layout.num_sites, model.head.num_params)
     if tuple(params.shape) != expected:
         raise ConformanceError(
             f"forward returned parameters of shape {tuple(params.shape)}, expected "

@@ -182,21 +182,19 @@ class JointCategorical(Head):
     name = "joint-categorical"
     kind = "exact"
 
-    def __init__(self, alphabet_size: int, site_dim: int) -> None:
-        self.alphabet_size = alphabet_size
-        self.powers = alphabet_size ** torch.arange(site_dim - 1, -1, -1)
-
-    def num_params(self, layout: Layout) -> int:
-        """`K ** C` logits."""
-        return int(layout.alphabet_size**layout.site_dim)
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout)
+        self.alphabet_size = layout.alphabet_size
+        self.num_params = self.alphabet_size**layout.site_dim
+        self.powers = self.alphabet_size ** torch.arange(layout.site_dim - 1, -1, -1)
 
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
         """See `Head.log_prob`."""
         code = (value * self.powers).sum(-1, keepdim=True)
         return params.log_softmax(-1).gather(-1, code).squeeze(-1)
 
-    def sample(self, params: Tensor, noise: Tensor) -> Tensor:
-        """See `Head.sample`."""
+    def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
+        """See `Head.draw`."""
         edges = widen(params).softmax(-1).cumsum(-1)[..., :-1]
-        code = (noise >= edges).sum(-1, keepdim=True)
+        code = (prepared >= edges).sum(-1, keepdim=True)
         return code // self.powers % self.alphabet_size

@@ -154,6 +154,7 @@ class NADE(nn.Module):
             pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
             pre.copy_(self.bias.detach())
             state |= {"pre": pre, "hidden": torch.empty_like(pre)}
+            state["told"] = pre.new_empty((batch_size, 1))
             state["weight"] = self.weight.detach().unbind()
         if not self.tied or self.pairs is not None:
             shape = (batch_size, self.num_sites * self.num_features)
@@ -186,7 +187,7 @@ class NADE(nn.Module):
         if previous is not None:
             weight = state["weight"][site - 1]
             if self.num_features == 1:
-                pre.addcmul_(previous.to(pre.dtype), weight)
+                pre.addcmul_(state["told"].copy_(previous), weight)
             else:
                 pre.add_(weight[previous.squeeze(-1)])
         return activate(pre, self.activation, out=hidden)

@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_nade.network import NADE
@@ -62,7 +62,7 @@ def layout() -> Layout:
 
 
 def make_model(layout: Layout, network: torch.nn.Module) -> Model:
-    return Model(network, make_head("auto", layout.domain), layout)
+    return Model(network, natural_head(layout), layout)
 
 
 def training_step(model: Model) -> Callable[[], None]:

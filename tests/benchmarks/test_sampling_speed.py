@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from arbench.experiment.bench import measure_sampling
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.manager import registry
@@ -48,7 +48,7 @@ def _model(case: Case) -> Model:
     network = registry().model(case.model).load()(layout, 1, **case.settings)
     logit = torch.logit(torch.tensor(SHARE_OF_ONES)).item()
     torch.nn.init.constant_(network.get_parameter(case.bias), logit)
-    return Model(network, make_head("auto", layout.domain), layout)
+    return Model(network, natural_head(layout), layout)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.model)

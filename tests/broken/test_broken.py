@@ -191,8 +191,8 @@ class ViewInTheWrongOrder(LinearNetwork):
 class FlippedBernoulli(Bernoulli):
     """Samples 1 where the uniform is below p(x = 0)."""
 
-    def sample(self, params: Tensor, noise: Tensor) -> Tensor:
-        return 1 - super().sample(params, noise)
+    def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
+        return 1 - super().draw(params, prepared)
 
 
 class SquaredBernoulli(Bernoulli):
@@ -234,8 +234,7 @@ def test_broken_model_is_caught_by_name(
     network: type[nn.Module], head: Any, spec: str, check: str, evidence: str
 ) -> None:
     specs = {spec: TINY_SPECS[spec]}
-    make_head = None if head is None else lambda _: head()
-    name, subject = next(iter(subjects(network, specs=specs, head=make_head).items()))
+    name, subject = next(iter(subjects(network, specs=specs, head=head).items()))
     result = run_check(check, name, subject)
     assert isinstance(result.error, ConformanceError), result.message
     assert result.status == "failed"

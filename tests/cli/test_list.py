@@ -20,9 +20,14 @@ def _offers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     task = TaskEntry(name="images", task="a.b:C", argument="PATH")
     registry = Registry(
-        [model("zeta", "one"), model("alpha", "one"), model("both", "one"), model("both", "two")],
-        [Registered(task, "plug", "one", "1.0")],
-        [
+        models=[
+            model("zeta", "one"),
+            model("alpha", "one"),
+            model("both", "one"),
+            model("both", "two"),
+        ],
+        tasks=[Registered(task, "plug", "one", "1.0")],
+        plugins=[
             PluginInfo("plug", "one", "1.0", "loaded"),
             PluginInfo("broken", "two", "2.0", "failed", "RuntimeError: no"),
         ],

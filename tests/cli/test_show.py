@@ -34,7 +34,9 @@ def _offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     task = TaskEntry(name="images", task="show_probe.network:Net", argument="PATH")
     origin = ("plug", "dist", "1.0")
-    registry = Registry([Registered(model, *origin)], [Registered(task, *origin)], [])
+    registry = Registry(
+        models=[Registered(model, *origin)], tasks=[Registered(task, *origin)]
+    )
     monkeypatch.setattr(show_verb, "registry", lambda: registry)
 
 

@@ -34,7 +34,7 @@ class Watched(nn.Module):
 
 def _watched() -> tuple[Watched, Model]:
     network = Watched()
-    return network, Model(network, Bernoulli(), LAYOUT)
+    return network, Model(network, Bernoulli(LAYOUT), LAYOUT)
 
 
 def test_whole_forwards_are_timed_at_sites_spread_over_the_order() -> None:

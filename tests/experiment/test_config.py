@@ -14,7 +14,7 @@ import arbench
 from arbench.errors import CheckpointError, ConfigError, DataError
 from arbench.experiment import request as request_module
 from arbench.experiment.config import assemble
-from arbench.experiment.request import RunRequest, resolve_config
+from arbench.experiment.request import RunRequest, resolve
 from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
@@ -33,7 +33,7 @@ def test_every_recipe_builds_on_the_meta_device_to_the_same_shapes(
     # The data are not needed to build a network, and most of them are not here.
     monkeypatch.setattr(request_module, "data_sha256", lambda task: "0" * 64)
     task = open_task("toy-ising" if recipe == "default" else recipe)
-    config = resolve_config(RunRequest(task=task.name, model=model), task)
+    config, task = resolve(RunRequest(task=task.name, model=model), task)
     shapes = assemble(config, device="meta").network.state_dict()
     real = assemble(config).network.state_dict()
     assert {k: (v.shape, v.dtype) for k, v in shapes.items()} == {

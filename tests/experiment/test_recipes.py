@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from arbench.errors import ConfigError
-from arbench.experiment.recipes import check_hyperparameters, resolve_recipe
+from arbench.experiment.recipes import check_options, resolve_recipe
 from arbench.registry.entries import ModelEntry
 
 
@@ -73,4 +73,4 @@ def test_unacceptable_values_are_named_with_what_was_expected(
 
 def test_a_config_cannot_bring_new_keyword_arguments() -> None:
     with pytest.raises(ConfigError, match="no setting called '__class__'"):
-        check_hyperparameters(Net, {"__class__": "os.system"})
+        check_options(Net, {"__class__": "os.system"})

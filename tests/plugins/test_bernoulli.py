@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_bernoulli.network import Independent
@@ -15,8 +15,8 @@ from arbench_bernoulli.network import Independent
 
 def make_model(size: int, smoothing: float = 1.0) -> Model:
     layout = Layout(EventSpec((5,), Discrete(size)))
-    head = make_head("auto", layout.domain)
-    network = Independent(layout, head.num_params(layout), smoothing=smoothing)
+    head = natural_head(layout)
+    network = Independent(layout, head.num_params, smoothing=smoothing)
     return Model(network.double(), head, layout)
 
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_cpt.network import Tables
 
 
 def make_model(layout: Layout, neighbours: int, smoothing: float = 1.0) -> Model:
-    head = make_head("auto", layout.domain)
-    network = Tables(layout, head.num_params(layout), neighbours=neighbours, smoothing=smoothing)
+    head = natural_head(layout)
+    network = Tables(layout, head.num_params, neighbours=neighbours, smoothing=smoothing)
     return Model(network.double(), head, layout)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from arbench.networks.pairwise import tents
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_fvsbn.network import FVSBN
@@ -23,8 +23,8 @@ OPTIONS: list[dict[str, Any]] = [{}, {"locality": 1.5, "kernel_grids": [1, 2]}]
 
 def make_model(layout: Layout, **arguments: Any) -> Model:
     """A float64 FVSBN whose weights are far from their first values."""
-    head = make_head("auto", layout.domain)
-    network = FVSBN(layout, head.num_params(layout), **arguments).double()
+    head = natural_head(layout)
+    network = FVSBN(layout, head.num_params, **arguments).double()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
     return Model(network, head, layout).eval()

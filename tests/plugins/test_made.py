@@ -13,7 +13,7 @@ from torch import Tensor
 from arbench.experiment.recipes import resolve_recipe
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.heads import Head, make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.entries import ModelEntry
@@ -29,17 +29,13 @@ def make_layout(num_sites: int = 7, size: int = 2, order_seed: int | None = None
 def make_network(layout: Layout, **options: object) -> MADE:
     """A float64 network whose weights are large enough for every effect to be seen."""
     options.setdefault("hidden", [19])
-    num_params = head_of(layout).num_params(layout)
+    num_params = natural_head(layout).num_params
     network = MADE(layout, num_params, **options).double().eval()  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in network.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64))
     return network
-
-
-def head_of(layout: Layout) -> Head:
-    return make_head("auto", layout.domain)
 
 
 def random_sites(layout: Layout, batch_size: int = 5) -> Tensor:
@@ -139,7 +135,7 @@ def test_step_equals_forward(
 @pytest.mark.parametrize("size", [2, 4])
 def test_samplers_agree(size: int) -> None:
     layout = make_layout(12, size=size, order_seed=1)
-    model = Model(make_network(layout, hidden=[30, 20]), head_of(layout), layout)
+    model = Model(make_network(layout, hidden=[30, 20]), natural_head(layout), layout)
     noise = model.draw_noise(50, torch.Generator().manual_seed(3))
     slow = model.sample(50, noise=noise, method="whole")
     assert torch.equal(model.sample(50, noise=noise, method="step"), slow)
@@ -171,7 +167,7 @@ def test_a_site_sees_exactly_the_earlier_ones(
 @pytest.mark.parametrize(("size", "order_seed"), [(2, None), (2, 4), (4, None), (4, 4)])
 def test_probabilities_sum_to_one(size: int, order_seed: int | None) -> None:
     layout = make_layout(10 if size == 2 else 5, size=size, order_seed=order_seed)
-    model = Model(make_network(layout, hidden=[25, 13]), head_of(layout), layout)
+    model = Model(make_network(layout, hidden=[25, 13]), natural_head(layout), layout)
     total = model.log_prob(all_events(layout.spec)).exp().sum()
     assert abs(total.item() - 1) < 1e-9
 
@@ -181,7 +177,7 @@ def test_an_ensemble_of_views_is_normalised_and_not_one_of_its_members() -> None
     network = make_network(layout)
     layouts = [layout, *(Layout.permuted(layout.spec, seed) for seed in (1, 2, 3))]
     views = [
-        Model(network.reordered(order, mask_seed), head_of(order), order)
+        Model(network.reordered(order, mask_seed), natural_head(order), order)
         for order in layouts
         for mask_seed in (0, 1)
     ]
@@ -369,7 +365,7 @@ def test_learns_that_a_dim_repeats_the_one_before() -> None:
     spec = EventSpec((6,), Discrete(2))
     layout = Layout(spec)
     network = MADE(layout, 1, hidden=[24])
-    model = Model(network, head_of(layout), layout)
+    model = Model(network, natural_head(layout), layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
     events = torch.randint(2, (64, 1)).expand(-1, 6)
     for _ in range(150):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_nade import arbench_register_models
@@ -22,8 +22,8 @@ from arbench_nade.network import NADE
 def make_model(num_sites: int = 7, size: int = 2, **arguments: Any) -> Model:
     """A small float64 NADE whose weights are far from their first values."""
     layout = Layout(EventSpec((num_sites,), Discrete(size)))
-    head = make_head("auto", layout.domain)
-    network = NADE(layout, head.num_params(layout), **{"hidden": 5, **arguments}).double()
+    head = natural_head(layout)
+    network = NADE(layout, head.num_params, **{"hidden": 5, **arguments}).double()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
     return Model(network, head, layout).eval()

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from arbench.probability.events import EventSpec
-from arbench.probability.heads import make_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.toys import TINY_SPECS, LinearNetwork, SteppingTable, TableNetwork, all_events
@@ -40,9 +40,9 @@ class Dropping(nn.Module):
 
 def table_model(layout: Layout, *, seed: int = 0, scale: float = 2.0, step: bool = True) -> Model:
     """A table with the natural head, in float64."""
-    head = make_head("auto", layout.domain)
+    head = natural_head(layout)
     network = SteppingTable if step else TableNetwork
-    tables = network(layout, head.num_params(layout), seed=seed, scale=scale)
+    tables = network(layout, head.num_params, seed=seed, scale=scale)
     return Model(tables, head, layout).double().eval()
 
 

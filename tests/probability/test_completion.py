@@ -91,7 +91,7 @@ def test_unknown_values_do_not_matter() -> None:
 
 def test_members_are_weighed_with_dropout_off() -> None:
     layouts = [Layout(SPEC), Layout(SPEC, order=[1, 0, 2, 3, 4, 5])]
-    models = [Model(Dropping(layout), Bernoulli(), layout).double() for layout in layouts]
+    models = [Model(Dropping(layout), Bernoulli(layout), layout).double() for layout in layouts]
     ensemble = Ensemble(models).eval()
     given = all_events(SPEC).repeat(10, 1, 1, 1)
     noise = ensemble.draw_noise(len(given), torch.Generator().manual_seed(3))

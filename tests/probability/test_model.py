@@ -34,8 +34,8 @@ def test_log_prob_is_the_chain_rule(layout: Layout) -> None:
 
 def test_pixel_sites_are_normalised_with_a_joint_head() -> None:
     layout = Layout(EventSpec((3, 1, 2), Discrete(3)), order=[1, 0], sites="pixel")
-    head = JointCategorical(3, 3)
-    network = TableNetwork(layout, head.num_params(layout), scale=2.0)
+    head = JointCategorical(layout)
+    network = TableNetwork(layout, head.num_params, scale=2.0)
     model = Model(network, head, layout).double()
     log_probs = model.log_prob(all_events(layout.spec))
     assert log_probs.exp().sum().item() == pytest.approx(1, abs=1e-12)
@@ -75,7 +75,7 @@ def test_unscored_dims_add_nothing_but_are_seen(layout: Layout) -> None:
 
 def test_a_pixel_is_scored_as_a_whole() -> None:
     layout = Layout(EventSpec((2, 1, 2), Discrete(2)), sites="pixel")
-    head = JointCategorical(2, 2)
+    head = JointCategorical(layout)
     model = Model(TableNetwork(layout, 4), head, layout).double()
     events = all_events(layout.spec)
     scored = torch.zeros(events.shape, dtype=torch.bool)
@@ -91,7 +91,7 @@ def test_a_pixel_is_scored_as_a_whole() -> None:
 def test_log_prob_has_the_gradient_of_finite_differences() -> None:
     spec = EventSpec((1, 1, 3), Discrete(2))
     layout = Layout(spec)
-    model = Model(LinearNetwork(layout, 1), Bernoulli(), layout).double()
+    model = Model(LinearNetwork(layout, 1), Bernoulli(layout), layout).double()
     weights = tuple(model.parameters())
     assert len(weights) == 2
 
@@ -106,7 +106,7 @@ def test_log_prob_has_the_gradient_of_finite_differences() -> None:
 
 def test_samplers_leave_modes_alone_and_dropout_off() -> None:
     layout = Layout(TINY_SPECS["binary-2x3"])
-    model = Model(Dropping(layout), Bernoulli(), layout).double()
+    model = Model(Dropping(layout), Bernoulli(layout), layout).double()
     noise = model.draw_noise(64, torch.Generator().manual_seed(0))
     expected = model.eval().sample(64, noise=noise)
     model.train()

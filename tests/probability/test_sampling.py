@@ -49,8 +49,8 @@ def test_samplers_agree_and_keep_a_given_prefix(layout: Layout) -> None:
 
 def test_pixel_sites_agree_and_follow_log_prob() -> None:
     layout = Layout(EventSpec((2, 1, 3), Discrete(2)), order=[2, 0, 1], sites="pixel")
-    head = JointCategorical(2, 2)
-    network = SteppingTable(layout, head.num_params(layout), scale=2.0)
+    head = JointCategorical(layout)
+    network = SteppingTable(layout, head.num_params, scale=2.0)
     model = Model(network, head, layout).double()
     noise = model.draw_noise(4000, torch.Generator().manual_seed(3))
     drawn = [model.sample(4000, noise=noise, method=method) for method in model.samplers]
@@ -90,7 +90,7 @@ def test_fixed_point_needs_few_rounds_when_dependence_is_weak() -> None:
     layout = Layout(EventSpec((30,), Discrete(2)))
     network = LinearNetwork(layout, 1)
     torch.nn.init.zeros_(network.weight)
-    model = Model(network, Bernoulli(), layout).double()
+    model = Model(network, Bernoulli(layout), layout).double()
     calls = []
     network.register_forward_hook(lambda *_: calls.append(1))
     model.sample(50, generator=torch.Generator().manual_seed(8), method="fixed-point")

@@ -17,7 +17,7 @@ def offers() -> Registry:
         return Registered(TaskEntry(name=name, task="a.b:C"), "p", "x", "1")
 
     models = [model("nade", "x"), model("made", "x"), model("rnn", "x"), model("rnn", "y")]
-    return Registry(models, [task("mnist"), task("mnist-mini")], [])
+    return Registry(models=models, tasks=[task("mnist"), task("mnist-mini")])
 
 
 @pytest.mark.parametrize(

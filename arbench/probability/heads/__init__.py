@@ -5,28 +5,22 @@ A head is chosen from the domain of the data unless a recipe names one.
 
 from __future__ import annotations
 
-from arbench.probability.events import Discrete, Domain
+from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.bernoulli import Bernoulli
 from arbench.probability.heads.categorical import Categorical
+from arbench.probability.layouts import Layout
 
-HEADS: dict[str, type[Head]] = {head.name: head for head in (Bernoulli, Categorical)}
-
-__all__ = ["HEADS", "Bernoulli", "Categorical", "Head", "make_head"]
+__all__ = ["Bernoulli", "Categorical", "Head", "natural_head"]
 
 
-def make_head(name: str, domain: Domain) -> Head:
-    """The head of that name, or for "auto" the natural one of the domain.
+def natural_head(layout: Layout) -> Head:
+    """The head to use when nobody names one, chosen from the domain.
 
     Raises:
-        ValueError: if no head has that name, or none is natural for the domain.
+        ValueError: if no head is the natural choice.
     """
-    if name == "auto":
-        if not isinstance(domain, Discrete):
-            raise ValueError(
-                f"no head is the natural choice for {domain}; name one: {', '.join(HEADS)}"
-            )
-        name = "bernoulli" if domain.size == 2 else "categorical"
-    if name not in HEADS:
-        raise ValueError(f"no head is called {name!r}; there are: auto, {', '.join(HEADS)}")
-    return HEADS[name]()
+    domain = layout.domain
+    if not isinstance(domain, Discrete):
+        raise ValueError(f"no head is the natural choice for {domain}; name one")
+    return Bernoulli(layout) if domain.size == 2 else Categorical(layout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, final
 
 from torch import Tensor
 
@@ -13,27 +13,31 @@ from arbench.probability.layouts import Layout
 class Head(ABC):
     """Turns the P parameters of a site into a distribution over its `site_dim` dims.
 
-    A head has no weights. It never draws random numbers: `sample` is a deterministic function of
-    `num_uniforms` uniform numbers per site, one for each choice it makes, by inverse CDF.
+    A head has no weights. It never draws random numbers: a sample is a deterministic function of
+    `num_uniforms` uniform numbers per site, one for each choice that the head makes, by inverse
+    CDF. Keyword arguments of a subclass's constructor are its options, the schema of a recipe's
+    `[head]` section.
+
+    Args:
+        layout: of the sites to describe. A subclass sets `num_params`, and refuses with a
+            ValueError what it cannot describe.
 
     Attributes:
         name: what recipes and records call it.
         kind: "exact" when `log_prob` is the log of a probability, "density" when it is the log of
             a probability density.
-        num_uniforms: U, uniform numbers used per site.
+        layout: as given.
+        num_params: P, the number of parameters per site.
+        num_uniforms: U, the number of uniforms per site.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Literal["exact", "density"]]
+    num_params: int
     num_uniforms: int = 1
 
-    @abstractmethod
-    def num_params(self, layout: Layout) -> int:
-        """P, the number of parameters per site.
-
-        Raises:
-            ValueError: if this head cannot describe the sites of the layout.
-        """
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
 
     @abstractmethod
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
@@ -47,7 +51,7 @@ class Head(ABC):
             `(...)`, in the dtype of `params`.
         """
 
-    @abstractmethod
+    @final
     def sample(self, params: Tensor, noise: Tensor) -> Tensor:
         """The site values that the uniforms select, by inverse CDF, computed in float64.
 
@@ -56,5 +60,21 @@ class Head(ABC):
             noise: `(..., U)` uniform in [0, 1), float64.
 
         Returns:
-            `(..., site_dim)`; int64 for discrete domains, floating point for real ones.
+            `(..., site_dim)`; int64 for discrete domains, in the dtype of `params` for real ones.
         """
+        return self.draw(params, self.prepare(noise))
+
+    def prepare(self, noise: Tensor) -> Tensor:
+        """What of sampling no parameter enters, done once for all sites; by default nothing.
+
+        Args:
+            noise: `(..., U)` uniform in [0, 1), float64.
+
+        Returns:
+            `(..., U)` float64, for example quantiles of a standard normal.
+        """
+        return noise
+
+    @abstractmethod
+    def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
+        """The values of sites from their parameters and prepared noise; see `sample`."""

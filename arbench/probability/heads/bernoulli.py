@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
-from arbench.probability.precision import widen
 
 
 class Bernoulli(Head):
-    """`p(x = 1) = sigmoid(logit)`; the network's parameter is the *logit*, never a probability."""
+    """`p(x = 1) = sigmoid(logit)`; the network's parameter is the *logit*, never a probability.
+
+    Args:
+        layout: binary dims, drawn one at a time.
+
+    Raises:
+        ValueError: for any other layout.
+    """
 
     name = "bernoulli"
     kind = "exact"
+    num_params = 1
 
-    def num_params(self, layout: Layout) -> int:
-        """1: the logit."""
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout)
         if layout.domain != Discrete(2) or layout.site_dim != 1:
             raise ValueError(
                 "the bernoulli head needs binary dims drawn one at a time, "
                 f"but the data are {layout.domain} with {layout.site_dim} dims per site"
             )
-        return 1
 
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
         """`log sigmoid((2x - 1) * logit)`, stable for logits of any size; see `Head.log_prob`."""
         sign = 2 * value[..., 0].to(params.dtype) - 1
         return F.logsigmoid(sign * params[..., 0])
 
-    def sample(self, params: Tensor, noise: Tensor) -> Tensor:
-        """1 where the uniform reaches `p(x = 0)`; see `Head.sample`."""
-        prob_zero = widen(-params).sigmoid_()
-        return (noise >= prob_zero).long()
+    def prepare(self, noise: Tensor) -> Tensor:
+        """The logit from which on the value is 1: `u >= 1 - p` is `logit(p) >= logit(1 - u)`.
+
+        It is at most 38: a probability that differs from 1 by less than u can is certain.
+        """
+        return torch.logit(noise.clamp(min=2.0**-54)).neg_()
+
+    def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
+        """1 where the logit reaches that of the noise, compared in float64; see `Head.sample`."""
+        return (params >= prepared).long()

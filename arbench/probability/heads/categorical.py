@@ -10,28 +10,35 @@ from arbench.probability.precision import widen
 
 
 class Categorical(Head):
-    """`p(x = k) = softmax(params)[k]`."""
+    """`p(x = k) = softmax(params)[k]`.
+
+    Args:
+        layout: discrete dims, drawn one at a time.
+
+    Raises:
+        ValueError: for any other layout.
+    """
 
     name = "categorical"
     kind = "exact"
 
-    def num_params(self, layout: Layout) -> int:
-        """K logits."""
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout)
         if layout.site_dim != 1:
             raise ValueError(
                 "the categorical head draws one dim at a time, but a site of this layout has "
                 f"{layout.site_dim} dims; use sites='dim'"
             )
-        return layout.alphabet_size
+        self.num_params = layout.alphabet_size
 
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
         """`log_softmax(params)[x]`; see `Head.log_prob`."""
         return params.log_softmax(-1).gather(-1, value).squeeze(-1)
 
-    def sample(self, params: Tensor, noise: Tensor) -> Tensor:
+    def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """The first value whose cumulative probability exceeds the uniform; see `Head.sample`."""
         cumulative = widen(params).softmax(-1).cumsum(-1)
         # The last edge is 1 by definition; leaving it out keeps rounding from inventing value K.
         # Dividing by the rounded total makes the edges before impossible last values exactly 1.
         edges = cumulative[..., :-1] / cumulative[..., -1:]
-        return (noise >= edges).sum(-1, keepdim=True)
+        return (prepared >= edges).sum(-1, keepdim=True)

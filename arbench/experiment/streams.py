@@ -1,0 +1,101 @@
+"""Streams: one long sequence of symbols per split, seen through windows of a recipe's length."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from arbench.errors import ConfigError, DataError
+from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.probability.events import Discrete, EventSpec
+
+
+class StreamTask(Task):
+    """A task whose splits are one long sequence each, such as a text.
+
+    How much of it a model sees at once is no fact about the data: a recipe's `[stream]` section
+    says it, and `windows` makes the task of events that everything else works with.
+
+    Attributes:
+        domain: of every symbol.
+    """
+
+    domain: Discrete
+
+    @abstractmethod
+    def load_stream(self, split: SplitName) -> Tensor:
+        """All symbols of a split in order, `(N,)` uint8 or int64, each in [0, K).
+
+        Raises:
+            DataError: if the data are missing or damaged.
+        """
+
+    def load(self, split: SplitName) -> Split:
+        """The whole split as a single event, `(1, N)`; this is what the data's hash is of."""
+        return Split(self.load_stream(split).unsqueeze(0))
+
+    def windows(self, context: int, stride: int) -> WindowedTask:
+        """This task, seen through windows of `context` symbols; see `WindowedTask`."""
+        return WindowedTask(self, context, stride)
+
+
+class WindowedTask(Task):
+    """A stream as events `(context,)`.
+
+    Training sees random crops: in every epoch as many as there are windows in the stream, at
+    uniformly random places. Validation and test are windows that start `stride` symbols apart, of
+    which only the last `stride` symbols are scored (all of the first window's), so that every
+    symbol of the split is scored exactly once, with at least `context - stride` symbols before it
+    wherever there are that many. A window's scored symbols are one contiguous block, so the
+    standard error over events is one over blocks.
+
+    Args:
+        stream: the task to look at.
+        context: symbols per window.
+        stride: symbols from one window to the next, at most `context`.
+
+    Raises:
+        ConfigError: if the stride is not from 1 to `context`.
+    """
+
+    def __init__(self, stream: StreamTask, context: int, stride: int) -> None:
+        if not 1 <= stride <= context:
+            raise ConfigError(
+                f"a stride is from 1 to the context, got stride {stride} and context {context}"
+            )
+        self.stream = stream
+        self.context = context
+        self.stride = stride
+        self.name, self.version = stream.name, stream.version
+        self.unit, self.source = stream.unit, stream.source
+        self.pinned, self.public, self.files = stream.pinned, stream.public, stream.files
+        self.spec = EventSpec((context,), stream.domain)
+
+    def load(self, split: SplitName) -> Split:
+        """Windows `(N, context)`: side by side for training, overlapping for evaluation."""
+        symbols = self.stream.load_stream(split)
+        if len(symbols) < self.context:
+            raise DataError(
+                f"{self.name}: its {split} split has {len(symbols):,} symbols, fewer than the "
+                f"context of {self.context:,}; set a smaller one with --set stream.context=N"
+            )
+        if split == "train":
+            whole = len(symbols) // self.context * self.context
+            return Split(symbols[:whole].view(-1, self.context))
+        return overlapping_windows(symbols, self.context, self.stride)
+
+    def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
+        """Random crops of the windows laid end to end, as many as there are windows."""
+        crops = events.flatten().unfold(0, self.context, 1)
+        return crops[torch.randint(len(crops), (len(events),), generator=generator)]
+
+
+def overlapping_windows(symbols: Tensor, context: int, stride: int) -> Split:
+    """Windows `(M, context)` over symbols `(N,)`, N at least `context`, each symbol scored once."""
+    last = len(symbols) - context
+    starts = torch.tensor([*range(0, last, stride), last])
+    before = torch.cat([torch.zeros(1, dtype=torch.int64), starts[:-1] + context])
+    place = starts.unsqueeze(1) + torch.arange(context)
+    return Split(symbols.unfold(0, context, 1)[starts], place >= before.unsqueeze(1))
