@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from arbench.api import load as load
     from arbench.api import resume as resume
     from arbench.api import run as run
+    from arbench.api import run_queue as run_queue
     from arbench.api import sample as sample
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
@@ -34,6 +35,7 @@ _HOMES = {
     "load": "arbench.api",
     "resume": "arbench.api",
     "run": "arbench.api",
+    "run_queue": "arbench.api",
     "sample": "arbench.api",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "load",
     "resume",
     "run",
+    "run_queue",
     "sample",
 ]
 

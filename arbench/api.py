@@ -15,13 +15,14 @@ from typing import Any
 
 from torch import Tensor
 
-from arbench.errors import ConfigError, DataError
+from arbench.errors import ArbenchError, ConfigError, DataError, Interrupted, RunError
 from arbench.experiment.bench import measure_sampling
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import evaluate_log_probs, nll_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
+from arbench.experiment.queue import read_queue
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task
@@ -36,7 +37,7 @@ from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import Progress
 from arbench.publish.card import write_card
 
-__all__ = ["bench", "compare", "evaluate", "load", "resume", "run", "sample"]
+__all__ = ["bench", "compare", "evaluate", "load", "resume", "run", "run_queue", "sample"]
 
 
 def run(
@@ -113,6 +114,60 @@ def resume(
     finished = resume_run(Path(path), device, reporter or Reporter(), task)
     if finished.is_main:
         write_card(finished.path)
+    return finished
+
+
+def run_queue(
+    path: str | Path,
+    *,
+    out: str | Path = "runs",
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> list[Run]:
+    """Make all runs of a queue, in order; what is finished is skipped, what is begun continued.
+
+    Args:
+        path: a queue file; see `arbench.experiment.queue`.
+        out: the folder that holds the run folders, one for each run by its name.
+        device: where to train.
+        reporter: who is told of progress.
+
+    Raises:
+        ConfigError: if the file is no queue.
+        Interrupted: at a stop signal; the same call takes the queue up again.
+        RunError: at the end, if some of the runs failed; the others have been made.
+    """
+    reporter = reporter or Reporter()
+    queued = read_queue(Path(path))
+    finished: list[Run] = []
+    failed: list[str] = []
+    for number, item in enumerate(queued, start=1):
+        folder = Path(out) / item.name
+        reporter.say(f"queue   {number} of {len(queued)}: {item.name}")
+        try:
+            if RunFolder(folder).config.exists():
+                made = resume(folder, task=item.task, device=device, reporter=reporter)
+            else:
+                made = run(
+                    item.task,
+                    item.model,
+                    settings=item.settings,
+                    epochs=item.epochs,
+                    budget=item.budget,
+                    seed=item.seed,
+                    device=device,
+                    out=folder,
+                    reporter=reporter,
+                )
+        except Interrupted:
+            raise
+        except ArbenchError as error:
+            reporter.say(f"failed  {item.name}: {error}")
+            failed.append(item.name)
+        else:
+            finished.append(made)
+    if failed:
+        raise RunError(f"{len(failed)} of {len(queued)} runs failed: {', '.join(failed)}")
     return finished
 
 

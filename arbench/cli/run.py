@@ -26,6 +26,11 @@ import click
 @click.option("--compile", is_flag=True, help="Compile the training loss.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: under runs/].")
 @click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this folder.")
+@click.option(
+    "--queue",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Make all runs of a queue file, each in its folder under --out [default: runs/].",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record on standard output, alone.")
 def command(
@@ -40,6 +45,7 @@ def command(
     compile: bool,
     out: Path | None,
     resume: Path | None,
+    queue: Path | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
@@ -49,10 +55,16 @@ def command(
     arbench run --task mnist-mini --model nade
     arbench run --task mnist --model made --set hidden=1000 --budget 5m
     arbench run --resume runs/mnist-made
+    arbench run --queue leaderboards/queue.toml
     """  # noqa: D301 - click wants the character
     overrides = dict(_split_setting(text) for text in settings)
-    if resume is None and (task is None or model is None):
-        raise click.UsageError("give --task and --model, or --resume FOLDER; see `arbench list`")
+    chosen = task or model or overrides or budget or epochs or limit
+    if queue is not None and (chosen or resume or as_json):
+        raise click.UsageError("--queue says itself what to run: give only --device and --out")
+    if queue is None and resume is None and (task is None or model is None):
+        raise click.UsageError(
+            "give --task and --model, --resume FOLDER or --queue FILE; see `arbench list`"
+        )
     if resume is not None and (model or overrides or budget or epochs or out or limit):
         raise click.UsageError(
             "--resume continues with the run's own settings: give only --device beside it, and "
@@ -64,6 +76,10 @@ def command(
     from arbench.cli.console import ConsoleReporter, print_result
 
     reporter = ConsoleReporter()
+    if queue is not None:
+        for finished in api.run_queue(queue, out=out or "runs", device=device, reporter=reporter):
+            print_result(Console(), finished.path, finished.record)
+        return
     if resume is not None:
         run = api.resume(resume, task=task, device=device, reporter=reporter)
     else:

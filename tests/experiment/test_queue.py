@@ -1,0 +1,90 @@
+"""The training queue: what is finished is skipped, what is begun is continued."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import arbench
+from arbench.cli import main
+from arbench.errors import ConfigError, RunError
+from arbench.experiment.queue import read_queue
+from arbench.experiment.reporting import Reporter
+
+TWO_RUNS = """
+[[run]]
+task = "toy-markov"
+model = "bernoulli"
+
+[[run]]
+task = "toy-markov"
+model = "fvsbn"
+epochs = 1
+name = "second"
+settings = { "training.batch_size" = 500 }
+"""
+
+
+class Listener(Reporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_queue_is_made_once_and_then_skipped(tmp_path: Path) -> None:
+    queue, out = write(tmp_path / "queue.toml", TWO_RUNS), tmp_path / "runs"
+    first = arbench.run_queue(queue, out=out, device="cpu")
+    assert [run.path.name for run in first] == ["toy-markov-bernoulli", "second"]
+    assert first[1].record.training.settings["training"]["batch_size"] == 500
+    (out / "toy-markov-bernoulli" / "record.json").unlink()  # as if killed before its end
+    before = (out / "second" / "record.json").stat().st_mtime_ns
+    listener = Listener()
+    second = arbench.run_queue(queue, out=out, device="cpu", reporter=listener)
+    assert [r.record.nll for r in second] == [r.record.nll for r in first]
+    assert (out / "second" / "record.json").stat().st_mtime_ns == before
+    assert any("second is finished" in line for line in listener.lines)
+
+
+def test_a_failing_run_does_not_stop_the_others(tmp_path: Path) -> None:
+    missing = '[[run]]\ntask = "table:nowhere.csv"\nmodel = "fvsbn"\nname = "gone"\n'
+    queue = write(tmp_path / "queue.toml", missing + TWO_RUNS)
+    with pytest.raises(RunError, match="1 of 3 runs failed: gone"):
+        arbench.run_queue(queue, out=tmp_path / "runs", device="cpu")
+    assert (tmp_path / "runs" / "second" / "record.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[run]", "not valid TOML"),
+        ("", "run = .*Field required"),
+        (TWO_RUNS + '[[run]]\ntask = "mnist"\nmodel = "made"\nname = "second"', "called 'second'"),
+        ('[[run]]\ntask = "mnist"\nmodel = "made"\nepoch = 3', "no setting called 'run.0.epoch'"),
+    ],
+)
+def test_what_is_no_queue_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_queue(write(tmp_path / "queue.toml", text))
+    with pytest.raises(ConfigError, match="No such file"):
+        read_queue(tmp_path / "nowhere.toml")
+
+
+def test_the_command_line_makes_a_queue(tmp_path: Path) -> None:
+    queue = write(tmp_path / "queue.toml", TWO_RUNS)
+    arguments = ["run", "--queue", str(queue), "--out", str(tmp_path / "runs"), "--device", "cpu"]
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "bernoulli on toy-markov" in done.stdout
+    assert "fvsbn on toy-markov" in done.stdout
+    done = CliRunner().invoke(main, [*arguments, "--epochs", "3"])
+    assert done.exit_code == 2
+    assert "says itself what to run" in done.stderr
