@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import arbench
 from arbench.cli import main
@@ -78,13 +77,12 @@ def test_what_is_no_queue_is_refused(tmp_path: Path, text: str, words: str) -> N
         read_queue(tmp_path / "nowhere.toml")
 
 
-def test_the_command_line_makes_a_queue(tmp_path: Path) -> None:
+def test_the_command_line_makes_a_queue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     queue = write(tmp_path / "queue.toml", TWO_RUNS)
     arguments = ["run", "--queue", str(queue), "--out", str(tmp_path / "runs"), "--device", "cpu"]
-    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
-    assert done.exit_code == 0
-    assert "bernoulli on toy-markov" in done.stdout
-    assert "fvsbn on toy-markov" in done.stdout
-    done = CliRunner().invoke(main, [*arguments, "--epochs", "3"])
-    assert done.exit_code == 2
-    assert "says itself what to run" in done.stderr
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "bernoulli on toy-markov" in printed
+    assert "fvsbn on toy-markov" in printed
+    assert main([*arguments, "--epochs", "3"]) == 2
+    assert "says itself what to run" in capsys.readouterr().err
