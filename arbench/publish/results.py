@@ -25,7 +25,8 @@ def keep_result(run: Path, records: Path) -> Path:
         records: the folder `leaderboards/records`.
 
     Returns:
-        The kept record, `records/<task>/<model>.json`.
+        The kept record, `records/<task>/<model>-<sha8>.json`, named after the weights: the same model
+        with another seed or size has a record of its own.
 
     Raises:
         ConfigError: if the run is not finished, used a part of the data, or its task is the
@@ -37,9 +38,11 @@ def keep_result(run: Path, records: Path) -> Path:
         raise ConfigError(f"{run}: only finished runs on the whole data are kept")
     if not record.task.pinned:
         raise ConfigError(f"{run}: {record.task.name} has no pinned data, so it is on no board")
+    if record.checkpoint is None:
+        raise ConfigError(f"{run}: its record names no weights, so nobody can verify it")
     home = records / record.task.name
     home.mkdir(parents=True, exist_ok=True)
-    kept = home / f"{record.model.name}.json"
+    kept = home / f"{record.model.name}-{record.checkpoint.sha256[:8]}.json"
     record.write(kept)
     shutil.copyfile(folder.log_probs, kept.with_suffix(".safetensors"))
     return kept

@@ -24,7 +24,9 @@ KEPT = sorted(RECORDS.glob("*/*.json"))
 def test_a_record_follows_from_its_log_probabilities(path: Path) -> None:
     record = Record.read(path)
     log_probs = load_tensors(path.with_suffix(".safetensors"))["test"]
-    assert (path.parent.name, path.stem) == (record.task.name, record.model.name)
+    assert record.checkpoint is not None
+    name = f"{record.model.name}-{record.checkpoint.sha256[:8]}"
+    assert (path.parent.name, path.stem) == (record.task.name, name)
     test = record.nll["test"]
     again = NLL.from_log_probs(log_probs, record.task.num_dims * len(log_probs))
     assert log_probs.dtype == torch.float64
