@@ -175,6 +175,8 @@ def describe_validation(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"]) or "value"
     if first["type"] == "extra_forbidden":
         return f"there is no setting called {where!r}"
+    if first["type"] == "missing":
+        return f"{where} is missing"
     return f"{where} = {first.get('input')!r}: {first['msg']}"
 
 

@@ -11,6 +11,7 @@ from arbench.cli import main
 from arbench.errors import ConfigError, RunError
 from arbench.experiment.queue import read_queue
 from arbench.experiment.reporting import Reporter
+from arbench.publish.results import read_results
 
 TWO_RUNS = """
 [[run]]
@@ -65,7 +66,7 @@ def test_a_failing_run_does_not_stop_the_others(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("[[run]", "not valid TOML"),
-        ("", "run = .*Field required"),
+        ("", "run is missing"),
         (TWO_RUNS + '[[run]]\ntask = "mnist"\nmodel = "made"\nname = "second"', "called 'second'"),
         ('[[run]]\ntask = "mnist"\nmodel = "made"\nepoch = 3', "no setting called 'run.0.epoch'"),
     ],
@@ -86,3 +87,9 @@ def test_the_command_line_makes_a_queue(tmp_path: Path, capsys: pytest.CaptureFi
     assert "fvsbn on toy-markov" in printed
     assert main([*arguments, "--epochs", "3"]) == 2
     assert "says itself what to run" in capsys.readouterr().err
+
+
+def test_the_queue_of_kept_results_names_every_one_of_them() -> None:
+    root = Path(__file__).parents[2] / "leaderboards"
+    queued = {(run.task, run.model) for run in read_queue(root / "queue.toml")}
+    assert queued == {(r.task.name, r.model.name) for r in read_results(root / "records")}
