@@ -34,7 +34,7 @@ from arbench.probability.ensemble import Ensemble
 from arbench.probability.metrics import PairedDifference, paired_difference
 from arbench.probability.model import Model
 from arbench.probability.randomness import keyed_generator
-from arbench.probability.sampling import Progress
+from arbench.probability.sampling import OnSite
 from arbench.publish.card import write_card
 
 __all__ = ["bench", "compare", "evaluate", "load", "resume", "run", "run_queue", "sample"]
@@ -188,7 +188,7 @@ def sample(
     method: str = "auto",
     given: Tensor | None = None,
     known: Tensor | None = None,
-    progress: Progress | None = None,
+    progress: OnSite | None = None,
 ) -> Tensor:
     """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`.
 

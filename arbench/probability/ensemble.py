@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from arbench.probability.density import Kind
 from arbench.probability.events import EventSpec
 from arbench.probability.model import Model, evaluation_mode, known_values
-from arbench.probability.sampling import Progress
+from arbench.probability.sampling import OnSite
 
 
 @final
@@ -79,7 +79,7 @@ class Ensemble(nn.Module):
         method: str = "auto",
         given: Tensor | None = None,
         known: Tensor | None = None,
-        progress: Progress | None = None,
+        progress: OnSite | None = None,
     ) -> Tensor:
         """Samples: each event draws its member, then its sites from that member.
 

@@ -14,7 +14,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import widest_dtype
-from arbench.probability.sampling import SAMPLERS, Progress, draw_noise, move_noise
+from arbench.probability.sampling import SAMPLERS, OnSite, draw_noise, move_noise
 
 
 class SteppingNetwork(Protocol):
@@ -124,7 +124,7 @@ class Model(nn.Module):
         method: str = "auto",
         given: Tensor | None = None,
         known: Tensor | None = None,
-        progress: Progress | None = None,
+        progress: OnSite | None = None,
     ) -> Tensor:
         """Independent samples, or completions of given events.
 

@@ -25,8 +25,9 @@ from arbench.probability.precision import widest_dtype
 if TYPE_CHECKING:
     from arbench.probability.model import Model
 
-Progress = Callable[[int, int], None]
-Sampler = Callable[["Model", Tensor, Tensor, Progress | None], Tensor]
+# Called with how many sites are done, and how many there are.
+OnSite = Callable[[int, int], None]
+Sampler = Callable[["Model", Tensor, Tensor, OnSite | None], Tensor]
 
 
 def draw_noise(
@@ -41,7 +42,7 @@ def draw_noise(
 
 
 def sample_whole(
-    model: Model, prepared: Tensor, prefix: Tensor, progress: Progress | None = None
+    model: Model, prepared: Tensor, prefix: Tensor, progress: OnSite | None = None
 ) -> Tensor:
     """Samples by T forwards of the whole network.
 
@@ -65,7 +66,7 @@ def sample_whole(
 
 
 def sample_stepwise(
-    model: Model, prepared: Tensor, prefix: Tensor, progress: Progress | None = None
+    model: Model, prepared: Tensor, prefix: Tensor, progress: OnSite | None = None
 ) -> Tensor:
     """Samples with the network's `step`; arguments and result as for `sample_whole`."""
     sites = _start(model, prepared, prefix)
@@ -86,7 +87,7 @@ def sample_stepwise(
 
 
 def sample_fixed_point(
-    model: Model, prepared: Tensor, prefix: Tensor, progress: Progress | None = None
+    model: Model, prepared: Tensor, prefix: Tensor, progress: OnSite | None = None
 ) -> Tensor:
     """Samples by fixed-point iteration; arguments and result as for `sample_whole`.
 
@@ -130,5 +131,6 @@ def _start(model: Model, noise: Tensor, prefix: Tensor) -> Tensor:
 
 
 def move_noise(noise: Tensor, device: torch.device) -> Tensor:
-    """The noise on a device, in the widest type that the device has."""
-    return noise.to(device, dtype=widest_dtype(device))
+    """The noise on a device, in the widest type that the device has, still below 1."""
+    dtype = widest_dtype(device)
+    return noise.to(dtype).clamp(max=1 - torch.finfo(dtype).eps / 2).to(device)

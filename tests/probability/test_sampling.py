@@ -7,11 +7,12 @@ import pytest
 import torch
 from brute_force import LAYOUTS, chi_square_p, counts, known_prefix, table_log_probs, table_model
 
+from arbench.probability import sampling
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.probability.sampling import draw_noise
+from arbench.probability.sampling import draw_noise, move_noise
 from arbench.testing.toys import (
     JointCategorical,
     LinearNetwork,
@@ -123,3 +124,15 @@ def test_noise_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     model = table_model(LAYOUTS["sequence-5-raster"])
     with pytest.raises(ValueError, match=r"noise has shape \(B, T, U\) = \(4, 5, 1\)"):
         model.sample(4, noise=torch.rand(shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_noise_stays_below_one_where_types_are_narrow(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "widest_dtype", lambda device: dtype)
+    noise = torch.tensor([0.0, 0.25, 1 - 2.0**-53], dtype=torch.float64)
+    moved = move_noise(noise, torch.device("cpu"))
+    assert moved.dtype == dtype
+    assert moved[:2].tolist() == [0.0, 0.25]
+    assert 1 - 1e-6 < moved[2].item() < 1
