@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from arbench.probability.heads.base import Head
+from arbench.probability.heads.components import choose
 from arbench.probability.layouts import Layout
-from arbench.probability.precision import widen
 
 
 class Categorical(Head):
@@ -37,8 +37,4 @@ class Categorical(Head):
 
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """The first value whose cumulative probability exceeds the uniform; see `Head.sample`."""
-        cumulative = widen(params).softmax(-1).cumsum(-1)
-        # The last edge is 1 by definition; leaving it out keeps rounding from inventing value K.
-        # Dividing by the rounded total makes the edges before impossible last values exactly 1.
-        edges = cumulative[..., :-1] / cumulative[..., -1:]
-        return (prepared >= edges).sum(-1, keepdim=True)
+        return choose(params, prepared)

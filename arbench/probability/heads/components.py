@@ -1,0 +1,38 @@
+"""Components of a mixture: which of them a sample comes from, and how narrow one may be."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from arbench.probability.precision import widen
+
+
+def choose(logits: Tensor, noise: Tensor) -> Tensor:
+    """The first of K choices whose cumulative probability exceeds the uniform, in float64.
+
+    Args:
+        logits: `(..., K)` floating point, of `softmax(logits)`.
+        noise: `(..., 1)` uniform in [0, 1), float64.
+
+    Returns:
+        `(..., 1)` int64 in [0, K).
+    """
+    cumulative = widen(logits).softmax(-1).cumsum(-1)
+    # The last edge is 1 by definition; leaving it out keeps rounding from inventing choice K.
+    # Dividing by the rounded total makes the edges before impossible last choices exactly 1.
+    edges = cumulative[..., :-1] / cumulative[..., -1:]
+    return (noise >= edges).sum(-1, keepdim=True)
+
+
+def floored(log_scale: Tensor, floor: float) -> Tensor:
+    """The logarithm of a scale that is always above `exp(floor)`, smoothly.
+
+    Where the argument is well above the floor it comes back as it is; below, the result tends to
+    the floor with a gradient that is never zero, so that a scale can find its way back.
+
+    Args:
+        log_scale: any shape, nats.
+        floor: nats.
+    """
+    return F.softplus(log_scale - floor) + floor
