@@ -25,7 +25,7 @@ from arbench.experiment.loading import load_run
 from arbench.experiment.queue import read_queue
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest, reopen_task
+from arbench.experiment.request import RunRequest, reopen_task, task_of_events
 from arbench.experiment.run import Run, resume_run, start_run
 from arbench.experiment.schedule import parse_seconds
 from arbench.experiment.tasks import SplitName, check_events, open_task
@@ -233,7 +233,7 @@ def evaluate(
         ConfigError: for another task without `foreign`, or of another event spec.
     """
     config = RunConfig.read(RunFolder(Path(path)).config)
-    data = open_task(task) if task is not None and foreign else None
+    data = task_of_events(open_task(task), config.recipe) if task is not None and foreign else None
     if data is None and task is not None and open_task(task).name != config.task:
         raise ConfigError(
             f"{path} was trained on {config.task}, not on {task}: add --foreign to evaluate it "
