@@ -1,0 +1,258 @@
+"""WaveNet: dilated causal convolutions, gated, with residual and skip connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from arbench.probability.events import Discrete
+from arbench.probability.layouts import Layout
+from arbench_wavenet.queues import LayerState, SamplingState
+
+
+class WaveNet(nn.Module):
+    """A stack of dilated causal convolutions over the sites in their order, whatever it is.
+
+    Source: van den Oord et al., "WaveNet: a generative model for raw audio", 2016, equation 2 and
+    figure 4; sampling after Paine et al., "Fast WaveNet generation algorithm", 2016. Deviations:
+    the 1x1 convolutions within layers have no biases (the gates and the output layers have
+    theirs); dropout is ours. The paper feeds one-hot values to a convolution: the same as looking
+    up a vector per value, which is what happens here.
+
+    Layers start as Glorot and Bengio's uniform initialisation has them, with the 1x1 convolutions
+    smaller by the root of the number of layers, so that their sum is of the same size however
+    many there are; vectors of values start standard normal.
+
+    Args:
+        layout: any order; networks like this one need no geometry.
+        num_params: P.
+        channels: C, width of the residual stream.
+        skip_channels: S, width of the sum of skip connections.
+        num_blocks: how often the dilations are gone through.
+        dilations: sites between the taps of each layer of a block.
+        kernel_size: taps per layer.
+        ordinal: add to the vector of a discrete value a multiple of the value itself, so that
+            neighbouring values start alike.
+        dropout: probability that a gated unit is left out of a training step.
+
+    Raises:
+        ValueError: for sizes below 1, a kernel below 2 or a dropout outside [0, 1).
+
+    Attributes:
+        receptive_field: how many sites before a site its parameters see.
+    """
+
+    tiny_hyperparameters: ClassVar = {
+        "channels": 6,
+        "skip_channels": 16,
+        "num_blocks": 1,
+        "dilations": (1, 2, 4),
+    }
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        channels: int = 32,
+        skip_channels: int = 64,
+        num_blocks: int = 2,
+        dilations: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+        kernel_size: int = 2,
+        ordinal: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if min(channels, skip_channels, num_blocks) < 1 or not dilations or min(dilations) < 1:
+            raise ValueError(
+                "channels, skip_channels, num_blocks and every dilation are at least 1, got "
+                f"{channels}, {skip_channels}, {num_blocks} and {list(dilations)}"
+            )
+        if kernel_size < 2:
+            raise ValueError(f"a kernel has at least 2 taps, got kernel_size {kernel_size}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        all_dilations = [dilation for _ in range(num_blocks) for dilation in dilations]
+        self.receptive_field = 1 + (kernel_size - 1) * sum(all_dilations)
+        self.dropout = dropout
+        self.inputs = SiteVectors(layout, channels, ordinal)
+        scale = len(all_dilations) ** -0.5
+        last = len(all_dilations) - 1
+        self.layers = nn.ModuleList(
+            GatedLayer(channels, skip_channels, kernel_size, dilation, scale, has_next=i < last)
+            for i, dilation in enumerate(all_dilations)
+        )
+        self.hidden = nn.Linear(skip_channels, skip_channels)
+        self.outputs = nn.Linear(skip_channels, num_params)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, site_dim)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on the `receptive_field` sites before t alone.
+        """
+        start = self.inputs.start.expand(len(sites), 1, -1)
+        values = torch.cat([start, self.inputs(sites[:, :-1])], 1)
+        total: Tensor | None = None
+        for layer in self.layers:
+            values, skip = layer(values, self.dropout)
+            total = skip if total is None else total + skip
+        assert total is not None  # there is at least one layer
+        params: Tensor = self.outputs(self.hidden(total.relu()).relu())
+        return params
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Weights as a step needs them, and empty queues."""
+        channels, skips = self.inputs.start.numel(), self.hidden.in_features
+        running = self.inputs.start.new_zeros(channels + skips, batch_size)
+        return SamplingState(
+            running=running,
+            stream=running[:channels],
+            skips=running[channels:],
+            layers=[layer.make_state(batch_size) for layer in self._gated_layers],
+        )
+
+    @torch.no_grad()
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters of one site; the cost does not depend on how many came before.
+
+        Args:
+            state: from `init_state`, updated in place. Sites are visited in order, from 0.
+            previous: `(B, site_dim)` value of site - 1, or None at the first site.
+            site: t.
+
+        Returns:
+            `(B, P)` parameters, and the state.
+        """
+        if previous is None:
+            state.stream.copy_(self.inputs.start.unsqueeze(1))
+        else:
+            state.stream.copy_(self.inputs(previous).T)
+        state.skips.zero_()
+        for layer in state.layers:
+            layer.advance(state, site)
+        hidden = self.hidden(state.skips.relu().T).relu()
+        return self.outputs(hidden), state
+
+    @property
+    def _gated_layers(self) -> list[GatedLayer]:
+        return [layer for layer in self.layers if isinstance(layer, GatedLayer)]
+
+
+class SiteVectors(nn.Module):
+    """The vector `(C,)` that stands for the value of a site, and the one for the beginning.
+
+    Args:
+        layout: of the sites.
+        channels: C.
+        ordinal: see `WaveNet`.
+    """
+
+    def __init__(self, layout: Layout, channels: int, ordinal: bool) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.randn(channels))
+        self.table: nn.Embedding | None = None
+        self.linear: nn.Linear | None = None
+        self.size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
+        if self.size:
+            # The dims of one site have a part of the table each.
+            self.table = nn.Embedding(layout.site_dim * self.size, channels)
+        if ordinal or not self.size:
+            self.linear = nn.Linear(layout.site_dim, channels, bias=not self.size)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Vectors `(..., C)` of site values `(..., site_dim)`."""
+        if self.table is None:
+            assert self.linear is not None
+            vectors: Tensor = self.linear(values)
+            return vectors
+        parts = range(0, self.table.num_embeddings, self.size)
+        vectors = self.table(values[..., 0])
+        for dim, part in enumerate(parts[1:], start=1):
+            vectors = vectors + self.table(values[..., dim] + part)
+        if self.linear is not None:
+            scaled = values.to(vectors.dtype) * (4 / (self.size - 1)) - 2
+            vectors = vectors + self.linear(scaled)
+        return vectors
+
+
+class GatedLayer(nn.Module):
+    """One layer: `z = tanh(W_f * x) sigmoid(W_g * x)`; the next one reads `x + W_r z`.
+
+    Args:
+        channels: C.
+        skip_channels: S.
+        kernel_size: taps.
+        dilation: sites between taps.
+        scale: of the initial 1x1 convolutions, beside what their shapes ask for.
+        has_next: whether a layer follows; without one there is no `W_r`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        skip_channels: int,
+        kernel_size: int,
+        dilation: int,
+        scale: float,
+        *,
+        has_next: bool,
+    ) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.reach = (kernel_size - 1) * dilation
+        # Columns: the channels of the tap at this site, then of the nearest older tap, and so on.
+        self.gates = nn.Linear(kernel_size * channels, 2 * channels)
+        self.skip = nn.Linear(channels, skip_channels, bias=False)
+        self.residual = nn.Linear(channels, channels, bias=False) if has_next else None
+        nn.init.xavier_uniform_(self.gates.weight)
+        nn.init.zeros_(self.gates.bias)
+        for mixing in (self.skip, self.residual):
+            if mixing is not None:
+                nn.init.xavier_uniform_(mixing.weight, gain=scale)
+
+    def forward(self, values: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
+        """What the next layer reads, and the skip connection.
+
+        Args:
+            values: `(B, T, C)`.
+            dropout: probability that a gated unit is left out.
+
+        Returns:
+            `(B, T, C)` and `(B, T, S)`.
+        """
+        padded = nn.functional.pad(values, (0, 0, self.reach, 0))
+        num_sites = values.shape[1]
+        firsts = range(self.reach, -1, -self.dilation)
+        taps = torch.cat([padded[:, first : first + num_sites] for first in firsts], -1)
+        filters, switches = self.gates(taps).chunk(2, -1)
+        gated = nn.functional.dropout(filters.tanh() * switches.sigmoid(), dropout, self.training)
+        skip: Tensor = self.skip(gated)
+        return (values if self.residual is None else values + self.residual(gated)), skip
+
+    def make_state(self, batch_size: int) -> LayerState:
+        """Weights as a step needs them, and a queue for this layer."""
+        channels = self.gates.out_features // 2
+        # sigmoid(a) = (1 + tanh(a / 2)) / 2: halving the switches' weights and the gated units
+        # leaves one tanh for all gates.
+        half = self.gates.weight.new_ones(2 * channels, 1)
+        half[channels:] = 0.5
+        weight = half * self.gates.weight
+        residual = weight.new_zeros(channels, channels)
+        if self.residual is not None:
+            residual = self.residual.weight
+        return LayerState(
+            taps=[tap.contiguous() for tap in torch.split(weight, channels, dim=1)],
+            bias=(half * self.gates.bias.unsqueeze(1)).expand(-1, batch_size).contiguous(),
+            mix=0.5 * torch.cat([residual, self.skip.weight]),
+            dilation=self.dilation,
+        )

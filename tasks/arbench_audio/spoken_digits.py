@@ -1,0 +1,123 @@
+"""`fsdd`: the Free Spoken Digit Dataset in windows."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from arbench.errors import DataError
+from arbench.experiment import mu_law
+from arbench.experiment.data import SourceFile, data_dir, fetch
+from arbench.experiment.recordings import read_recording, windows
+from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.probability.events import Discrete, EventSpec
+from arbench_audio.archives import read_members
+
+WINDOW = 2048
+SAMPLE_RATE = 8000
+FOLDER = "free-spoken-digit-dataset/recordings"
+ARCHIVE = SourceFile(
+    path="free-spoken-digit-dataset-1.0.10.tar.gz",
+    urls=(
+        "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz",
+    ),
+    # GitHub may pack the same files differently one day, so what is pinned is their content.
+    sha256=None,
+)
+MANIFEST_SHA256 = "1801eae019c063377d98f831d3f93574f259475df7332bb0e3d1b080fb5e6959"
+_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<index>\d+)\.wav")
+_MEMBER = re.compile(rf"free-spoken-digit-dataset-[^/]+/recordings/(?P<name>{_NAME.pattern})")
+_INDICES: dict[SplitName, range] = {
+    "test": range(5),
+    "validation": range(5, 10),
+    "train": range(10, 50),
+}
+
+
+class SpokenDigits(Task):
+    """Six speakers say each digit 50 times; 8 kHz, 256 mu-law levels, windows of 2,048 samples.
+
+    A recording is cut into consecutive windows, of which the last one is padded; padding is not
+    scored. Test are the recordings 0 to 4 of each speaker and digit, as its authors say;
+    validation, which they do not have, is 5 to 9.
+
+    Source: Jackson et al., "Free Spoken Digit Dataset", release 1.0.10, 2020.
+    """
+
+    name = "fsdd"
+    version = "1"
+    spec = EventSpec((WINDOW,), Discrete(mu_law.NUM_LEVELS))
+    unit = "sample"
+    source = "Free Spoken Digit Dataset 1.0.10 (CC BY-SA 4.0), " + ARCHIVE.urls[0]
+    sample_rate = SAMPLE_RATE
+    companding = "mu-law"
+
+    def __init__(self) -> None:
+        """Look for the unpacked folder in `$ARBENCH_DATA`; else the archive is the source."""
+        folder = data_dir()
+        self._folder = None if folder is None else folder / FOLDER
+        if self._folder is not None and not self._folder.is_dir():
+            self._folder = None
+        self.files = (ARCHIVE,) if self._folder is None else ()
+
+    def load(self, split: SplitName) -> Split:
+        """The windows `(N, 2048)` of a split, uint8: by digit, speaker, index, then in time.
+
+        Raises:
+            DataError: if any of the 3,000 recordings is missing or is not the published one.
+            NetworkError: if they are nowhere and cannot be downloaded.
+        """
+        contents = self._contents()
+        keys = {name: _key(name) for name in contents}
+        names = [name for name in contents if keys[name][-1] in _INDICES[split]]
+        levels = []
+        for name in sorted(names, key=keys.__getitem__):
+            recording = read_recording(contents[name], name)
+            levels.append(mu_law.encode(recording.amplitudes))
+        return windows(levels, WINDOW)
+
+    def _contents(self) -> dict[str, bytes]:
+        """All recordings by name, once they are proven to be the published ones."""
+        if self._folder is None:
+            place = fetch(ARCHIVE)
+            contents = dict(read_members(place, _MEMBER))
+        else:
+            place = self._folder
+            contents = {
+                file.name: file.read_bytes()
+                for file in place.iterdir()
+                if _NAME.fullmatch(file.name)
+            }
+        check_manifest(contents, place)
+        return contents
+
+
+def check_manifest(contents: Mapping[str, bytes], place: Path) -> None:
+    """Refuse recordings that are not, all of them, those of the release.
+
+    Raises:
+        DataError: with both hashes.
+    """
+    if (found := manifest_sha256(contents)) != MANIFEST_SHA256:
+        raise DataError(
+            f"{place}: its {len(contents):,} recordings have the manifest sha256 {found}, expected "
+            f"the 3,000 of release 1.0.10 with {MANIFEST_SHA256}; move it away or put the right "
+            "files there"
+        )
+
+
+def manifest_sha256(contents: Mapping[str, bytes]) -> str:
+    """The sha256 of what `sha256sum *.wav` prints for the files, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(contents):
+        digest.update(f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n".encode())
+    return digest.hexdigest()
+
+
+def _key(name: str) -> tuple[int, str, int]:
+    """Digit, speaker and index of a recording."""
+    match = _NAME.fullmatch(name)
+    assert match is not None  # nothing else is read
+    return int(match["digit"]), match["speaker"], int(match["index"])
