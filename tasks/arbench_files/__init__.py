@@ -1,4 +1,4 @@
-"""The user's own data: tables of zeros and ones, and images."""
+"""The user's own data: tables of zeros and ones, images, and recordings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def arbench_register_tasks() -> list[TaskEntry]:
             name="images",
             task="arbench_files.images:ImagesTask",
             summary="your own images, npz or a folder of files",
+            argument="PATH",
+        ),
+        TaskEntry(
+            name="audio",
+            task="arbench_files.audio:AudioTask",
+            summary="your own recordings, a folder of wav or flac files",
             argument="PATH",
         ),
     ]

@@ -1,7 +1,8 @@
-"""Folders of image files, read with Pillow."""
+"""Folders of files: which part of the data each is in; and images, read with Pillow."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,31 @@ def read_folder(folder: Path) -> dict[PartName, Array]:
     Raises:
         DataError: if a file is not an image or not one like the first.
     """
+    roots = part_roots(folder)
+    first: tuple[str, str, tuple[int, int]] | None = None
+    parts: dict[PartName, Array] = {}
+    for part, root in roots.items():
+        images = []
+        for index, file in enumerate(files_under(root, EXTENSIONS, "image")):
+            name = file.relative_to(folder).as_posix()
+            pixels, mode, size = _read_image(file, f"{folder}: image {index} ({name})")
+            first = first or (name, mode, size)
+            if (mode, size) != first[1:]:
+                raise DataError(
+                    f"{folder}: image {index} ({name}): found {_describe(mode, size)}, expected "
+                    f"{_describe(*first[1:])} as in {first[0]}"
+                )
+            images.append(pixels)
+        parts[part] = np.stack(images)
+    return parts
+
+
+def part_roots(folder: Path) -> dict[PartName, Path]:
+    """Where each part lies: in subfolders named after splits, or undivided in the folder itself.
+
+    Raises:
+        DataError: if something lies beside the folders of splits, or a split is missing.
+    """
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     stated = [entry for entry in entries if entry.is_dir() and entry.name in SPLITS]
     if stated and len(stated) < len(entries):
@@ -41,41 +67,36 @@ def read_folder(folder: Path) -> dict[PartName, Array]:
     if not roots:
         roots = {"all": folder}
     check_parts(roots, folder)
-    first: tuple[str, str, tuple[int, int]] | None = None
-    parts: dict[PartName, Array] = {}
-    for part, root in roots.items():
-        images = []
-        for index, file in enumerate(_image_files(root)):
-            name = file.relative_to(folder).as_posix()
-            pixels, mode, size = _read_image(file, f"{folder}: image {index} ({name})")
-            first = first or (name, mode, size)
-            if (mode, size) != first[1:]:
-                raise DataError(
-                    f"{folder}: image {index} ({name}): found {_describe(mode, size)}, expected "
-                    f"{_describe(*first[1:])} as in {first[0]}"
-                )
-            images.append(pixels)
-        parts[part] = np.stack(images)
-    return parts
+    return roots
 
 
 def _describe(mode: str, size: tuple[int, int]) -> str:
     return f"mode {mode}, {size[0]}x{size[1]}"
 
 
-def _image_files(root: Path) -> list[Path]:
+def files_under(root: Path, extensions: Collection[str], kind: str) -> list[Path]:
+    """All files of a folder, in the order of their paths; names that start with a dot are left out.
+
+    Args:
+        root: looked into with all its subfolders.
+        extensions: those that are known, in lower case.
+        kind: what such files are, for messages.
+
+    Raises:
+        DataError: if a file has another extension, or there is none.
+    """
     files = []
     for path in root.rglob("*"):
         if path.is_dir() or any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
-        if path.suffix.lower() not in EXTENSIONS:
+        if path.suffix.lower() not in extensions:
             raise DataError(
-                f"{path}: found the extension {path.suffix!r}, expected image files only "
-                f"({' '.join(sorted(EXTENSIONS))})"
+                f"{path}: found the extension {path.suffix!r}, expected {kind} files only "
+                f"({' '.join(sorted(extensions))})"
             )
         files.append(path)
     if not files:
-        raise DataError(f"{root}: found no files, expected images")
+        raise DataError(f"{root}: found no files, expected {kind} files")
     return sorted(files, key=lambda path: path.relative_to(root).as_posix())
 
 

@@ -10,7 +10,7 @@ from arbench.errors import DataError
 from arbench.probability.events import Discrete
 from arbench_files.archives import join, read_parts
 from arbench_files.folders import read_folder
-from arbench_files.splits import Array, FileTask, PartName
+from arbench_files.splits import Array, FileTask, PartName, divided
 
 NUM_CHANNELS = (1, 3)  # grey, RGB
 
@@ -39,7 +39,7 @@ class ImagesTask(FileTask):
                 f"{place}: found the extension {place.suffix!r}, expected .npz or a folder"
             )
         num_levels = 2 if all(rows.max() <= 1 for rows in parts.values()) else 256
-        super().__init__("images", place, Discrete(num_levels), parts)
+        super().__init__("images", place, Discrete(num_levels), divided(parts, place))
 
 
 def _read_archive(file: Path) -> dict[PartName, Array]:

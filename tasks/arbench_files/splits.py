@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,26 +32,20 @@ class FileTask(Task):
     public = False
 
     def __init__(
-        self, kind: str, path: Path, domain: Domain, parts: Mapping[PartName, Array]
+        self, kind: str, path: Path, domain: Domain, splits: Mapping[SplitName, Split]
     ) -> None:
-        """Take uint8 arrays `(N, *event_shape)` as the file states them and divide what it left.
+        """Take what is divided already.
 
         Args:
             kind: how the name starts.
             path: where the data came from; only its last part is kept.
             domain: what every dim may be.
-            parts: all three splits, or "train" and "test", or "all".
-
-        Raises:
-            DataError: if these are other parts, if shapes differ or if a split would be empty.
+            splits: all three, with uint8 events `(N, *event_shape)`.
         """
-        splits = divide(parts, path)
-        self._splits = {
-            name: Split(torch.from_numpy(np.ascontiguousarray(rows)))
-            for name, rows in splits.items()
-        }
-        self.spec = EventSpec(splits["train"].shape[1:], domain)
-        self.name = f"{kind}-{content_hash(splits)[:8]}"
+        self._splits = dict(splits)
+        self.spec = EventSpec(tuple(splits["train"].events.shape[1:]), domain)
+        events = {name: split.events.numpy() for name, split in splits.items()}
+        self.name = f"{kind}-{content_hash(events)[:8]}"
         self.source = path.resolve().name
 
     def load(self, split: SplitName) -> Split:
@@ -72,42 +66,63 @@ def check_parts(found: Collection[str], path: Path) -> None:
         )
 
 
-def divide(parts: Mapping[PartName, Array], path: Path) -> dict[SplitName, Array]:
-    """The three splits: as stated, else each row goes where its own content sends it.
+def divided(parts: Mapping[PartName, Array], path: Path) -> dict[SplitName, Split]:
+    """`divide` for a task: events without padding."""
+    return {
+        name: Split(torch.from_numpy(np.ascontiguousarray(rows)))
+        for name, rows in divide(parts, path).items()
+    }
 
-    Undivided rows go 80 % to train, 10 % to validation, 10 % to test; a train part without a
-    validation part keeps 8/9 of its rows. Equal rows always go to the same split, and adding rows
-    moves no other.
+
+def divide(parts: Mapping[PartName, Array], path: Path) -> dict[SplitName, Array]:
+    """The three splits of arrays `(N, *event_shape)`; see `places`.
 
     Raises:
         DataError: if other parts are given, if event shapes differ or if a split would be empty.
     """
-    check_parts(parts, path)
     shapes = {name: rows.shape[1:] for name, rows in parts.items()}
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise DataError(f"{path}: expected one event shape in all splits, found {found}")
-    whole: Array = parts["all"] if "all" in parts else parts["train"]
-    if "validation" in parts:
-        splits: dict[SplitName, Array] = {name: parts[name] for name in SPLITS}
-    else:
+    return {split: parts[part][rows] for split, (part, rows) in places(parts, path).items()}
+
+
+def places(
+    parts: Mapping[PartName, Sequence[Array] | Array], path: Path
+) -> dict[SplitName, tuple[PartName, NDArray[np.int64]]]:
+    """Of which part, and of which rows of it, each split is: as stated, else by content.
+
+    Undivided rows go 80 % to train, 10 % to validation, 10 % to test; a train part without a
+    validation part keeps 8/9 of its rows. Equal rows always go to the same split, and adding rows
+    moves no other. Rows need not have one shape.
+
+    Raises:
+        DataError: if other parts are given or if a split would be empty.
+    """
+    check_parts(parts, path)
+    found: dict[SplitName, tuple[PartName, NDArray[np.int64]]] = {
+        name: (name, np.arange(len(parts[name]))) for name in SPLITS if name in parts
+    }
+    if "validation" not in parts:
+        whole: PartName = "all" if "all" in parts else "train"
         edges = np.cumsum([TRAIN_SHARE, VALIDATION_SHARE])
-        shares = row_shares(whole) * (1.0 if "all" in parts else edges[-1])
+        shares = row_shares(parts[whole]) * (1.0 if whole == "all" else edges[-1])
         place = np.searchsorted(edges, shares, side="right")
-        splits = {name: whole[place == index] for index, name in enumerate(SPLITS)}
-        if "test" in parts:
-            splits["test"] = parts["test"]
-    for name, rows in splits.items():
-        if len(rows) == 0:
+        for index, name in enumerate(SPLITS):
+            if name != "test" or whole == "all":
+                found[name] = (whole, np.flatnonzero(place == index))
+    for name, (part, chosen) in found.items():
+        if len(chosen) == 0:
+            rows = parts[part]
             raise DataError(
                 f"{path}: the {name} split holds no rows "
-                f"({len(whole)} rows, {len(set(_contents(whole)))} of them different, to divide); "
+                f"({len(rows)} rows, {len(set(_contents(rows)))} of them different, to divide); "
                 "expected enough for train, validation and test, or splits that are stated"
             )
-    return splits
+    return {name: found[name] for name in SPLITS}
 
 
-def row_shares(rows: Array) -> NDArray[np.float64]:
+def row_shares(rows: Iterable[Array]) -> NDArray[np.float64]:
     """A number `(N,)` in [0, 1) for each row, a function of its content alone."""
     digests = (hashlib.sha256(content).digest() for content in _contents(rows))
     # 53 bits, so that the quotient is exact and below 1.
@@ -124,5 +139,5 @@ def content_hash(splits: Mapping[SplitName, Array]) -> str:
     return digest.hexdigest()
 
 
-def _contents(rows: Array) -> Iterable[bytes]:
+def _contents(rows: Iterable[Array]) -> Iterable[bytes]:
     return (row.tobytes() for row in rows)

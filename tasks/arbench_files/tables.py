@@ -11,7 +11,7 @@ import numpy as np
 from arbench.errors import DataError
 from arbench.probability.events import Discrete
 from arbench_files.archives import join, read_parts
-from arbench_files.splits import Array, FileTask
+from arbench_files.splits import Array, FileTask, PartName, divided
 
 _BITS = {"0", "1"}
 _MISSING = {"nan", "na", "null", "none", "inf"}
@@ -32,15 +32,15 @@ class TableTask(FileTask):
             raise DataError(f"{file}: found no such file, expected a .csv or .npz file")
         suffix = file.suffix.lower()
         if suffix == ".csv":
-            super().__init__("table", file, Discrete(2), {"all": _read_csv(file)})
+            parts: dict[PartName, Array] = {"all": _read_csv(file)}
         elif suffix == ".npz":
             parts = {
                 name: join({key: _bits(array, key, file) for key, array in arrays.items()}, file)
                 for name, arrays in read_parts(file, min_ndim=2).items()
             }
-            super().__init__("table", file, Discrete(2), parts)
         else:
             raise DataError(f"{file}: found the extension {file.suffix!r}, expected .csv or .npz")
+        super().__init__("table", file, Discrete(2), divided(parts, file))
 
 
 def _read_csv(file: Path) -> Array:
