@@ -1,0 +1,395 @@
+"""Audio tasks: the real spoken digits, a small Speech Commands served by HTTP, own recordings."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from arbench.errors import DataError, NetworkError
+from arbench.experiment import mu_law
+from arbench.experiment.data import SourceFile
+from arbench.experiment.tasks import SPLITS, Split, SplitName, open_task
+from arbench.probability.events import Discrete, EventSpec
+from arbench_audio import spoken_digits
+from arbench_audio.speech_commands import SpeechCommandDigits
+from arbench_audio.spoken_digits import FOLDER, SpokenDigits, manifest_sha256
+from arbench_files.audio import AudioTask
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def wav(samples: np.ndarray, rate: int = 16_000) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def tone(length: int, seed: int) -> np.ndarray:
+    """Noise in 16 bits, so that equal clips are equal files."""
+    return np.random.default_rng(seed).integers(-9000, 9000, length).astype(np.int16)
+
+
+def scored_values(split: Split) -> np.ndarray:
+    assert split.scored is not None
+    return split.events[split.scored].numpy()
+
+
+# The Free Spoken Digit Dataset
+
+FSDD_SHA256 = {
+    "train": "111b3e025dfde37fae430b38c1370a68a2fd0123f61febde657ca5c52f1654f9",
+    "validation": "fc547008ab339ee381637e82b80dc51b98d99536ebb5ad1b786b798e5d73f350",
+    "test": "7eaba399e325b8758880cea78c68e31bd92d588afbfe41b95b854942ecc17445",
+}
+
+
+@pytest.fixture(scope="module")
+def digits(data_dir: Path) -> dict[SplitName, Split]:
+    task = SpokenDigits()
+    return {split: task.load(split) for split in SPLITS}
+
+
+def test_spoken_digits_are_pinned(digits: dict[SplitName, Split]) -> None:
+    assert [len(digits[split]) for split in SPLITS] == [5315, 673, 654]
+    assert [digits[split].num_scored_dims for split in SPLITS] == [8_407_965, 1_056_429, 1_034_030]
+    for name, split in digits.items():
+        SpokenDigits.spec.validate(split.events)
+        assert hashlib.sha256(split.events.numpy().tobytes()).hexdigest() == FSDD_SHA256[name]
+
+
+def test_spoken_digits_are_in_one_split_only(digits: dict[SplitName, Split]) -> None:
+    for split, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
+        assert digits[split].num_events_also_in(digits[other]) == 0  # type: ignore[index]
+
+
+def test_spoken_digits_are_the_recordings_in_order(
+    digits: dict[SplitName, Split], data_dir: Path
+) -> None:
+    """By digit, then speaker, then index."""
+    names = ["0_george_0", "0_george_1", "0_george_2", "9_yweweler_3", "9_yweweler_4"]
+    levels = []
+    for name in names:
+        samples, rate = soundfile.read(data_dir / FOLDER / f"{name}.wav", dtype="float64")
+        assert rate == SpokenDigits.sample_rate
+        levels.append(mu_law.encode(samples))
+    values = scored_values(digits["test"])
+    first, last = np.concatenate(levels[:3]), np.concatenate(levels[3:])
+    np.testing.assert_array_equal(values[: len(first)], first)
+    np.testing.assert_array_equal(values[-len(last) :], last)
+
+
+def test_a_changed_recording_is_refused(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "data" / FOLDER
+    shutil.copytree(data_dir / FOLDER, copy)
+    copy.chmod(0o755)
+    file = copy / "7_theo_12.wav"
+    file.chmod(0o644)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    monkeypatch.setenv("ARBENCH_DATA", str(tmp_path / "data"))
+    with pytest.raises(DataError, match=r"3,000 recordings have the manifest sha256 [0-9a-f]{64}"):
+        SpokenDigits().load("test")
+    file.unlink()
+    with pytest.raises(DataError, match="2,999 recordings"):
+        SpokenDigits().load("test")
+
+
+def test_the_manifest_is_what_sha256sum_prints() -> None:
+    contents = {"b.wav": b"two", "a.wav": b"one"}
+    lines = "".join(f"{hashlib.sha256(contents[n]).hexdigest()}  {n}\n" for n in ("a.wav", "b.wav"))
+    assert manifest_sha256(contents) == hashlib.sha256(lines.encode()).hexdigest()
+
+
+# Archives, from a real server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "served").mkdir()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    handler = functools.partial(Handler, directory=str(tmp_path / "served"))
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def pack(path: Path, contents: dict[str, bytes], extra: tuple[tarfile.TarInfo, ...] = ()) -> str:
+    """A tar.gz of files and hand-made members; its sha256."""
+    with tarfile.open(path, "w:gz") as tar:
+        for member in extra:
+            tar.addfile(member, io.BytesIO(b"x" * member.size))
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+CLIPS = {
+    "zero/0a_nohash_0.wav": 16_000,
+    "one/0b_nohash_0.wav": 11_000,
+    "nine/0c_nohash_1.wav": 16_000,
+    "four/0d_nohash_0.wav": 5,
+    "six/0e_nohash_0.wav": 15_999,
+}
+COMMANDS = {
+    "./validation_list.txt": b"one/0b_nohash_0.wav\nbed/0b_nohash_0.wav\n",
+    "./testing_list.txt": b"nine/0c_nohash_1.wav\n",
+    **{f"./{name}": wav(tone(n, seed=i)) for i, (name, n) in enumerate(CLIPS.items())},
+    "./bed/0b_nohash_0.wav": wav(tone(9, seed=9)),
+    "./_background_noise_/pink_noise.wav": wav(tone(99, seed=8)),
+}
+
+
+def commands(
+    tmp_path: Path,
+    server: str,
+    contents: dict[str, bytes],
+    extra: tuple[tarfile.TarInfo, ...] = (),
+) -> SpeechCommandDigits:
+    """The task, with a small archive on our own server in place of the published one."""
+    sha256 = pack(tmp_path / "served" / "commands.tar.gz", contents, extra)
+    task = SpeechCommandDigits()
+    url = f"{server}/commands.tar.gz"
+    task.files = (SourceFile(path="commands.tar.gz", urls=(url,), sha256=sha256),)
+    return task
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARBENCH_DATA", raising=False)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_speech_commands_are_split_by_the_lists(tmp_path: Path, server: str) -> None:
+    task = commands(tmp_path, server, COMMANDS)
+    splits = {split: task.load(split) for split in SPLITS}
+    assert [len(splits[split]) for split in SPLITS] == [3, 1, 1]
+    for split, names in (
+        ("train", ["four/0d_nohash_0.wav", "six/0e_nohash_0.wav", "zero/0a_nohash_0.wav"]),
+        ("validation", ["one/0b_nohash_0.wav"]),
+        ("test", ["nine/0c_nohash_1.wav"]),
+    ):
+        task.spec.validate(splits[split].events)  # type: ignore[index]
+        values = scored_values(splits[split])  # type: ignore[index]
+        assert len(values) == sum(CLIPS[name] for name in names)
+        expected = []
+        for name in names:
+            clip = tone(CLIPS[name], seed=list(CLIPS).index(name)) / 2**15
+            low, high = clip.min(), clip.max()
+            expected.append(mu_law.encode(2 * (clip - low) / (high - low + 1e-6) - 1))
+        np.testing.assert_array_equal(values, np.concatenate(expected))
+
+
+@pytest.mark.usefixtures("no_data")
+def test_clips_are_worked_out_once_and_kept(tmp_path: Path, server: str) -> None:
+    task = commands(tmp_path, server, COMMANDS)
+    first = task.load("train")
+    (tmp_path / "cache" / "commands.tar.gz").unlink()
+    (tmp_path / "served" / "commands.tar.gz").unlink()
+    again = task.load("train")
+    assert torch.equal(first.events, again.events)
+    assert {f.name for f in (tmp_path / "cache").iterdir()} == {"sc09-1.npz"}
+
+
+def _link(name: str, target: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member
+
+
+def _outside(name: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size = 4
+    return member
+
+
+@pytest.mark.usefixtures("no_data")
+def test_nothing_of_an_archive_is_unpacked(tmp_path: Path, server: str) -> None:
+    """Names that lead outside, links and devices are passed over, and change nothing."""
+    device = tarfile.TarInfo("./zero/0f_nohash_0.wav")
+    device.type = tarfile.CHRTYPE
+    hostile = (
+        _outside("../escaped.wav"),
+        _outside(str(tmp_path / "absolute.wav")),
+        _outside("./zero/../../0f_nohash_0.wav"),
+        _link("./zero/0f_nohash_1.wav", "/etc/passwd"),
+        device,
+    )
+    before = set(tmp_path.rglob("*"))
+    assert len(commands(tmp_path, server, COMMANDS, hostile).load("train")) == 3
+    new = {str(p.relative_to(tmp_path)) for p in set(tmp_path.rglob("*")) - before}
+    cache = {"cache", "cache/commands.tar.gz", "cache/sc09-1.npz"}
+    assert new == cache | {"served/commands.tar.gz"}
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"./testing_list.txt": None}, "holds no testing_list.txt"),
+        ({"./testing_list.txt": b"bed/0b_nohash_0.wav\n"}, "holds no test clips"),
+        ({"./zero/0a_nohash_0.wav": wav(tone(16_001, 0))}, "16,001 samples at 16,000 Hz"),
+        ({"./zero/0a_nohash_0.wav": wav(tone(99, 0), 8000)}, "99 samples at 8,000 Hz"),
+        ({"./zero/0a_nohash_0.wav": b"no sound"}, "zero/0a_nohash_0.wav: expected a wav"),
+        ({"./zero/0a_nohash_0.wav": bytes(1 << 23)}, "8,388,608 bytes"),
+        ({"zero/0a_nohash_0.wav": wav(tone(9, 0))}, "zero/0a_nohash_0.wav twice"),
+    ],
+)
+def test_an_archive_of_something_else_is_refused(
+    changes: dict[str, bytes | None], message: str, tmp_path: Path, server: str
+) -> None:
+    contents = {n: c for n, c in {**COMMANDS, **changes}.items() if c is not None}
+    with pytest.raises(DataError) as caught:
+        commands(tmp_path, server, contents).load("train")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "cache" / "sc09-1.npz").exists()
+
+
+@pytest.mark.usefixtures("no_data")
+def test_a_damaged_or_wrong_archive_is_refused(tmp_path: Path, server: str) -> None:
+    task = commands(tmp_path, server, COMMANDS)
+    archive = tmp_path / "served" / "commands.tar.gz"
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="sha256"):
+        task.load("train")
+    half = hashlib.sha256(archive.read_bytes()).hexdigest()
+    task.files = (SourceFile(path="commands.tar.gz", urls=task.files[0].urls, sha256=half),)
+    with pytest.raises(DataError, match=r"expected a tar\.gz archive"):
+        task.load("train")
+
+
+@pytest.mark.usefixtures("no_data")
+def test_spoken_digits_come_out_of_the_release_archive(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{d}_{who}_{i}.wav" for d in (0, 9) for who in ("ann", "bob") for i in (0, 7, 10)]
+    sounds = {name: wav(tone(2000 + 30 * i, i), 8000) for i, name in enumerate(names)}
+    root = "free-spoken-digit-dataset-1.0.10"
+    pack(
+        tmp_path / "served" / "digits.tar.gz",
+        {f"{root}/recordings/{name}": content for name, content in reversed(sounds.items())}
+        | {f"{root}/README.md": b"hello", f"{root}/recordings/notes.txt": b"no sound"},
+    )
+    archive = SourceFile(path="digits.tar.gz", urls=(f"{server}/digits.tar.gz",), sha256=None)
+    monkeypatch.setattr(spoken_digits, "ARCHIVE", archive)
+    with pytest.raises(DataError, match=r"digits\.tar\.gz: its 12 recordings have the manifest"):
+        SpokenDigits().load("train")
+    monkeypatch.setattr(spoken_digits, "MANIFEST_SHA256", manifest_sha256(sounds))
+    task = SpokenDigits()
+    assert task.files == (archive,)
+    splits = {split: task.load(split) for split in SPLITS}
+    for split, index in (("test", 0), ("validation", 7), ("train", 10)):
+        chosen = [i for i, name in enumerate(names) if name.endswith(f"_{index}.wav")]
+        expected = [mu_law.encode(tone(2000 + 30 * i, i) / 2**15) for i in chosen]
+        values = scored_values(splits[split])  # type: ignore[index]
+        np.testing.assert_array_equal(values, np.concatenate(expected))
+
+
+@pytest.mark.usefixtures("no_data")
+def test_without_data_and_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = SourceFile(path="digits.tar.gz", urls=("http://127.0.0.1:9/x",), sha256=None)
+    monkeypatch.setattr(spoken_digits, "ARCHIVE", nobody)
+    with pytest.raises(NetworkError, match="put digits.tar.gz into a folder"):
+        SpokenDigits().load("train")
+
+
+# The user's own recordings
+
+
+def recordings(folder: Path, count: int = 30, rate: int = 22_050, kind: str = "flac") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        soundfile.write(folder / f"{i:02}.{kind}", tone(1500 + 200 * i, i), rate, subtype="PCM_16")
+
+
+def test_own_recordings_keep_every_sample_and_stay_whole(tmp_path: Path) -> None:
+    recordings(tmp_path / "bells" / "deep")
+    task = open_task(f"audio:{tmp_path / 'bells'}")
+    assert isinstance(task, AudioTask)
+    assert task.name.startswith("audio-")
+    assert task.source == "bells"
+    assert (task.sample_rate, task.companding, task.unit) == (22_050, "mu-law", "sample")
+    assert task.spec == EventSpec((2048,), Discrete(256))
+    assert not task.public
+    splits = {split: task.load(split) for split in SPLITS}
+    values = {split: scored_values(splits[split]).tobytes() for split in SPLITS}
+    where = {}
+    for i in range(30):
+        levels = mu_law.encode(tone(1500 + 200 * i, i) / 2**15).tobytes()
+        where[i] = [split for split in SPLITS if levels in values[split]]
+    assert all(len(found) == 1 for found in where.values())
+    assert sum(map(len, values.values())) == sum(1500 + 200 * i for i in range(30))
+
+
+def test_own_recordings_are_named_and_split_by_content(tmp_path: Path) -> None:
+    recordings(tmp_path / "a")
+    recordings(tmp_path / "b" / "x", kind="wav")
+    first, second = AudioTask(str(tmp_path / "a")), AudioTask(str(tmp_path / "b"))
+    assert first.name == second.name
+    for split, many in zip(SPLITS, (8, 1, 1), strict=True):
+        recordings(tmp_path / "c" / split, count=many)
+    stated = AudioTask(str(tmp_path / "c"))
+    lengths = [stated.load(split).num_scored_dims for split in SPLITS]
+    assert lengths == [sum(1500 + 200 * i for i in range(8)), 1500, 1500]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("a.wav", wav(tone(9, 0), 8000), "z.wav has 16,000 samples a second, expected 8,000 as in"),
+        ("a.wav", wav(np.zeros((9, 2), np.int16)), "a.wav: found 2 channels, expected one"),
+        ("a.wav", b"RIFF....WAVE", "a.wav: expected a wav or flac file"),
+        ("a.mp3", b"", "found the extension '.mp3', expected wav or flac files only"),
+        ("a.flac", b"", "a.flac: expected a wav or flac file"),
+        (".a", b"", "the train split holds no rows (1 rows"),
+    ],
+)
+def test_bad_folder_of_recordings(file: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "z.wav").write_bytes(wav(tone(9, 0)))
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        AudioTask(str(tmp_path))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found no such folder"):
+        AudioTask(str(tmp_path / "none"))
+
+
+def test_soundfile_is_imported_only_when_audio_is_read() -> None:
+    code = (
+        "import sys, arbench_files.audio, arbench_audio.speech_commands, arbench_audio."
+        "spoken_digits; sys.exit('soundfile' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
