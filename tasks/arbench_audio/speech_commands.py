@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from arbench.errors import DataError
 from arbench.experiment import mu_law
+from arbench.experiment.archives import read_members
 from arbench.experiment.arrays import read_npz
 from arbench.experiment.data import SourceFile, cache_dir, fetch, writing
 from arbench.experiment.files import atomic_path
 from arbench.experiment.recordings import read_recording
 from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
-from arbench_audio.archives import read_members
 
 CLIP = 16_000
 SAMPLE_RATE = 16_000

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from arbench.errors import DataError
 from arbench.experiment import mu_law
+from arbench.experiment.archives import read_members
 from arbench.experiment.data import SourceFile, data_dir, fetch
 from arbench.experiment.recordings import read_recording, windows
 from arbench.experiment.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
-from arbench_audio.archives import read_members
 
 WINDOW = 2048
 SAMPLE_RATE = 8000

@@ -1,4 +1,4 @@
-"""MNIST digits, in three fixed forms."""
+"""MNIST digits, in four fixed forms."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def arbench_register_tasks() -> list[TaskEntry]:
             name="mnist-static",
             task="arbench_mnist.static:StaticMNIST",
             summary="digits, Salakhutdinov and Murray's fixed bits, 50,000 / 10,000 / 10,000",
+        ),
+        TaskEntry(
+            name="mnist-gray",
+            task="arbench_mnist.gray:GrayMNIST",
+            summary="digits with 256 grey levels, 50,000 / 10,000 / 10,000",
         ),
         TaskEntry(
             name="mnist-mini",

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import shutil
 import subprocess
 import sys
 import tarfile
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -121,22 +117,6 @@ def test_the_manifest_is_what_sha256sum_prints() -> None:
 
 
 # Archives, from a real server
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    (tmp_path / "served").mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    handler = functools.partial(Handler, directory=str(tmp_path / "served"))
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
-    httpd.server_close()
 
 
 def pack(path: Path, contents: dict[str, bytes], extra: tuple[tarfile.TarInfo, ...] = ()) -> str:
@@ -283,7 +263,7 @@ def test_a_damaged_or_wrong_archive_is_refused(tmp_path: Path, server: str) -> N
         task.load("train")
     half = hashlib.sha256(archive.read_bytes()).hexdigest()
     task.files = (SourceFile(path="commands.tar.gz", urls=task.files[0].urls, sha256=half),)
-    with pytest.raises(DataError, match=r"expected a tar\.gz archive"):
+    with pytest.raises(DataError, match=r"expected a tar archive"):
         task.load("train")
 
 
