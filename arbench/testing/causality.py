@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,7 @@ def require_causal(model: Model, subject: Subject) -> None:
     for alone in (True, False):
         for s in range(layout.num_sites):
             last = s + 1 if alone else layout.num_sites
-            changed = _change(sites, s, last, layout.alphabet_size)
+            changed = _change(sites, s, last, subject)
             after = site_params(model, layout.to_events(changed))
             moved = (after - before)[:, : s + 1].abs().amax((0, 2))
             t = int(moved.argmax())
@@ -47,7 +49,8 @@ def require_causal(model: Model, subject: Subject) -> None:
 def influence(subject: Subject) -> Tensor:
     """How far the parameters of site t move when site s alone changes, `(T, T)` float64 at [s, t].
 
-    The largest movement over contexts and all values of site s. The contexts are random ones, and
+    The largest movement over contexts and all values of a dim of site s, for the dim that moves
+    them least: every channel of a pixel has to be seen. The contexts are random ones, and
     those that the model was sharpened on: a table has learned nothing about any other.
     """
     model = subject.sharpened()
@@ -55,15 +58,15 @@ def influence(subject: Subject) -> Tensor:
     contexts = (subject.random_events(_NUM_CONTEXTS, seed=3), subject.sharpening_events)
     sites = layout.to_sites(torch.cat(contexts))
     moved = []
-    for s in range(layout.num_sites):
+    for s, dim in itertools.product(range(layout.num_sites), range(layout.site_dim)):
         params = []
-        for value in range(layout.alphabet_size):
+        for value in subject.tiny.values:
             changed = sites.clone()
-            changed[:, s] = value
+            changed[:, s, dim] = value
             params.append(site_params(model, layout.to_events(changed)))
         every = torch.stack(params)
         moved.append((every.amax(0) - every.amin(0)).amax((0, 2)))
-    return torch.stack(moved)
+    return torch.stack(moved).view(layout.num_sites, layout.site_dim, -1).amin(1)
 
 
 def check_influence(subject: Subject) -> None:
@@ -84,11 +87,8 @@ def check_influence(subject: Subject) -> None:
         )
 
 
-def _change(sites: Tensor, first: int, last: int, alphabet_size: int) -> Tensor:
+def _change(sites: Tensor, first: int, last: int, subject: Subject) -> Tensor:
     """The sites with every value in `[first, last)` replaced by another one."""
-    generator = torch.Generator().manual_seed(first)
-    part = sites[:, first:last]
-    shift = torch.randint(1, alphabet_size, part.shape, generator=generator)
     changed = sites.clone()
-    changed[:, first:last] = (part + shift) % alphabet_size
+    changed[:, first:last] = subject.tiny.other(sites[:, first:last], seed=first)
     return changed

@@ -22,7 +22,7 @@ from arbench.testing.invariances import check_invariances, check_reordered
 from arbench.testing.learning import check_gradients, check_memorises_one_event
 from arbench.testing.samplers import check_samplers_agree, check_step_equals_forward
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject
-from arbench.testing.toys import TINY_SPECS
+from arbench.testing.tiny import TINY_EVENTS, TinyEvents
 
 Check = Callable[[Subject], None]
 NetworkClass = Callable[..., nn.Module]
@@ -57,7 +57,7 @@ class Result:
 
     Attributes:
         check: its name in `CHECKS`.
-        subject: the spec and the order, such as "binary-2x3 permuted".
+        subject: the events and the order, such as "binary-2x3 permuted".
         status: "declared" is a failure that the author expects and gives a reason for.
         message: one sentence; empty when passed.
         error: what was raised, for its traceback.
@@ -73,21 +73,26 @@ class Result:
 def subjects(
     network_class: NetworkClass,
     *,
-    specs: Mapping[str, EventSpec] = TINY_SPECS,
+    specs: Mapping[str, EventSpec | TinyEvents] = TINY_EVENTS,
     head: Callable[[Layout], Head] | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
 ) -> dict[str, Subject]:
-    """Every tiny spec in every order, by name; some may turn out not to be applicable."""
+    """All tiny events in every order, by name; some may turn out not to be applicable.
+
+    Only the raster scan has padding come last, so events of varying length are in no other order.
+    """
     options: dict[str, Any] = {"hyperparameters": hyperparameters or {}}
     if head is not None:
         options["head"] = head
-    return {
-        f"{name} {'raster' if seed is None else 'permuted'}": Subject(
-            network_class, spec, seed, **options
-        )
-        for name, spec in specs.items()
-        for seed in ORDER_SEEDS
-    }
+    found = {}
+    for name, given in specs.items():
+        tiny = TinyEvents(given) if isinstance(given, EventSpec) else given
+        for seed in ORDER_SEEDS:
+            if seed is None:
+                found[f"{name} raster"] = Subject(network_class, tiny, None, **options)
+            elif tiny.end is None and not tiny.layout(seed).is_raster:
+                found[f"{name} permuted"] = Subject(network_class, tiny, seed, **options)
+    return found
 
 
 def run_check(name: str, where: str, subject: Subject) -> Result:
@@ -115,7 +120,7 @@ def checks_for(network_class: NetworkClass) -> list[str]:
 def run_checks(
     network_class: NetworkClass, *, checks: Mapping[str, Check] = CHECKS, **options: Any
 ) -> list[Result]:
-    """Every check on every tiny spec in every order.
+    """Every check on all tiny events in every order.
 
     Args:
         network_class: what a plugin registers.

@@ -1,101 +1,175 @@
-"""Normalisation and samples: checks that need nothing of a density but its two methods."""
+"""Normalisation and samples: what `log_prob` says of all events, and what is drawn."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from scipy import stats
 from torch import Tensor
 
 from arbench.probability.density import Density
+from arbench.probability.model import Model
+from arbench.testing.cells import (
+    event_masses,
+    event_numbers,
+    interval_masses,
+    interval_name,
+    interval_numbers,
+)
 from arbench.testing.subject import ConformanceError, Subject
-from arbench.testing.toys import all_events
+from arbench.testing.tiny import TinyEvents
 
 _NUM_SAMPLES = 5000
+_NUM_REAL_SAMPLES = 2000
 _SIGNIFICANCE = 1e-6
 _MIN_EXPECTED = 5.0
 
 
-def check_sums_to_one(density: Density) -> None:
-    """The probabilities of all events sum to 1 within 1e-9.
+def check_sums_to_one(density: Density, tiny: TinyEvents | None = None) -> None:
+    """The probabilities of all events of a discrete density sum to 1 within 1e-9.
+
+    Args:
+        density: of few events.
+        tiny: which events; by default all of the density's spec.
 
     Raises:
         ConformanceError: with the sum.
     """
-    events = all_events(density.spec)
-    with torch.no_grad():
-        log_probs = density.log_prob(events)
-    if log_probs.shape != (len(events),) or log_probs.dtype != torch.float64:
-        raise ConformanceError(
-            f"log_prob of {len(events)} events has shape {tuple(log_probs.shape)} and "
-            f"{log_probs.dtype}, expected ({len(events)},) and torch.float64"
-        )
-    total = log_probs.exp().sum().item()
+    masses = event_masses(density, tiny or TinyEvents(density.spec))
+    total = masses.sum().item()
     if not abs(total - 1) <= 1e-9:
         raise ConformanceError(
-            f"the probabilities of all {len(events)} events sum to {total:.10g}, not to 1"
+            f"the probabilities of all {len(masses)} events sum to {total:.10g}, not to 1"
         )
 
 
-def chi_square(samples: Tensor, density: Density) -> tuple[float, str]:
-    """How likely samples as uneven as these are, if they follow `log_prob`.
-
-    Pearson's test over all events; those with fewer than 5 expected samples are pooled. A pool
-    that itself expects fewer joins the rarest event that stands alone.
+def check_integrates_to_one(model: Model, contexts: Tensor) -> None:
+    """Every conditional density of real dims integrates to 1 within 1e-6.
 
     Args:
-        samples: `(N, *shape)`.
-        density: with few events.
+        model: of real dims, one per site.
+        contexts: `(N, *shape)`; what stands before a site is given.
+
+    Raises:
+        ConformanceError: with the site and the integral.
+    """
+    for context in model.layout.to_sites(contexts):
+        for site in range(model.layout.num_sites):
+            total = interval_masses(model, context, site).sum().item()
+            if not abs(total - 1) <= 1e-6:
+                raise ConformanceError(
+                    f"the density of site {site}, given those before it, integrates to "
+                    f"{total:.10g}, not to 1"
+                )
+
+
+def chi_square(found: Tensor, expected: Tensor) -> tuple[float, int | None]:
+    """How likely counts as uneven as these are.
+
+    Pearson's test over all cells; those with fewer than 5 expected samples are pooled. A pool
+    that itself expects fewer joins the rarest cell that stands alone.
+
+    Args:
+        found: `(N,)`, how many samples fell into each cell.
+        expected: `(N,)` float64, how many should.
 
     Returns:
-        The p-value, and the cell that differs most, in words.
+        The p-value, and the cell that differs most; None is the pool.
     """
-    spec = density.spec
-    events = all_events(spec).flatten(1)
-    size = int(events.max()) + 1
-    powers = size ** torch.arange(spec.num_dims - 1, -1, -1)
-    codes = (samples.flatten(1).cpu() * powers).sum(1)
-    found = torch.bincount(codes, minlength=len(events)).double()
-    with torch.no_grad():
-        expected = density.log_prob(all_events(spec)).exp().cpu() * len(samples)
     order = expected.argsort(descending=True)
     alone = int((expected >= _MIN_EXPECTED).sum())
     if alone < len(order) and expected[order[alone:]].sum() < _MIN_EXPECTED:
         alone = max(alone - 1, 0)
     kept, pooled = order[:alone], order[alone:]
-    cells_found = torch.cat((found[kept], found[pooled].sum().reshape(1)))
-    cells_expected = torch.cat((expected[kept], expected[pooled].sum().reshape(1)))
-    terms = (cells_found - cells_expected) ** 2 / cells_expected.clamp_min(1e-12)
+    counts, means = (
+        torch.cat((x[kept].double(), x[pooled].double().sum().reshape(1)))
+        for x in (found, expected)
+    )
+    terms = (counts - means) ** 2 / means.clamp_min(1e-12)
     p_value = float(stats.chi2.sf(terms.sum().item(), max(len(terms) - 1, 1)))
     worst = int(terms.argmax())
-    name = str(events[kept[worst]].tolist()) if worst < alone else "a rare event"
-    share = (
-        f"{int(cells_found[worst])} of {len(samples)} samples are {name}, where log_prob "
-        f"expects {cells_expected[worst].item():.1f}"
-    )
-    return p_value, share
+    return p_value, int(kept[worst]) if worst < alone else None
 
 
-def check_samples_follow(density: Density, samples: Tensor) -> None:
-    """Samples have the frequencies that `log_prob` says, at a significance of 1e-6.
+def check_samples_follow(density: Density, samples: Tensor, tiny: TinyEvents | None = None) -> None:
+    """Samples of a discrete density have the frequencies that `log_prob` says.
+
+    At a significance of 1e-6.
 
     Raises:
         ConformanceError: with the event whose frequency differs most.
     """
-    p_value, share = chi_square(samples, density)
+    tiny = tiny or TinyEvents(density.spec)
+    masses = event_masses(density, tiny)
+    found = torch.bincount(event_numbers(samples, tiny), minlength=len(masses))
+    _require_likely(found, masses, lambda n: str(tiny.listed()[n].flatten().tolist()))
+
+
+def check_real_samples_follow(model: Model, contexts: Tensor) -> None:
+    """Samples of every real site, given those before it, fall where its density says.
+
+    Args:
+        model: of real dims, one per site.
+        contexts: `(N, *shape)`; what stands before a site is given.
+
+    Raises:
+        ConformanceError: with the site and the interval whose frequency differs most.
+    """
+    layout = model.layout
+    for number, context in enumerate(layout.to_sites(contexts)):
+        for site in range(layout.num_sites):
+            known = torch.zeros(1, layout.num_sites, 1, dtype=torch.bool)
+            known[:, :site] = True
+            drawn = model.sample(
+                _NUM_REAL_SAMPLES,
+                generator=torch.Generator().manual_seed(number),
+                given=layout.to_events(context[None])[0],
+                known=layout.to_events(known)[0],
+            )
+            model.spec.validate(drawn)
+            masses = interval_masses(model, context, site)
+            masses = torch.cat((masses, 1 - masses.sum().reshape(1)))
+            numbers = interval_numbers(layout.to_sites(drawn)[:, site, 0])
+            found = torch.bincount(numbers, minlength=len(masses))
+            _require_likely(found, masses, lambda n, s=site: f"at site {s} {interval_name(n)}")  # type: ignore[misc]
+
+
+def _require_likely(found: Tensor, masses: Tensor, name: Callable[[int], str]) -> None:
+    """Raise if counts of samples `(N,)` do not fit the probabilities `(N,)` of their cells."""
+    num_samples = int(found.sum())
+    p_value, worst = chi_square(found, masses * num_samples)
     if p_value < _SIGNIFICANCE:
+        if worst is None:
+            what = "rare events are drawn more or less often than log_prob expects"
+        else:
+            what = (
+                f"{int(found[worst])} of {num_samples} samples are {name(worst)}, where log_prob "
+                f"expects {masses[worst].item() * num_samples:.1f}"
+            )
         raise ConformanceError(
-            f"{share}: samples do not follow log_prob (chi-square p = {p_value:.1g})"
+            f"{what}: samples do not follow log_prob (chi-square p = {p_value:.1g})"
         )
+
+
+def require_normalised(model: Model, subject: Subject) -> None:
+    """Raise unless a model of the subject's events, in whatever order, is normalised."""
+    if subject.tiny.is_real:
+        check_integrates_to_one(model, subject.random_events(2, seed=18))
+    else:
+        check_sums_to_one(model, subject.tiny)
 
 
 def check_normalisation(subject: Subject) -> None:
     """The probabilities of all events sum to 1, freshly initialised and sharpened.
 
+    Events of varying length count ended and unended ones together; densities integrate to 1.
+
     Raises:
         ConformanceError: with the sum.
     """
-    check_sums_to_one(subject.fresh())
-    check_sums_to_one(subject.sharpened())
+    require_normalised(subject.fresh(), subject)
+    require_normalised(subject.sharpened(), subject)
 
 
 def check_samples_follow_log_prob(subject: Subject) -> None:
@@ -104,9 +178,12 @@ def check_samples_follow_log_prob(subject: Subject) -> None:
     `samplers_agree` says that the other samplers give the same ones.
 
     Raises:
-        ConformanceError: with the event whose frequency differs most.
+        ConformanceError: with the cell whose frequency differs most.
     """
     model = subject.sharpened()
+    if subject.tiny.is_real:
+        check_real_samples_follow(model, subject.random_events(1, seed=19))
+        return
     samples = model.sample(_NUM_SAMPLES, generator=torch.Generator().manual_seed(4))
     model.spec.validate(samples)
-    check_samples_follow(model, samples)
+    check_samples_follow(model, samples, subject.tiny)

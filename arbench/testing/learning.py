@@ -12,6 +12,10 @@ _NUM_STEPS = 300
 _LEARNING_RATES = (0.02, 0.002, 0.2)
 # Of the nats of the uniform distribution; a sigmoid of a sigmoid cannot get below 0.45.
 _MEMORISED_FRACTION = 0.15
+# Nats per real dim, those of a scale of 0.09; with its parameters squashed into [0, 1] the
+# head cannot get below -0.1.
+_MEMORISED_REAL = -1.0
+_NORMAL_NATS = 0.5 * math.log(2 * math.pi * math.e)
 
 
 def check_memorises_one_event(subject: Subject) -> None:
@@ -21,22 +25,31 @@ def check_memorises_one_event(subject: Subject) -> None:
         ConformanceError: with the nats that it gets stuck at.
     """
     event = subject.random_events(1, seed=10)
-    uniform = subject.spec.num_dims * math.log(subject.layout.alphabet_size)
+    scored = subject.tiny.scored(event)
+    num_dims = subject.spec.num_dims if scored is None else int(scored.sum())
+    if subject.tiny.is_real:
+        limit, reference = _MEMORISED_REAL * num_dims, "standard normal data: "
+        enough, start = 1.5 * limit, num_dims * _NORMAL_NATS
+    else:
+        start, reference = num_dims * math.log(subject.layout.alphabet_size), "uniform: "
+        limit = _MEMORISED_FRACTION * start
+        enough = limit / 2
     best = math.inf
     for learning_rate in _LEARNING_RATES:
         reached = learn(
             subject.fresh(),
             event,
+            scored,
             num_steps=_NUM_STEPS,
             learning_rate=learning_rate,
-            enough_nats=_MEMORISED_FRACTION * uniform / 2,
+            enough_nats=enough,
         )
         best = min(best, reached)
-        if best < _MEMORISED_FRACTION * uniform:
+        if best < limit:
             return
     raise ConformanceError(
-        f"trained on one event alone, the model still spends {best:.3g} nats on it (uniform: "
-        f"{uniform:.3g}): are the params logits, or squashed twice?"
+        f"trained on one event alone, the model still spends {best:.3g} nats on it ({reference}"
+        f"{start:.3g}): are the params logits, or squashed twice?"
     )
 
 
@@ -54,7 +67,8 @@ def check_gradients(subject: Subject) -> None:
     if not weights:
         raise NotApplicableError("the network has no weights")
     model.zero_grad()
-    torch.autograd.backward(-model.log_prob(subject.random_events(64, seed=11)).sum())
+    events = subject.random_events(64, seed=11)
+    torch.autograd.backward(-model.log_prob(events, subject.tiny.scored(events)).sum())
     idle = [name for name, p in weights.items() if p.grad is None or not bool(p.grad.any())]
     if idle:
         raise ConformanceError(f"no gradient reaches {', '.join(idle)}: nothing depends on it")

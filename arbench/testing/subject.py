@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from arbench.errors import PluginError
-from arbench.probability.events import EventSpec
-from arbench.probability.heads import Head, natural_head
+from arbench.probability.events import EventSpec, Real
+from arbench.probability.heads import GaussianMixture, Head, natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.testing.toys import all_events
+from arbench.testing.tiny import TinyEvents
 
 _NUM_SHARPENING_EVENTS = 6
 _NUM_SHARPENING_STEPS = 60
@@ -31,9 +32,16 @@ class NotApplicableError(Exception):
     """A check has nothing to say about this network here; the message says why."""
 
 
+def tiny_head(layout: Layout) -> Head:
+    """The natural head; for real dims a small one with scales above 0.05, to be integrated over."""
+    if isinstance(layout.domain, Real):
+        return GaussianMixture(layout, num_components=3, min_log_scale=-3.0)
+    return natural_head(layout)
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One network class on one tiny spec, in one order, in float64.
+    """One network class on tiny events of one kind, in one order, in float64.
 
     A network class may say three things about its own checks, as class attributes:
     `tiny_hyperparameters`, keyword arguments that make it small; `known_failures`, from the name of
@@ -42,29 +50,27 @@ class Subject:
 
     Args:
         network_class: what a plugin registers.
-        spec: a discrete spec with few events.
+        tiny: the events.
         order_seed: of a random order; None is the raster scan.
-        head: makes the head for the layout; by default the natural one of the domain.
+        head: makes the head for the layout; by default the natural one, see `tiny_head`.
         hyperparameters: keyword arguments, over `tiny_hyperparameters`.
     """
 
     network_class: Callable[..., nn.Module]
-    spec: EventSpec
+    tiny: TinyEvents
     order_seed: int | None = None
-    head: Callable[[Layout], Head] = natural_head
+    head: Callable[[Layout], Head] = tiny_head
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def layout(self) -> Layout:
-        """The spec's dims one by one, in the order."""
-        if self.order_seed is None:
-            return Layout(self.spec)
-        return Layout.permuted(self.spec, self.order_seed)
+        """The sites of the events, in the order."""
+        return self.tiny.layout(self.order_seed)
 
-    @functools.cached_property
-    def events(self) -> Tensor:
-        """Every event of the spec, `(K ** D, *shape)` int64."""
-        return all_events(self.spec)
+    @property
+    def spec(self) -> EventSpec:
+        """Shape and domain of the events."""
+        return self.tiny.spec
 
     @property
     def tolerance(self) -> float:
@@ -72,9 +78,8 @@ class Subject:
         return 1e-10 if getattr(self.network_class, "reordered_sums", False) else 0.0
 
     def random_events(self, num_events: int, seed: int) -> Tensor:
-        """Uniformly random events, `(num_events, *shape)` int64."""
-        generator = torch.Generator().manual_seed(seed)
-        return self.events[torch.randint(len(self.events), (num_events,), generator=generator)]
+        """Random events, `(num_events, *shape)`; see `TinyEvents.random`."""
+        return self.tiny.random(num_events, seed)
 
     @property
     def sharpening_events(self) -> Tensor:
@@ -109,23 +114,29 @@ class Subject:
     @functools.cached_property
     def _sharpened(self) -> Model:
         model = self.fresh()
-        learn(model, self.sharpening_events, num_steps=_NUM_SHARPENING_STEPS, learning_rate=0.02)
+        events = self.sharpening_events
+        scored = self.tiny.scored(events)
+        # Real values reach beyond the few events, where what is learned from them runs away.
+        learning_rate = 0.005 if self.tiny.is_real else 0.02
+        learn(model, events, scored, num_steps=_NUM_SHARPENING_STEPS, learning_rate=learning_rate)
         return model
 
 
 def learn(
     model: Model,
     events: Tensor,
+    scored: Tensor | None = None,
     *,
     num_steps: int,
     learning_rate: float,
-    enough_nats: float = 0.0,
+    enough_nats: float = -math.inf,
 ) -> float:
     """Train on events, by Adam or by the network's own `fit`, then back to evaluation mode.
 
     Args:
         model: changed in place.
         events: `(B, *shape)`, one batch.
+        scored: `(B, *shape)` boolean, or None.
         num_steps: at most so many.
         learning_rate: of Adam.
         enough_nats: stop when an event costs less than that.
@@ -134,8 +145,9 @@ def learn(
         Mean nats per event afterwards.
     """
     if hasattr(model.network, "fit"):
-        sites = model.layout.to_sites(events).long()
-        model.network.fit([(sites, None)] * _NUM_COPIES)
+        sites = model.layout.to_sites(events)
+        counted = None if scored is None else model.layout.to_sites(scored).all(-1)
+        model.network.fit([(sites, counted)] * _NUM_COPIES)
     weights = [p for p in model.parameters() if p.requires_grad]
     if not hasattr(model.network, "fit") and weights:
         optimizer = torch.optim.Adam(weights, lr=learning_rate)
@@ -144,14 +156,14 @@ def learn(
             torch.manual_seed(0)
             for _ in range(num_steps):
                 optimizer.zero_grad()
-                loss = -model.log_prob(events).mean()
+                loss = -model.log_prob(events, scored).mean()
                 if loss.item() < enough_nats:
                     break
                 torch.autograd.backward(loss)
                 optimizer.step()
         model.eval()
     with torch.no_grad():
-        return -model.log_prob(events).mean().item()
+        return -model.log_prob(events, scored).mean().item()
 
 
 def site_params(model: Model, events: Tensor) -> Tensor:

@@ -106,6 +106,8 @@ class CountingTable(TableNetwork):
     """
 
     def __init__(self, layout: Layout, num_params: int, *, smoothing: float = 0.1) -> None:
+        if layout.site_dim != 1:
+            raise ValueError(f"counts one dim at a time, but a site has {layout.site_dim} dims")
         super().__init__(layout, num_params)
         self.smoothing = smoothing
         self.tables.requires_grad_(False)
@@ -137,13 +139,13 @@ class CountingTable(TableNetwork):
 
 
 class LinearNetwork(nn.Module):
-    """Parameters are a masked sum over one-hot sites; weights belong to places, not to positions.
+    """Parameters are a masked sum over sites; weights belong to places, not to positions.
 
-    A fully visible belief network over any alphabet, with `site_dim` 1. As its weights are indexed
-    by canonical site, it offers `reordered`.
+    A fully visible belief network, with `site_dim` 1: discrete values enter as one-hot vectors,
+    real ones as they are. As its weights are indexed by canonical site, it offers `reordered`.
 
     Args:
-        layout: discrete, one dim per site, in any order.
+        layout: one dim per site, in any order.
         num_params: P.
         scale: standard deviation of the initial weights.
     """
@@ -152,7 +154,8 @@ class LinearNetwork(nn.Module):
         super().__init__()
         if layout.site_dim != 1:
             raise ValueError(f"draws one dim at a time, but a site has {layout.site_dim} dims")
-        num_sites, self.alphabet_size = layout.num_sites, layout.alphabet_size
+        num_sites = layout.num_sites
+        self.alphabet_size = layout.domain.size if isinstance(layout.domain, Discrete) else 1
         self.num_params = num_params
         self.permutation = layout.permutation
         self.weight = nn.Parameter(
@@ -161,13 +164,16 @@ class LinearNetwork(nn.Module):
         self.bias = nn.Parameter(scale * torch.randn(num_sites, num_params))
 
     def forward(self, sites: Tensor) -> Tensor:
-        """Parameters `(B, T, P)` of sites `(B, T, 1)` int64."""
+        """Parameters `(B, T, P)` of sites `(B, T, 1)`."""
         order = self.permutation.to(sites.device)
         weight = self.weight[order][:, :, order]
         earlier = torch.ones(len(order), len(order), device=sites.device).triu(1)
         weight = weight * earlier[:, None, :, None].to(weight.dtype)
-        one_hot = nn.functional.one_hot(sites[..., 0], self.alphabet_size).to(weight.dtype)
-        return self.bias[order] + torch.einsum("bsk,sktp->btp", one_hot, weight)
+        if sites.is_floating_point():
+            features = sites.to(weight.dtype)
+        else:
+            features = nn.functional.one_hot(sites[..., 0], self.alphabet_size).to(weight.dtype)
+        return self.bias[order] + torch.einsum("bsk,sktp->btp", features, weight)
 
     def reordered(self, layout: Layout, mask_seed: int) -> LinearNetwork:
         """The same weights in another order; there is one mask per order, so no seed is needed."""

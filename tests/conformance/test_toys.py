@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from arbench.testing.conformance import CHECKS, conformance, run_checks
-from arbench.testing.toys import CountingTable, LinearNetwork, SteppingTable, TableNetwork
+from arbench.testing.toys import (
+    TINY_SPECS,
+    CountingTable,
+    LinearNetwork,
+    SteppingTable,
+    TableNetwork,
+)
 
 test_table = conformance(TableNetwork)
 test_stepping_table = conformance(SteppingTable)
@@ -24,7 +30,7 @@ def test_not_applicable_is_said_and_never_everywhere() -> None:
     status = {r.subject: (r.status, r.message) for r in results}
     assert status["binary-3x3 raster"] == ("passed", "")
     assert status["sequence-5 raster"] == ("not applicable", "this network needs binary data")
-    assert len(results) == 8
+    assert len(results) == 16
 
 
 @pytest.mark.parametrize("check", ["normalisation", "causality"])
@@ -33,7 +39,7 @@ def test_crash_of_a_network_is_a_failure_with_its_error(check: str) -> None:
         def forward(self, sites):  # type: ignore[no-untyped-def]
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    results = run_checks(Crashing, checks={check: CHECKS[check]})
+    results = run_checks(Crashing, checks={check: CHECKS[check]}, specs=TINY_SPECS)
     assert {r.status for r in results} == {"failed"}
     assert results[0].message == "RuntimeError: mat1 and mat2 shapes cannot be multiplied"
     assert isinstance(results[0].error, RuntimeError)

@@ -1,0 +1,93 @@
+"""Tiny events: every kind of data, so small that all of it can be gone through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.layouts import Layout
+from arbench.testing.toys import TINY_SPECS, all_events
+
+
+@dataclass(frozen=True)
+class TinyEvents:
+    """The events that a check is about.
+
+    Attributes:
+        spec: shape and domain; few events if it is discrete.
+        sites: what one sampling step draws, as in `Layout`.
+        end: the symbol that ends a sequence, when lengths vary: what comes after the first one is
+            padding, and is not scored.
+    """
+
+    spec: EventSpec
+    sites: Literal["dim", "pixel"] = "dim"
+    end: int | None = None
+
+    def layout(self, order_seed: int | None = None) -> Layout:
+        """The sites of these events in a random order, or in the raster scan."""
+        if order_seed is None:
+            return Layout(self.spec, sites=self.sites)
+        return Layout.permuted(self.spec, order_seed, sites=self.sites)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the dims are real numbers."""
+        return isinstance(self.spec.domain, Real)
+
+    def listed(self) -> Tensor:
+        """Every event of a discrete spec, `(N, *shape)` int64; padding holds the end symbol."""
+        events = all_events(self.spec)
+        if self.end is None:
+            return events
+        return events[(self.ended(events) == events).all(1)]
+
+    def scored(self, events: Tensor) -> Tensor | None:
+        """Which dims count, `(B, *shape)` boolean: those up to the first end; None for all."""
+        if self.end is None:
+            return None
+        is_end = events == self.end
+        return is_end.cumsum(1) - is_end.long() == 0
+
+    def ended(self, events: Tensor) -> Tensor:
+        """The events with their padding replaced by the end symbol."""
+        scored = self.scored(events)
+        return events if scored is None else events.masked_fill(~scored, self.end or 0)
+
+    def random(self, num_events: int, seed: int) -> Tensor:
+        """Uniformly random events `(num_events, *shape)`; standard normal ones if dims are real."""
+        generator = torch.Generator().manual_seed(seed)
+        if self.is_real:
+            shape = (num_events, *self.spec.shape)
+            return torch.randn(shape, generator=generator, dtype=torch.float64)
+        events = self.listed()
+        return events[torch.randint(len(events), (num_events,), generator=generator)]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """All that a discrete dim may be, or some that a real one may be."""
+        domain = self.spec.domain
+        return tuple(range(domain.size)) if isinstance(domain, Discrete) else (-2.0, -0.5, 0.7, 2.5)
+
+    def other(self, values: Tensor, seed: int) -> Tensor:
+        """Values that all differ from the given ones, of the same shape and dtype."""
+        generator = torch.Generator().manual_seed(seed)
+        domain = self.spec.domain
+        if isinstance(domain, Discrete):
+            shift = torch.randint(1, domain.size, values.shape, generator=generator)
+            return (values + shift) % domain.size
+        return values + 0.5 + torch.rand(values.shape, generator=generator, dtype=values.dtype)
+
+
+TINY_EVENTS: dict[str, TinyEvents] = {
+    **{name: TinyEvents(spec) for name, spec in TINY_SPECS.items()},
+    "words-5": TinyEvents(EventSpec((5,), Discrete(5)), end=0),
+    "pixels-1x2": TinyEvents(EventSpec((3, 1, 2), Discrete(4)), sites="pixel"),
+    "pixels-2x2": TinyEvents(EventSpec((3, 2, 2), Discrete(2)), sites="pixel"),
+    "real-2x2": TinyEvents(EventSpec((1, 2, 2), Real())),
+    "real-5": TinyEvents(EventSpec((5,), Real())),
+}
