@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+_ALIAS_PATTERN = r"[a-z0-9][a-z0-9._+-]{0,63}"
 _TARGET_PATTERN = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
@@ -20,6 +21,8 @@ class ModelEntry:
         paper: short citation.
         recipes: `"package"` whose folder `recipes/` holds `<task>.toml` and `default.toml`; None
             when there are none.
+        aliases: other spellings that users may type, `+` allowed; everything that is written
+            carries the name.
     """
 
     name: str
@@ -27,9 +30,22 @@ class ModelEntry:
     summary: str = ""
     paper: str = ""
     recipes: str | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.name, self.network)
+        if not isinstance(self.aliases, tuple):
+            raise ValueError(f"{self.name}: the aliases are a tuple, got {self.aliases!r}")
+        for alias in self.aliases:
+            if not re.fullmatch(_ALIAS_PATTERN, alias):
+                raise ValueError(
+                    f"{self.name}: the alias {alias!r} does not match {_ALIAS_PATTERN}"
+                )
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Everything that users may type for it."""
+        return self.name, *self.aliases
 
     @property
     def target(self) -> str:
@@ -58,6 +74,11 @@ class TaskEntry:
         _check(self.name, self.task)
 
     @property
+    def spellings(self) -> tuple[str, ...]:
+        """Everything that users may type for it."""
+        return (self.name,)
+
+    @property
     def target(self) -> str:
         """Where the class is."""
         return self.task
@@ -79,6 +100,11 @@ class HeadEntry:
 
     def __post_init__(self) -> None:
         _check(self.name, self.head)
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Everything that users may type for it."""
+        return (self.name,)
 
     @property
     def target(self) -> str:

@@ -161,11 +161,12 @@ class Registry:
         self, kind: Kind, name: str, offers: Mapping[str, Registered[Entry]]
     ) -> Registered[Entry]:
         wanted = name.strip().lower()
-        if wanted in offers:
-            return offers[wanted]
         for clash in self.clashes:
             if (clash.kind, clash.name) == (kind, wanted):
                 raise PluginError(str(clash))
+        for offer in offers.values():
+            if wanted in offer.entry.spellings:
+                return offer
         raise ConfigError(
             f"no {kind} is called {name!r}{did_you_mean(wanted, offers)}; "
             f"`arbench list {kind}s` shows all{self._failures()}"
@@ -356,7 +357,7 @@ def _entries(hook: pluggy.HookCaller, kind: type[Entry]) -> list[Entry]:
         for entry in offer:
             _check_entry(hook.name, entry, kind)
             entries.append(entry)
-    names = [entry.name for entry in entries]
+    names = [name for entry in entries for name in entry.spellings]
     for name in names:
         if names.count(name) > 1:
             raise _UnfitError(f"{hook.name} offers {name!r} twice")
@@ -368,6 +369,8 @@ def _check_entry(hook_name: str, entry: object, kind: type[Entry]) -> None:
         raise _UnfitError(f"{hook_name} offers a {type(entry).__name__}, expected {kind.__name__}")
     optional = ("recipes", "argument")
     for field, value in vars(entry).items():
+        if field == "aliases":
+            continue  # the entry checks them itself
         if not isinstance(value, str) and not (value is None and field in optional):
             raise _UnfitError(
                 f"{entry.name}: the {field} is a {type(value).__name__}, expected text"
@@ -379,8 +382,13 @@ def _by_name(
 ) -> tuple[Mapping[str, Registered[Entry]], list[Clash]]:
     groups: dict[str, list[Registered[Entry]]] = {}
     for offer in offers:
-        groups.setdefault(offer.entry.name, []).append(offer)
-    unique = {name: group[0] for name, group in sorted(groups.items()) if len(group) == 1}
+        for name in offer.entry.spellings:
+            groups.setdefault(name, []).append(offer)
+    unique = {
+        name: group[0]
+        for name, group in sorted(groups.items())
+        if len(group) == 1 and group[0].entry.name == name
+    }
     clashes = [
         Clash(kind, name, tuple(f"{o.distribution} {o.version} ({o.plugin})" for o in group))
         for name, group in sorted(groups.items())

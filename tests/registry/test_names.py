@@ -63,3 +63,40 @@ def test_a_clashing_name_is_refused_and_the_others_stay() -> None:
     assert list(registry.models) == ["made", "nade"]
     with pytest.raises(ConfigError):
         registry.task("rnn")
+
+
+def with_aliases(*entries: ModelEntry) -> Registry:
+    return Registry(
+        models=[Registered(entry, "p", f"d{i}", "1") for i, entry in enumerate(entries)]
+    )
+
+
+def test_an_alias_finds_its_model_and_is_listed_nowhere() -> None:
+    registry = with_aliases(ModelEntry(name="pp", network="a.b:C", aliases=("p++", "plus")))
+    assert registry.model(" P++ ").entry.name == registry.model("plus").entry.name == "pp"
+    assert list(registry.models) == ["pp"]
+    assert registry.clashes == []
+
+
+def test_an_alias_that_is_offered_twice_is_refused() -> None:
+    one = ModelEntry(name="pp", network="a.b:C", aliases=("p++",))
+    two = ModelEntry(name="q", network="a.b:C", aliases=("p++",))
+    registry = with_aliases(one, two)
+    with pytest.raises(PluginError, match=r"'p\+\+' is offered by d0 1 \(p\) and by d1 1 \(p\)"):
+        registry.model("p++")
+    assert registry.model("pp").entry is one
+    assert registry.model("q").entry is two
+
+
+def test_an_alias_that_is_another_models_name_is_refused() -> None:
+    one = ModelEntry(name="pp", network="a.b:C", aliases=("q",))
+    registry = with_aliases(one, ModelEntry(name="q", network="a.b:C"))
+    with pytest.raises(PluginError, match=r"'q' is offered by d0 1 \(p\) and by d1 1 \(p\)"):
+        registry.model("q")
+    assert list(registry.models) == ["pp"]
+
+
+@pytest.mark.parametrize("aliases", [("P++",), ("",), ("a b",), "p++", ["p++"]])
+def test_an_alias_that_nobody_could_type_is_refused(aliases: object) -> None:
+    with pytest.raises(ValueError, match="alias"):
+        ModelEntry(name="pp", network="a.b:C", aliases=aliases)  # type: ignore[arg-type]
