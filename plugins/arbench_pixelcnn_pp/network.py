@@ -1,0 +1,180 @@
+"""PixelCNN++: a vertical and a horizontal stream, down to small resolutions and up again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arbench.networks.raster import RasterPictures, to_params
+from arbench.networks.shifted import (
+    EarlierPixels,
+    GatedBlock,
+    ShiftedConv,
+    ShiftedDeconv,
+    shifted_down,
+)
+from arbench.probability.layouts import Layout
+from arbench_pixelcnn_pp.sampling import SamplingState
+
+
+class PixelCNNPP(nn.Module):
+    """PixelCNN++.
+
+    The vertical stream sees the rows above a pixel, the horizontal one also what is at its left,
+    and listens to the vertical one: nothing earlier is hidden. Blocks on the way to smaller
+    resolutions (`up`, as in the authors' code) leave their outputs as shortcuts for those on the
+    way back (`down`), last in, first out.
+
+    Source: Salimans, Karpathy, Chen and Kingma, "PixelCNN++: Improving the PixelCNN with
+    Discretized Logistic Mixture Likelihood and Other Modifications", ICLR 2017, sections 2.2 to
+    2.5 and the authors' code. Deviations: see `GatedBlock` and `EarlierPixels`; sides that no power
+    of 2 divides are rounded up on the way to smaller resolutions and cut on the way back.
+
+    Args:
+        layout: images in raster order, `sites="pixel"` if they have colours.
+        num_params: P.
+        channels: of both streams.
+        num_blocks: per stream and resolution, on the way to smaller ones; on the way back there is
+            one more wherever there is a smaller one.
+        num_levels: resolutions, each half of the one before; 1 for tiny images.
+        dropout: probability that a hidden unit of a block is left out of a training step.
+
+    Raises:
+        ValueError: for any other layout, for images too small for the levels, or for unacceptable
+            settings.
+    """
+
+    tiny_hyperparameters: ClassVar[dict[str, int]] = {"channels": 6, "num_blocks": 1}
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        channels: int = 32,
+        num_blocks: int = 2,
+        num_levels: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.pictures = RasterPictures(layout)
+        smallest_side = min(self.pictures.height, self.pictures.width)
+        if min(channels, num_blocks, num_levels) < 1:
+            raise ValueError("channels, num_blocks and num_levels are at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        if smallest_side < 2 ** (num_levels - 1):
+            raise ValueError(
+                f"{num_levels} levels need sides of at least {2 ** (num_levels - 1)} pixels, got "
+                f"{smallest_side}: set num_levels lower"
+            )
+        self.vertical_in = ShiftedConv(self.pictures.num_channels, channels, (2, 3), right=False)
+        self.horizontal_in = EarlierPixels(self.pictures.num_channels, channels)
+        self.levels = cast(
+            Sequence[Level],
+            nn.ModuleList(
+                Level(channels, num_blocks, dropout, is_last=index == num_levels - 1)
+                for index in range(num_levels)
+            ),
+        )
+        self.readout = nn.Conv2d(channels, num_params, 1)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, C)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on sites before t alone.
+        """
+        pictures = self.pictures(sites, self.readout.weight.dtype)
+        vertical = self.vertical_in(shifted_down(pictures))
+        horizontal = self.horizontal_in(pictures)
+        shortcuts = [(vertical, horizontal)]
+        for level in self.levels:
+            for own, other in zip(level.vertical_up, level.horizontal_up, strict=True):
+                vertical = own(vertical)
+                horizontal = other(horizontal, vertical)
+                shortcuts.append((vertical, horizontal))
+            if level.vertical_smaller is not None and level.horizontal_smaller is not None:
+                vertical = level.vertical_smaller(vertical)
+                horizontal = level.horizontal_smaller(horizontal)
+                shortcuts.append((vertical, horizontal))
+        vertical, horizontal = shortcuts.pop()
+        for level in reversed(self.levels):
+            if level.vertical_larger is not None and level.horizontal_larger is not None:
+                size = shortcuts[-1][0].shape[2:]
+                vertical = level.vertical_larger(vertical, size)
+                horizontal = level.horizontal_larger(horizontal, size)
+            for own, other in zip(level.vertical_down, level.horizontal_down, strict=True):
+                vertical_shortcut, horizontal_shortcut = shortcuts.pop()
+                vertical = own(vertical, vertical_shortcut)
+                horizontal = other(horizontal, vertical, horizontal_shortcut)
+        return to_params(self.readout(F.elu(horizontal)))
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Rows of zeros above the image, and the weights as steps need them."""
+        return SamplingState(self, batch_size)
+
+    @torch.no_grad()
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters of one site; all sites together cost little more than one forward pass.
+
+        The vertical stream depends on complete rows, so it is computed a row at a time. A pixel of
+        a smaller resolution depends on what is before the first of the pixels that it stands for,
+        so it is computed together with that one and then kept: caching is exact at all levels.
+
+        Args:
+            state: from `init_state`, updated in place.
+            previous: `(B, C)`, the values of the site before; None at the first.
+            site: its number; sites are visited in order, from 0.
+
+        Returns:
+            `(B, P)`, and the state.
+        """
+        row, column = divmod(site, self.pictures.width)
+        if previous is not None:
+            state.intake.take(previous, (column or self.pictures.width) - 1)
+        if column == 0:
+            state.start_row(row)
+        features = state.pixel(row, column)
+        return state.readout(F.elu(features)), state
+
+
+class Level(nn.Module):
+    """All blocks of both streams at one resolution, and the ways to the next smaller one."""
+
+    def __init__(self, channels: int, num_blocks: int, dropout: float, *, is_last: bool) -> None:
+        super().__init__()
+
+        def blocks(count: int, right: bool, num_sides: int) -> Sequence[GatedBlock]:
+            kernel = (2, 2) if right else (2, 3)
+            sides = [channels] * num_sides
+            made = nn.ModuleList(
+                GatedBlock(channels, kernel, right=right, sides=sides, dropout=dropout)
+                for _ in range(count)
+            )
+            return cast(Sequence[GatedBlock], made)
+
+        self.vertical_up = blocks(num_blocks, False, 0)
+        self.horizontal_up = blocks(num_blocks, True, 1)
+        num_down = num_blocks if is_last else num_blocks + 1
+        self.vertical_down = blocks(num_down, False, 1)
+        self.horizontal_down = blocks(num_down, True, 2)
+        self.vertical_smaller: ShiftedConv | None = None
+        self.horizontal_smaller: ShiftedConv | None = None
+        self.vertical_larger: ShiftedDeconv | None = None
+        self.horizontal_larger: ShiftedDeconv | None = None
+        if not is_last:
+            self.vertical_smaller = ShiftedConv(channels, channels, (2, 3), right=False, stride=2)
+            self.horizontal_smaller = ShiftedConv(channels, channels, (2, 2), right=True, stride=2)
+            self.vertical_larger = ShiftedDeconv(channels, right=False)
+            self.horizontal_larger = ShiftedDeconv(channels, right=True)
