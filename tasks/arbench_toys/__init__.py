@@ -1,4 +1,4 @@
-"""Synthetic binary tasks whose entropy is known."""
+"""Synthetic tasks whose entropy is known."""
 
 from __future__ import annotations
 
@@ -23,5 +23,10 @@ def arbench_register_tasks() -> list[TaskEntry]:
             name="toy-ising",
             task="arbench_toys.tasks:IsingTask",
             summary="synthetic: an 8x8 Ising lattice sampled exactly, entropy known",
+        ),
+        TaskEntry(
+            name="toy-ar1",
+            task="arbench_toys.tasks:AR1Task",
+            summary="synthetic: a Gaussian autoregression of 24 real values, entropy known",
         ),
     ]

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arbench.probability.events import Discrete, Domain
+
 Float = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+Events = NDArray[Any]  # Bits, or float32 where dims are real
 
 
 class Distribution(ABC):
-    """A distribution over binary events.
+    """A distribution over events, binary ones unless it says otherwise.
 
     Attributes:
+        domain: what a dim may be.
         event_shape: shape of one event.
         num_uniforms: how many uniform numbers one sample is a function of.
     """
 
+    domain: Domain = Discrete(2)
     event_shape: tuple[int, ...]
     num_uniforms: int
 
@@ -28,11 +34,11 @@ class Distribution(ABC):
         """Entropy of one event in nats, from a formula and not from samples."""
 
     @abstractmethod
-    def log_prob(self, events: Bits) -> Float:
-        """Log-probability `(N,)` in nats of events `(N, *event_shape)`."""
+    def log_prob(self, events: Events) -> Float:
+        """Log-probability (or log-density) `(N,)` in nats of events `(N, *event_shape)`."""
 
     @abstractmethod
-    def sample(self, uniforms: Float) -> Bits:
+    def sample(self, uniforms: Float) -> Events:
         """Events `(N, *event_shape)` from numbers `(N, num_uniforms)` in [0, 1)."""
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.randomness import uniforms
+from arbench_toys.ar1 import GaussianAR1
 from arbench_toys.distributions import Distribution
 from arbench_toys.ising import Ising
 from arbench_toys.markov import MarkovChain
@@ -35,7 +36,7 @@ class ToyTask(Task):
     def __init__(self, distribution: Distribution) -> None:
         """Take what to draw from; its event shape is the task's."""
         self.distribution = distribution
-        self.spec = EventSpec(distribution.event_shape, Discrete(2))
+        self.spec = EventSpec(distribution.event_shape, distribution.domain)
 
     @property
     def entropy_nats(self) -> float:
@@ -43,20 +44,21 @@ class ToyTask(Task):
         return self.distribution.entropy_nats
 
     def load(self, split: SplitName) -> Split:
-        """The events `(N, *event_shape)` of a split, uint8."""
+        """The events `(N, *event_shape)` of a split, uint8 or float32."""
         shape = (NUM_EVENTS[split], self.distribution.num_uniforms)
         numbers = uniforms(math.prod(shape), self.seed, SPLITS.index(split)).reshape(shape)
         return Split(torch.from_numpy(self.distribution.sample(numbers)))
 
     def true_log_prob(self, events: Tensor) -> Tensor:
-        """Log-probability `(B,)` in nats, float64, of events `(B, *event_shape)`.
+        """Log-probability or log-density `(B,)` in nats, float64, of events `(B, *event_shape)`.
 
         Raises:
-            ValueError: if the events are not of this task's shape or not all 0 or 1.
+            ValueError: if the events are not of this task's shape, or not in its domain.
         """
         self.spec.validate(events)
-        bits = events.to(device="cpu", dtype=torch.uint8).numpy()
-        return torch.from_numpy(self.distribution.log_prob(bits))
+        dtype = torch.uint8 if isinstance(self.spec.domain, Discrete) else torch.float64
+        exact = events.to(device="cpu", dtype=dtype).numpy()
+        return torch.from_numpy(self.distribution.log_prob(exact))
 
 
 class ParityTask(ToyTask):
@@ -91,3 +93,14 @@ class IsingTask(ToyTask):
     def __init__(self) -> None:
         """The task as it stands on boards."""
         super().__init__(Ising(height=8, width=8, coupling=0.4, field=0.02))
+
+
+class AR1Task(ToyTask):
+    """A Gaussian autoregression of 24 real values, each correlated 0.9 with the one before."""
+
+    name = "toy-ar1"
+    seed = 4
+
+    def __init__(self) -> None:
+        """The task as it stands on boards."""
+        super().__init__(GaussianAR1(length=24, coefficient=0.9))

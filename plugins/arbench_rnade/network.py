@@ -1,0 +1,123 @@
+"""RNADE: real values enter one hidden layer whose weights all conditionals share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from arbench.probability.events import Real
+from arbench.probability.layouts import Layout
+
+Activation = Literal["relu", "sigmoid"]
+# Tensors of one batch by name, and tuples of tensors, one per site.
+State = dict[str, Tensor | tuple[Tensor, ...]]
+
+# Of the first readout weights: a small one starts every site near what the head means by zeros.
+_READOUT_SCALE = 0.1
+
+
+class RNADE(nn.Module):
+    """The real-valued neural autoregressive density estimator.
+
+    Site t has hidden units `h_t = act(r_t a_t)` with `a_t = c + sum_{s < t} x_s W_s`, and
+    parameters `b_t + U_t h_t`, which a head for real dims makes a density of. All conditionals of
+    an event cost O(T H P), and so does sampling one.
+
+    Source: Uria, Murray and Larochelle, "RNADE: the real-valued neural autoregressive
+    density-estimator", NeurIPS 2013, section 3; Uria, Cote, Gregor, Murray and Larochelle, "Neural
+    autoregressive distribution estimation", JMLR 2016, section 3. Deviations: none here; the
+    README says what differs in training.
+
+    Args:
+        layout: real dims, drawn one at a time; values of about unit size are expected.
+        num_params: P, parameters per site.
+        hidden: H, hidden units per conditional.
+        activation: "relu" or "sigmoid".
+        rescale: whether every site has its own factor r_t on the pre-activation, which otherwise
+            grows with the number of values that were added up.
+
+    Raises:
+        ValueError: if the layout or an argument is not one of these.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        hidden: int = 100,
+        activation: Activation = "relu",
+        rescale: bool = True,
+    ) -> None:
+        super().__init__()
+        if not isinstance(layout.domain, Real) or layout.site_dim != 1:
+            raise ValueError(
+                "RNADE needs real dims drawn one at a time, but the data are "
+                f"{layout.domain} with {layout.site_dim} dims per site; nade takes discrete ones"
+            )
+        if hidden < 1:
+            raise ValueError(f"hidden is at least 1, got {hidden}")
+        if activation not in ("relu", "sigmoid"):
+            raise ValueError(f"activation is 'relu' or 'sigmoid', got {activation!r}")
+        self.num_sites = num_sites = layout.num_sites
+        self.activation: Activation = activation
+        # The last site speaks to none.
+        self.weight = nn.Parameter(torch.empty(num_sites - 1, hidden))
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.rescaling = nn.Parameter(torch.ones(num_sites, 1)) if rescale else None
+        self.readout = nn.Parameter(torch.empty(num_sites, hidden, num_params))
+        self.readout_bias = nn.Parameter(torch.zeros(num_sites, num_params))
+        nn.init.normal_(self.weight, std=num_sites**-0.5)
+        nn.init.normal_(self.readout, std=_READOUT_SCALE * hidden**-0.5)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site.
+
+        Args:
+            sites: `(B, T, 1)` floating point.
+
+        Returns:
+            `(B, T, P)` in the dtype of the weights.
+        """
+        first = self.bias.expand(len(sites), 1, -1)
+        pre = torch.cat((first, sites[:, :-1] * self.weight), 1).cumsum(1)
+        if self.rescaling is not None:
+            pre = pre * self.rescaling
+        hidden = self._activate(pre)
+        return torch.einsum("bth,thp->btp", hidden, self.readout) + self.readout_bias
+
+    def init_state(self, batch_size: int) -> State:
+        """The running pre-activation `(B, H)`, and the weights cut into sites."""
+        pre = self.bias.detach().repeat(batch_size, 1)
+        state: State = {
+            "pre": pre,
+            "weight": self.weight.detach().unbind(),
+            "readout": self.readout.detach().unbind(),
+            "readout_bias": self.readout_bias.detach().unbind(),
+        }
+        if self.rescaling is not None:
+            state["rescaling"] = self.rescaling.detach().unbind()
+        return state
+
+    def step(self, state: State, previous: Tensor | None, site: int) -> tuple[Tensor, State]:
+        """Parameters `(B, P)` of one site from the value before, `(B, 1)`; O(H P) per event.
+
+        `state` is updated in place.
+        """
+        pre = state["pre"]
+        assert isinstance(pre, Tensor)
+        if previous is not None:
+            pre.addcmul_(previous, state["weight"][site - 1])
+        scaled = pre * state["rescaling"][site] if "rescaling" in state else pre
+        hidden = self._activate(scaled)
+        return torch.addmm(state["readout_bias"][site], hidden, state["readout"][site]), state
+
+    def _activate(self, pre: Tensor) -> Tensor:
+        return pre.relu() if self.activation == "relu" else pre.sigmoid()
+
+    def extra_repr(self) -> str:
+        """What `print` shows beside the class name."""
+        num_sites, hidden, num_params = self.readout.shape
+        return f"T={num_sites}, P={num_params}, hidden={hidden}"
