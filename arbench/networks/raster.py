@@ -13,8 +13,8 @@ class RasterPictures:
     """The pictures that sites in raster order make, one pixel per site.
 
     Discrete values become numbers at equal distances in [-1, 1], real ones stay as they are. A
-    channel of ones comes last: where a convolution pads with zeros, it tells the border from a
-    value in the middle of its range.
+    channel of ones comes last: it tells the values of pixels from what a convolution finds beyond
+    the border, where that channel is not 1.
 
     Args:
         layout: images in raster order; by dim only if they have one channel.

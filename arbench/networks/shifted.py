@@ -125,7 +125,7 @@ class EarlierPixels(nn.Module):
     """The first layer of a stream: of a picture, the three pixels above and two at the left.
 
     Source: Salimans et al., ICLR 2017, their code. Deviation: it is the input that is shifted, not
-    the output, so that the first row and the first column have their bias.
+    the output, and above the first row are values of -1, where they have zeros.
 
     Args:
         inputs: channels in.
@@ -144,5 +144,5 @@ class EarlierPixels(nn.Module):
 
 
 def shifted_down(pictures: Tensor) -> Tensor:
-    """Every row moved down by one; a row of zeros comes first, the last one is lost."""
-    return F.pad(pictures, (0, 0, 1, -1))
+    """Every row moved down by one, the last one lost; above the first are values of -1 only."""
+    return F.pad(pictures, (0, 0, 1, -1), value=-1.0)

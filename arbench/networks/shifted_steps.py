@@ -168,6 +168,8 @@ class PixelIntake:
         self.left = PixelConv(layer.left, batch_size, pictures.width + 1)
         self.pixels = self.left.slots[1:]
         self.values = self.left.row[:, 1:, :-1].unbind(1)
+        self._row = self.left.row[:, 1:].transpose(1, 2).unsqueeze(2)
+        self._complete = torch.full_like(self._row, -1)  # what is above the first row
 
     def take(self, values: Tensor, column: int) -> None:
         """The values `(B, site_dim)` of the pixel at a column of the row."""
@@ -175,8 +177,8 @@ class PixelIntake:
         target.copy_(self.scaled(values, target.dtype))
 
     def start_row(self) -> Tensor:
-        """The row is complete; returns it as a picture `(B, C, 1, W)`, zeros before the first."""
-        complete = self.left.row[:, 1:].transpose(1, 2).unsqueeze(2).clone()
+        """The row is complete; returns it as a picture `(B, C, 1, W)`, at first what is above."""
+        complete, self._complete = self._complete, self._row
         self.above.push(complete)
         self.left.start_row(F.pad(self.above().squeeze(2).transpose(1, 2), (0, 0, 0, 1)))
         self.left.row[:, 1:, -1] = 1  # the channel of ones

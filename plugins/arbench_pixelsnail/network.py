@@ -32,7 +32,7 @@ class PixelSNAIL(nn.Module):
         num_blocks: how many times convolutions and attention take turns.
         num_layers: residual blocks between two attentions.
         key_size: of the keys and queries of an attention.
-        value_size: of its values.
+        value_size: of its values; kernels are fastest where it equals key_size.
         dropout: probability that a hidden unit of a residual block is left out of a training step.
 
     Raises:
@@ -182,9 +182,12 @@ class Attention(nn.Module):
         """The answers `(B, value_size, H, W)` to a stream `(B, C, H, W)`."""
         known = self.key_value(self.content(torch.cat((pictures, x, places), 1)))
         # Moved on by one, behind the key of zeros, what a site may read is what lies before it.
-        earlier = F.pad(known.flatten(2), (1, -1)).transpose(1, 2).unsqueeze(1)
-        keys, values = torch.split(earlier, self.sizes, -1)
-        asked = self.query(self.question(torch.cat((x, places), 1)))
-        query = asked.flatten(2).transpose(1, 2).unsqueeze(1)
+        earlier = F.pad(known.flatten(2), (1, -1))
+        query = self.query(self.question(torch.cat((x, places), 1))).flatten(2)
+        # One head; contiguous vectors are what the fast kernels ask for.
+        query, keys, values = (
+            part.transpose(1, 2).unsqueeze(1).contiguous()
+            for part in (query, *torch.split(earlier, self.sizes, 1))
+        )
         answer = F.scaled_dot_product_attention(query, keys, values, is_causal=True)
         return answer.squeeze(1).transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
