@@ -138,7 +138,7 @@ def test_a_completion_keeps_the_given_rows_and_draws_the_others(
     grid = np.asarray(Image.open(tmp_path / "out.png"))
     # 2 x 2 tiles of 28 pixels with a gap of 2 around each, enlarged by a whole factor.
     factor = grid.shape[0] // 62
-    small = grid[::factor, ::factor]
+    small = grid[::factor, ::factor, 0]
     tiles = [small[2 + 30 * r :, 2 + 30 * c :][:28, :28] for r in range(2) for c in range(2)]
     for tile in tiles:
         assert (tile[:14] == digit[:14]).all()
@@ -148,7 +148,7 @@ def test_a_completion_keeps_the_given_rows_and_draws_the_others(
 @pytest.mark.parametrize(
     ("extra", "code", "message"),
     [
-        (["--rows", "3"], 2, "both --given IMAGE and --rows N"),
+        (["--rows", "3"], 2, "both --given IMAGE|SPLIT:N and --rows N"),
         (["--given", "missing.png", "--rows", "3"], 3, "not an image"),
         (["--given", "small.png", "--rows", "3"], 3, "5x5 pixels, expected 28x28"),
         (["--given", "small.png", "--rows", "99"], 2, "an image has 28 rows"),

@@ -1,0 +1,111 @@
+"""`arbench sample`: refused before the work, round trips, completions of the task's own events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from arbench import api
+from arbench.cli import main
+from arbench.experiment.tasks import open_task
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run on a few binary digits."""
+    out = tmp_path_factory.mktemp("digits") / "run"
+    arguments = ["--task", "mnist-mini", "--limit", "100", "--model", "bernoulli"]
+    assert main(["run", *arguments, "--device", "cpu", "--out", str(out)]) == 0
+    return str(out)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A run on a table of the user's own, and the table."""
+    folder = tmp_path_factory.mktemp("table")
+    rows = np.random.default_rng(0).integers(0, 2, (400, 12))
+    np.savetxt(folder / "rows.csv", rows, fmt="%d", delimiter=",")
+    task = f"table:{folder / 'rows.csv'}"
+    arguments = ["--task", task, "--model", "bernoulli", "--out", str(folder / "run")]
+    assert main(["run", *arguments, "--device", "cpu"]) == 0
+    return str(folder / "run"), task
+
+
+@pytest.mark.parametrize("name", ["nowhere/grid.png", "grid.jpg", ""])
+def test_a_bad_place_is_refused_before_anything_is_drawn(
+    digits: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    def draw(*_: object, **__: object) -> None:
+        raise AssertionError("drawn before the place was looked at")
+
+    monkeypatch.setattr(api, "sample", draw)
+    assert main(["sample", digits, "--out", str(tmp_path / name)]) == 2
+    assert str(tmp_path / name) in capsys.readouterr().err
+
+
+def test_samples_of_a_table_are_a_table(
+    table: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["sample", table[0], "-n", "300", "--seed", "3", "--device", "cpu"]) == 0
+    drawn = api.sample(api.load(table[0]), 300, seed=3)
+    again = open_task(f"table:{tmp_path / 'samples.csv'}")
+    assert again.spec == open_task(table[1]).spec
+    read = torch.cat([again.load(split).events for split in ("train", "validation", "test")])
+    assert sorted(read.tolist()) == sorted(drawn.tolist())
+
+
+@pytest.mark.parametrize("split", ["test", "validation", "train"])
+def test_an_event_of_the_task_is_completed(digits: str, tmp_path: Path, split: str) -> None:
+    out = tmp_path / "out.png"
+    command = ["sample", digits, "-n", "1", "--given", f"{split}:7", "--rows", "28"]
+    assert main([*command, "--out", str(out)]) == 0
+    grid = np.asarray(Image.open(out))[..., 0]
+    factor = grid.shape[0] // 32
+    event = open_task("mnist-mini").load(split).events[7, 0].numpy() * 255
+    assert (grid[::factor, ::factor][2:30, 2:30] == event).all()
+
+
+def test_the_first_dims_of_a_row_are_kept(table: tuple[str, str], tmp_path: Path) -> None:
+    run, task = table
+    out = tmp_path / "out.csv"
+    command = ["sample", run, "-n", "50", "--given", "test:2", "--rows", "5", "--out", str(out)]
+    assert main([*command, "--task", task]) == 0
+    rows = np.loadtxt(out, delimiter=",", dtype=int)
+    event = open_task(task).load("test").events[2].numpy()
+    assert (rows[:, :5] == event[:5]).all()
+    assert (rows[:, 5:].min(0) < rows[:, 5:].max(0)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("test:1000", "mnist-mini has 1,000 test events, 0 to 999"),
+        ("tset:7", "given as test:7"),
+    ],
+)
+def test_an_event_that_is_not_there_is_refused(
+    digits: str, capsys: pytest.CaptureFixture[str], given: str, words: str
+) -> None:
+    assert main(["sample", digits, "--given", given, "--rows", "3"]) in (2, 3)
+    assert words in capsys.readouterr().err
+
+
+def test_data_of_ones_own_have_to_be_named_again(
+    table: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", table[0], "--given", "test:2", "--rows", "3"]) == 2
+    assert "--task table:PATH" in capsys.readouterr().err
+
+
+def test_help_says_what_happens_to_grey(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--help"]) == 0
+    assert "thresholded at half" in " ".join(capsys.readouterr().out.split())
