@@ -1,0 +1,95 @@
+"""The transformer block, and rotary positions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MLP = Literal["gelu", "swiglu"]
+
+
+class Block(nn.Module):
+    """`x + attention(norm(x))`, then `x + mlp(norm(x))`.
+
+    Args:
+        width: H.
+        num_heads: of the attention.
+        mlp: "gelu" is `W_2 gelu(W_1 x)` with 4 H hidden units, "swiglu" is
+            `W_2 (silu(W_1 x) * V x)` with two thirds of that, hence as many weights.
+        bias: whether linear maps and norms have biases.
+    """
+
+    def __init__(self, width: int, num_heads: int, mlp: MLP, bias: bool) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.gated = mlp == "swiglu"
+        self.hidden = 8 * -(-width // 3) if self.gated else 4 * width
+        self.attention_norm = nn.LayerNorm(width, bias=bias)
+        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+        self.mix = nn.Linear(width, width, bias=bias)
+        self.mlp_norm = nn.LayerNorm(width, bias=bias)
+        self.up = nn.Linear(width, (1 + self.gated) * self.hidden, bias=bias)
+        self.down = nn.Linear(self.hidden, width, bias=bias)
+
+    def forward(
+        self, values: Tensor, turns: tuple[Tensor, Tensor] | None, dropout: float
+    ) -> Tensor:
+        """The residual stream after the block.
+
+        Args:
+            values: `(B, T, H)`.
+            turns: from `rotary_turns`, or None.
+            dropout: probability that a unit is left out of what a branch adds.
+
+        Returns:
+            `(B, T, H)`.
+        """
+        attended = self._attend(self.attention_norm(values), turns)
+        values = values + F.dropout(self.mix(attended), dropout, self.training)
+        hidden = self.activate(self.up(self.mlp_norm(values)))
+        return values + F.dropout(self.down(hidden), dropout, self.training)
+
+    def activate(self, hidden: Tensor) -> Tensor:
+        """The hidden units of the MLP, from `up`'s output."""
+        if not self.gated:
+            return F.gelu(hidden)
+        gates, units = hidden.chunk(2, -1)
+        return F.silu(gates) * units
+
+    def _attend(self, values: Tensor, turns: tuple[Tensor, Tensor] | None) -> Tensor:
+        by_head = self.qkv(values).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = by_head.permute(2, 0, 3, 1, 4).unbind(0)
+        if turns is not None:
+            query, key = (rotate(x, *turns).to(value.dtype) for x in (query, key))
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return attended.transpose(1, 2).flatten(2)
+
+
+def rotary_turns(num_sites: int, head_dim: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines `(T, head_dim / 2)` of the angles by which pairs of units turn.
+
+    At site t, pair i turns by `t * 10000^(-2 i / head_dim)`.
+
+    Source: Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021,
+    equations 14 and 15. Deviation: a pair is units i and i + head_dim / 2, not neighbours, which
+    only renames units.
+
+    Args:
+        num_sites: T.
+        head_dim: even.
+        like: gives the dtype and the device.
+    """
+    options = {"dtype": like.dtype, "device": like.device}
+    exponents = torch.arange(0, head_dim, 2, **options) / head_dim  # type: ignore[call-overload]
+    sites = torch.arange(num_sites, **options)  # type: ignore[call-overload]
+    angles = torch.outer(sites, 10000.0**-exponents)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Queries or keys `(..., T, head_dim)` with every pair turned by its angle."""
+    first, second = x.chunk(2, -1)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)

@@ -1,0 +1,161 @@
+"""GPT: a stack of transformer blocks, each of which attends to all earlier sites."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arbench.probability.layouts import Layout
+from arbench_gpt.blocks import MLP, Block, rotary_turns
+from arbench_gpt.cache import SamplingState, advance, make_state
+from arbench_gpt.inputs import PlaceVectors, ValueVectors
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer over the sites in their order, whatever it is.
+
+    The input at a site is the value of the site before, and a learned start vector at the first: the
+    output at site t sees all sites before t, across the ends of image rows too, and no other.
+
+    Source: Radford et al., "Language models are unsupervised multitask learners", 2019, section
+    2.3 (norms first, one more at the end, the initialisation); Chen et al., "Generative pretraining
+    from pixels", ICML 2020, for pixels. Deviations: rotary positions, SwiGLU (Shazeer, "GLU
+    variants improve transformer", 2020) and networks without biases are choices; the output layer
+    has weights of its own; attention weights are never dropped, only units.
+
+    Weights start normal with standard deviation 0.02, that of the two maps which add to the
+    residual stream divided by the root of their number; biases start at 0.
+
+    Args:
+        layout: any.
+        num_params: P.
+        num_layers: blocks.
+        width: H, of the residual stream.
+        num_heads: of every attention; divides the width.
+        positions: "rotary" turns queries and keys, so that attention knows distances; "learned"
+            adds a vector to the input of every site.
+        coordinates: add learned vectors for row, column and channel to the input: for the site that
+            comes next, and for the one whose value is read. With learned positions they replace the
+            vector per site.
+        mlp: "gelu" or "swiglu"; see `Block`.
+        bias: whether linear maps and norms have biases.
+        dropout: probability that a unit of the input, or of what a branch of a block adds, is left
+            out of a training step.
+
+    Raises:
+        ValueError: for sizes below 1, heads that do not divide the width, rotary positions with an
+            odd number of units per head, or a dropout outside [0, 1).
+    """
+
+    tiny_hyperparameters: ClassVar = {"num_layers": 2, "width": 12, "num_heads": 2}
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        num_layers: int = 4,
+        width: int = 128,
+        num_heads: int = 4,
+        positions: Literal["rotary", "learned"] = "rotary",
+        coordinates: bool = False,
+        mlp: MLP = "gelu",
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if min(num_layers, width, num_heads) < 1:
+            raise ValueError(
+                "num_layers, width and num_heads are at least 1, got "
+                f"{num_layers}, {width} and {num_heads}"
+            )
+        if width % num_heads:
+            raise ValueError(f"num_heads divides the width, got {num_heads} and {width}")
+        self.head_dim = width // num_heads
+        self.rotary = positions == "rotary"
+        if self.rotary and self.head_dim % 2:
+            raise ValueError(
+                "rotary positions turn pairs of units: width / num_heads is even, got "
+                f"{width} / {num_heads}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        self.num_sites = layout.num_sites
+        self.dropout = dropout
+        self.values = ValueVectors(layout, width)
+        self.places = PlaceVectors(layout, width, learned=not self.rotary, coordinates=coordinates)
+        self.blocks = nn.ModuleList(Block(width, num_heads, mlp, bias) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(width, bias=bias)
+        self.outputs = nn.Linear(width, num_params, bias=bias)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, weight in self.named_parameters():
+            if "norm" in name:
+                continue
+            if name.endswith("bias"):
+                nn.init.zeros_(weight)
+                continue
+            adds = name.endswith(("mix.weight", "down.weight"))
+            nn.init.normal_(weight, std=0.02 * ((2 * len(self.blocks)) ** -0.5 if adds else 1.0))
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, site_dim)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on all sites before t and on no other.
+        """
+        start = self.values.start.expand(len(sites), 1, -1)
+        values = torch.cat((start, self.values(sites[:, :-1])), 1)
+        places = self.places()
+        values = F.dropout(
+            values if places is None else values + places, self.dropout, self.training
+        )
+        turns = rotary_turns(self.num_sites, self.head_dim, values) if self.rotary else None
+        for block in self.blocks:
+            values = block(values, turns, self.dropout)
+        params: Tensor = self.outputs(self.norm(values))
+        return params
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Weights as a step needs them, and an empty key-value cache."""
+        places = self.places()
+        return make_state(
+            self._all_blocks,
+            self.norm,
+            self.outputs,
+            places=() if places is None else places.unbind(0),
+            num_sites=self.num_sites,
+            batch_size=batch_size,
+            rotary=self.rotary,
+        )
+
+    @torch.no_grad()
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters of one site; its queries meet the keys of the sites before, and its own.
+
+        Args:
+            state: from `init_state`, updated in place. Sites are visited in order, from 0.
+            previous: `(B, site_dim)` value of site - 1, or None at the first site.
+            site: t.
+
+        Returns:
+            `(B, P)` parameters, and the state.
+        """
+        state.stream.copy_(self.values.start if previous is None else self.values(previous))
+        if state.places:
+            state.stream.add_(state.places[site])
+        return advance(state, self._all_blocks, site), state
+
+    @property
+    def _all_blocks(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
