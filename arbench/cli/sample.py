@@ -68,10 +68,14 @@ def command(
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter
-    from arbench.experiment.pictures import known_rows, output_path, save_samples
+    from arbench.experiment.config import RunConfig
+    from arbench.experiment.folders import RunFolder
+    from arbench.experiment.pictures import known_rows
+    from arbench.experiment.rendering import output_path, save_samples
 
     density = api.load(run, device=device)
-    out = output_path(out, density.spec)  # before the work, not after it
+    rendering = RunConfig.read(RunFolder(run).config).shown
+    out = output_path(out, rendering)  # before the work, not after it
     event = known = None
     if given is not None and rows is not None:
         known = known_rows(density.spec, rows)
@@ -86,7 +90,7 @@ def command(
             known=known,
             progress=lambda done, total: advance(done / total, ""),
         )
-    path = save_samples(out, events, density.spec, known=known)
+    path = save_samples(out, events.cpu(), density.spec, rendering=rendering, known=known)
     Console().print(f"{num_events} samples: {path}", soft_wrap=True, highlight=False)
 
 

@@ -21,6 +21,7 @@ from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.recipes import Recipe, check_options
+from arbench.experiment.rendering import Rendering, natural_rendering
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
 from arbench.probability.heads import Head
@@ -84,11 +85,15 @@ class MemberConfig(_Strict):
 
 
 class RunConfig(_Strict):
-    """`config.json`: the task, the model and how it was to be trained."""
+    """`config.json`: the task, the model and how it was to be trained.
+
+    `rendering` is None in files from before it was kept; see `shown`.
+    """
 
     schema_version: Literal[1] = 1
     task: Name
     task_version: str
+    rendering: Rendering | None = None
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     model: Name
     plugin: str
@@ -105,6 +110,15 @@ class RunConfig(_Strict):
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
 
+    @property
+    def shown(self) -> Rendering:
+        """How events are shown: as the task said, else as their spec suggests."""
+        return self.rendering or natural_rendering(self._spec)
+
+    @property
+    def _spec(self) -> EventSpec:
+        return self.members[0].layout.build().spec
+
     def write(self, path: Path) -> None:
         """Write atomically as JSON."""
         write_text(path, json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
@@ -120,6 +134,7 @@ class RunConfig(_Strict):
         try:
             for member in config.members:
                 member.layout.build()
+            config.shown.check(config._spec)
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from error
         return config

@@ -1,13 +1,13 @@
-"""Pictures of events: a grid of images as PNG, rows of a table as text; and images to complete."""
+"""Pictures of events, a grid of images or a stack of waveforms; and images to complete."""
 
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -17,62 +17,7 @@ from arbench.probability.events import Discrete, EventSpec
 _GAP = 2
 _MIN_SIDE = 600
 _GIVEN_COLOUR = (230, 120, 0)
-
-
-def output_path(path: Path | None, spec: EventSpec) -> Path:
-    """Where events can be written; ask before drawing them, which may take long.
-
-    Args:
-        path: the file asked for; None is `samples.png` or `samples.csv` in the current folder.
-        spec: of the events.
-
-    Raises:
-        ConfigError: if nothing can be written there or the ending does not fit.
-    """
-    is_image = len(spec.shape) == 3
-    path = path or Path("samples.png" if is_image else "samples.csv")
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder; give a file in it, such as {path / 'samples.png'}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.suffix.lower() not in ((".png",) if is_image else (".csv", ".txt")):
-        wanted = "images are written as .png" if is_image else "rows are written as .csv or .txt"
-        raise ConfigError(f"{path}: {wanted}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ConfigError(f"{path}: you may not write there; choose another place")
-    if is_image and (spec.shape[0] not in (1, 3) or not isinstance(spec.domain, Discrete)):
-        raise ConfigError(f"only discrete images of 1 or 3 channels can be drawn, not {spec}")
-    return path
-
-
-def save_samples(
-    path: Path | None, events: Tensor, spec: EventSpec, *, known: Tensor | None = None
-) -> Path:
-    """Write events as people like to look at them: a PNG grid for images, else lines of text.
-
-    A csv has a comma between the values and no header; `table:PATH` reads it. In a txt it is a
-    space.
-
-    Args:
-        path: the file; see `output_path`.
-        events: `(B, *event_shape)`.
-        spec: their spec.
-        known: `event_shape` boolean, which dims were given; a picture marks them.
-
-    Returns:
-        The file written.
-
-    Raises:
-        ConfigError: if nothing can be written there or the ending does not fit.
-    """
-    path = output_path(path, spec)
-    if len(spec.shape) == 3:
-        draw_grid(events, spec, known=known).save(path)
-    else:
-        between = "," if path.suffix.lower() == ".csv" else " "
-        lines = (between.join(map(str, row)) for row in events.tolist())
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
+_WAVE_WIDTH, _WAVE_HEIGHT, _MOST_WAVES = 800, 60, 8
 
 
 def read_image(path: Path, spec: EventSpec) -> Tensor:
@@ -164,3 +109,22 @@ def draw_grid(
     image = Image.fromarray(canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas)
     factor = max(1, _MIN_SIDE // max(image.size))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def draw_waveforms(amplitudes: NDArray[np.float64]) -> Image.Image:
+    """The first few sounds below one another: in every column, from the lowest to the highest.
+
+    Args:
+        amplitudes: `(B, T)` in [-1, 1].
+    """
+    shown = amplitudes[:_MOST_WAVES]
+    canvas = np.full((len(shown) * _WAVE_HEIGHT, _WAVE_WIDTH), 255, dtype=np.uint8)
+    edges = np.linspace(0, shown.shape[1], _WAVE_WIDTH + 1)
+    for row, wave in enumerate(shown):
+        for column in range(_WAVE_WIDTH):
+            # Each column reaches into the next sample, so that the line has no gaps.
+            first, last = int(edges[column]), math.ceil(edges[column + 1]) + 1
+            piece = 0.5 * (1 - wave[first:last]) * (_WAVE_HEIGHT - 1)
+            top, bottom = (row * _WAVE_HEIGHT + round(y) for y in (piece.min(), piece.max()))
+            canvas[top : bottom + 1, column] = 0
+    return Image.fromarray(canvas)

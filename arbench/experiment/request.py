@@ -55,6 +55,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     values = {
         "task": task.name,
         "task_version": task.version,
+        "rendering": task.rendering,
         "data_sha256": data_sha256(data),
         "model": registered.entry.name,
         "plugin": registered.distribution,

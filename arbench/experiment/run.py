@@ -31,7 +31,6 @@ from arbench.experiment.environment import describe_environment
 from arbench.experiment.evaluation import evaluate_log_probs, nll_of
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
-from arbench.experiment.pictures import save_samples
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
     CheckpointRecord,
@@ -44,6 +43,7 @@ from arbench.experiment.records import (
     TrainingRecord,
     TruthRecord,
 )
+from arbench.experiment.rendering import default_name, save_samples
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, resolve
 from arbench.experiment.schedule import Length
@@ -283,9 +283,9 @@ class _Experiment:
                     generator=seed,
                     progress=lambda done, total: advance(0.5 * done / total, ""),
                 )
-                ending = "png" if len(density.spec.shape) == 3 else "txt"
-                picture = self.folder.path / f"samples.{ending}"
-                save_samples(picture, samples.cpu(), density.spec)
+                rendering = self.config.shown
+                path = self.folder.path / default_name(rendering)
+                save_samples(path, samples.cpu(), density.spec, rendering=rendering)
                 sampling = measure_sampling(
                     density,
                     methods=density.samplers[:1],

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
+from arbench.experiment.rendering import Rendering, TableRendering
 from arbench.experiment.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 
@@ -23,6 +24,11 @@ class StreamTask(Task):
     """
 
     domain: Discrete
+
+    @property
+    def rendering(self) -> Rendering:
+        """How windows are shown; values, unless the task knows better."""
+        return TableRendering()
 
     @abstractmethod
     def load_stream(self, split: SplitName) -> Tensor:
@@ -72,6 +78,11 @@ class WindowedTask(Task):
         self.unit, self.source = stream.unit, stream.source
         self.pinned, self.public, self.files = stream.pinned, stream.public, stream.files
         self.spec = EventSpec((context,), stream.domain)
+
+    @property
+    def rendering(self) -> Rendering:
+        """That of the stream."""
+        return self.stream.rendering
 
     def load(self, split: SplitName) -> Split:
         """Windows `(N, context)`: side by side for training, overlapping for evaluation."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
+from arbench.experiment.rendering import Rendering, natural_rendering
 from arbench.probability.events import EventSpec
 from arbench.registry.manager import registry, split_argument
 
@@ -82,6 +83,14 @@ class Task(ABC):
     pinned: bool = True
     public: bool = True
     files: tuple[SourceFile, ...] = ()
+
+    @property
+    def rendering(self) -> Rendering:
+        """How events are shown to people; by default images if they can be drawn, else rows.
+
+        A task of texts or sounds overrides it, with a property or a plain attribute.
+        """
+        return natural_rendering(self.spec)
 
     @property
     def has_training_view(self) -> bool:

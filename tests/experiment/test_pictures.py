@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from arbench.errors import ConfigError
-from arbench.experiment.pictures import draw_grid, known_rows, output_path, save_samples
+from arbench.experiment.pictures import draw_grid, known_rows
 from arbench.probability.events import Discrete, EventSpec
 
 ORANGE = [230, 120, 0]
@@ -51,38 +49,3 @@ def test_known_rows_of_an_image_and_dims_of_a_row() -> None:
     for spec, words in ((GREY, "an image has 3 rows"), (ROW, "an event has 4 dims")):
         with pytest.raises(ConfigError, match=words):
             known_rows(spec, 5)
-
-
-@pytest.mark.parametrize(
-    ("name", "spec", "words"),
-    [
-        ("", GREY, "is a folder; give a file in it"),
-        ("nowhere/a.png", GREY, "does not exist"),
-        ("a.jpg", GREY, "images are written as .png"),
-        ("a.png", ROW, "rows are written as .csv or .txt"),
-        ("a.png", EventSpec((2, 3, 4), Discrete(2)), "1 or 3 channels"),
-    ],
-)
-def test_what_cannot_be_written_is_refused(
-    tmp_path: Path, name: str, spec: EventSpec, words: str
-) -> None:
-    with pytest.raises(ConfigError, match=words):
-        output_path(tmp_path / name, spec)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_place_without_permission_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Not by chmod: the super-user may write everywhere.
-    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
-    with pytest.raises(ConfigError, match="may not write"):
-        output_path(tmp_path / "a.png", GREY)
-    (tmp_path / "a.png").touch()
-    assert output_path(tmp_path / "a.png", GREY) == tmp_path / "a.png"
-
-
-def test_rows_as_csv_and_as_text(tmp_path: Path) -> None:
-    events = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 0]])
-    assert save_samples(tmp_path / "a.csv", events, ROW).read_text() == "0,1,1,0\n1,0,0,0\n"
-    assert save_samples(tmp_path / "a.txt", events, ROW).read_text() == "0 1 1 0\n1 0 0 0\n"

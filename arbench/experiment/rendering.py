@@ -1,0 +1,270 @@
+"""Renderings: how the events of a task are shown to people, and written to files.
+
+A task states its rendering and a run's configuration keeps it, so that samples can be shown where
+the data are not.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from torch import Tensor
+
+from arbench.errors import ConfigError
+from arbench.experiment import mu_law
+from arbench.experiment.files import write_text
+from arbench.experiment.pictures import draw_grid, draw_waveforms
+from arbench.probability.events import Discrete, EventSpec
+
+_LEVELS = 256
+
+
+class _Rendering(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def check(self, spec: EventSpec) -> None:
+        """Nothing, if events of that spec can be shown like this.
+
+        Raises:
+            ValueError: if they cannot; one sentence that says why.
+        """
+
+
+class ImageRendering(_Rendering):
+    """A grid of images of 1 or 3 channels; `.png`."""
+
+    kind: Literal["image"] = "image"
+
+    def check(self, spec: EventSpec) -> None:
+        """See the base class."""
+        drawable = len(spec.shape) == 3 and spec.shape[0] in (1, 3)
+        if not drawable or not isinstance(spec.domain, Discrete):
+            raise ValueError(f"only discrete images of 1 or 3 channels can be drawn, not {spec}")
+
+
+class TableRendering(_Rendering):
+    """A line of values per event; `.csv` or `.txt`."""
+
+    kind: Literal["table"] = "table"
+
+
+class TextRendering(_Rendering):
+    """Symbols of a text; `.txt`.
+
+    Attributes:
+        symbols: the character of each value; None for values that are bytes of UTF-8.
+        end: the value that ends an event; what follows it is padding. None if nothing does.
+    """
+
+    kind: Literal["text"] = "text"
+    symbols: Annotated[tuple[str, ...], Field(min_length=2, max_length=0x110000)] | None = None
+    end: Annotated[int, Field(ge=0)] | None = None
+
+    @field_validator("symbols")
+    @classmethod
+    def _are_different_characters(cls, symbols: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for symbol in symbols or ():
+            if len(symbol) != 1 or 0xD800 <= ord(symbol) < 0xE000:
+                raise ValueError(f"a symbol is one character, got {symbol!r}")
+        if symbols is not None and len(set(symbols)) < len(symbols):
+            raise ValueError("a character stands for one value only")
+        return symbols
+
+    @property
+    def num_symbols(self) -> int:
+        """K, the size of the alphabet."""
+        return _LEVELS if self.symbols is None else len(self.symbols)
+
+    def check(self, spec: EventSpec) -> None:
+        """See the base class."""
+        if spec.domain != Discrete(self.num_symbols) or len(spec.shape) != 1:
+            raise ValueError(f"a text of {self.num_symbols} symbols is no rendering of {spec}")
+        if self.end is not None and self.end >= self.num_symbols:
+            raise ValueError(f"the end, {self.end}, is none of {self.num_symbols} symbols")
+
+    def decode(self, values: Tensor) -> str:
+        """The text of one event up to its end; bytes that are no UTF-8 become U+FFFD.
+
+        Args:
+            values: `(T,)` integers in [0, K).
+        """
+        numbers = values.tolist()
+        if self.end is not None and self.end in numbers:
+            numbers = numbers[: numbers.index(self.end)]
+        if self.symbols is None:
+            return bytes(numbers).decode("utf-8", errors="replace")
+        return "".join(self.symbols[number] for number in numbers)
+
+    def encode(self, text: str) -> Tensor:
+        """The values `(N,)` of a text, uint8, or int64 for more than 256 symbols.
+
+        Raises:
+            ValueError: at the first character that is no symbol, with its offset.
+        """
+        if self.symbols is None:
+            return torch.from_numpy(np.frombuffer(text.encode("utf-8"), np.uint8).copy())
+        # A table over code points: a text of a hundred million characters is encoded in seconds.
+        points = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), np.uint32)
+        known = np.array([ord(symbol) for symbol in self.symbols])
+        values = np.full(max(int(points.max(initial=0)), int(known.max())) + 1, -1, np.int64)
+        values[known] = np.arange(len(known))
+        encoded = values[points]
+        if (encoded < 0).any():
+            offset = int((encoded < 0).argmax())
+            raise ValueError(
+                f"the character {text[offset]!r} at offset {offset:,} is none of the "
+                f"{len(self.symbols)} known ones"
+            )
+        return torch.from_numpy(encoded.astype(np.uint8 if len(known) <= _LEVELS else np.int64))
+
+
+class AudioRendering(_Rendering):
+    """Sound of one channel; `.wav`, with a picture of the waveforms beside it.
+
+    Attributes:
+        sample_rate: samples per second.
+        companding: what the 256 levels are; see `arbench.experiment.mu_law`. "linear" levels are
+            equally wide cells of [-1, 1].
+    """
+
+    kind: Literal["audio"] = "audio"
+    sample_rate: Annotated[int, Field(ge=1, le=1 << 20)]
+    companding: Literal["mu-law", "linear"]
+
+    def check(self, spec: EventSpec) -> None:
+        """See the base class."""
+        if spec.domain != Discrete(_LEVELS) or len(spec.shape) != 1:
+            raise ValueError(f"sound has {_LEVELS} levels, it is no rendering of {spec}")
+
+    def amplitudes(self, levels: Tensor) -> np.ndarray:
+        """The middle of each level's cell, float64 in (-1, 1), of the same shape."""
+        values = levels.cpu().numpy()
+        if self.companding == "mu-law":
+            return mu_law.decode(values)
+        return (values.astype(np.float64) + 0.5) / (_LEVELS // 2) - 1
+
+
+Rendering = Annotated[
+    ImageRendering | TableRendering | TextRendering | AudioRendering, Field(discriminator="kind")
+]
+
+
+def natural_rendering(spec: EventSpec) -> Rendering:
+    """The rendering of events of which nothing else is stated: images if they can be drawn."""
+    image = ImageRendering()
+    try:
+        image.check(spec)
+    except ValueError:
+        return TableRendering()
+    return image
+
+
+# The first ending of each kind is the one used where nobody names a file.
+_ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
+    "image": ((".png",), "images are written as .png"),
+    "table": ((".csv", ".txt"), "rows are written as .csv or .txt"),
+    "text": ((".txt",), "text is written as .txt"),
+    "audio": ((".wav",), "sound is written as .wav"),
+}
+
+
+def default_name(rendering: Rendering) -> str:
+    """The file that samples go to where nobody names one, such as "samples.png"."""
+    return "samples" + _ENDINGS[rendering.kind][0][0]
+
+
+def output_path(path: Path | None, rendering: Rendering) -> Path:
+    """Where events can be written; ask before drawing them, which may take long.
+
+    Args:
+        path: the file asked for; None is `default_name` in the current folder.
+        rendering: of the events.
+
+    Raises:
+        ConfigError: if nothing can be written there or the ending does not fit.
+    """
+    name = default_name(rendering)
+    path = path or Path(name)
+    endings, wanted = _ENDINGS[rendering.kind]
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; give a file in it, such as {path / name}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if path.suffix.lower() not in endings:
+        raise ConfigError(f"{path}: {wanted}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"{path}: you may not write there; choose another place")
+    return path
+
+
+def save_samples(
+    path: Path | None,
+    events: Tensor,
+    spec: EventSpec,
+    *,
+    rendering: Rendering | None = None,
+    known: Tensor | None = None,
+) -> Path:
+    """Write events as people like to look at them, or listen to them.
+
+    Images are a PNG grid. A table is lines of values, in a csv with commas and without a header,
+    which `table:PATH` reads, in a txt with spaces. Texts stand below one another: names a line
+    each, longer pieces with a line of dashes between them. Sounds follow one another in one wav.
+
+    Args:
+        path: the file; see `output_path`.
+        events: `(B, *event_shape)`; a text may be longer than its event.
+        spec: their spec.
+        rendering: how; by default `natural_rendering`.
+        known: `event_shape` boolean, which dims were given; a picture marks them.
+
+    Returns:
+        The file written.
+
+    Raises:
+        ConfigError: if nothing can be written there or the ending does not fit.
+    """
+    rendering = rendering or natural_rendering(spec)
+    path = output_path(path, rendering)
+    match rendering:
+        case ImageRendering():
+            draw_grid(events, spec, known=known).save(path)
+        case TableRendering():
+            between = "," if path.suffix.lower() == ".csv" else " "
+            rows = events.flatten(1).tolist()
+            write_text(path, "".join(between.join(map(str, row)) + "\n" for row in rows))
+        case TextRendering():
+            write_text(path, join_texts(events, rendering))
+        case AudioRendering():
+            _save_sound(path, events, rendering)
+    return path
+
+
+def join_texts(events: Tensor, rendering: TextRendering) -> str:
+    """All texts in one, ending in a newline.
+
+    Texts with an end of their own stand on a line each; others have a line of dashes in between.
+
+    Args:
+        events: `(B, T)`.
+        rendering: of the texts.
+    """
+    texts = [rendering.decode(event) for event in events]
+    between = "\n" if rendering.end is not None else f"\n{'-' * 40}\n"
+    return between.join(texts) + "\n"
+
+
+def _save_sound(path: Path, events: Tensor, rendering: AudioRendering) -> None:
+    """All sounds, one after another with a quarter of a second in between, and their picture."""
+    import soundfile  # only audio tasks need it
+
+    amplitudes = rendering.amplitudes(events)
+    pause = np.zeros((len(amplitudes), rendering.sample_rate // 4))
+    track = np.concatenate([amplitudes, pause], axis=1).ravel()
+    soundfile.write(path, track, rendering.sample_rate, subtype="PCM_16", format="WAV")
+    draw_waveforms(amplitudes).save(path.with_suffix(".png"))
