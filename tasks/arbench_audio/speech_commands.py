@@ -17,6 +17,7 @@ from arbench.experiment.arrays import read_npz
 from arbench.experiment.data import SourceFile, cache_dir, fetch, writing
 from arbench.experiment.files import atomic_path
 from arbench.experiment.recordings import read_recording
+from arbench.experiment.rendering import AudioRendering
 from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 
@@ -60,6 +61,7 @@ class SpeechCommandDigits(Task):
     files = (ARCHIVE,)
     sample_rate = SAMPLE_RATE
     companding = "mu-law"
+    rendering = AudioRendering(sample_rate=SAMPLE_RATE, companding="mu-law")
 
     def load(self, split: SplitName) -> Split:
         """The clips `(N, 16000)` of a split, uint8, by name.

@@ -12,6 +12,7 @@ from arbench.experiment import mu_law
 from arbench.experiment.archives import read_members
 from arbench.experiment.data import SourceFile, data_dir, fetch
 from arbench.experiment.recordings import read_recording, windows
+from arbench.experiment.rendering import AudioRendering
 from arbench.experiment.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 
@@ -53,6 +54,7 @@ class SpokenDigits(Task):
     source = "Free Spoken Digit Dataset 1.0.10 (CC BY-SA 4.0), " + ARCHIVE.urls[0]
     sample_rate = SAMPLE_RATE
     companding = "mu-law"
+    rendering = AudioRendering(sample_rate=SAMPLE_RATE, companding="mu-law")
 
     def __init__(self) -> None:
         """Look for the unpacked folder in `$ARBENCH_DATA`; else the archive is the source."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from arbench.errors import DataError
 from arbench.experiment import mu_law
 from arbench.experiment.recordings import read_recording, windows
+from arbench.experiment.rendering import AudioRendering
 from arbench.probability.events import Discrete
 from arbench_files.folders import files_under, part_roots
 from arbench_files.splits import Array, FileTask, PartName, places
@@ -58,6 +59,11 @@ class AudioTask(FileTask):
             for split, (part, rows) in places(parts, folder).items()
         }
         super().__init__("audio", folder, Discrete(mu_law.NUM_LEVELS), splits)
+
+    @property
+    def rendering(self) -> AudioRendering:
+        """Sound at the recordings' own rate."""
+        return AudioRendering(sample_rate=self.sample_rate, companding="mu-law")
 
 
 def _content(file: Path) -> bytes:

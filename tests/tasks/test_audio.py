@@ -18,7 +18,8 @@ import torch
 from arbench.errors import DataError, NetworkError
 from arbench.experiment import mu_law
 from arbench.experiment.data import SourceFile
-from arbench.experiment.tasks import SPLITS, Split, SplitName, open_task
+from arbench.experiment.rendering import save_samples
+from arbench.experiment.tasks import SPLITS, Split, SplitName, Task, open_task
 from arbench.probability.events import Discrete, EventSpec
 from arbench_audio import spoken_digits
 from arbench_audio.speech_commands import SpeechCommandDigits
@@ -68,6 +69,21 @@ def test_spoken_digits_are_pinned(digits: dict[SplitName, Split]) -> None:
     for name, split in digits.items():
         SpokenDigits.spec.validate(split.events)
         assert hashlib.sha256(split.events.numpy().tobytes()).hexdigest() == FSDD_SHA256[name]
+
+
+@pytest.mark.parametrize(("task", "rate"), [(SpokenDigits, 8000), (SpeechCommandDigits, 16_000)])
+def test_samples_are_written_as_sound_at_the_rate_of_the_data(
+    task: type[Task], rate: int, tmp_path: Path
+) -> None:
+    """A second of levels becomes a second of sound, and its amplitudes have those levels again."""
+    events = torch.randint(256, (2, *task.spec.shape), dtype=torch.uint8)
+    path = save_samples(tmp_path / "x.wav", events, task.spec, rendering=task().rendering)
+    sound, found = soundfile.read(path)
+    assert found == rate
+    np.testing.assert_allclose(
+        sound[: task.spec.num_dims], mu_law.decode(events[0].numpy()), atol=2**-15
+    )
+    assert path.with_suffix(".png").is_file()
 
 
 def test_spoken_digits_are_in_one_split_only(digits: dict[SplitName, Split]) -> None:
@@ -319,6 +335,8 @@ def test_own_recordings_keep_every_sample_and_stay_whole(tmp_path: Path) -> None
     assert task.source == "bells"
     assert (task.sample_rate, task.companding, task.unit) == (22_050, "mu-law", "sample")
     assert task.spec == EventSpec((2048,), Discrete(256))
+    task.rendering.check(task.spec)
+    assert task.rendering.sample_rate == 22_050
     assert not task.public
     splits = {split: task.load(split) for split in SPLITS}
     values = {split: scored_values(splits[split]).tobytes() for split in SPLITS}
