@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest, multivariate_normal
 
 import arbench_toys
 from arbench.experiment.tasks import SPLITS
 from arbench.probability.randomness import uniforms
+from arbench_toys.ar1 import GaussianAR1
 from arbench_toys.distributions import Distribution
 from arbench_toys.ising import Ising
 from arbench_toys.markov import MarkovChain
 from arbench_toys.parity import Parity
-from arbench_toys.tasks import NUM_EVENTS, IsingTask, MarkovTask, ParityTask, ToyTask
+from arbench_toys.tasks import NUM_EVENTS, AR1Task, IsingTask, MarkovTask, ParityTask, ToyTask
 
 SMALL: list[Distribution] = [
     Parity(num_groups=3, group_size=3, flip=0.2),
@@ -27,7 +28,7 @@ SMALL: list[Distribution] = [
     Ising(height=3, width=4, coupling=0.3, field=0.1),
     Ising(height=4, width=2, coupling=-0.5, field=0.2),
 ]
-TASKS: list[type[ToyTask]] = [ParityTask, MarkovTask, IsingTask]
+TASKS: list[type[ToyTask]] = [ParityTask, MarkovTask, IsingTask, AR1Task]
 each_distribution = pytest.mark.parametrize(
     "distribution", SMALL, ids=lambda d: f"{type(d).__name__}{d.event_shape}"
 )
@@ -36,6 +37,7 @@ SHA256 = {
     "toy-parity": "b68dc22843f282380f299a1fd91b2a79e551c37a2af6a2d23ca60767a7eb48a8",
     "toy-markov": "9eb69b454339535730c1de7c84f266dc27b6e6ef14e8ec44d26c36850fecf9c3",
     "toy-ising": "91dad7019ec1bee5489548d427fe8cd953070c9cc292a5fc8dd7a38bc5bb2fce",
+    "toy-ar1": "fc5e26eaccd274583f1d8bc23bbb68b92422185a5580b0563cb696767378b00d",
 }
 
 
@@ -119,6 +121,30 @@ def test_markov_chain_is_stationary() -> None:
     np.testing.assert_allclose(np.exp(chain.log_prob(events)) @ events, 0.25, rtol=1e-12)
 
 
+def _covariance(length: int, coefficient: float) -> np.ndarray:
+    steps = np.arange(length)
+    return coefficient ** np.abs(steps[:, None] - steps)
+
+
+@pytest.mark.parametrize("coefficient", [0.9, -0.4, 0.0])
+def test_ar1_is_the_normal_distribution_of_its_covariances(coefficient: float) -> None:
+    ar1 = GaussianAR1(length=6, coefficient=coefficient)
+    normal = multivariate_normal(np.zeros(6), _covariance(6, coefficient))
+    events = np.random.default_rng(0).normal(size=(50, 6)) * 2
+    np.testing.assert_allclose(ar1.log_prob(events), normal.logpdf(events), rtol=1e-10)
+    assert ar1.entropy_nats == pytest.approx(normal.entropy(), rel=1e-12)
+
+
+def test_ar1_samples_have_its_covariances_and_are_normal() -> None:
+    ar1 = GaussianAR1(length=5, coefficient=0.9)
+    events = ar1.sample(uniforms(5 * 40_000, 6).reshape(-1, 5))
+    assert events.dtype == np.float32
+    found = np.cov(events.astype(np.float64), rowvar=False)
+    np.testing.assert_allclose(found, _covariance(5, 0.9), atol=0.03)  # 4 standard errors
+    assert all(kstest(column, "norm").pvalue > 1e-4 for column in events.T)
+    assert np.isfinite(ar1.sample(np.zeros((1, 5)))).all()
+
+
 def _readme_figures(name: str) -> tuple[str, str]:
     readme = (Path(arbench_toys.__file__).parent / "README.md").read_text()
     row = next(line for line in readme.splitlines() if line.startswith(f"| {name} |"))
@@ -153,8 +179,11 @@ def test_mean_true_nll_is_the_entropy_within_error(cls: type[ToyTask]) -> None:
 def test_figures_of_the_readme(cls: type[ToyTask]) -> None:
     task = cls()
     events = task.load("train").events.double()
-    p = events.mean(dim=0)
-    floor_nats = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).sum().item()
+    if cls is AR1Task:
+        floor_nats = 0.5 * torch.log(2 * math.pi * math.e * events.var(dim=0)).sum().item()
+    else:
+        p = events.mean(dim=0)
+        floor_nats = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).sum().item()
     assert floor_nats > task.entropy_nats + 2
     entropy, floor = _readme_figures(task.name)
     assert entropy == f"{task.entropy_nats:.4f}"
@@ -165,8 +194,12 @@ def test_figures_of_the_readme(cls: type[ToyTask]) -> None:
 def test_events_of_another_kind_are_refused(cls: type[ToyTask]) -> None:
     task = cls()
     good = task.load("test").events[:2]
-    with pytest.raises(ValueError, match="found 2, expected integers in"):
-        task.true_log_prob(good + 2 * (good == 0))
+    if cls is AR1Task:
+        with pytest.raises(ValueError, match="found nan, expected finite numbers"):
+            task.true_log_prob(good * math.nan)
+    else:
+        with pytest.raises(ValueError, match="found 2, expected integers in"):
+            task.true_log_prob(good + 2 * (good == 0))
     with pytest.raises(ValueError, match="shape"):
         task.true_log_prob(good[..., :-1])
 
@@ -179,4 +212,4 @@ def test_splits_are_different_streams() -> None:
 
 def test_equal_events_are_as_the_readme_says() -> None:
     found = [t.load("test").num_events_also_in(t.load("train")) for t in (cls() for cls in TASKS)]
-    assert found == [35, 963, 2]
+    assert found == [35, 963, 2, 0]
