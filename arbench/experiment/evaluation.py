@@ -14,7 +14,9 @@ from arbench.probability.events import Discrete, Domain
 from arbench.probability.metrics import NLL
 from arbench.probability.model import evaluation_mode
 
-_DEFAULT_BATCH_SIZE = 200
+_MOST_EVENTS = 200
+# Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
+_MOST_DIMS = 1 << 18
 
 
 @torch.no_grad()
@@ -22,7 +24,7 @@ def evaluate_log_probs(
     density: Density,
     split: Split,
     *,
-    batch_size: int = _DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Log-probability of every event, in order, the last partial batch included.
@@ -30,7 +32,7 @@ def evaluate_log_probs(
     Args:
         density: what to evaluate.
         split: its events.
-        batch_size: events per call.
+        batch_size: events per call; by default 200, or fewer if they are long.
         progress: called with the number of events just done.
 
     Returns:
@@ -39,6 +41,8 @@ def evaluate_log_probs(
     Raises:
         Diverged: at the first log-probability that is not finite.
     """
+    if batch_size is None:
+        batch_size = max(1, min(_MOST_EVENTS, _MOST_DIMS // split.events[0].numel()))
     parts = []
     module = density if isinstance(density, nn.Module) else nn.Module()
     with evaluation_mode(module):
