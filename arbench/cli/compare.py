@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+# Below, the normal approximation says nothing of the size any more, and floating point ends at 0.
+TINY = 1e-12
+
 
 @click.command()
 @click.argument("run_a", type=click.Path(path_type=Path))
@@ -34,8 +37,9 @@ def command(run_a: Path, run_b: Path, as_json: bool) -> None:
             )
         )
         return
+    p_value = f"p = {result.p_value:.2g}" if result.p_value >= TINY else f"p < {TINY:g}"
     click.echo(
         f"log p(A) - log p(B) = {result.nats:+.3f} ± {result.standard_error:.3f} nats/event over "
-        f"{result.num_events:,} test events (z = {result.z:+.1f}, p = {result.p_value:.2g})\n"
+        f"{result.num_events:,} test events (z = {result.z:+.1f}, {p_value})\n"
         f"{verdict}"
     )

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
-from arbench.experiment.reporting import Advance, Reporter
+from arbench.experiment.reporting import Advance, Reporter, duration_text, few_events_note
 from arbench.publish.published import neighbours
 
 _SECONDS_BETWEEN_LINES = 60.0
@@ -95,6 +95,9 @@ def likelihood_table(record: Record) -> Table:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
         table.add_row(split, *split_cells(nll))
+    if "test" in record.nll and (note := few_events_note(record.nll["test"].num_events)):
+        table.caption = note
+        table.caption_justify = "left"
     return table
 
 
@@ -109,9 +112,9 @@ def split_cells(nll: SplitRecord) -> tuple[str, str, str, str]:
 
 
 def speed_table(rows: list[SpeedRecord]) -> Table:
-    """Sampling speed by sampler and batch size."""
+    """Sampling speed by sampler and batch size; the times are for one batch."""
     table = Table(title="sampling speed", title_justify="left")
-    for header in ("sampler", "device", "batch", "events/s", "seconds per batch (median, IQR)"):
+    for header in ("sampler", "device", "batch", "events/s", "median time", "IQR"):
         table.add_column(header, justify="left" if header in ("sampler", "device") else "right")
     for row in rows:
         table.add_row(
@@ -119,7 +122,8 @@ def speed_table(rows: list[SpeedRecord]) -> Table:
             row.device,
             str(row.batch_size),
             f"{row.events_per_s:,.1f}",
-            f"{row.median_s:.4g}, {row.iqr_s:.2g}",
+            duration_text(row.median_s),
+            duration_text(row.iqr_s) if row.repeats > 1 else "-",
         )
     return table
 

@@ -35,6 +35,8 @@ def command(
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter, split_cells
+    from arbench.experiment.folders import RunFolder
+    from arbench.experiment.records import Record
 
     result = api.evaluate(
         run,
@@ -49,8 +51,11 @@ def command(
         click.echo(json.dumps(result.model_dump(mode="json"), indent=1))
         return
     nats, bits, events, kind = split_cells(result)
+    record = RunFolder(run).record
+    # The word for a dim is in the run's record; of a foreign task nothing is recorded.
+    unit = "dim" if foreign or not record.exists() else Record.read(record).task.unit
     note = " (foreign task: no result of it)" if foreign else ""
     Console().print(
-        f"{split}: {nats} nats/event, {bits} bits/dim, {events} events, {kind}{note}",
+        f"{split}: {nats} nats/event, {bits} bits/{unit}, {events} events, {kind}{note}",
         soft_wrap=True,
     )

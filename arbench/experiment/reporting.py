@@ -1,4 +1,4 @@
-"""What a run tells whoever watches; the silent version."""
+"""What a run tells whoever watches, and how it words numbers; the silent version."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 Advance = Callable[[float, str], None]
+FEW_EVENTS = 200
 
 
 class Reporter:
@@ -18,3 +19,25 @@ class Reporter:
     def bar(self, title: str) -> Iterator[Advance]:
         """A progress bar: call the result with (fraction done in [0, 1], short note)."""
         yield lambda fraction, note: None
+
+
+def duration_text(seconds: float) -> str:
+    """A duration to three digits, in the unit that suits it: "12.3 ms"."""
+    if seconds >= 99.95:
+        return f"{seconds:,.0f} s"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        # What rounds to 1,000 of a unit is 1 of the larger one.
+        if seconds >= 0.9995 * size:
+            return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
+    return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
+
+
+def few_events_note(num_events: int) -> str:
+    """What to know about a test number that rests on few events; empty when they are many."""
+    if num_events >= FEW_EVENTS:
+        return ""
+    events = "event" if num_events == 1 else "events"
+    return (
+        f"The test number rests on {num_events} {events} only: "
+        "so few that its standard error is a rough guess too."
+    )

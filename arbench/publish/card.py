@@ -9,6 +9,7 @@ from tabulate import tabulate
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
+from arbench.experiment.reporting import duration_text, few_events_note
 from arbench.publish.published import neighbours
 
 
@@ -27,11 +28,13 @@ def render_card(record: Record, *, has_picture: bool) -> str:
     part = ""
     if training.limit is not None:
         part = f"\nOnly the first {training.limit:,} events of each split: not comparable.\n"
+    few = few_events_note(record.nll["test"].num_events) if "test" in record.nll else ""
+    few = f"\n{few}\n" if few else ""
     return f"""# {model.name} on {task.name}
 {part}
 {picture}
 {likelihood_table(record)}
-
+{few}
 {speed_table(record)}
 
 {published_table(record)}
@@ -69,18 +72,19 @@ def likelihood_table(record: Record) -> str:
 
 
 def speed_table(record: Record) -> str:
-    """Sampling speed by sampler and batch size, as Markdown."""
+    """Sampling speed by sampler and batch size, as Markdown; the times are for one batch."""
     rows = [
         (
             row.method + (" (extrapolated)" if row.extrapolated else ""),
             row.batch_size,
             row.device,
             f"{row.events_per_s:,.1f}",
-            f"{row.median_s:.3g} ± {row.iqr_s:.2g}",
+            duration_text(row.median_s),
+            duration_text(row.iqr_s) if row.repeats > 1 else "-",
         )
         for row in record.sampling
     ]
-    headers = ("sampler", "batch", "device", "events/s", "median s ± IQR")
+    headers = ("sampler", "batch", "device", "events/s", "median time", "IQR")
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 

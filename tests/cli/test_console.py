@@ -1,14 +1,22 @@
-"""Progress: a bar with an ETA on a terminal, a line a minute elsewhere."""
+"""Progress: a bar with an ETA on a terminal, a line a minute elsewhere; and the final tables."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from arbench.cli import console as module
-from arbench.cli.console import ConsoleReporter
+from arbench.cli import main
+from arbench.cli.console import ConsoleReporter, likelihood_table, speed_table
+from arbench.experiment.records import Record, SpeedRecord
+from arbench.probability.metrics import PairedDifference
+from arbench.publish.card import render_card
+
+ZOO = Path(__file__).parent.parent.parent / "zoo"
 
 
 def test_a_terminal_sees_percentage_eta_and_note() -> None:
@@ -38,3 +46,57 @@ def test_a_log_sees_a_line_a_minute_and_one_at_the_end(monkeypatch: pytest.Monke
         "training: 92%, step 183",
         "training: done, step 199",
     ]
+
+
+def _printed(table: Table) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(table)
+    return out.getvalue()
+
+
+def _record(num_events: int) -> Record:
+    """A record of the zoo, its test split as small as wanted."""
+    raw = Record.read(ZOO / "mnist-mini" / "nade" / "record.json").model_dump()
+    raw["nll"]["test"]["num_events"] = num_events
+    return Record.model_validate(raw)
+
+
+def test_the_final_table_says_when_a_number_rests_on_few_events() -> None:
+    for num_events, said in ((43, True), (199, True), (200, False)):
+        record = _record(num_events)
+        for text in (
+            _printed(likelihood_table(record)),
+            render_card(record, has_picture=False),
+        ):
+            assert (f"rests on {num_events} events only" in text) == said
+
+
+def test_median_and_iqr_have_a_column_each() -> None:
+    row = {"method": "step", "batch_size": 64, "device": "cpu", "precision": "float32"}
+    row |= {"compiled": False, "events_per_s": 5203.0, "extrapolated": False}
+    rows = [
+        SpeedRecord.model_validate({**row, "repeats": 5, "median_s": 0.0123, "iqr_s": 0.0004}),
+        SpeedRecord.model_validate({**row, "repeats": 1, "median_s": 2.5, "iqr_s": 0.0}),
+    ]
+    table = speed_table(rows)
+    assert [column.header for column in table.columns][-2:] == ["median time", "IQR"]
+    cells = [[*column.cells] for column in table.columns]
+    assert cells[-2] == ["12.3 ms", "2.50 s"]
+    assert cells[-1] == ["400 µs", "-"]  # one repeat has no spread
+
+
+@pytest.mark.parametrize(
+    ("p_value", "said"),
+    [(0.0, "p < 1e-12"), (3e-300, "p < 1e-12"), (0.0312, "p = 0.031"), (1.0, "p = 1")],
+)
+def test_a_tiny_p_value_is_not_printed_as_zero(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    p_value: float,
+    said: str,
+) -> None:
+    monkeypatch.setattr(PairedDifference, "p_value", p_value)
+    result = PairedDifference(nats=1.0, standard_error=0.1, num_events=10)
+    monkeypatch.setattr("arbench.api.compare", lambda a, b: result)
+    assert main(["compare", "a", "b"]) == 0
+    assert f", {said})" in capsys.readouterr().out

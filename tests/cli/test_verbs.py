@@ -90,6 +90,20 @@ def test_evaluate_prints_the_record_s_number(
     assert printed["total_nats"] == pytest.approx(recorded.total_nats, rel=1e-9)
 
 
+def test_evaluate_names_the_task_s_own_unit(
+    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--limit", "20", "--device", "cpu"]
+    assert main(["evaluate", folders["bernoulli"], *command]) == 0
+    assert " bits/pixel, 20 events" in capsys.readouterr().out
+    out = tmp_path / "run"
+    task = ["--task", "toy-markov", "--model", "bernoulli", "--out", str(out)]
+    assert main(["run", *task, *command]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(out), *command]) == 0
+    assert " bits/dim, 20 events" in capsys.readouterr().out
+
+
 def test_compare_is_paired_and_antisymmetric(
     folders: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,33 @@
+"""Numbers in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from arbench.experiment.reporting import duration_text, few_events_note
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (3.5e-8, "35 ns"),
+        (4.567e-4, "457 µs"),
+        (0.0123, "12.3 ms"),
+        (0.1, "100 ms"),
+        (0.99949, "999 ms"),
+        (0.9996, "1.00 s"),
+        (45.17, "45.2 s"),
+        (100, "100 s"),
+        (1681.2, "1,681 s"),
+        (1e6, "1,000,000 s"),
+    ],
+)
+def test_a_duration_has_three_digits_in_a_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_few_events_are_named_and_many_are_not() -> None:
+    assert "199 events only" in few_events_note(199)
+    assert "1 event only" in few_events_note(1)
+    assert few_events_note(200) == ""
