@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from arbench.cli.columns import columns
-from arbench.errors import ArbenchError, ConfigError, DataError, PluginError
+from arbench.cli.columns import columns, pairs
+from arbench.cli.records import record_text
+from arbench.cli.settings import argument_docs, recipe_values, settings_text
+from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
 from arbench.registry.entries import ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, registry, split_argument
 from arbench.registry.source import (
@@ -23,47 +25,88 @@ RECORD = "record.json"
 
 @click.command("show")
 @click.argument("name")
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Show the values of this recipe of a model too; a task's name shows the one used there.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(name: str, as_json: bool) -> None:
-    """Show NAME: a model, a task, or the folder of a run.
+def command(name: str, recipe: str | None, as_json: bool) -> None:
+    """Show NAME: a model with its settings, a task, or the folder of a run.
 
     Where a folder has the name of a model or task, write ./NAME for the folder.
-    """
+
+    \b
+    arbench show nade
+    arbench show nade --recipe mnist
+    arbench show runs/mnist-nade
+    """  # noqa: D301 - click wants the character
     offers = registry()
     key = split_argument(name)[0]
     shown: dict[str, dict[str, Any]] = {}
+    texts: list[str] = []
     if key in offers.models:
-        shown["model"] = _model(offers.models[key])
+        shown["model"] = _model(offers.models[key], recipe, [*offers.tasks])
+        texts.append(_model_text(shown["model"]))
+    elif recipe is not None:
+        raise ConfigError(f"--recipe {recipe}: only a model has recipes, and {name} is none")
     if key in offers.tasks:
         shown["task"] = _task(offers.tasks[key])
+        texts.append(_task_text(shown["task"]))
     if not shown:
         shown["run"] = _run(name)
-    if as_json:
-        click.echo(json.dumps(shown, indent=1))
-    else:
-        click.echo("\n\n".join(_text(sections) for sections in shown.values()))
+        if not as_json:
+            texts.append(_run_text(name, shown["run"]))
+    click.echo(json.dumps(shown, indent=1) if as_json else "\n\n".join(texts))
 
 
-def _model(offer: Registered[ModelEntry]) -> dict[str, Any]:
+def _model(offer: Registered[ModelEntry], recipe: str | None, tasks: list[str]) -> dict[str, Any]:
     entry = offer.entry
+    docs = argument_docs(entry.network)
+    settings: list[dict[str, Any]] = [
+        {
+            "key": argument.name,
+            "type": argument.type,
+            "default": argument.default,
+            "meaning": docs.get(argument.name, ""),
+        }
+        for argument in keyword_arguments(entry.network)
+    ]
     sections: dict[str, Any] = {
         "model": entry.name,
         "summary": entry.summary,
         "paper": entry.paper,
         "plugin": f"{offer.plugin}, of {offer.distribution} {offer.version}",
         "network": entry.network,
+        "recipes": recipe_names(entry.recipes),
+        "settings": settings,
     }
-    recipes = recipe_names(entry.recipes)
-    sections["recipes"] = ", ".join(recipes) or "none"
-    sections["configuration"] = [
-        {
-            "key": argument.name,
-            "type": argument.type or "(not stated)",
-            "default": "(required)" if argument.default is None else argument.default,
-        }
-        for argument in keyword_arguments(entry.network)
-    ]
+    if recipe is not None:
+        sections["recipe"], values = recipe_values(entry, recipe, tasks)
+        for setting in settings:
+            if setting["key"] in values.get("network", {}):
+                setting["value"] = values["network"][setting["key"]]
+        sections["values"] = values
     return sections
+
+
+def _model_text(model: dict[str, Any]) -> str:
+    names = ("model", "summary", "paper", "plugin", "network")
+    about = [(name, model[name]) for name in names]
+    about.append(("recipes", ", ".join(model["recipes"]) or "none"))
+    settings = settings_text(model["settings"]) or "none"
+    blocks = [pairs(about), "settings (--set KEY=VALUE)\n" + _indented(settings)]
+    if "recipe" in model:
+        rows = [
+            [f"{section}.{key}", json.dumps(value)]
+            for section, values in model["values"].items()
+            for key, value in values.items()
+        ]
+        title = f"recipe {model['recipe']}: what it does not name has its default"
+        blocks.append(f"{title}\n{_indented(columns(rows))}")
+    elif len(model["recipes"]) > 0:
+        blocks.append(f"arbench show {model['model']} --recipe {model['recipes'][-1]}")
+    return "\n\n".join(blocks)
 
 
 def _task(offer: Registered[TaskEntry]) -> dict[str, Any]:
@@ -88,6 +131,11 @@ def _run(name: str) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
+        if (Path(name) / "config.json").exists():
+            raise CheckpointError(
+                f"{name}: this run is unfinished; if it is not going on, continue it with "
+                f"`arbench run --resume {name}`"
+            ) from error
         raise DataError(f"{name} has no {RECORD}: not a run, or not a finished one") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not readable as JSON: {error}") from error
@@ -114,41 +162,19 @@ def _unknown(name: str) -> ArbenchError:
     )
 
 
-def _text(sections: dict[str, Any]) -> str:
-    """Single values in one block, then each group under its name."""
-    single = {key: value for key, value in sections.items() if not isinstance(value, dict | list)}
-    readme = single.pop("readme", "")
-    blocks = [_pairs(single)] if single else []
-    for key, value in sections.items():
-        if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
-            value = [{key: name, **row} for name, row in value.items()]
-        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            header = list(value[0])
-            rows = [[_cell(row.get(name)) for name in header] for row in value]
-            blocks.append(f"{key}\n{_indented(columns(rows, header))}")
-        elif isinstance(value, dict):
-            blocks.append(f"{key}\n{_indented(_pairs(value))}")
-        elif isinstance(value, list):
-            blocks.append(f"{key}\n{_indented(', '.join(map(_cell, value)) or 'none')}")
-    if readme:
-        blocks.append(readme.strip())
-    return "\n\n".join(blocks)
+def _task_text(task: dict[str, Any]) -> str:
+    about = [(name, value) for name, value in task.items() if name != "readme"]
+    return "\n\n".join(filter(None, [pairs(about), task["readme"].strip()]))
 
 
-def _pairs(values: dict[str, Any]) -> str:
-    return columns([[key, _cell(value)] for key, value in values.items() if value != ""])
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_cell(item)}" for key, item in value.items()) or "none"
-    return str(value)
+def _run_text(name: str, record: dict[str, Any]) -> str:
+    try:
+        return record_text(Path(name), record)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"{Path(name) / RECORD}: no record of a run ({problem}); --json prints it as it is"
+        ) from error
 
 
 def _indented(text: str) -> str:

@@ -28,6 +28,7 @@ MODULES = (
     "import sys; from arbench.cli import main; main({!r}); print(*sys.modules, file=sys.stderr)"
 )
 ROUNDS = 9
+ZOO = Path(__file__).parent.parent.parent / "zoo"
 
 
 @pytest.fixture
@@ -45,7 +46,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ["list", "recipes"],
         ["list", "plugins", "--json"],
         ["show", "nade"],
+        ["show", "nade", "--recipe", "mnist"],
         ["show", "mnist"],
+        ["show", str(ZOO / "mnist" / "nade")],
         ["list", "--help"],
     ],
     ids=" ".join,

@@ -1,0 +1,127 @@
+"""A run's record as text, from its bare JSON: the schema's library is slow to import for a look."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from arbench.cli.columns import columns, pairs
+from arbench.experiment.reporting import duration_text, few_events_note
+
+FILES = {
+    "model.safetensors": "weights",
+    "record.json": "what was measured",
+    "config.json": "how to build it again",
+    "log_probs.safetensors": "one value per test event",
+    "metrics.jsonl": "validation over training",
+    "README.md": "model card",
+    "checkpoint": "where training stands",
+}
+
+
+def record_text(path: Path, record: dict[str, Any]) -> str:
+    """Model, data, training, likelihood, speed and files of the run in a folder.
+
+    Raises:
+        LookupError, TypeError, ValueError or AttributeError: if that is no record.
+    """
+    task, model, training = record["task"], record["model"], record["training"]
+    machine = record["environment"]
+    members = model.get("num_members", 1)
+    about = [
+        ("run", str(path)),
+        (
+            "model",
+            f"{model['name']}: {model['num_parameters']:,} parameters, head {model['head']}, "
+            f"{model['layout']}" + (f", {members} members" if members > 1 else ""),
+        ),
+        ("settings", ", ".join(f"{k}={v}" for k, v in model["hyperparameters"].items())),
+        (
+            "data",
+            f"{task['name']} (version {task['version']}): {task['num_dims']:,} dims per event, "
+            f"sha256 {task['data_sha256'][:12]}",
+        ),
+        (
+            "limit",
+            ""
+            if training.get("limit") is None
+            else f"only the first {training['limit']:,} events of each split: not comparable",
+        ),
+        (
+            "training",
+            f"{_status(path, training['status'])}; recipe {training['recipe']}, seed "
+            f"{training['seed']}",
+        ),
+        (
+            "length",
+            f"{training['epochs']:.4g} epochs, {training['steps']:,} steps (best on validation at "
+            f"{training['best_step']:,}), {duration_text(training['seconds'])} on "
+            f"{training['device']} in {training['precision']}",
+        ),
+        (
+            "machine",
+            f"{machine['gpu'] or machine['cpu']}, {machine['threads']} CPU thread(s), "
+            f"{machine['platform']}, torch {machine['torch']}, arbench {machine['arbench']}",
+        ),
+    ]
+    blocks = [pairs(about)]
+    if record["nll"]:
+        blocks.append("likelihood\n" + _indented(_likelihood(record)))
+    if record["sampling"]:
+        blocks.append("sampling\n" + _indented(_speed(record["sampling"])))
+    blocks.append("files\n" + _indented(_files(path)))
+    return "\n\n".join(blocks)
+
+
+def _status(path: Path, status: str) -> str:
+    if status != "interrupted":
+        return status
+    return f"interrupted (continue with `arbench run --resume {path}`)"
+
+
+def _likelihood(record: dict[str, Any]) -> str:
+    rows = []
+    for split, nll in record["nll"].items():
+        error = nll["standard_error_nats"]
+        bits = "-"
+        if nll["bits_per_dim"] is not None:
+            bits_error = error * nll["num_events"] / nll["num_dims"] / math.log(2)
+            bits = f"{nll['bits_per_dim']:.4f} ± {bits_error:.4f}"
+        nats = f"{nll['nats_per_event']:.3f} ± {error:.3f}"
+        rows.append([split, nats, bits, f"{nll['num_events']:,}", nll["kind"]])
+    header = ["split", "nats/event", f"bits/{record['task']['unit']}", "events", "likelihood"]
+    lines = [columns(rows, header)]
+    if truth := record.get("truth"):
+        lines.append(
+            f"paired gap to the true density {truth['gap_nats_per_event']:.4f} ± "
+            f"{truth['standard_error_nats']:.4f} nats/event"
+        )
+    if "test" in record["nll"] and (few := few_events_note(record["nll"]["test"]["num_events"])):
+        lines.append(few)
+    return "\n".join(lines)
+
+
+def _speed(sampling: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            row["method"] + (" (extrapolated)" if row["extrapolated"] else ""),
+            row["device"],
+            str(row["batch_size"]),
+            f"{row['events_per_s']:,.1f}",
+            duration_text(row["median_s"]),
+            duration_text(row["iqr_s"]) if row["repeats"] > 1 else "-",
+        ]
+        for row in sampling
+    ]
+    return columns(rows, ["sampler", "device", "batch", "events/s", "median time", "iqr"])
+
+
+def _files(path: Path) -> str:
+    rows = [[str(path / name), what] for name, what in FILES.items() if (path / name).exists()]
+    rows += [[str(file), "samples"] for file in sorted(path.glob("samples.*"))]
+    return columns(rows)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
