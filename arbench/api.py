@@ -175,8 +175,9 @@ def load(path: str | Path, *, device: str = "cpu") -> Model | Ensemble:
     """The trained density in a run folder, in evaluation mode.
 
     Raises:
-        CheckpointError: if its files are damaged or do not fit together.
+        CheckpointError: if the run is unfinished, or its files are damaged or do not fit together.
     """
+    RunFolder(Path(path)).require_finished()
     return load_run(Path(path), device=resolve_device(device)).density
 
 
@@ -291,9 +292,12 @@ def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
     """How much better run a is than run b, per test event, paired; positive when a is better.
 
     Raises:
+        CheckpointError: if one of them is unfinished.
         DataError: if the two were not evaluated on the same events.
     """
     folders = [RunFolder(Path(path_a)), RunFolder(Path(path_b))]
+    for folder in folders:
+        folder.require_finished()
     tasks = [Record.read(f.record).task for f in folders]
     if tasks[0].data_sha256 != tasks[1].data_sha256:
         raise DataError(

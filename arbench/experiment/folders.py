@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from arbench.errors import ConfigError
+from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.records import Record
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,77 @@ class RunFolder:
         """The training state while it runs."""
         return self.path / "checkpoint"
 
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
+
+    def require_finished(self) -> None:
+        """Check that the run in this folder came to its end; a folder without a run passes.
+
+        Raises:
+            CheckpointError: if it did not; the line says how to go on.
+        """
+        if not self.config.exists():
+            return
+        status = Record.read(self.record).training.status if self.record.exists() else None
+        weights_alone = status is None and self.model.exists() and not self.checkpoint.exists()
+        if status == "finished" or weights_alone:
+            return
+        if status == "diverged":
+            raise CheckpointError(
+                f"{self.path}: this run diverged and has no result; start another, for instance "
+                "with a smaller learning_rate"
+            )
+        if self._is_held():
+            raise CheckpointError(f"{self.path}: this run is still going on; wait for its end")
+        raise CheckpointError(
+            f"{self.path}: this run is unfinished; continue it with `arbench run --resume "
+            f"{self.path}`"
+        )
+
+    def _is_held(self) -> bool:
+        if not self._lock.exists():
+            return False
+        try:
+            with FileLock(self._lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold this folder; the operating system lets go if the process dies.
+
+        A new run that fails before it has left anything but its configuration takes the folder
+        away again.
 
         Raises:
             ConfigError: if another run holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", timeout=0)
+        is_new = not self.config.exists()
         try:
-            with lock:
+            with FileLock(self._lock, timeout=0):
                 yield
         except Timeout as error:
             raise ConfigError(
                 f"{self.path} belongs to a run that is going on; choose another folder with --out"
             ) from error
+        except Exception:
+            if is_new:
+                self._remove_if_bare()
+            raise
+
+    def _remove_if_bare(self) -> None:
+        bare = [self.config, self._lock]
+        if self.metrics.exists() and self.metrics.stat().st_size == 0:
+            bare.append(self.metrics)
+        if set(self.path.iterdir()) - set(bare):
+            return
+        for file in bare:
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot go, such as a mount point, may stay
+            self.path.rmdir()
 
 
 def new_run_folder(out: Path | None, task: str, model: str) -> RunFolder:
