@@ -6,6 +6,8 @@ the sites before it: over more dims at once an integral is no longer cheap and e
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -56,15 +58,23 @@ def interval_masses(model: Model, context: Tensor, site: int) -> Tensor:
     Returns:
         `(N,)` float64.
     """
+    points, log_widths, num_cells = real_grid()
+    sites = context.repeat(len(points), 1, 1)
+    sites[:, site, 0] = points
+    with torch.no_grad():
+        log_probs = model.site_log_probs(model.layout.to_events(sites))[:, site]
+    return (log_probs + log_widths).exp().view(num_cells, -1).sum(1)
+
+
+def real_grid() -> tuple[Tensor, Tensor, int]:
+    """Where an integral over a real dim is taken: points, logarithms of their widths, and N.
+
+    Points and widths are `(N * n,)` float64; n neighbours make one of the N intervals.
+    """
     num_points = _NUM_CELLS * _POINTS_PER_CELL
     step = 2 * _REACH / num_points
     t = (torch.arange(num_points).double() + 0.5) * step - _REACH
-    sites = context.repeat(num_points, 1, 1)
-    sites[:, site, 0] = t.sinh()
-    with torch.no_grad():
-        log_probs = model.site_log_probs(model.layout.to_events(sites))[:, site]
-    masses = log_probs + t.cosh().log()
-    return (masses.exp() * step).view(_NUM_CELLS, _POINTS_PER_CELL).sum(1)
+    return t.sinh(), t.cosh().log() + math.log(step), _NUM_CELLS
 
 
 def interval_numbers(values: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def check_samples_follow(density: Density, samples: Tensor, tiny: TinyEvents | N
     tiny = tiny or TinyEvents(density.spec)
     masses = event_masses(density, tiny)
     found = torch.bincount(event_numbers(samples, tiny), minlength=len(masses))
-    _require_likely(found, masses, lambda n: str(tiny.listed()[n].flatten().tolist()))
+    require_likely(found, masses, lambda n: str(tiny.listed()[n].flatten().tolist()))
 
 
 def check_real_samples_follow(model: Model, contexts: Tensor) -> None:
@@ -132,10 +132,10 @@ def check_real_samples_follow(model: Model, contexts: Tensor) -> None:
             masses = torch.cat((masses, 1 - masses.sum().reshape(1)))
             numbers = interval_numbers(layout.to_sites(drawn)[:, site, 0])
             found = torch.bincount(numbers, minlength=len(masses))
-            _require_likely(found, masses, lambda n, s=site: f"at site {s} {interval_name(n)}")  # type: ignore[misc]
+            require_likely(found, masses, lambda n, s=site: f"at site {s} {interval_name(n)}")  # type: ignore[misc]
 
 
-def _require_likely(found: Tensor, masses: Tensor, name: Callable[[int], str]) -> None:
+def require_likely(found: Tensor, masses: Tensor, name: Callable[[int], str]) -> None:
     """Raise if counts of samples `(N,)` do not fit the probabilities `(N,)` of their cells."""
     num_samples = int(found.sum())
     p_value, worst = chi_square(found, masses * num_samples)

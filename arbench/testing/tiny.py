@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,8 +65,20 @@ class TinyEvents:
         if self.is_real:
             shape = (num_events, *self.spec.shape)
             return torch.randn(shape, generator=generator, dtype=torch.float64)
+        if self.end is None:
+            assert isinstance(self.spec.domain, Discrete)
+            shape = (num_events, *self.spec.shape)
+            return torch.randint(self.spec.domain.size, shape, generator=generator)
         events = self.listed()
         return events[torch.randint(len(events), (num_events,), generator=generator)]
+
+    def roomier(self) -> TinyEvents:
+        """Events of the same kind; images have three rows and columns, too many to be listed."""
+        if len(self.spec.shape) == 1:
+            return self
+        channels, height, width = self.spec.shape
+        spec = EventSpec((channels, max(height, 3), max(width, 3)), self.spec.domain)
+        return dataclasses.replace(self, spec=spec)
 
     @property
     def values(self) -> tuple[float, ...]:
