@@ -1,9 +1,10 @@
-"""Files out of a tar archive, read in memory: nothing is ever unpacked to a disk."""
+"""Files out of tar and zip archives, read in memory: nothing is ever unpacked to a disk."""
 
 from __future__ import annotations
 
 import re
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,3 +50,29 @@ def read_members(
                 yield name, file.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{archive}: expected a tar archive ({error})") from error
+
+
+def read_zip_member(archive: Path, name: str, max_bytes: int) -> bytes:
+    """The content of the one member of a zip archive that has exactly this name.
+
+    Args:
+        archive: the file.
+        name: of the member, with its folders.
+        max_bytes: the largest member to be expected.
+
+    Raises:
+        DataError: if the archive is damaged, has no such member, or a larger one.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            if name not in file.namelist():
+                found = ", ".join(file.namelist()[:5]) or "nothing"
+                raise DataError(f"{archive}: expected the member {name}, found {found}")
+            with file.open(name) as member:
+                content = member.read(max_bytes + 1)  # whatever its header says
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        # RuntimeError is for encryption and for features of zip that Python lacks.
+        raise DataError(f"{archive}: expected a zip archive ({error})") from error
+    if len(content) > max_bytes:
+        raise DataError(f"{archive}: {name} has more than the {max_bytes:,} bytes expected")
+    return content

@@ -111,7 +111,8 @@ class TextRendering(_Rendering):
         # A table over code points: a text of a hundred million characters is encoded in seconds.
         points = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), np.uint32)
         known = np.array([ord(symbol) for symbol in self.symbols])
-        values = np.full(max(int(points.max(initial=0)), int(known.max())) + 1, -1, np.int64)
+        width = np.int16 if len(known) <= _LEVELS else np.int64
+        values = np.full(max(int(points.max(initial=0)), int(known.max())) + 1, -1, width)
         values[known] = np.arange(len(known))
         encoded = values[points]
         if (encoded < 0).any():

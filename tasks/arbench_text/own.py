@@ -1,0 +1,100 @@
+"""`text:PATH`: a text file of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arbench.errors import DataError
+from arbench.experiment.rendering import Rendering, TextRendering
+from arbench.experiment.streams import StreamTask
+from arbench.experiment.tasks import SPLITS, SplitName
+from arbench.probability.events import Discrete
+
+_BYTES = "?bytes"
+
+
+class OwnText(StreamTask):
+    """One file: the first 90 % train, 5 % validation, 5 % test.
+
+    By characters, those that occur in train; with `?bytes` after the path by bytes. The name is
+    `text-` and the first 8 digits of a sha256 of the content and the way it is read, and never the
+    path. No result on it stands on a board.
+    """
+
+    version = "1"
+    public = False
+
+    def __init__(self, argument: str) -> None:
+        """Read the file.
+
+        Args:
+            argument: the path, and `?bytes` after it for bytes.
+
+        Raises:
+            DataError: if it cannot be read, is no UTF-8, is too short, or has a character outside
+                of train that is not in train; one sentence with the place in the file.
+        """
+        by_bytes = argument.endswith(_BYTES)
+        path = Path(argument.removesuffix(_BYTES)).expanduser()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be read ({error.strerror}), expected a text"
+            ) from error
+        self.unit = "byte" if by_bytes else "char"
+        self.source = path.resolve().name
+        digest = hashlib.sha256(f"{self.unit}\n".encode() + content)
+        self.name = f"text-{digest.hexdigest()[:8]}"
+        if by_bytes:
+            self._symbols = torch.from_numpy(np.frombuffer(content, np.uint8).copy())
+            self._rendering = TextRendering()
+        else:
+            self._symbols, self._rendering = _characters(content, path)
+        self.domain = Discrete(self._rendering.num_symbols)
+        for split in SPLITS:
+            if len(self.load_stream(split)) == 0:
+                raise DataError(
+                    f"{path}: found {len(self._symbols)} {self.unit}s, expected enough for three "
+                    "splits, of 90, 5 and 5 %"
+                )
+
+    @property
+    def rendering(self) -> Rendering:
+        """Characters or bytes, as they were read."""
+        return self._rendering
+
+    def load_stream(self, split: SplitName) -> Tensor:
+        """The symbols of a split: uint8, or int64 if there are more than 256 kinds."""
+        total = len(self._symbols)
+        train, test = total * 9 // 10, total * 19 // 20
+        start, end = {"train": (0, train), "validation": (train, test), "test": (test, total)}[
+            split
+        ]
+        return self._symbols[start:end]
+
+
+def _characters(content: bytes, path: Path) -> tuple[Tensor, TextRendering]:
+    """The text by the characters of its first 90 %."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: byte {error.start:,} is not UTF-8; read it by bytes, with text:PATH{_BYTES}"
+        ) from error
+    symbols = sorted(set(text[: len(text) * 9 // 10]))
+    if len(symbols) < 2:
+        raise DataError(f"{path}: found {len(symbols)} kinds of characters, expected two or more")
+    rendering = TextRendering(symbols=tuple(symbols))
+    try:
+        return rendering.encode(text), rendering
+    except ValueError as error:
+        raise DataError(
+            f"{path}: {error}, those of train, which is the first 90 %; read it by bytes, with "
+            f"text:PATH{_BYTES}"
+        ) from error
