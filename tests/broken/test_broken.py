@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.heads import Bernoulli
 from arbench.probability.layouts import Layout
 from arbench.testing.conformance import run_check, subjects
 from arbench.testing.distributions import check_sums_to_one
 from arbench.testing.subject import ConformanceError
+from arbench.testing.tiny import TINY_EVENTS
 from arbench.testing.toys import TINY_SPECS, LinearNetwork, SteppingTable, TableNetwork
 
 
@@ -25,6 +26,22 @@ class MaskOffByOne(LinearNetwork):
         own = nn.functional.one_hot(sites[..., 0], self.alphabet_size).to(self.weight.dtype)
         diagonal = self.weight[range(sites.shape[1]), :, range(sites.shape[1])]
         return super().forward(sites) + torch.einsum("btk,tkp->btp", own, diagonal)
+
+
+class Autoencoder(nn.Module):
+    """Rebuilds every value from all values: its product of outputs is no distribution."""
+
+    def __init__(self, layout: Layout, num_params: int) -> None:
+        super().__init__()
+        self.shape = (layout.num_sites, num_params)
+        self.layers = nn.Sequential(
+            nn.Linear(layout.num_sites, 8), nn.Tanh(), nn.Linear(8, math.prod(self.shape))
+        )
+
+    def forward(self, sites: Tensor) -> Tensor:
+        values = sites[..., 0].to(self.layers[0].weight.dtype)
+        params: Tensor = self.layers(values).view(-1, *self.shape)
+        return params
 
 
 class SeesTheNextSite(LinearNetwork):
@@ -188,53 +205,64 @@ class ViewInTheWrongOrder(LinearNetwork):
         return view
 
 
-class FlippedBernoulli(Bernoulli):
-    """Samples 1 where the uniform is below p(x = 0)."""
+class BlindToBlue(TableNetwork):
+    """Sees the red and the green of earlier pixels only."""
 
-    def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
-        return 1 - super().draw(params, prepared)
-
-
-class SquaredBernoulli(Bernoulli):
-    """Forgets the log of the other outcome: the two probabilities do not sum to 1."""
-
-    def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
-        return nn.functional.logsigmoid(params[..., 0]) * value[..., 0]
+    def _code(self, values: Tensor) -> Tensor:
+        return super()._code(values) // self.alphabet_size * self.alphabet_size
 
 
-# The network, the head (None: the natural one), the tiny spec, the check, and what it must say.
-CASES: list[tuple[type[nn.Module], Any, str, str, str]] = [
-    (MaskOffByOne, None, "binary-3x3", "causality", "a site sees its own value"),
-    (SeesTheNextSite, None, "binary-3x3", "causality", "the mask leaks from the future"),
-    (MaskedInPlace, None, "binary-2x3", "causality", "moved by"),
-    (DoubleSigmoid, None, "binary-2x3", "memorises_one_event", "squashed twice"),
-    (UnseededMask, None, "binary-2x3", "invariances", "saving and loading"),
-    (ShiftedStep, None, "sequence-5", "step_equals_forward", "at site 1, in the first batch"),
-    (ShiftedStep, None, "sequence-5", "samplers_agree", "the step sampler differs"),
-    (ForgetsTheFirstSite, None, "binary-2x3", "step_equals_forward", "at site 1"),
-    (LeakingState, None, "binary-2x3", "step_equals_forward", "in the batch after another one"),
-    (DropoutLeftOn, None, "binary-2x3", "invariances", "calling log_prob a second time"),
-    (BatchStatistics, None, "binary-2x3", "invariances", "evaluating events one at a time"),
-    (BlindSpot, None, "binary-2x3", "influence", "3 never sees 0"),
-    (AllColoursAtOnce, None, "colour-1x2", "influence", "1 never sees 0"),
-    (IdleWeight, None, "binary-2x3", "gradients", "no gradient reaches left_behind"),
-    (ViewWithOwnWeights, None, "binary-2x3", "reordered", "weights of its own: weight, bias"),
-    (ViewInTheWrongOrder, None, "binary-2x3", "reordered", "the view in the order of seed"),
-    (TableNetwork, FlippedBernoulli, "binary-2x3", "samples_follow_log_prob", "log_prob expects"),
-    (TableNetwork, SquaredBernoulli, "binary-2x3", "normalisation", "sum to"),
+class MaskOffByOneReal(LinearNetwork):
+    """Real values: the diagonal again."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        return super().forward(sites) + 0.1 * sites
+
+
+class CountsThePadding(LinearNetwork):
+    """Reads every symbol after the end as one of the word, and makes room for it in the words."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        length = (sites != 0).sum(1, keepdim=True)
+        return super().forward(sites) + length * torch.arange(5)
+
+
+# The network, the tiny events, the check, and what it must say.
+CASES: list[tuple[type[nn.Module], str, str, str]] = [
+    (MaskOffByOne, "binary-3x3", "causality", "a site sees its own value"),
+    (Autoencoder, "binary-3x3", "causality", "a site sees its own value"),
+    (Autoencoder, "binary-3x3", "normalisation", "sum to"),
+    (SeesTheNextSite, "binary-3x3", "causality", "the mask leaks from the future"),
+    (MaskedInPlace, "binary-2x3", "causality", "moved by"),
+    (DoubleSigmoid, "binary-2x3", "memorises_one_event", "squashed twice"),
+    (UnseededMask, "binary-2x3", "invariances", "saving and loading"),
+    (ShiftedStep, "sequence-5", "step_equals_forward", "at site 1, in the first batch"),
+    (ShiftedStep, "sequence-5", "samplers_agree", "the step sampler differs"),
+    (ForgetsTheFirstSite, "binary-2x3", "step_equals_forward", "at site 1"),
+    (LeakingState, "binary-2x3", "step_equals_forward", "in the batch after another one"),
+    (DropoutLeftOn, "binary-2x3", "invariances", "calling log_prob a second time"),
+    (BatchStatistics, "binary-2x3", "invariances", "evaluating events one at a time"),
+    (BlindSpot, "binary-2x3", "influence", "3 never sees 0"),
+    (AllColoursAtOnce, "colour-1x2", "influence", "1 never sees 0"),
+    (IdleWeight, "binary-2x3", "gradients", "no gradient reaches left_behind"),
+    (ViewWithOwnWeights, "binary-2x3", "reordered", "weights of its own: weight, bias"),
+    (ViewInTheWrongOrder, "binary-2x3", "reordered", "the view in the order of seed"),
+    (BlindToBlue, "pixels-2x2", "influence", "1 never sees 0"),
+    (MaskOffByOneReal, "real-5", "causality", "a site sees its own value"),
+    (DoubleSigmoid, "real-5", "memorises_one_event", "standard normal data"),
+    (CountsThePadding, "words-5", "normalisation", "sum to"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("network", "head", "spec", "check", "evidence"),
+    ("network", "events", "check", "evidence"),
     CASES,
-    ids=[f"{(head or network).__name__}-{check}" for network, head, _, check, _ in CASES],
+    ids=[f"{network.__name__}-{check}" for network, _, check, _ in CASES],
 )
 def test_broken_model_is_caught_by_name(
-    network: type[nn.Module], head: Any, spec: str, check: str, evidence: str
+    network: type[nn.Module], events: str, check: str, evidence: str
 ) -> None:
-    specs = {spec: TINY_SPECS[spec]}
-    name, subject = next(iter(subjects(network, specs=specs, head=head).items()))
+    name, subject = next(iter(subjects(network, specs={events: TINY_EVENTS[events]}).items()))
     result = run_check(check, name, subject)
     assert isinstance(result.error, ConformanceError), result.message
     assert result.status == "failed"
