@@ -223,10 +223,10 @@ def test_learns_to_repeat_a_pixel_out_of_reach_of_its_convolutions() -> None:
     """The last row repeats the first; one layer of 2x2 kernels sees no farther than two rows."""
     torch.manual_seed(0)
     layout = make_layout(1, 6, 2)
-    network = PixelSNAIL(layout, 1, channels=12, num_blocks=1, num_layers=1)
+    network = PixelSNAIL(layout, 1, channels=16, num_blocks=1, num_layers=1)
     model = Model(network, natural_head(layout), layout)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(120):
+    for _ in range(160):
         events = torch.zeros(32, 1, 6, 2, dtype=torch.int64)
         events[:, :, 0] = events[:, :, 5] = torch.randint(2, (32, 1, 2))
         optimizer.zero_grad()
