@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from arbench.errors import CheckpointError, ConfigError
+from arbench.errors import CheckpointError, ConfigError, Interrupted
 from arbench.experiment.records import Record
 
 
@@ -101,6 +102,7 @@ class RunFolder:
 
         Raises:
             ConfigError: if another run holds it.
+            Interrupted: for a Ctrl-C that nobody has handled inside; the line says how to go on.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         is_new = not self.config.exists()
@@ -110,6 +112,12 @@ class RunFolder:
         except Timeout as error:
             raise ConfigError(
                 f"{self.path} belongs to a run that is going on; choose another folder with --out"
+            ) from error
+        except KeyboardInterrupt as error:
+            if not self.config.exists():
+                raise
+            raise Interrupted(
+                f"interrupted; continue with `arbench run --resume {self.path}`", signal.SIGINT
             ) from error
         except Exception:
             if is_new:

@@ -1,17 +1,20 @@
-"""SIGINT and SIGTERM: the first asks for a checkpoint, the second ends at once."""
+"""SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STDERR = 2
+_ACKNOWLEDGEMENT = "stopping after this step; press Ctrl-C again to stop at once\n"
 
 
 class StopSignal:
-    """While entered, remembers the first stop signal instead of dying of it.
+    """While entered, remembers and acknowledges the first stop signal instead of dying of it.
 
     Attributes:
         received: the signal's number, or None.
@@ -40,3 +43,15 @@ class StopSignal:
         self.received = number
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+        if os.environ.get("RANK", "0") == "0":  # several processes acknowledge once
+            _acknowledge()
+
+
+def _acknowledge() -> None:
+    """Say so at once, past Python's buffers: a handler may interrupt a write to them."""
+    # On a terminal, below the bar and the ^C.
+    start = "\n" if os.isatty(_STDERR) else ""
+    try:
+        os.write(_STDERR, (start + _ACKNOWLEDGEMENT).encode())
+    except OSError:
+        return  # nobody listens, which is no reason to lose the checkpoint
