@@ -289,6 +289,21 @@ def test_there_is_no_blind_spot_up_and_to_the_right() -> None:
         assert moved[r, c + 1 :].all()
 
 
+@pytest.mark.parametrize(("num_blocks", "num_levels", "rows"), [(1, 1, 7), (2, 1, 11), (1, 2, 20)])
+def test_the_reach_is_what_the_readme_says(num_blocks: int, num_levels: int, rows: int) -> None:
+    layout = make_layout(1, 24, 7)
+    network = make_network(layout, num_blocks=num_blocks, num_levels=num_levels)
+    sites = random_sites(layout)
+    before = network(sites)
+    reached = []
+    for r in (0, 1):
+        changed = sites.clone()
+        changed[:, 7 * r + 3] = 1 - changed[:, 7 * r + 3]
+        moved = (network(changed) != before).any(-1).any(0).nonzero()
+        reached.append(int(moved.max()) // 7 - r)
+    assert max(reached) == rows
+
+
 @pytest.mark.parametrize("num_levels", [1, 2])
 def test_samplers_agree_on_colours(num_levels: int) -> None:
     layout = make_layout(3, 4, 5, size=8)
