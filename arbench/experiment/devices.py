@@ -25,8 +25,10 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if device.startswith("cuda:"):
             raise ConfigError(f"--device {device}: several processes each take a GPU; say cuda")
-        # Left to itself, accelerate gives every process a GPU of its own.
-        device = "auto" if device == "cuda" else device
+        # Left to itself, accelerate gives every process a GPU of its own; but where there is none
+        # it starts each process as if it were alone, unless it is told of the CPU.
+        has_gpu = torch.cuda.is_available()
+        device = {"cuda": "auto", "auto": "auto" if has_gpu else "cpu"}.get(device, device)
     else:
         # accelerate keeps one state per process; two runs in one Python session must not share it.
         AcceleratorState._reset_state(reset_partial_state=True)

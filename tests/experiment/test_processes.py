@@ -80,3 +80,21 @@ def test_two_cpu_processes_give_the_loss_of_one(
         assert single["step"] == together["step"]
         for key in ("train_nats_per_event", "validation_nats_per_event"):
             assert together[key] == pytest.approx(single[key], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_that_fit_count_every_event_once(tmp_path: Path) -> None:
+    # A network that fits itself sees every batch in every process; nobody adds up counts.
+    arguments = ["run", "--task", "toy-markov", "--model", "cpt", "--device", "cpu"]
+    arguments += ["--limit", "333"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "arbench", *arguments, "--out", str(tmp_path / "one")]
+    subprocess.run(command, env=environment, capture_output=True, timeout=240, check=True)
+    for done in _launch("torchrun", [*arguments, "--out", str(tmp_path / "two")]):
+        assert done.returncode == 0, done.stderr[-3000:]
+    records = {
+        name: json.loads((tmp_path / name / "record.json").read_text()) for name in ("one", "two")
+    }
+    assert [records[name]["training"]["processes"] for name in ("one", "two")] == [1, 2]
+    assert records["two"]["nll"] == records["one"]["nll"]
+    assert records["two"]["checkpoint"] == records["one"]["checkpoint"]  # the very same counts
