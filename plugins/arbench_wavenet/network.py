@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.events import Discrete
+from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench.probability.layouts import Layout
 from arbench_wavenet.queues import LayerState, SamplingState
 
@@ -24,7 +24,7 @@ class WaveNet(nn.Module):
 
     Layers start as Glorot and Bengio's uniform initialisation has them, with the 1x1 convolutions
     smaller by the root of the number of layers, so that their sum is of the same size however
-    many there are; vectors of values start standard normal.
+    many there are; the vectors of values start standard normal.
 
     Args:
         layout: any order; networks like this one need no geometry.
@@ -36,6 +36,7 @@ class WaveNet(nn.Module):
         kernel_size: taps per layer.
         ordinal: add to the vector of a discrete value a multiple of the value itself, so that
             neighbouring values start alike.
+        coordinates: add vectors for where in the event a site lies: its row and column, say.
         dropout: probability that a gated unit is left out of a training step.
 
     Raises:
@@ -63,6 +64,7 @@ class WaveNet(nn.Module):
         dilations: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
         kernel_size: int = 2,
         ordinal: bool = False,
+        coordinates: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -78,7 +80,7 @@ class WaveNet(nn.Module):
         all_dilations = [dilation for _ in range(num_blocks) for dilation in dilations]
         self.receptive_field = 1 + (kernel_size - 1) * sum(all_dilations)
         self.dropout = dropout
-        self.inputs = SiteVectors(layout, channels, ordinal)
+        self.inputs = SiteVectors(layout, channels, ordinal=ordinal, coordinates=coordinates)
         scale = len(all_dilations) ** -0.5
         last = len(all_dilations) - 1
         self.layers = nn.ModuleList(
@@ -97,8 +99,7 @@ class WaveNet(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on the `receptive_field` sites before t alone.
         """
-        start = self.inputs.start.expand(len(sites), 1, -1)
-        values = torch.cat([start, self.inputs(sites[:, :-1])], 1)
+        values = self.inputs(sites)
         total: Tensor | None = None
         for layer in self.layers:
             values, skip = layer(values, self.dropout)
@@ -110,9 +111,11 @@ class WaveNet(nn.Module):
     @torch.no_grad()
     def init_state(self, batch_size: int) -> SamplingState:
         """Weights as a step needs them, and empty queues."""
-        channels, skips = self.inputs.start.numel(), self.hidden.in_features
+        channels, skips = len(self.inputs.start), self.hidden.in_features
         running = self.inputs.start.new_zeros(channels + skips, batch_size)
         return SamplingState(
+            lookup=SiteLookup(self.inputs),
+            vectors=running.new_empty(batch_size, channels),
             running=running,
             stream=running[:channels],
             skips=running[channels:],
@@ -133,10 +136,8 @@ class WaveNet(nn.Module):
         Returns:
             `(B, P)` parameters, and the state.
         """
-        if previous is None:
-            state.stream.copy_(self.inputs.start.unsqueeze(1))
-        else:
-            state.stream.copy_(self.inputs(previous).T)
+        state.lookup(previous, site, state.vectors)
+        state.stream.copy_(state.vectors.T)
         state.skips.zero_()
         for layer in state.layers:
             layer.advance(state, site)
@@ -146,43 +147,6 @@ class WaveNet(nn.Module):
     @property
     def _gated_layers(self) -> list[GatedLayer]:
         return [layer for layer in self.layers if isinstance(layer, GatedLayer)]
-
-
-class SiteVectors(nn.Module):
-    """The vector `(C,)` that stands for the value of a site, and the one for the beginning.
-
-    Args:
-        layout: of the sites.
-        channels: C.
-        ordinal: see `WaveNet`.
-    """
-
-    def __init__(self, layout: Layout, channels: int, ordinal: bool) -> None:
-        super().__init__()
-        self.start = nn.Parameter(torch.randn(channels))
-        self.table: nn.Embedding | None = None
-        self.linear: nn.Linear | None = None
-        self.size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
-        if self.size:
-            # The dims of one site have a part of the table each.
-            self.table = nn.Embedding(layout.site_dim * self.size, channels)
-        if ordinal or not self.size:
-            self.linear = nn.Linear(layout.site_dim, channels, bias=not self.size)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Vectors `(..., C)` of site values `(..., site_dim)`."""
-        if self.table is None:
-            assert self.linear is not None
-            vectors: Tensor = self.linear(values)
-            return vectors
-        parts = range(0, self.table.num_embeddings, self.size)
-        vectors = self.table(values[..., 0])
-        for dim, part in enumerate(parts[1:], start=1):
-            vectors = vectors + self.table(values[..., dim] + part)
-        if self.linear is not None:
-            scaled = values.to(vectors.dtype) * (4 / (self.size - 1)) - 2
-            vectors = vectors + self.linear(scaled)
-        return vectors
 
 
 class GatedLayer(nn.Module):

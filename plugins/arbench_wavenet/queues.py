@@ -7,17 +7,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from arbench.networks.site_vectors import SiteLookup
+
 
 class SamplingState(NamedTuple):
     """What `WaveNet.step` keeps for one batch; units come first, events last.
 
     Attributes:
+        lookup: of the vector that stands for the value of the site before.
+        vectors: `(B, C)`, room for what it finds.
         running: `(C + S, B)`, the residual stream and below it the sum of skip connections.
         stream: `(C, B)`, the upper part of `running`.
         skips: `(S, B)`, the lower part.
         layers: the layers from first to last.
     """
 
+    lookup: SiteLookup
+    vectors: Tensor
     running: Tensor
     stream: Tensor
     skips: Tensor

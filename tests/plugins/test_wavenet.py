@@ -168,15 +168,17 @@ def test_queues_equal_forward_far_beyond_the_receptive_field(
             previous = sites[:, t]
 
 
-def test_samplers_agree_on_images() -> None:
+@pytest.mark.parametrize("options", [{}, {"ordinal": True}, {"coordinates": True}], ids=str)
+@pytest.mark.parametrize("order_seed", [None, 2])
+def test_samplers_agree_on_images(options: dict[str, Any], order_seed: int | None) -> None:
     for spec in (EventSpec((3, 2, 3), Discrete(4)), EventSpec((1, 4, 4), Discrete(2))):
-        for layout in (Layout(spec), Layout.permuted(spec, 2)):
-            head = natural_head(layout)
-            network = make_network(layout, head.num_params, num_blocks=2)
-            model = Model(network, head, layout)
-            noise = model.draw_noise(20, torch.Generator().manual_seed(3))
-            slow = model.sample(20, noise=noise, method="whole")
-            assert torch.equal(model.sample(20, noise=noise, method="step"), slow)
+        layout = Layout(spec) if order_seed is None else Layout.permuted(spec, order_seed)
+        head = natural_head(layout)
+        network = make_network(layout, head.num_params, num_blocks=2, **options)
+        model = Model(network, head, layout)
+        noise = model.draw_noise(20, torch.Generator().manual_seed(3))
+        slow = model.sample(20, noise=noise, method="whole")
+        assert torch.equal(model.sample(20, noise=noise, method="step"), slow)
 
 
 class Counting(TorchDispatchMode):
