@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from arbench.api import run as run
     from arbench.api import run_queue as run_queue
     from arbench.api import sample as sample
+    from arbench.api import sample_texts as sample_texts
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
@@ -37,6 +38,7 @@ _HOMES = {
     "run": "arbench.api",
     "run_queue": "arbench.api",
     "sample": "arbench.api",
+    "sample_texts": "arbench.api",
 }
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "run",
     "run_queue",
     "sample",
+    "sample_texts",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-n", "num_events", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "-n",
+    "num_events",
+    type=click.IntRange(min=1),
+    help="How many [default: 64; 1 of a text that does not end by itself].",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="File to write [default: samples.png, or samples.csv for what is no image].",
+    help="File to write [default: samples.png, .csv or .wav; texts go to the terminal].",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -40,27 +46,43 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="How many of its rows are given; dims, if it is no image.",
 )
+@click.option("--prompt", metavar="TEXT", help="What texts begin with.")
+@click.option(
+    "--length",
+    type=click.IntRange(min=1),
+    help="How many characters of a text, after the prompt [default: 500].",
+)
+@click.option(
+    "--temperature",
+    type=float,
+    help="Divides the logits: below 1, likely values become likelier [default: 1].",
+)
 @click.option("--task", metavar="TASK", help="Where data of your own are, such as table:PATH.")
 @click.option("--device", default="auto", show_default=True)
 def command(
     run: Path,
-    num_events: int,
+    num_events: int | None,
     out: Path | None,
     seed: int,
     method: str,
     given: str | None,
     rows: int | None,
+    prompt: str | None,
+    length: int | None,
+    temperature: float | None,
     task: str | None,
     device: str,
 ) -> None:
-    """Draw events from RUN: a grid of images as PNG, or rows as csv, which table:PATH reads.
+    """Draw events from RUN: images as a grid in a PNG, rows as csv, sounds as wav, text as text.
 
-    In a picture of completions, rows that were given have an orange edge.
+    A csv can be read again with table:PATH. In a picture of completions, rows that were given have
+    an orange edge.
 
     \b
     arbench sample RUN -n 64 --out grid.png
     arbench sample RUN -n 16 --given test:7 --rows 14 --out completed.png
     arbench sample RUN -n 16 --given image.png --rows 14 --out completed.png
+    arbench sample RUN --prompt "KING LEAR:" --length 1000 --temperature 0.8
     """  # noqa: D301 - click wants the character
     if (given is None) != (rows is None):
         raise click.UsageError("a completion needs both --given IMAGE|SPLIT:N and --rows N")
@@ -68,30 +90,71 @@ def command(
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter
+    from arbench.errors import ConfigError
     from arbench.experiment.config import RunConfig
+    from arbench.experiment.files import write_text
     from arbench.experiment.folders import RunFolder
     from arbench.experiment.pictures import known_rows
-    from arbench.experiment.rendering import output_path, save_samples
+    from arbench.experiment.rendering import TextRendering, join_texts, output_path, save_samples
 
-    density = api.load(run, device=device)
-    rendering = RunConfig.read(RunFolder(run).config).shown
-    out = output_path(out, rendering)  # before the work, not after it
-    event = known = None
-    if given is not None and rows is not None:
-        known = known_rows(density.spec, rows)
-        event = _given(run, given, density.spec, task)
-    with ConsoleReporter().bar("sampling") as advance:
-        events = api.sample(
-            density,
-            num_events,
-            seed=seed,
-            method=method,
-            given=event,
-            known=known,
-            progress=lambda done, total: advance(done / total, ""),
-        )
-    path = save_samples(out, events.cpu(), density.spec, rendering=rendering, known=known)
-    Console().print(f"{num_events} samples: {path}", soft_wrap=True, highlight=False)
+    config = RunConfig.read(RunFolder(run).config)
+    rendering = config.shown
+    is_text = isinstance(rendering, TextRendering)
+    if is_text and given is not None:
+        raise ConfigError(f"{run} is on {config.task}, a text: complete it with --prompt TEXT")
+    if not is_text and (prompt is not None or length is not None):
+        raise ConfigError(f"{run} is on {config.task}, which is no text: no --prompt, no --length")
+    if out is not None or not is_text:
+        out = output_path(out, rendering)  # before the work, not after it
+    if isinstance(rendering, TextRendering):
+        num_events = num_events or (64 if rendering.end is not None else 1)
+        with ConsoleReporter().bar("sampling") as advance:
+            texts = api.sample_texts(
+                run,
+                num_events,
+                prompt=prompt or "",
+                length=length,
+                temperature=temperature,
+                seed=seed,
+                method=method,
+                device=device,
+                progress=lambda done, total: advance(done / total, ""),
+            )
+        text = join_texts(texts, rendering)
+        if out is None:
+            click.echo(_printable(text), nl=False)
+            return
+        write_text(out, text)
+    else:
+        num_events = num_events or 64
+        density = api.load(run, device=device)
+        event = known = None
+        if given is not None and rows is not None:
+            known = known_rows(density.spec, rows)
+            event = _given(run, given, density.spec, task)
+        with ConsoleReporter().bar("sampling") as advance:
+            events = api.sample(
+                density,
+                num_events,
+                seed=seed,
+                method=method,
+                given=event,
+                known=known,
+                temperature=temperature,
+                progress=lambda done, total: advance(done / total, ""),
+            )
+        save_samples(out, events.cpu(), density.spec, rendering=rendering, known=known)
+    Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
+
+
+def _printable(text: str) -> str:
+    """The text without control characters, which could do anything to a terminal."""
+    return "".join(
+        "\ufffd"
+        if unicodedata.category(character) == "Cc" and character not in "\n\t"
+        else character
+        for character in text
+    )
 
 
 def _given(run: Path, text: str, spec: EventSpec, task_text: str | None) -> Tensor:

@@ -7,11 +7,13 @@ the data are not.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
@@ -112,7 +114,9 @@ class TextRendering(_Rendering):
         points = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), np.uint32)
         known = np.array([ord(symbol) for symbol in self.symbols])
         width = np.int16 if len(known) <= _LEVELS else np.int64
-        values = np.full(max(int(points.max(initial=0)), int(known.max())) + 1, -1, width)
+        values: NDArray[np.integer[Any]] = np.full(
+            max(int(points.max(initial=0)), int(known.max())) + 1, -1, width
+        )
         values[known] = np.arange(len(known))
         encoded = values[points]
         if (encoded < 0).any():
@@ -142,7 +146,7 @@ class AudioRendering(_Rendering):
         if spec.domain != Discrete(_LEVELS) or len(spec.shape) != 1:
             raise ValueError(f"sound has {_LEVELS} levels, it is no rendering of {spec}")
 
-    def amplitudes(self, levels: Tensor) -> np.ndarray:
+    def amplitudes(self, levels: Tensor) -> NDArray[np.float64]:
         """The middle of each level's cell, float64 in (-1, 1), of the same shape."""
         values = levels.cpu().numpy()
         if self.companding == "mu-law":
@@ -219,7 +223,7 @@ def save_samples(
 
     Args:
         path: the file; see `output_path`.
-        events: `(B, *event_shape)`; a text may be longer than its event.
+        events: `(B, *event_shape)`.
         spec: their spec.
         rendering: how; by default `natural_rendering`.
         known: `event_shape` boolean, which dims were given; a picture marks them.
@@ -240,22 +244,17 @@ def save_samples(
             rows = events.flatten(1).tolist()
             write_text(path, "".join(between.join(map(str, row)) + "\n" for row in rows))
         case TextRendering():
-            write_text(path, join_texts(events, rendering))
+            write_text(path, join_texts([rendering.decode(event) for event in events], rendering))
         case AudioRendering():
             _save_sound(path, events, rendering)
     return path
 
 
-def join_texts(events: Tensor, rendering: TextRendering) -> str:
+def join_texts(texts: Sequence[str], rendering: TextRendering) -> str:
     """All texts in one, ending in a newline.
 
     Texts with an end of their own stand on a line each; others have a line of dashes in between.
-
-    Args:
-        events: `(B, T)`.
-        rendering: of the texts.
     """
-    texts = [rendering.decode(event) for event in events]
     between = "\n" if rendering.end is not None else f"\n{'-' * 40}\n"
     return between.join(texts) + "\n"
 
