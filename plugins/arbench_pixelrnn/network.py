@@ -1,0 +1,185 @@
+"""PixelRNN: LSTM layers that run over the rows or the diagonals of a picture."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arbench.probability.events import Discrete
+from arbench.probability.layouts import Layout
+from arbench_pixelrnn.layers import DiagonalLayer, RowLayer
+from arbench_pixelrnn.masks import MaskedConv, groups
+from arbench_pixelrnn.stepping import DiagonalSteps, RowSteps
+
+
+class SamplingState(NamedTuple):
+    """What `PixelRNN.step` keeps for one batch.
+
+    Attributes:
+        image: `(B, C, H + k - 1, W + k - 1)`, scaled values in a border of zeros.
+        first: `(C * (k // 2 + 1) * k, F)`, the first convolution as a matrix, and its bias.
+        layers: the steps of each layer.
+        outputs: the two last convolutions as matrices with their biases.
+    """
+
+    image: Tensor
+    first: tuple[Tensor, Tensor]
+    layers: list[RowSteps | DiagonalSteps]
+    outputs: list[tuple[Tensor, Tensor]]
+
+
+class PixelRNN(nn.Module):
+    """The pixel recurrent neural network with Diagonal BiLSTM layers: it sees all earlier pixels.
+
+    A masked convolution reads the pixels, then each layer adds to 2 H feature maps what LSTMs of H
+    units found on their way over the picture, then two 1x1 convolutions give the parameters. Units
+    are divided among the colours, and masks let a colour know the ones before it in its pixel.
+
+    Source: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel recurrent neural networks", ICML
+    2016, sections 3.1 to 3.4. Deviations: values enter as numbers in [-1, 1]; fewer and smaller
+    layers by default; the weights start uniform, scaled by how many inputs the masks leave, with 0
+    as bias but 1 in the forget gates; one of `DiagonalLayer`.
+
+    Args:
+        layout: images in raster order, drawn dim by dim.
+        num_params: P.
+        hidden: H, units of an LSTM; at least as many as there are colours.
+        num_layers: LSTM layers.
+        first_kernel: width of the first convolution, odd and at least 3.
+        outputs: units before the last convolution; at least as many as there are colours.
+
+    Raises:
+        ValueError: if the layout or an argument is not one of these.
+    """
+
+    layer: ClassVar[type[DiagonalLayer] | type[RowLayer]] = DiagonalLayer
+
+    tiny_hyperparameters = {"hidden": 6, "num_layers": 2, "first_kernel": 3, "outputs": 6}  # noqa: RUF012
+    # How a product rounds depends on how many pixels it is of.
+    reordered_sums = True
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        hidden: int = 32,
+        num_layers: int = 4,
+        first_kernel: int = 7,
+        outputs: int = 64,
+    ) -> None:
+        super().__init__()
+        grid = layout.grid
+        if grid is None or len(grid) != 3 or len(layout.spec.shape) != 3:
+            raise ValueError(f"PixelRNN draws images dim by dim in raster order, got {layout}")
+        self.height, self.width, self.num_colours = grid
+        if min(hidden, outputs) < self.num_colours or num_layers < 1:
+            raise ValueError(
+                f"needs a layer and at least {self.num_colours} units for as many colours, got "
+                f"num_layers={num_layers}, hidden={hidden}, outputs={outputs}"
+            )
+        if first_kernel < 3 or first_kernel % 2 == 0:
+            raise ValueError(f"first_kernel is odd and at least 3, got {first_kernel}")
+        self.num_params = num_params
+        self.scale, self.offset = 1.0, 0.0
+        if isinstance(layout.domain, Discrete):
+            self.scale, self.offset = 2.0 / (layout.alphabet_size - 1), -1.0
+        colours = groups(self.num_colours, self.num_colours)
+        features = groups(2 * hidden, self.num_colours)
+        last = groups(outputs, self.num_colours)
+        kernel = (first_kernel, first_kernel)
+        self.first = MaskedConv(colours, features, kernel, "A")
+        self.layers = nn.ModuleList(self.layer(hidden, self.num_colours) for _ in range(num_layers))
+        params = groups(self.num_colours * num_params, self.num_colours)
+        self.outputs = nn.ModuleList(
+            [MaskedConv(features, last, (1, 1), "B"), MaskedConv(last, params, (1, 1), "B")]
+        )
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site.
+
+        Args:
+            sites: `(B, T, 1)`, int64 in [0, K) or floating point.
+
+        Returns:
+            `(B, T, P)`.
+        """
+        values = self._scaled(sites).view(-1, self.height, self.width, self.num_colours)
+        pictures = values.permute(0, 3, 1, 2)
+        features = self.first(pictures)
+        for layer in self.layers:
+            features = features + layer(features, pictures)
+        for convolution in self.outputs:
+            features = convolution(F.relu(features))
+        params: Tensor = features.permute(0, 2, 3, 1)
+        return params.reshape(len(sites), -1, self.num_params)
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Room for one batch, and the weights cut into what a pixel needs."""
+        kernel = self.first.kernel_size[0]
+        shape = (self.height + kernel - 1, self.width + kernel - 1)
+        image = self.first.weight.new_zeros(batch_size, self.num_colours, *shape)
+        # Below the middle row of the kernel nothing is known.
+        first = self.first.masked[:, :, : kernel // 2 + 1].flatten(1).T.contiguous()
+        return SamplingState(
+            image,
+            (first, self.first.bias),
+            [layer.steps(batch_size, self.width) for layer in self.layers],  # type: ignore[operator]
+            [
+                (c.masked[:, :, 0, 0].T.contiguous(), c.bias)
+                for c in self.outputs
+                if isinstance(c, MaskedConv)
+            ],
+        )
+
+    @torch.no_grad()
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters `(B, P)` of one site; `state` is updated in place.
+
+        A pixel goes through the layers once for each of its colours, and what the layers need of
+        the row above is worked out once a row.
+        """
+        kernel = self.first.kernel_size[0]
+        pixel, colour = divmod(site, self.num_colours)
+        row, column = divmod(pixel, self.width)
+        if previous is not None:
+            last_pixel, drawn = divmod(site - 1, self.num_colours)
+            last_row, last_column = divmod(last_pixel, self.width)
+            place = (drawn, last_row + kernel // 2, last_column + kernel // 2)
+            state.image[:, *place] = self._scaled(previous[:, 0])
+        patch = state.image[:, :, row : row + kernel // 2 + 1, column : column + kernel]
+        weight, bias = state.first
+        features = torch.addmm(bias, patch.flatten(1), weight)
+        if colour == 0:
+            margin = kernel // 2
+            above = state.image[:, :, row + margin - 1, margin : margin + self.width]
+            for layer in state.layers:
+                layer.arrive(row, column, above.permute(2, 0, 1))
+        for layer in state.layers:
+            features = features + layer.see(features)
+        (weight, bias), (last, last_bias) = state.outputs
+        features = torch.addmm(bias, features.relu_(), weight)
+        own = slice(colour * self.num_params, (colour + 1) * self.num_params)
+        return torch.addmm(last_bias[own], features.relu_(), last[:, own]), state
+
+    def _scaled(self, sites: Tensor) -> Tensor:
+        return sites.to(self.first.weight.dtype) * self.scale + self.offset
+
+
+class RowPixelRNN(PixelRNN):
+    """The pixel recurrent neural network with Row LSTM layers, which work on whole rows at once.
+
+    Of the rows above, a layer sees a triangle that widens by a column a row, and its first
+    convolution some columns more: the rest is a blind spot.
+    """
+
+    layer = RowLayer
+    known_failures = {  # noqa: RUF012
+        "influence": "a Row LSTM sees a triangle of the rows above (the paper's section 3.1)"
+    }
