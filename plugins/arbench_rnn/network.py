@@ -1,0 +1,189 @@
+"""Recurrent networks: a state goes from site to site, and all that is known is in it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from arbench.networks.site_vectors import SiteLookup, SiteVectors
+from arbench.probability.layouts import Layout
+from arbench_rnn.cells import Cell, GRUCell, LayerWeights, LSTMCell, SamplingState, TanhCell
+
+
+class RecurrentNetwork(nn.Module):
+    """Layers of one kind over the sites in their order, and a linear map to the parameters.
+
+    The input at a site is a vector for the value of the site before; states start from learned
+    vectors. Recurrent matrices start orthogonal, one block per gate, those that read inputs as
+    Glorot and Bengio's uniform initialisation has them; biases start at 0, an LSTM's forget gates
+    at 1 (Jozefowicz, Zaremba and Sutskever, ICML 2015); first states start at 0.
+
+    Args:
+        layout: any order; a sequence needs no geometry.
+        num_params: P.
+        hidden: H, units per layer.
+        num_layers: L, each of which reads the units of the one below.
+        embedding: width of the vectors that stand for values.
+        dropout: probability that a unit is left out on its way to the next layer, or from the
+            last one to the parameters, in a training step; never on its way to the next site.
+        ordinal: add to the vector of a discrete value a multiple of the value itself, so that
+            neighbouring values start alike.
+        coordinates: add vectors for the row, column and channel of the site whose turn it is.
+
+    Raises:
+        ValueError: for sizes below 1 or a dropout outside [0, 1).
+    """
+
+    tiny_hyperparameters: ClassVar = {"hidden": 12, "num_layers": 2, "embedding": 6}
+    layer_class: ClassVar[type[nn.RNNBase]]
+    cell_class: ClassVar[type[Cell]]
+    num_states: ClassVar = 1
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        hidden: int = 256,
+        num_layers: int = 1,
+        embedding: int = 64,
+        dropout: float = 0.0,
+        ordinal: bool = False,
+        coordinates: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(hidden, num_layers, embedding) < 1:
+            raise ValueError(
+                "hidden, num_layers and embedding are at least 1, got "
+                f"{hidden}, {num_layers} and {embedding}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.inputs = SiteVectors(layout, embedding, ordinal=ordinal, coordinates=coordinates)
+        between = dropout if num_layers > 1 else 0.0
+        layer_class: Any = self.layer_class
+        self.layers: nn.RNNBase = layer_class(
+            embedding, hidden, num_layers, batch_first=True, dropout=between
+        )
+        self.initial = nn.Parameter(torch.zeros(self.num_states, num_layers, hidden))
+        self.outputs = nn.Linear(hidden, num_params)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        for name, weight in self.layers.named_parameters():
+            if name.startswith("weight_hh"):
+                for block in torch.split(weight, weight.shape[1]):
+                    nn.init.orthogonal_(block)
+            elif name.startswith("weight_ih"):
+                for block in torch.split(weight, self.layers.hidden_size):
+                    nn.init.xavier_uniform_(block)
+            else:
+                nn.init.zeros_(weight)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, site_dim)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on all sites before t and on no other.
+        """
+        first = self.initial.unsqueeze(2).expand(-1, -1, len(sites), -1).contiguous()
+        states = first[0] if self.num_states == 1 else tuple(first)
+        values = nn.functional.dropout(
+            self.layers(self.inputs(sites), states)[0], self.dropout, self.training
+        )
+        params: Tensor = self.outputs(values)
+        return params
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Weights as a step needs them, and every layer in its first state."""
+        cells = []
+        for layer in range(self.num_layers):
+            kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            names = (f"{kind}_l{layer}" for kind in kinds)
+            weights = (self.layers.get_parameter(name).detach() for name in names)
+            cells.append(
+                self.cell_class(LayerWeights(*weights), self.initial[:, layer], batch_size)
+            )
+        return SamplingState(
+            lookup=SiteLookup(self.inputs, cells[0].weight_in.T, cells[0].bias_in),
+            cells=cells,
+            pairs=list(pairwise(cells)),
+            readout=self.outputs.weight.detach().T.contiguous(),
+            readout_bias=self.outputs.bias.detach(),
+        )
+
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters of one site; the cost does not depend on how many came before.
+
+        Args:
+            state: from `init_state`, updated in place. Sites are visited in order, from 0.
+            previous: `(B, site_dim)` value of site - 1, or None at the first site.
+            site: t.
+
+        Returns:
+            `(B, P)` parameters, and the state.
+        """
+        first = state.cells[0]
+        state.lookup(previous, site, first.inputs)
+        first.advance()
+        for below, cell in state.pairs:
+            torch.addmm(cell.bias_in, below.hidden, cell.weight_in, out=cell.inputs)
+            cell.advance()
+        hidden = state.cells[-1].hidden
+        return torch.addmm(state.readout_bias, hidden, state.readout), state
+
+
+class RNN(RecurrentNetwork):
+    """The plain recurrence, `h_t = tanh(W h_{t-1} + V x_{t-1} + b)`; see `RecurrentNetwork`.
+
+    Source: Elman, "Finding structure in time", Cognitive Science 14, 1990. Deviations: learned
+    first states; b is the sum of two biases, as torch's kernels have it.
+    """
+
+    layer_class = nn.RNN
+    cell_class = TanhCell
+
+
+class LSTM(RecurrentNetwork):
+    """Long short-term memory; see `RecurrentNetwork`.
+
+    Source: Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9, 1997, with
+    the forget gates of Gers, Schmidhuber and Cummins, "Learning to forget", Neural Computation 12,
+    2000; layers and dropout as in Zaremba, Sutskever and Vinyals, "Recurrent neural network
+    regularization", 2014. Deviations: learned first states; no dropout on the inputs.
+    """
+
+    layer_class = nn.LSTM
+    cell_class = LSTMCell
+    num_states = 2
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        super()._initialise()
+        for layer in range(self.num_layers):
+            bias = self.layers.get_parameter(f"bias_ih_l{layer}")
+            bias[self.layers.hidden_size : 2 * self.layers.hidden_size] = 1.0
+
+
+class GRU(RecurrentNetwork):
+    """Gated recurrent units; see `RecurrentNetwork`.
+
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation", EMNLP 2014, equations 5 to 8. Deviations: the reset gate multiplies
+    `U h + b` and not h, the form of torch's kernels; learned first states.
+    """
+
+    layer_class = nn.GRU
+    cell_class = GRUCell

@@ -1,0 +1,179 @@
+"""S4D: gated residual blocks around diagonal state spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arbench.networks.site_vectors import SiteLookup, SiteVectors
+from arbench.probability.layouts import Layout
+from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
+
+
+class S4D(nn.Module):
+    """Blocks `x + GLU(W gelu(SSM(norm(x))))` over the sites in their order.
+
+    Source: Gu, Gupta, Goel and Ré, "On the parameterization and initialization of diagonal state
+    space models", NeurIPS 2022; the block is that of Gu, Goel and Ré, "Efficiently modeling long
+    sequences with structured state spaces", ICLR 2022, appendix C, with the norm before it. See
+    `DiagonalStateSpace`. Deviations: one learning rate for all weights, where the authors have a
+    smaller one for A and the steps; the input is the value of the site before, and a learned
+    vector at the first.
+
+    W starts as Glorot and Bengio's uniform initialisation has it, smaller by the root of the number
+    of blocks.
+
+    Args:
+        layout: any order; a sequence needs no geometry.
+        num_params: P.
+        width: H, of the stream, and the number of state spaces in each block.
+        num_blocks: how many.
+        num_states: N, states per state space; conjugate pairs count as two.
+        init: of A: "lin" has frequencies at equal distances, "inv" has them ever closer to 0.
+        shortest: least step of the state spaces; what is remembered reaches about 2 / step sites.
+        longest: largest step of the state spaces.
+        dropout: probability that a unit of a block is left out of a training step, before W and
+            where the values enter.
+        ordinal: add to the vector of a discrete value a multiple of the value itself, so that
+            neighbouring values start alike.
+        coordinates: add vectors for the row, column and channel of the site whose turn it is.
+
+    Raises:
+        ValueError: for sizes below 1, an odd number of states, steps that are not positive and in
+            order, or a dropout outside [0, 1).
+    """
+
+    tiny_hyperparameters: ClassVar = {"width": 8, "num_blocks": 2, "num_states": 8}
+    reordered_sums = True  # by the FFT
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        width: int = 128,
+        num_blocks: int = 4,
+        num_states: int = 32,
+        init: Literal["lin", "inv"] = "lin",
+        shortest: float = 1e-3,
+        longest: float = 1e-1,
+        dropout: float = 0.0,
+        ordinal: bool = False,
+        coordinates: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(width, num_blocks) < 1:
+            raise ValueError(f"width and num_blocks are at least 1, got {width} and {num_blocks}")
+        if num_states < 2 or num_states % 2:
+            raise ValueError(
+                f"states come in conjugate pairs: num_states is even, got {num_states}"
+            )
+        if init not in ("lin", "inv"):
+            raise ValueError(f"init is 'lin' or 'inv', got {init!r}")
+        if not 0 < shortest <= longest:
+            raise ValueError(f"steps are 0 < shortest <= longest, got {shortest} and {longest}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        self.dropout = dropout
+        self.inputs = SiteVectors(layout, width, ordinal=ordinal, coordinates=coordinates)
+        blocks: list[Block] = []
+        for _ in range(num_blocks):
+            space = DiagonalStateSpace(
+                width, num_states, init=init, shortest=shortest, longest=longest
+            )
+            blocks.append(Block(width, space, num_blocks**-0.5, dropout))
+        self.blocks = cast(Sequence[Block], nn.ModuleList(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.outputs = nn.Linear(width, num_params)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, site_dim)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on all sites before t and, but for the rounding of an
+            FFT, on no other.
+        """
+        stream = F.dropout(self.inputs(sites), self.dropout, self.training)
+        for block in self.blocks:
+            stream = block(stream)
+        params: Tensor = self.outputs(self.norm(stream))
+        return params
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Weights as a step needs them, and every state at 0."""
+        return SamplingState(
+            lookup=SiteLookup(self.inputs),
+            stream=self.inputs.start.new_empty(batch_size, len(self.inputs.start)),
+            recurrences=[Recurrence(block.space, batch_size) for block in self.blocks],
+        )
+
+    @torch.no_grad()
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters of one site; the cost does not depend on how many came before.
+
+        Args:
+            state: from `init_state`, updated in place. Sites are visited in order, from 0.
+            previous: `(B, site_dim)` value of site - 1, or None at the first site.
+            site: t.
+
+        Returns:
+            `(B, P)` parameters, and the state.
+        """
+        stream = state.stream
+        state.lookup(previous, site, stream)
+        for block, recurrence in zip(self.blocks, state.recurrences, strict=True):
+            stream.add_(block.gated(recurrence(block.norm(stream))))
+        return self.outputs(self.norm(stream)), state
+
+
+class SamplingState(NamedTuple):
+    """What `S4D.step` keeps for one batch.
+
+    Attributes:
+        lookup: the vector of a site, by the value of the one before.
+        stream: `(B, H)`.
+        recurrences: of the blocks, from first to last.
+    """
+
+    lookup: SiteLookup
+    stream: Tensor
+    recurrences: list[Recurrence]
+
+
+class Block(nn.Module):
+    """`x + GLU(W gelu(SSM(norm(x))))`.
+
+    Args:
+        width: H.
+        space: of H channels.
+        scale: of the initial W, beside what its shape asks for.
+        dropout: see `S4D`.
+    """
+
+    def __init__(self, width: int, space: DiagonalStateSpace, scale: float, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.space = space
+        self.mix = nn.Linear(width, 2 * width)
+        self.dropout = dropout
+        nn.init.xavier_uniform_(self.mix.weight, gain=scale)
+        nn.init.zeros_(self.mix.bias)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """`(B, T, H)` to `(B, T, H)`."""
+        return stream + self.gated(self.space(self.norm(stream)))
+
+    def gated(self, values: Tensor) -> Tensor:
+        """What comes after the state space, `(..., H)` to `(..., H)`."""
+        values = F.dropout(F.gelu(values), self.dropout, self.training)
+        return F.glu(self.mix(values), -1)
