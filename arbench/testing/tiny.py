@@ -13,6 +13,8 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
 from arbench.testing.toys import TINY_SPECS, all_events
 
+_MAX_LISTED = 1 << 16
+
 
 @dataclass(frozen=True)
 class TinyEvents:
@@ -65,8 +67,8 @@ class TinyEvents:
         if self.is_real:
             shape = (num_events, *self.spec.shape)
             return torch.randn(shape, generator=generator, dtype=torch.float64)
-        if self.end is None:
-            assert isinstance(self.spec.domain, Discrete)
+        assert isinstance(self.spec.domain, Discrete)
+        if self.end is None and self.spec.domain.size**self.spec.num_dims > _MAX_LISTED:
             shape = (num_events, *self.spec.shape)
             return torch.randint(self.spec.domain.size, shape, generator=generator)
         events = self.listed()
