@@ -20,6 +20,7 @@ from rich.table import Table
 
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Advance, Reporter, duration_text, few_events_note
+from arbench.experiment.units import nats_per
 from arbench.publish.published import neighbours
 
 _SECONDS_BETWEEN_LINES = 60.0
@@ -90,21 +91,22 @@ def likelihood_table(record: Record) -> Table:
     if record.training.limit is not None:
         title += f" (only the first {record.training.limit:,} events: not comparable)"
     table = Table(title=title, title_justify="left")
-    headers = ("split", "nats/event", f"bits/{record.task.unit}", "events", "likelihood")
+    unit = record.task.unit
+    headers = ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "likelihood")
     for header in headers:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
-        table.add_row(split, *split_cells(nll))
+        table.add_row(split, *split_cells(nll, unit))
     if "test" in record.nll and (note := few_events_note(record.nll["test"].num_events)):
         table.caption = note
         table.caption_justify = "left"
     return table
 
 
-def split_cells(nll: SplitRecord) -> tuple[str, str, str, str]:
-    """One split's numbers as table cells."""
+def split_cells(nll: SplitRecord, unit: str) -> tuple[str, str, str, str]:
+    """One split's numbers as table cells; `unit` is what a dim is called."""
     return (
-        f"{nll.nats_per_event:.3f} ± {nll.standard_error_nats:.3f}",
+        nll.nats_text(unit),
         nll.bits_text,
         f"{nll.num_events:,}",
         nll.kind,

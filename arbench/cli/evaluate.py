@@ -37,6 +37,7 @@ def command(
     from arbench.cli.console import ConsoleReporter, split_cells
     from arbench.experiment.folders import RunFolder
     from arbench.experiment.records import Record
+    from arbench.experiment.units import nats_per
 
     result = api.evaluate(
         run,
@@ -50,12 +51,12 @@ def command(
     if as_json:
         click.echo(json.dumps(result.model_dump(mode="json"), indent=1))
         return
-    nats, bits, events, kind = split_cells(result)
     record = RunFolder(run).record
     # The word for a dim is in the run's record; of a foreign task nothing is recorded.
     unit = "dim" if foreign or not record.exists() else Record.read(record).task.unit
+    nats, bits, events, kind = split_cells(result, unit)
     note = " (foreign task: no result of it)" if foreign else ""
     Console().print(
-        f"{split}: {nats} nats/event, {bits} bits/{unit}, {events} events, {kind}{note}",
+        f"{split}: {nats} nats/{nats_per(unit)}, {bits} bits/{unit}, {events} events, {kind}{note}",
         soft_wrap=True,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from arbench.cli.columns import columns, pairs
 from arbench.experiment.reporting import duration_text, few_events_note
+from arbench.experiment.units import nats_per, nats_text
 
 FILES = {
     "model.safetensors": "weights",
@@ -81,6 +82,7 @@ def _status(path: Path, status: str) -> str:
 
 
 def _likelihood(record: dict[str, Any]) -> str:
+    unit = record["task"]["unit"]
     rows = []
     for split, nll in record["nll"].items():
         error = nll["standard_error_nats"]
@@ -88,9 +90,10 @@ def _likelihood(record: dict[str, Any]) -> str:
         if nll["bits_per_dim"] is not None:
             bits_error = error * nll["num_events"] / nll["num_dims"] / math.log(2)
             bits = f"{nll['bits_per_dim']:.4f} ± {bits_error:.4f}"
-        nats = f"{nll['nats_per_event']:.3f} ± {error:.3f}"
+        mean, num_events = nll["nats_per_event"], nll["num_events"]
+        nats = nats_text(unit, mean, error, num_events, nll["num_dims"])
         rows.append([split, nats, bits, f"{nll['num_events']:,}", nll["kind"]])
-    header = ["split", "nats/event", f"bits/{record['task']['unit']}", "events", "likelihood"]
+    header = ["split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "likelihood"]
     lines = [columns(rows, header)]
     if truth := record.get("truth"):
         lines.append(

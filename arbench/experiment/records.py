@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arbench.errors import DataError
 from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
+from arbench.experiment.units import nats_text
 from arbench.probability.density import Kind
-from arbench.probability.metrics import NLL, in_bits_per_dim
+from arbench.probability.metrics import NLL, in_bits
 
 SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -77,7 +78,17 @@ class SplitRecord(_Part):
     nats_per_event: Finite
     bits_per_dim: Finite | None
     standard_error_nats: Finite
+    standard_error_bits_per_dim: Finite
     kind: Kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_an_error_that_is_missing(cls, values: Any) -> Any:
+        """Records of events of equal length may leave it out: it follows."""
+        if not isinstance(values, dict) or "standard_error_bits_per_dim" in values:
+            return values
+        per_dim = values["standard_error_nats"] * values["num_events"] / values["num_dims"]
+        return {**values, "standard_error_bits_per_dim": in_bits(per_dim)}
 
     @classmethod
     def from_nll(cls, nll: NLL, kind: Kind) -> SplitRecord:
@@ -89,8 +100,14 @@ class SplitRecord(_Part):
             nats_per_event=nll.nats_per_event,
             bits_per_dim=nll.bits_per_dim,
             standard_error_nats=nll.standard_error_nats,
+            standard_error_bits_per_dim=nll.standard_error_bits_per_dim,
             kind=kind,
         )
+
+    def nats_text(self, unit: str, *, digits: int = 3) -> str:
+        """Nats with their standard error: per symbol of a text, else per event."""
+        mean, error = self.nats_per_event, self.standard_error_nats
+        return nats_text(unit, mean, error, self.num_events, self.num_dims, digits=digits)
 
     @property
     def bits_text(self) -> str:
@@ -98,11 +115,6 @@ class SplitRecord(_Part):
         if self.bits_per_dim is None:
             return "-"
         return f"{self.bits_per_dim:.4f} ± {self.standard_error_bits_per_dim:.4f}"
-
-    @property
-    def standard_error_bits_per_dim(self) -> float:
-        """The standard error in bits per dim."""
-        return in_bits_per_dim(self.standard_error_nats * self.num_events, self.num_dims)
 
 
 class SpeedRecord(_Part):

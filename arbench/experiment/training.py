@@ -204,12 +204,10 @@ class Trainer:
         best = self.progress.best_nats
         if best is None:
             return "validation: not yet"
-        num_events, num_dims = len(self.validation), self.validation.num_scored_dims
-        width = bin_width(self.assembly.density.spec.domain)
-        bits = NLL(best * num_events, num_events, num_dims, 0.0, width).bits_per_dim
-        return f"best validation {best:.2f} nats" + (
-            "" if bits is None else f", {bits:.4f} bits/dim"
-        )
+        dims = self.validation.num_scored_dims / len(self.validation)
+        nll = NLL(best, 1, round(dims), 0.0, 0.0, bin_width(self.assembly.density.spec.domain))
+        bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/dim"
+        return f"best validation {best:.2f} nats{bits}"
 
     @contextlib.contextmanager
     def _averaged_weights(self) -> Iterator[None]:

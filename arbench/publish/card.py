@@ -10,6 +10,7 @@ from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
 from arbench.experiment.reporting import duration_text, few_events_note
+from arbench.experiment.units import nats_per
 from arbench.publish.published import neighbours
 
 
@@ -57,17 +58,18 @@ samples = arbench.sample(model, 16)
 
 def likelihood_table(record: Record) -> str:
     """Nats and bits per dim with standard errors, per split, as Markdown."""
+    unit = record.task.unit
     rows = [
         (
             split,
-            f"{nll.nats_per_event:.2f} ± {nll.standard_error_nats:.2f}",
+            nll.nats_text(unit, digits=2),
             nll.bits_text,
             nll.num_events,
             nll.kind,
         )
         for split, nll in record.nll.items()
     ]
-    headers = ("split", "nats/event", f"bits/{record.task.unit}", "events", "kind")
+    headers = ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "kind")
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 

@@ -168,3 +168,17 @@ def test_an_older_configuration_is_shown_by_its_spec(text: str, tmp_path: Path) 
     del config["rendering"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert RunConfig.read(tmp_path / "config.json").shown.kind == "table"
+
+
+def test_nats_of_a_text_are_given_per_character(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nll = Record.read(Path(text) / "record.json").nll["test"]
+    value = f"{nll.total_nats / nll.num_dims:.4f} ± "
+    assert main(["show", text]) == 0
+    shown = capsys.readouterr().out
+    card = (Path(text) / "README.md").read_text()
+    for place in (shown, card):
+        assert value in place
+        assert "nats/char" in place.lower()
+        assert "nats/event" not in place.lower()

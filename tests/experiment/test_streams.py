@@ -6,12 +6,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from arbench.errors import ConfigError, DataError
-from arbench.experiment.streams import StreamTask, overlapping_windows
+from arbench.experiment.evaluation import evaluate_log_probs, nll_of
+from arbench.experiment.streams import StreamTask, WindowedTask, overlapping_windows
 from arbench.experiment.tasks import SplitName
 from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.heads import Categorical
+from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench.testing.toys import LinearNetwork
 
 
 class Counting(StreamTask):
@@ -60,3 +65,59 @@ def test_what_cannot_be_windowed_is_refused() -> None:
         Counting().windows(5, 6)
     with pytest.raises(DataError, match=r"103 symbols, fewer than the context of 104.*stream"):
         Counting().windows(104, 5).load("test")
+
+
+class Symbols(StreamTask):
+    """A stream of three symbols."""
+
+    name, version, unit, domain = "symbols", "1", "char", Discrete(3)
+
+    def load_stream(self, split: SplitName) -> Tensor:
+        generator = torch.Generator().manual_seed(len(split))
+        return torch.randint(3, (40,), generator=generator, dtype=torch.uint8)
+
+
+class Remembering(nn.Module):
+    """Parameters from the last `memory` sites, whatever their place."""
+
+    def __init__(self, memory: int) -> None:
+        super().__init__()
+        self.memory = memory
+        self.weights = nn.Parameter(torch.randn(4**memory, 3, dtype=torch.float64))
+
+    def forward(self, sites: Tensor) -> Tensor:
+        earlier = nn.functional.pad(sites[:, :-1, 0] + 1, (self.memory, 0))
+        digits = 4 ** torch.arange(self.memory)
+        return self.weights[(earlier.unfold(1, self.memory, 1) * digits).sum(-1)]
+
+
+def nats(network: nn.Module, windows: WindowedTask) -> float:
+    """Total nats of the test stream, seen through the windows."""
+    layout = Layout(windows.spec)
+    test = windows.load("test")
+    model = Model(network, Categorical(layout), layout)
+    log_probs = evaluate_log_probs(model, test)
+    nll = nll_of(log_probs, test, windows.spec.domain)
+    assert nll.num_dims == 40
+    return nll.total_nats
+
+
+@pytest.mark.parametrize("stride", [1, 7, 40])
+def test_one_window_over_everything_is_one_pass(stride: int) -> None:
+    windows = Symbols().windows(40, stride)
+    layout = Layout(windows.spec)
+    network = LinearNetwork(layout, 3).double()
+    model = Model(network, Categorical(layout), layout)
+    whole = model.log_prob(Symbols().load_stream("test").unsqueeze(0))
+    assert nats(network, windows) == pytest.approx(-whole.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("context", "stride"), [(20, 15), (12, 9), (5, 2), (4, 1)])
+def test_with_all_that_a_model_remembers_before_it_windows_change_nothing(
+    context: int, stride: int
+) -> None:
+    """Three symbols of memory, and at least as many before every scored one."""
+    network = Remembering(3)
+    one_pass = nats(network, Symbols().windows(40, 40))
+    assert nats(network, Symbols().windows(context, stride)) == pytest.approx(one_pass, rel=1e-12)
+    assert nats(network, Symbols().windows(context, context)) != pytest.approx(one_pass, rel=1e-6)
