@@ -49,15 +49,9 @@ class Block(nn.Module):
         """
         attended = self._attend(self.attention_norm(values), turns)
         values = values + F.dropout(self.mix(attended), dropout, self.training)
-        hidden = self.activate(self.up(self.mlp_norm(values)))
+        hidden = self.up(self.mlp_norm(values))
+        hidden = swiglu(hidden) if self.gated else F.gelu(hidden)
         return values + F.dropout(self.down(hidden), dropout, self.training)
-
-    def activate(self, hidden: Tensor) -> Tensor:
-        """The hidden units of the MLP, from `up`'s output."""
-        if not self.gated:
-            return F.gelu(hidden)
-        gates, units = hidden.chunk(2, -1)
-        return F.silu(gates) * units
 
     def _attend(self, values: Tensor, turns: tuple[Tensor, Tensor] | None) -> Tensor:
         by_head = self.qkv(values).unflatten(-1, (3, self.num_heads, -1))
@@ -93,3 +87,9 @@ def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """Queries or keys `(..., T, head_dim)` with every pair turned by its angle."""
     first, second = x.chunk(2, -1)
     return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
+
+
+def swiglu(hidden: Tensor) -> Tensor:
+    """`silu(a) * b` of `(..., 2 F)`, the halves of which are a and b."""
+    gates, units = hidden.chunk(2, -1)
+    return F.silu(gates) * units

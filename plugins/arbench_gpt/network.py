@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.site_vectors import SiteVectors
 from arbench.probability.layouts import Layout
 from arbench_gpt.blocks import MLP, Block, rotary_turns
 from arbench_gpt.cache import SamplingState, advance, make_state
-from arbench_gpt.inputs import PlaceVectors, ValueVectors
 
 
 class GPT(nn.Module):
     """A decoder-only transformer over the sites in their order, whatever it is.
 
-    The input at a site is the value of the site before, and a learned start vector at the first: the
-    output at site t sees all sites before t, across the ends of image rows too, and no other.
+    The input at a site is the value of the site before, and a learned start vector at the first.
+    The output at site t sees all sites before t, across the ends of image rows too, and no other.
 
     Source: Radford et al., "Language models are unsupervised multitask learners", 2019, section
     2.3 (norms first, one more at the end, the initialisation); Chen et al., "Generative pretraining
@@ -37,9 +37,9 @@ class GPT(nn.Module):
         num_heads: of every attention; divides the width.
         positions: "rotary" turns queries and keys, so that attention knows distances; "learned"
             adds a vector to the input of every site.
-        coordinates: add learned vectors for row, column and channel to the input: for the site that
-            comes next, and for the one whose value is read. With learned positions they replace the
-            vector per site.
+        coordinates: add vectors for row, column and channel of the site whose turn it is; with
+            learned positions they replace the vector per site.
+        ordinal: see `SiteVectors`.
         mlp: "gelu" or "swiglu"; see `Block`.
         bias: whether linear maps and norms have biases.
         dropout: probability that a unit of the input, or of what a branch of a block adds, is left
@@ -62,6 +62,7 @@ class GPT(nn.Module):
         num_heads: int = 4,
         positions: Literal["rotary", "learned"] = "rotary",
         coordinates: bool = False,
+        ordinal: bool = False,
         mlp: MLP = "gelu",
         bias: bool = True,
         dropout: float = 0.0,
@@ -85,8 +86,9 @@ class GPT(nn.Module):
             raise ValueError(f"dropout is a probability below 1, got {dropout}")
         self.num_sites = layout.num_sites
         self.dropout = dropout
-        self.values = ValueVectors(layout, width)
-        self.places = PlaceVectors(layout, width, learned=not self.rotary, coordinates=coordinates)
+        self.inputs = SiteVectors(layout, width, ordinal=ordinal, coordinates=coordinates)
+        own_vectors = positions == "learned" and not coordinates
+        self.places = nn.Parameter(torch.empty(layout.num_sites, width)) if own_vectors else None
         self.blocks = nn.ModuleList(Block(width, num_heads, mlp, bias) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width, bias=bias)
         self.outputs = nn.Linear(width, num_params, bias=bias)
@@ -111,12 +113,10 @@ class GPT(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on all sites before t and on no other.
         """
-        start = self.values.start.expand(len(sites), 1, -1)
-        values = torch.cat((start, self.values(sites[:, :-1])), 1)
-        places = self.places()
-        values = F.dropout(
-            values if places is None else values + places, self.dropout, self.training
-        )
+        values = self.inputs(sites)
+        if self.places is not None:
+            values = values + self.places
+        values = F.dropout(values, self.dropout, self.training)
         turns = rotary_turns(self.num_sites, self.head_dim, values) if self.rotary else None
         for block in self.blocks:
             values = block(values, turns, self.dropout)
@@ -126,12 +126,12 @@ class GPT(nn.Module):
     @torch.no_grad()
     def init_state(self, batch_size: int) -> SamplingState:
         """Weights as a step needs them, and an empty key-value cache."""
-        places = self.places()
         return make_state(
-            self._all_blocks,
+            [block for block in self.blocks if isinstance(block, Block)],
             self.norm,
             self.outputs,
-            places=() if places is None else places.unbind(0),
+            inputs=self.inputs,
+            places=self.places,
             num_sites=self.num_sites,
             batch_size=batch_size,
             rotary=self.rotary,
@@ -151,11 +151,4 @@ class GPT(nn.Module):
         Returns:
             `(B, P)` parameters, and the state.
         """
-        state.stream.copy_(self.values.start if previous is None else self.values(previous))
-        if state.places:
-            state.stream.add_(state.places[site])
-        return advance(state, self._all_blocks, site), state
-
-    @property
-    def _all_blocks(self) -> list[Block]:
-        return [block for block in self.blocks if isinstance(block, Block)]
+        return advance(state, previous, site), state
