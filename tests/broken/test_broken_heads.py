@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli, Gaussian, GaussianMixture, Head, LogisticMixture
-from arbench.probability.heads.components import choose, floored
+from arbench.probability.heads.components import choose, floored, floored_scale
 from arbench.probability.layouts import Layout
 from arbench.testing.conformance import run_check, subjects
 from arbench.testing.heads import HEAD_CHECKS, head_subjects
@@ -57,14 +57,15 @@ class UnroundedChannels(LogisticMixture):
         chosen = choose(grouped[..., 0], prepared[..., :1])
         own = grouped.take_along_dim(chosen[..., None], -2).squeeze(-2)
         _, means, log_scales, couplings = torch.split(own, self._sizes, -1)
-        means = means + self._first_means(chosen, prepared.dtype)
+        scales = floored_scale(log_scales + self._log_scale, self.min_log_scale)
+        sampled = self._placed(means, chosen) + scales * prepared[..., 1:]
         drawn: list[Tensor] = []
-        for dim, scale in enumerate(self._floored(log_scales).exp().unbind(-1)):
-            mean = means[..., dim]
+        for dim, position in enumerate(sampled.unbind(-1)):
             for earlier, value in enumerate(drawn):
-                mean = mean + couplings[..., dim * (dim - 1) // 2 + earlier].tanh() * value
-            drawn.append((mean + scale * prepared[..., 1 + dim]).clamp(-1, 1))
-        return self._bin(torch.stack(drawn, -1))
+                coupling = couplings[..., dim * (dim - 1) // 2 + earlier].tanh()
+                position = position + coupling * value
+            drawn.append(position.clamp(-1, 1))
+        return self._bin(torch.stack(drawn, -1)).long()
 
 
 class MeanOfComponents(GaussianMixture):
@@ -74,7 +75,7 @@ class MeanOfComponents(GaussianMixture):
         means, log_scales, logits = params.split(self.num_components, -1)
         weights = logits.softmax(-1)
         centre = (weights * means).sum(-1, keepdim=True)
-        scale = (weights * self._floored(log_scales).exp()).sum(-1, keepdim=True)
+        scale = (weights * floored_scale(log_scales, self.min_log_scale)).sum(-1, keepdim=True)
         return centre + scale * prepared[..., 1:]
 
 
@@ -99,15 +100,15 @@ class NaiveLogistic(LogisticMixture):
 
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
         half = 1 / (self.num_levels - 1)
-        grouped = params.reshape(*params.shape[:-1], self.num_components, -1)
+        logits, means, log_scales, _ = torch.split(self._by_component(params), self._sizes, -1)
         level = 2 * half * value.to(params.dtype) - 1
-        mean = grouped[..., 1] + self._first_means(torch.arange(self.num_components), params.dtype)
-        scale = self._floored(grouped[..., 2]).exp()
+        mean = self._placed(means[..., 0], torch.arange(self.num_components))
+        scale = floored_scale(log_scales[..., 0] + self._log_scale, self.min_log_scale)
         upper = (
             ((level + half - mean) / scale).sigmoid().masked_fill(value == self.num_levels - 1, 1)
         )
         lower = ((level - half - mean) / scale).sigmoid().masked_fill(value == 0, 0)
-        return ((upper - lower).log() + grouped[..., 0].log_softmax(-1)).logsumexp(-1)
+        return ((upper - lower).log() + logits[..., 0].log_softmax(-1)).logsumexp(-1)
 
 
 # The head, the check, and what it must say.

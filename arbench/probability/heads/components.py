@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,13 +28,18 @@ def choose(logits: Tensor, noise: Tensor) -> Tensor:
 
 
 def floored(log_scale: Tensor, floor: float) -> Tensor:
-    """The logarithm of a scale that is always above `exp(floor)`, smoothly.
+    """`log(exp(floor) + exp(log_scale))`: the logarithm of a scale that is above `exp(floor)`.
 
-    Where the argument is well above the floor it comes back as it is; below, the result tends to
-    the floor with a gradient that is never zero, so that a scale can find its way back.
+    Well above the floor the argument comes back as it is; below, the result tends to the floor with
+    a gradient that is never zero, so that a scale can find its way back.
 
     Args:
         log_scale: any shape, nats.
         floor: nats.
     """
     return F.softplus(log_scale - floor) + floor
+
+
+def floored_scale(log_scale: Tensor, floor: float) -> Tensor:
+    """The scale itself, `exp(floored(log_scale, floor))`."""
+    return log_scale.exp() + math.exp(floor)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arbench.probability.events import Real
 from arbench.probability.heads.base import Head
-from arbench.probability.heads.components import floored
+from arbench.probability.heads.components import floored, floored_scale
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import widen
 
@@ -49,7 +49,7 @@ class Gaussian(Head):
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """`mean + scale * z`; see `Head.sample`."""
         mean, log_scale = torch.split(widen(params), 1, -1)
-        scale = floored(log_scale, self.min_log_scale).exp()
+        scale = floored_scale(log_scale, self.min_log_scale)
         return torch.addcmul(mean, scale, prepared).to(params.dtype)
 
 

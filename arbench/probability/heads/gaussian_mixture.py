@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.heads.base import Head
-from arbench.probability.heads.components import choose, floored
+from arbench.probability.heads.components import choose, floored, floored_scale
 from arbench.probability.heads.gaussian import normal_log_density, require_real, standard_normal
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import widen
@@ -66,7 +66,8 @@ class GaussianMixture(Head):
         means, log_scales, *logits = self._by_component(params)
         component = torch.arange(self.num_components, device=params.device)
         means = means + self._first_means(component.to(params.dtype))
-        log_densities = normal_log_density(value, means, self._floored(log_scales))
+        log_scales = floored(log_scales + self._log_scale, self.min_log_scale)
+        log_densities = normal_log_density(value, means, log_scales)
         if logits:
             return (log_densities + logits[0].log_softmax(-1)).logsumexp(-1)
         return log_densities.logsumexp(-1) - math.log(self.num_components)
@@ -84,7 +85,8 @@ class GaussianMixture(Head):
         else:
             chosen = (noise * self.num_components).long().clamp(max=self.num_components - 1)
         mean = widen(means.gather(-1, chosen)) + self._first_means(chosen.to(prepared.dtype))
-        scale = self._floored(widen(log_scales.gather(-1, chosen))).exp()
+        log_scale = widen(log_scales.gather(-1, chosen)) + self._log_scale
+        scale = floored_scale(log_scale, self.min_log_scale)
         return torch.addcmul(mean, scale, standard).to(params.dtype)
 
     def _by_component(self, params: Tensor) -> tuple[Tensor, ...]:
@@ -95,6 +97,3 @@ class GaussianMixture(Head):
         """Where the means of components, numbered from 0, lie when their parameters are 0."""
         means: Tensor = torch.special.ndtri((component + 0.5) / self.num_components)
         return means
-
-    def _floored(self, log_scales: Tensor) -> Tensor:
-        return floored(log_scales + self._log_scale, self.min_log_scale)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from arbench.probability.heads.base import Head
-from arbench.probability.heads.components import choose, floored
+from arbench.probability.heads.components import choose, floored, floored_scale
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import widen
 
@@ -60,15 +60,17 @@ class LogisticMixture(Head):
         self.num_params = num_components * sum(self._sizes)
         self.num_uniforms = 1 + dims
         self._log_scale = -math.log(2 * num_components)
+        self._spacing = 2 / (self.num_levels - 1)
 
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
         """`logsumexp` over components of the sum over dims; see `Head.log_prob`."""
         grouped = self._by_component(params)
         logits, means, log_scales, couplings = torch.split(grouped, self._sizes, -1)
         component = torch.arange(self.num_components, device=params.device)
-        means = means + self._first_means(component[:, None], params.dtype)
-        log_scales, couplings = self._floored(log_scales), couplings.tanh()
-        levels = self._scaled(value, params.dtype)
+        means = self._placed(means, component[:, None])
+        log_scales = floored(log_scales + self._log_scale, self.min_log_scale)
+        couplings = couplings.tanh()
+        levels = value.to(params.dtype) * self._spacing - 1
         total = logits[..., 0].log_softmax(-1)
         for dim in range(value.shape[-1]):
             mean = means[..., dim]
@@ -90,41 +92,36 @@ class LogisticMixture(Head):
         chosen = choose(grouped[..., 0], prepared[..., :1])
         own = grouped.take_along_dim(chosen[..., None], -2).squeeze(-2)
         _, means, log_scales, couplings = torch.split(widen(own), self._sizes, -1)
-        means = means + self._first_means(chosen, prepared.dtype)
-        scales = self._floored(log_scales).exp()
-        # The largest level whose lower edge the sample reaches: the edges are those of log_prob.
-        sampled = torch.addcmul(means, scales, prepared[..., 1:])
+        scales = floored_scale(log_scales + self._log_scale, self.min_log_scale)
+        sampled = torch.addcmul(self._placed(means, chosen), scales, prepared[..., 1:])
+        # A lower edge belongs to its bin: with those of log_prob, this is the inverse CDF.
         if sampled.shape[-1] == 1:
-            return self._bin(sampled)
+            return self._bin(sampled).long()
         couplings = couplings.tanh()
         levels: list[Tensor] = []
-        for dim in range(sampled.shape[-1]):
-            shift = sampled[..., dim]
-            for earlier, level in enumerate(levels):
+        scaled: list[Tensor] = []
+        for dim, position in enumerate(sampled.unbind(-1)):
+            for earlier, level in enumerate(scaled):
                 coupling = couplings[..., _pair(dim, earlier)]
-                shift = torch.addcmul(shift, coupling, self._scaled(level, shift.dtype))
-            levels.append(self._bin(shift))
-        return torch.stack(levels, -1)
+                position = torch.addcmul(position, coupling, level)
+            levels.append(self._bin(position))
+            scaled.append(levels[dim] * self._spacing - 1)
+        return torch.stack(levels, -1).long()
 
     def _by_component(self, params: Tensor) -> Tensor:
         """The parameters of each component, `(..., K, P / K)`."""
         return params.reshape(*params.shape[:-1], self.num_components, -1)
 
-    def _first_means(self, component: Tensor, dtype: torch.dtype) -> Tensor:
-        """Where the means of components, numbered from 0, lie when their parameters are 0."""
-        return (2 * component + 1).to(dtype) / self.num_components - 1
+    def _placed(self, means: Tensor, component: Tensor) -> Tensor:
+        """Means relative to where those of the component, numbered from 0, lie at first."""
+        return torch.add(means, component, alpha=2 / self.num_components) + (
+            1 / self.num_components - 1
+        )
 
-    def _floored(self, log_scales: Tensor) -> Tensor:
-        return floored(log_scales + self._log_scale, self.min_log_scale)
-
-    def _scaled(self, levels: Tensor, dtype: torch.dtype) -> Tensor:
-        """Where levels lie in [-1, 1]."""
-        return (2 * levels - (self.num_levels - 1)).to(dtype) / (self.num_levels - 1)
-
-    def _bin(self, sampled: Tensor) -> Tensor:
-        """The level in whose bin a number lies; a lower edge belongs to the bin."""
-        position = (sampled * (self.num_levels - 1) + self.num_levels) * 0.5
-        return position.clamp(0, self.num_levels - 1).long()
+    def _bin(self, position: Tensor) -> Tensor:
+        """The level, a whole number in floating point, in whose bin numbers around [-1, 1] lie."""
+        level = position * ((self.num_levels - 1) / 2) + self.num_levels / 2
+        return level.clamp_(0, self.num_levels - 1).floor_()
 
 
 def log_bin_mass(level: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
