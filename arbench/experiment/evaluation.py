@@ -64,7 +64,7 @@ def evaluate_log_probs(
 
 def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
     """The totals of a split's log-probabilities."""
-    return NLL.from_log_probs(log_probs, split.num_scored_dims, bin_width(domain))
+    return NLL.from_log_probs(log_probs, split.scored_dims, bin_width(domain))
 
 
 def bin_width(domain: Domain) -> float | None:

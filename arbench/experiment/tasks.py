@@ -45,9 +45,16 @@ class Split:
         return Split(self.events[:limit], scored)
 
     @property
+    def scored_dims(self) -> Tensor:
+        """How many dims of each event are scored, `(N,)` int64."""
+        if self.scored is None:
+            return torch.full((len(self),), self.events[0].numel() if len(self) else 0)
+        return self.scored.flatten(1).sum(1)
+
+    @property
     def num_scored_dims(self) -> int:
         """Scored dims, summed over the events: the denominator of bits per dim."""
-        return self.events.numel() if self.scored is None else int(self.scored.sum())
+        return int(self.scored_dims.sum())
 
     def num_events_also_in(self, other: Split) -> int:
         """How many of these events have an equal one in another split, for a task's README."""

@@ -110,8 +110,8 @@ class Trainer:
                 if stop_signal:
                     self._checkpoint()
                     raise Interrupted(
-                        f"stopped by signal {stop_signal} after step {self.progress.step}; "
-                        f"continue with --resume {self.store.folder.parent}",
+                        f"interrupted after step {self.progress.step}, with a checkpoint; continue "
+                        f"with `arbench run --resume {self.store.folder.parent}`",
                         stop_signal,
                     )
                 if time.monotonic() - last_checkpoint >= self.recipe.checkpoint_seconds:
@@ -204,8 +204,9 @@ class Trainer:
         best = self.progress.best_nats
         if best is None:
             return "validation: not yet"
-        dims = self.validation.num_scored_dims / len(self.validation)
-        nll = NLL(best, 1, round(dims), 0.0, 0.0, bin_width(self.assembly.density.spec.domain))
+        width = bin_width(self.assembly.density.spec.domain)
+        num_events, num_dims = len(self.validation), self.validation.num_scored_dims
+        nll = NLL(best * num_events, num_events, num_dims, 0.0, 0.0, width)
         bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/dim"
         return f"best validation {best:.2f} nats{bits}"
 

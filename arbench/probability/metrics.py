@@ -21,7 +21,8 @@ class NLL:
         total_nats: sum over events, float64.
         num_events: N.
         num_dims: number of scored dims, summed over events.
-        variance_nats: unbiased sample variance of the nats per event (0 for one event).
+        standard_error_nats: of `nats_per_event`, over independent events (0 for one event).
+        standard_error_nats_per_dim: of total nats over total dims, likewise.
         bin_width: how wide a region one value stands for: 1 for discrete data, that of the bins for
             quantised real data, None for real data that were not quantised.
     """
@@ -29,29 +30,45 @@ class NLL:
     total_nats: float
     num_events: int
     num_dims: int
-    variance_nats: float
+    standard_error_nats: float
+    standard_error_nats_per_dim: float
     bin_width: float | None = 1.0
 
     @classmethod
-    def from_log_probs(cls, log_probs: Tensor, num_dims: int, bin_width: float | None = 1.0) -> NLL:
+    def from_log_probs(
+        cls, log_probs: Tensor, dims: Tensor | int, bin_width: float | None = 1.0
+    ) -> NLL:
         """The totals of per-event log-probabilities.
+
+        Nats per dim is a ratio of two totals. Where events vary in length, part of the spread of
+        their nats is that of their lengths, and its error is that of a ratio estimator (Cochran,
+        "Sampling techniques", 1977, section 2.11): of `nats_i - ratio * dims_i`.
 
         Args:
             log_probs: `(N,)` nats.
-            num_dims: scored dims, summed over the N events.
+            dims: `(N,)` scored dims of every event, or how many each of them has.
             bin_width: see above.
 
         Raises:
             ValueError: if there is no event, or a log-probability is not finite.
         """
-        log_probs = log_probs.double().cpu()
-        if log_probs.dim() != 1 or len(log_probs) == 0:
-            raise ValueError(f"expected (N,) log-probabilities, got {tuple(log_probs.shape)}")
-        if not bool(torch.isfinite(log_probs).all()):
-            first = int((~torch.isfinite(log_probs)).nonzero()[0])
-            raise ValueError(f"event {first}: log-probability {log_probs[first].item()}")
-        variance = log_probs.var().item() if len(log_probs) > 1 else 0.0
-        return cls(-log_probs.sum().item(), len(log_probs), num_dims, variance, bin_width)
+        nats = -log_probs.double().cpu()
+        if nats.dim() != 1 or len(nats) == 0:
+            raise ValueError(f"expected (N,) log-probabilities, got {tuple(nats.shape)}")
+        if not bool(torch.isfinite(nats).all()):
+            first = int((~torch.isfinite(nats)).nonzero()[0])
+            raise ValueError(f"event {first}: log-probability {-nats[first].item()}")
+        lengths = torch.as_tensor(dims, dtype=torch.float64).cpu().expand(len(nats))
+        total_nats, num_dims = nats.sum().item(), lengths.sum().item()
+        residuals = nats - total_nats / num_dims * lengths
+        return cls(
+            total_nats=total_nats,
+            num_events=len(nats),
+            num_dims=round(num_dims),
+            standard_error_nats=_error_of_sum(nats) / len(nats),
+            standard_error_nats_per_dim=_error_of_sum(residuals) / num_dims,
+            bin_width=bin_width,
+        )
 
     @property
     def nats_per_event(self) -> float:
@@ -67,22 +84,22 @@ class NLL:
         """
         if self.bin_width is None:
             return None
-        return in_bits_per_dim(self.total_nats, self.num_dims) - math.log2(self.bin_width)
-
-    @property
-    def standard_error_nats(self) -> float:
-        """Standard error of `nats_per_event` over independent events."""
-        return math.sqrt(self.variance_nats / self.num_events)
+        return in_bits(self.total_nats / self.num_dims) - math.log2(self.bin_width)
 
     @property
     def standard_error_bits_per_dim(self) -> float:
-        """Standard error of `bits_per_dim`, the number of dims taken as known."""
-        return in_bits_per_dim(self.standard_error_nats * self.num_events, self.num_dims)
+        """Standard error of `bits_per_dim`."""
+        return in_bits(self.standard_error_nats_per_dim)
 
 
-def in_bits_per_dim(total_nats: float, num_dims: int) -> float:
-    """Total nats over `num_dims` scored dims, as bits per dim."""
-    return total_nats / (math.log(2) * num_dims)
+def in_bits(nats: float) -> float:
+    """Nats as bits."""
+    return nats / math.log(2)
+
+
+def _error_of_sum(values: Tensor) -> float:
+    """Standard error of a sum of independent values `(N,)`; 0 for one value."""
+    return math.sqrt(len(values) * values.var().item()) if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ def keep_result(run: Path, records: Path) -> Path:
         records: the folder `leaderboards/records`.
 
     Returns:
-        The kept record, `records/<task>/<model>-<sha8>.json`, named after the weights: the same model
-        with another seed or size has a record of its own.
+        The kept record, `records/<task>/<model>-<sha8>.json`, named after the weights: the same
+        model with another seed or size has a record of its own.
 
     Raises:
         ConfigError: if the run is not finished, used a part of the data, or its task is the

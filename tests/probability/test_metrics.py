@@ -20,7 +20,7 @@ NATS = st.lists(st.floats(-500, 0), min_size=2, max_size=40)
 def test_nll_is_numpys(values: list[float], dims_per_event: int) -> None:
     array = np.array(values)
     num_dims = len(values) * dims_per_event
-    nll = NLL.from_log_probs(torch.tensor(values, dtype=torch.float64), num_dims)
+    nll = NLL.from_log_probs(torch.tensor(values, dtype=torch.float64), dims_per_event)
     assert nll.nats_per_event == pytest.approx(-array.mean())
     assert nll.bits_per_dim == pytest.approx(-array.sum() / np.log(2) / num_dims)
     error = array.std(ddof=1) / np.sqrt(len(values))
@@ -32,7 +32,7 @@ def test_nll_is_numpys(values: list[float], dims_per_event: int) -> None:
 
 def test_uniform_bits_are_one_bit_per_dim() -> None:
     log_probs = torch.full((7,), -784 * math.log(2), dtype=torch.float64)
-    nll = NLL.from_log_probs(log_probs, 7 * 784)
+    nll = NLL.from_log_probs(log_probs, 784)
     assert nll.bits_per_dim == pytest.approx(1, abs=1e-14)
     assert nll.standard_error_nats == pytest.approx(0, abs=1e-12)
 
@@ -41,7 +41,7 @@ def test_the_last_partial_batch_counts_by_its_events() -> None:
     """10 events in batches of 4, 4 and 2; the mean of batch means would be another number."""
     log_probs = -torch.arange(1.0, 11.0)
     batches = log_probs.split(4)
-    nll = NLL.from_log_probs(torch.cat(batches), 10 * 3)
+    nll = NLL.from_log_probs(torch.cat(batches), 3)
     assert nll.total_nats == 55
     assert nll.nats_per_event == 5.5
     assert np.mean([-float(b.mean()) for b in batches]) != pytest.approx(nll.nats_per_event)
@@ -49,14 +49,35 @@ def test_the_last_partial_batch_counts_by_its_events() -> None:
 
 def test_events_of_different_length_are_weighed_by_their_dims() -> None:
     """Total bits over total dims, not the mean of each event's bits per dim."""
-    nll = NLL.from_log_probs(torch.tensor([-math.log(2), -30 * math.log(2)]), 1 + 10)
+    log_probs = torch.tensor([-math.log(2), -30 * math.log(2)])
+    nll = NLL.from_log_probs(log_probs, torch.tensor([1, 10]))
     assert nll.bits_per_dim == pytest.approx(31 / 11)
+
+
+def test_lengths_alone_are_no_error_of_a_ratio() -> None:
+    """Every dim costs exactly 2 nats: bits per dim are certain, nats per event are not."""
+    dims = torch.tensor([3, 9, 4, 16])
+    nll = NLL.from_log_probs(-2.0 * dims, dims)
+    assert nll.standard_error_nats > 1
+    assert nll.standard_error_nats_per_dim == pytest.approx(0, abs=1e-12)
+
+
+def test_the_error_of_a_ratio_is_the_spread_of_many_splits() -> None:
+    generator = np.random.default_rng(0)
+    dims = generator.integers(1, 20, (4000, 50))
+    nats = 1.5 * dims + generator.normal(0, 1, dims.shape) * np.sqrt(dims)
+    ratios = nats.sum(1) / dims.sum(1)
+    errors = [
+        NLL.from_log_probs(torch.tensor(-n), torch.tensor(d)).standard_error_nats_per_dim
+        for n, d in zip(nats[:500], dims[:500], strict=True)
+    ]
+    assert np.mean(errors) == pytest.approx(ratios.std(), rel=0.05)
 
 
 def test_float32_log_probs_are_summed_in_float64() -> None:
     """The float32 sum of 2 ** 24 and ten ones is off by up to ten."""
     log_probs = torch.cat((torch.tensor([-(2.0**24)]), -torch.ones(10)))
-    assert NLL.from_log_probs(log_probs, 11).total_nats == 2**24 + 10
+    assert NLL.from_log_probs(log_probs, 1).total_nats == 2**24 + 10
 
 
 def test_one_event_has_no_spread() -> None:

@@ -12,7 +12,7 @@ import arbench
 from arbench.errors import ConfigError
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
-from arbench.probability.metrics import NLL
+from arbench.probability.metrics import NLL, in_bits
 from arbench.publish.results import fill_section, keep_result, read_results
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +28,12 @@ def test_a_record_follows_from_its_log_probabilities(path: Path) -> None:
     name = f"{record.model.name}-{record.checkpoint.sha256[:8]}"
     assert (path.parent.name, path.stem) == (record.task.name, name)
     test = record.nll["test"]
-    again = NLL.from_log_probs(log_probs, record.task.num_dims * len(log_probs))
+    again = NLL.from_log_probs(log_probs, 1)
     assert log_probs.dtype == torch.float64
     assert test.total_nats == pytest.approx(again.total_nats, rel=1e-12)
-    assert test.bits_per_dim == pytest.approx(again.bits_per_dim, rel=1e-12)
+    assert test.num_events == len(log_probs)
+    assert test.num_dims <= record.task.num_dims * len(log_probs)
+    assert test.bits_per_dim == pytest.approx(in_bits(test.total_nats / test.num_dims), rel=1e-12)
     assert test.standard_error_nats == pytest.approx(again.standard_error_nats, rel=1e-9)
     assert record.training.status == "finished"
     assert record.training.limit is None
