@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from arbench.experiment.files import atomic_path, sha256_of, write_text
 DATA_VARIABLE = "ARBENCH_DATA"
 CACHE_VARIABLE = "ARBENCH_CACHE"
 TIMEOUT_S = 30.0
+_downloads: ContextVar[bool] = ContextVar("_downloads", default=True)
+
+
+class NotHereError(DataError):
+    """A file is not on this machine, and nothing may be downloaded now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +69,21 @@ def cache_dir() -> Path:
     return Path(value).expanduser() if value else Path(pooch.os_cache("arbench"))
 
 
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within, `fetch` downloads nothing: what is not on this machine is a `NotHereError`."""
+    token = _downloads.set(False)
+    try:
+        yield
+    finally:
+        _downloads.reset(token)
+
+
 def fetch(source: SourceFile) -> Path:
     """Where the file is on this machine, after a download if it was nowhere.
 
     Raises:
+        NotHereError: within `offline`, if it is nowhere.
         DataError: if the file found is not the one described, if every address that answered sent
             something else, or if the cache cannot be written.
         NetworkError: if no address answers.
@@ -74,6 +91,8 @@ def fetch(source: SourceFile) -> Path:
     path = locate(source)
     if path is not None:
         return path
+    if not _downloads.get():
+        raise NotHereError(f"{source.path} is not on this machine: {offline_choices(source.path)}")
     if source.dataset is not None:
         from arbench.experiment import vision  # torchvision is slow, and most tasks do without
 

@@ -231,7 +231,11 @@ class _Experiment:
             def sites() -> Iterator[tuple[Tensor, Tensor | None]]:
                 for step in range(total):
                     if stop.received:
-                        raise Interrupted("stopped while fitting; run it again", stop.received)
+                        raise Interrupted(
+                            "interrupted while fitting, of which nothing is kept; start again with "
+                            f"`arbench run --resume {self.folder.path}`",
+                            stop.received,
+                        )
                     batch = batches.batch(step)
                     scored = batch.scored
                     mask = None if scored is None else layout.to_sites(scored).all(-1)

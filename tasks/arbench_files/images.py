@@ -40,6 +40,8 @@ class ImagesTask(FileTask):
             )
         num_levels = 2 if all(rows.max() <= 1 for rows in parts.values()) else 256
         super().__init__("images", place, Discrete(num_levels), divided(parts, place))
+        if self.spec.shape[0] > 1:
+            self.unit = "dim"  # a colour channel; a pixel has several
 
 
 def _read_archive(file: Path) -> dict[PartName, Array]:
@@ -53,7 +55,7 @@ def _read_archive(file: Path) -> dict[PartName, Array]:
 def _channels_first(array: Array, key: str, file: Path) -> Array:
     """The array as `(N, C, H, W)`, whichever end the channels are at.
 
-    Channels are the axis after the first, or the last one, that has 1, 3 or 4 entries; if both
+    Channels are the axis after the first, or the last one, that has 1 or 3 entries; if both
     have, nothing in the array says which it is.
     """
     place = f"{file}: {key!r}"
@@ -72,11 +74,11 @@ def _channels_first(array: Array, key: str, file: Path) -> Array:
     if first and last:
         raise DataError(
             f"{place} has shape {array.shape}, which may be (N, C, H, W) or (N, H, W, C): expected "
-            "1, 3 or 4 channels at one end only; for grey images leave the channel axis out"
+            "1 or 3 channels at one end only; for grey images leave the channel axis out"
         )
     if not first and not last:
         raise DataError(
-            f"{place} has shape {array.shape}, expected 1, 3 or 4 channels on the second or the "
+            f"{place} has shape {array.shape}, expected 1 or 3 channels on the second or the "
             "last axis"
         )
     return pixels if first else pixels.transpose(0, 3, 1, 2)

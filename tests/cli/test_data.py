@@ -70,6 +70,18 @@ def test_a_missing_file_is_shown_with_its_address_and_nothing_is_fetched(
     assert not (tmp_path / "cache").exists()
 
 
+def test_what_a_task_keeps_of_its_files_is_enough(
+    monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    kept = Split(torch.tensor([[0], [1]]))
+    monkeypatch.setattr(Probe, "load", lambda self, split: kept)
+    assert main(["data", "probe"]) == 0
+    text = capsys.readouterr().out
+    assert "not here, nor needed" in text
+    assert "probe  2      2           2     (--verify)" in text
+    assert "--download" not in text
+
+
 def test_a_damaged_file_is_bad_data(tmp_path: Path, capsys) -> None:
     (tmp_path / "data" / FILE.path).write_bytes(b"0111")
     assert main(["data", "probe"]) == 3

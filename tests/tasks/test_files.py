@@ -313,7 +313,7 @@ def test_images_are_binary_only_if_all_values_are(tmp_path: Path) -> None:
         (GREY / 255, "dtype float64, expected uint8"),
         (GREY.astype(np.int64), "dtype int64, expected uint8"),
         (np.zeros((9, 3, 8, 3), np.uint8), "may be (N, C, H, W) or (N, H, W, C)"),
-        (np.zeros((9, 8, 8, 5), np.uint8), "expected 1, 3 or 4 channels"),
+        (np.zeros((9, 8, 8, 5), np.uint8), "expected 1 or 3 channels"),
         (np.zeros((9, 2, 8, 8, 3), np.uint8), "shape (9, 2, 8, 8, 3)"),
         (np.zeros((0, 8, 8), np.uint8), "shape (0, 8, 8)"),
         (GREY.astype(object), "pickles are never read"),
@@ -397,6 +397,11 @@ def test_bad_folders(tmp_path: Path) -> None:
     assert "found train alone" in _refusal(ImagesTask, str(place))
     (tmp_path / "empty").mkdir()
     assert "found no files" in _refusal(ImagesTask, str(tmp_path / "empty"))
+
+
+def test_a_dim_of_a_colour_image_is_no_pixel(tmp_path: Path) -> None:
+    assert ImagesTask(_npz(tmp_path, x=GREY)).unit == "pixel"
+    assert ImagesTask(_npz(tmp_path, x=COLOUR)).unit == "dim"
 
 
 def test_the_cifar_prefix(data_dir: Path) -> None:
