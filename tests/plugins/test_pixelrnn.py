@@ -12,13 +12,9 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.testing.conformance import conformance
 from arbench_pixelrnn.layers import DiagonalLayer, RowLayer, lstm, skew, unskew
 from arbench_pixelrnn.masks import MaskedConv, groups
 from arbench_pixelrnn.network import PixelRNN, RowPixelRNN
-
-test_diagonal_conformance = conformance(PixelRNN)
-test_row_conformance = conformance(RowPixelRNN)
 
 
 def make_layout(shape: tuple[int, int, int], size: int = 2) -> Layout:
