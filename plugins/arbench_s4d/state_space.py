@@ -100,21 +100,14 @@ class Recurrence:
     @torch.no_grad()
     def __init__(self, space: DiagonalStateSpace, batch_size: int) -> None:
         log_factor, readout = space.discrete()
-        channels, half = log_factor.shape
-        self.factor = log_factor.exp().unsqueeze(1)
-        self.states = readout.new_zeros(channels, batch_size, half)
-        self.real = self.states.real
-        parts = torch.view_as_real(self.states)
-        self.parts = parts.view(channels, batch_size, 2 * half)
-        # The real part of a product, as a product of real vectors.
-        self.readout = torch.view_as_real(2 * readout.conj().resolve_conj()).reshape(
-            channels, -1, 1
-        )
+        self.factor = log_factor.exp().unsqueeze(-1)
+        self.readout = 2 * readout.unsqueeze(1)
         self.skip = space.skip.detach()
+        # Events last, (H, N / 2, B): sums over states are then products of two matrices per channel.
+        self.states = self.factor.new_zeros(*readout.shape, batch_size)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Outputs y `(B, H)` of inputs u `(B, H)` at the next site."""
-        self.states.mul_(self.factor)
-        self.real.add_(inputs.T.unsqueeze(-1))
-        outputs = torch.bmm(self.parts, self.readout).squeeze(-1).T
+        self.states.mul_(self.factor).add_(inputs.T.to(self.states.dtype).unsqueeze(1))
+        outputs = torch.bmm(self.readout, self.states).squeeze(1).real.T
         return torch.addcmul(outputs, inputs, self.skip)

@@ -1,0 +1,228 @@
+"""S4D against its recurrence, its paper's equations, and a slow convolution."""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from arbench.experiment.recipes import resolve_recipe
+from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.heads import natural_head
+from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench_s4d import arbench_register_models
+from arbench_s4d.network import S4D
+from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
+
+SMALL: dict[str, Any] = {"width": 6, "num_blocks": 2, "num_states": 8}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def make_space(
+    init: Literal["lin", "inv"] = "lin", channels: int = 3, num_states: int = 8
+) -> DiagonalStateSpace:
+    space = DiagonalStateSpace(channels, num_states, init=init, shortest=0.01, longest=0.5)
+    return space.double()
+
+
+def make_layout(num_sites: int = 30, size: int = 5) -> Layout:
+    return Layout(EventSpec((num_sites,), Discrete(size)))
+
+
+def slow_outputs(space: DiagonalStateSpace, inputs: np.ndarray) -> np.ndarray:
+    """The paper's equations for one sequence `(T, H)`: both halves of every pair, B = 1 inside."""
+    weight = {name: value.numpy() for name, value in space.state_dict().items()}
+    outputs = np.zeros_like(inputs)
+    for h in range(inputs.shape[1]):
+        half = -np.exp(weight["log_decay"][h]) + 1j * weight["frequency"][h]
+        half_c = weight["readout"][h] @ np.array([1, 1j])
+        rate, readout = np.append(half, half.conj()), np.append(half_c, half_c.conj())
+        step = np.exp(weight["log_step"][h, 0])
+        factor = np.exp(step * rate)
+        entry = (factor - 1) / rate  # zero-order hold, with B = 1
+        state = np.zeros(len(rate), dtype=complex)
+        for t, u in enumerate(inputs[:, h]):
+            state = factor * state + entry * u
+            y = readout @ state
+            assert abs(y.imag) < 1e-10
+            outputs[t, h] = y.real + weight["skip"][h] * u
+    return outputs
+
+
+@pytest.mark.parametrize("init", ["lin", "inv"])
+@pytest.mark.parametrize("num_sites", [1, 2, 3, 37, 200])
+def test_convolution_is_the_papers_recurrence(init: Literal["lin", "inv"], num_sites: int) -> None:
+    space = make_space(init)
+    inputs = torch.randn(2, num_sites, 3, dtype=torch.float64)
+    expected = np.stack([slow_outputs(space, sequence) for sequence in inputs.numpy()])
+    found = space(inputs).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("num_sites", [1, 5, 500])
+def test_recurrence_is_the_convolution(num_sites: int) -> None:
+    space = make_space(num_states=16)
+    inputs = torch.randn(4, num_sites, 3, dtype=torch.float64)
+    expected = space(inputs).detach()
+    recurrence = Recurrence(space, 4)
+    found = torch.stack([recurrence(inputs[:, t]) for t in range(num_sites)], 1)
+    allowed = 1e-10 * expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=0, atol=allowed)
+
+
+def test_kernel_is_the_response_to_an_impulse() -> None:
+    space = make_space()
+    impulse = torch.zeros(1, 50, 3, dtype=torch.float64)
+    impulse[:, 0] = 1
+    response = space(impulse)[0].T.clone()
+    response[:, 0] -= space.skip
+    torch.testing.assert_close(space.kernel(50), response, rtol=0, atol=1e-10)
+
+
+def test_initial_rates_are_those_of_the_paper() -> None:
+    lin, inv = make_space("lin"), make_space("inv")
+    for space in (lin, inv):
+        assert torch.allclose(-space.log_decay.exp(), torch.tensor(-0.5, dtype=torch.float64))
+        steps = space.log_step.exp()
+        assert steps.min() >= 0.01
+        assert steps.max() <= 0.5
+    expected = torch.tensor([0, math.pi, 2 * math.pi, 3 * math.pi], dtype=torch.float64)
+    assert torch.allclose(lin.frequency[0], expected, atol=1e-5)
+    # N = 8: 8 / pi * (8 - 1), then 8 / pi * (8 / 3 - 1), ...
+    expected = torch.tensor([56, 40 / 3, 24 / 5, 8 / 7], dtype=torch.float64) / math.pi
+    assert torch.allclose(inv.frequency[0], expected, atol=1e-5)
+
+
+def sharpen(network: S4D) -> S4D:
+    """Biases and the first vector are seen only when they are not 0."""
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return network
+
+
+@pytest.mark.parametrize("num_sites", [1, 30, 300])
+@pytest.mark.parametrize("options", [{}, {"init": "inv"}, {"ordinal": True, "coordinates": True}])
+def test_step_is_forward(num_sites: int, options: dict[str, Any]) -> None:
+    layout = make_layout(num_sites)
+    network = sharpen(S4D(layout, 5, **SMALL, **options).double().eval())
+    sites = torch.randint(5, (3, num_sites, 1))
+    assert_steps_are_forward(network, sites)
+
+
+def test_step_is_forward_for_real_pixels() -> None:
+    layout = Layout(EventSpec((3, 2, 4), Real()), sites="pixel")
+    network = sharpen(S4D(layout, 6, **SMALL, coordinates=True).double().eval())
+    assert_steps_are_forward(network, torch.randn(3, 8, 3, dtype=torch.float64))
+
+
+def assert_steps_are_forward(network: S4D, sites: Tensor) -> None:
+    params = network(sites).detach()
+    allowed = 1e-10 * max(1.0, params.abs().max().item())
+    state, previous = network.init_state(len(sites)), None
+    for t in range(sites.shape[1]):
+        stepped, state = network.step(state, previous, t)
+        torch.testing.assert_close(stepped, params[:, t], rtol=0, atol=allowed)
+        previous = sites[:, t]
+
+
+def test_what_goes_round_an_fft_does_not_come_back() -> None:
+    """The last site, however large, leaves all parameters alone: the padding is long enough."""
+    layout = Layout(EventSpec((64,), Real()))
+    network = sharpen(S4D(layout, 2, **SMALL).double().eval())
+    sites = torch.randn(2, 64, 1, dtype=torch.float64)
+    changed = sites.clone()
+    changed[:, 60:] += 3
+    params, other = network(sites), network(changed)
+    moved = (params - other).abs().amax((0, 2))
+    assert moved[:61].max() < 1e-12
+    assert moved[61:].min() > 1e-6
+
+
+def test_in_bfloat16_the_state_space_stays_in_float32() -> None:
+    network = S4D(make_layout(64), 5, **SMALL)
+    sites = torch.randint(5, (4, 64, 1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = network(sites)
+        assert network.blocks[0].space(torch.randn(2, 64, 6)).dtype == torch.float32
+    assert (rough.float() - network(sites)).abs().max() < 0.1
+
+
+def test_gradients_reach_every_parameter() -> None:
+    layout = Layout(EventSpec((3, 3, 3), Discrete(4)))
+    network = S4D(layout, 4, **SMALL, ordinal=True, coordinates=True)
+    network(torch.randint(4, (5, 27, 1))).square().sum().backward()
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    network = S4D(make_layout(), 5, **SMALL, dropout=0.5).eval()
+    sites = torch.randint(5, (4, 30, 1))
+    assert torch.equal(network(sites), network(sites))
+    network.train()
+    assert not torch.equal(network(sites), network(sites))
+
+
+def test_builds_without_memory() -> None:
+    with torch.device("meta"):
+        network = S4D(make_layout(), 5, coordinates=True)
+    assert all(parameter.is_meta for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 0}, "at least 1, got 0 and 4"),
+        ({"num_states": 5}, "num_states is even, got 5"),
+        ({"num_states": 0}, "num_states is even, got 0"),
+        ({"init": "legs"}, "'lin' or 'inv', got 'legs'"),
+        ({"shortest": 0.2}, "0 < shortest <= longest, got 0.2 and 0.1"),
+        ({"shortest": 0.0}, "0 < shortest"),
+        ({"dropout": 1.0}, "probability below 1"),
+    ],
+)
+def test_unacceptable_settings_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        S4D(make_layout(), 5, **options)
+
+
+RECIPES = sorted(
+    file.name.removesuffix(".toml")
+    for file in (resources.files("arbench_s4d") / "recipes").iterdir()
+)
+
+
+@pytest.mark.parametrize("task_name", RECIPES)
+def test_every_recipe_fits_the_network(task_name: str) -> None:
+    (entry,) = arbench_register_models()
+    name, recipe = resolve_recipe(entry, S4D, task_name)
+    assert name == f"s4d/{task_name}"
+    S4D(make_layout(), 5, **recipe.network)
+
+
+def test_learns_an_echo_at_a_distance() -> None:
+    """Each value repeats the one 5 sites before."""
+    layout = make_layout(25, size=2)
+    network = S4D(layout, 1, width=24, num_blocks=2, num_states=16, shortest=0.05, longest=1.0)
+    model = Model(network, natural_head(layout), layout)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(120):
+        events = torch.randint(2, (32, 5)).repeat(1, 5)
+        optimizer.zero_grad()
+        loss = -model.log_prob(events).mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 5 * math.log(2) + 1.5  # the first five cannot be known
