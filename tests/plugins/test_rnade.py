@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 from scipy import special, stats
 
+import arbench
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Gaussian, GaussianMixture, Head
 from arbench.probability.layouts import Layout
@@ -125,3 +128,11 @@ def test_other_data_and_bad_arguments_are_refused() -> None:
 def test_the_plugin_offers_rnade() -> None:
     (entry,) = arbench_register_models()
     assert (entry.name, entry.network) == ("rnade", "arbench_rnade.network:RNADE")
+
+
+def test_a_run_on_toy_ar1_is_a_density_with_a_gap_to_the_truth(tmp_path: Path) -> None:
+    run = arbench.run("toy-ar1", "rnade", epochs=1, limit=300, device="cpu", out=tmp_path / "run")
+    record = json.loads((run.path / "record.json").read_text())
+    test = record["nll"]["test"]
+    assert (test["kind"], test["bits_per_dim"]) == ("density", None)
+    assert record["truth"]["gap_nats_per_event"] > 0
