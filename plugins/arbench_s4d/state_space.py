@@ -103,7 +103,7 @@ class Recurrence:
         self.factor = log_factor.exp().unsqueeze(-1)
         self.readout = 2 * readout.unsqueeze(1)
         self.skip = space.skip.detach()
-        # Events last, (H, N / 2, B): sums over states are then products of matrices, one per channel.
+        # Events last, (H, N / 2, B): a sum over states is then a product of matrices per channel.
         self.states = self.factor.new_zeros(*readout.shape, batch_size)
 
     def __call__(self, inputs: Tensor) -> Tensor:
