@@ -24,14 +24,13 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.queue import read_queue
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
-from arbench.experiment.rendering import TextRendering
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, task_of_events
 from arbench.experiment.run import Run, resume_run, start_run
 from arbench.experiment.schedule import parse_seconds
 from arbench.experiment.tasks import SplitName, check_events, open_task
+from arbench.experiment.texts import draw_texts
 from arbench.experiment.weights import load_tensors
-from arbench.probability.continuation import sample_stream
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.heads.tempered import Tempered
 from arbench.probability.metrics import PairedDifference, paired_difference
@@ -238,61 +237,30 @@ def sample_texts(
     device: str = "cpu",
     progress: OnSite | None = None,
 ) -> list[str]:
-    """Texts drawn from a run on texts, each with the prompt in front.
+    """Texts drawn from a run on texts, each with the prompt in front; see `draw_texts`.
 
-    Beyond the model's context the window moves on by the recipe's stride, or by half the context
-    if the two are equal; see `sample_stream`.
-
-    Args:
-        path: the run folder.
-        num_texts: how many.
-        prompt: what they begin with.
-        length: how many symbols (bytes, for a text of bytes) to draw after the prompt, 500 by
-            default; None for a task whose events end by themselves, such as names.
-        temperature: divides the logits; below 1 likely symbols become likelier.
-        seed: the texts depend on it alone.
-        method: which sampler; see `Model.sample`.
-        device: where to draw.
-        progress: called with (symbols drawn, length).
+    A `temperature` divides the logits; below 1 likely symbols become likelier.
 
     Raises:
         ConfigError: if the run is on no text, the prompt has a character that its task has not,
             or another argument does not fit.
     """
     config = RunConfig.read(RunFolder(Path(path)).config)
-    rendering, stream = config.shown, config.recipe.stream
-    if not isinstance(rendering, TextRendering):
-        raise ConfigError(f"{path} is on {config.task}, which is no text")
+    density = load(path, device=device)
     try:
-        given = rendering.encode(prompt).long()
-    except ValueError as error:
-        raise ConfigError(f"the prompt: {error}") from error
-    model = load(path, device=device)
-    context = model.spec.num_dims
-    stride = stream.stride if stream.stride < context else max(1, context // 2)
-    if rendering.end is not None:
-        if length is not None:
-            raise ConfigError(f"texts of {config.task} end by themselves: give no length")
-        if len(given) >= context or rendering.end in given.tolist():
-            raise ConfigError(
-                f"the prompt: texts of {config.task} have at most {context - 1} characters and "
-                "their end, expected the beginning of one"
-            )
-        length = context - len(given)
-    try:
-        drawn = sample_stream(
-            _tempered(model, temperature),
-            num_texts,
-            500 if length is None else length,
-            stride=stride,
-            generator=keyed_generator(seed, "samples"),
-            prompt=given,
-            method=method,
-            progress=progress,
-        )
+        model = _tempered(density, temperature)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return [rendering.decode(text) for text in drawn]
+    return draw_texts(
+        model,
+        config,
+        num_texts,
+        prompt=prompt,
+        length=length,
+        generator=keyed_generator(seed, "samples"),
+        method=method,
+        progress=progress,
+    )
 
 
 def evaluate(
