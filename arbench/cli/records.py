@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 from arbench.cli.columns import columns, pairs
 from arbench.experiment.reporting import duration_text, few_events_note
-from arbench.experiment.units import nats_per, nats_text
+from arbench.experiment.units import bits_text, nats_per, nats_text
 
 FILES = {
     "model.safetensors": "weights",
@@ -85,14 +84,8 @@ def _likelihood(record: dict[str, Any]) -> str:
     unit = record["task"]["unit"]
     rows = []
     for split, nll in record["nll"].items():
-        error = nll["standard_error_nats"]
-        bits = "-"
-        if nll["bits_per_dim"] is not None:
-            bits_error = error * nll["num_events"] / nll["num_dims"] / math.log(2)
-            bits = f"{nll['bits_per_dim']:.4f} ± {bits_error:.4f}"
-        mean, num_events = nll["nats_per_event"], nll["num_events"]
-        nats = nats_text(unit, mean, error, num_events, nll["num_dims"])
-        rows.append([split, nats, bits, f"{nll['num_events']:,}", nll["kind"]])
+        events = f"{nll['num_events']:,}"
+        rows.append([split, nats_text(unit, nll), bits_text(nll), events, nll["kind"]])
     header = ["split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "likelihood"]
     lines = [columns(rows, header)]
     if truth := record.get("truth"):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from arbench.errors import DataError
 from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
-from arbench.experiment.units import nats_text
+from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
 from arbench.probability.metrics import NLL, in_bits
 
@@ -106,15 +106,12 @@ class SplitRecord(_Part):
 
     def nats_text(self, unit: str, *, digits: int = 3) -> str:
         """Nats with their standard error: per symbol of a text, else per event."""
-        mean, error = self.nats_per_event, self.standard_error_nats
-        return nats_text(unit, mean, error, self.num_events, self.num_dims, digits=digits)
+        return nats_text(unit, self.model_dump(), digits=digits)
 
     @property
     def bits_text(self) -> str:
         """Bits per dim with their standard error, or a dash where a density has none."""
-        if self.bits_per_dim is None:
-            return "-"
-        return f"{self.bits_per_dim:.4f} ± {self.standard_error_bits_per_dim:.4f}"
+        return bits_text(self.model_dump())
 
 
 class SpeedRecord(_Part):

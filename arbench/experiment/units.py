@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 
 def nats_per(unit: str) -> str:
     """What nats are given per, in a word, for a task whose dims are called `unit`.
@@ -11,20 +15,22 @@ def nats_per(unit: str) -> str:
     return unit if unit in ("char", "byte") else "event"
 
 
-def nats_text(
-    unit: str, mean: float, error: float, num_events: int, num_dims: int, *, digits: int = 3
-) -> str:
+def nats_text(unit: str, nll: Mapping[str, Any], *, digits: int = 3) -> str:
     """Nats with their standard error, such as "1.4697 ± 0.0031", per what `nats_per` says.
 
     Args:
         unit: what a dim is called.
-        mean: nats per event.
-        error: the standard error of that mean.
-        num_events: N.
-        num_dims: scored dims, summed over the events.
+        nll: one split's part of a record.
         digits: after the point, per event; per symbol there are four.
     """
     if nats_per(unit) == "event":
-        return f"{mean:.{digits}f} ± {error:.{digits}f}"
-    share = num_events / num_dims
-    return f"{mean * share:.4f} ± {error * share:.4f}"
+        return f"{nll['nats_per_event']:.{digits}f} ± {nll['standard_error_nats']:.{digits}f}"
+    error = nll["standard_error_bits_per_dim"] * math.log(2)
+    return f"{nll['total_nats'] / nll['num_dims']:.4f} ± {error:.4f}"
+
+
+def bits_text(nll: Mapping[str, Any]) -> str:
+    """Bits per dim with their standard error, or a dash where a density has none."""
+    if nll["bits_per_dim"] is None:
+        return "-"
+    return f"{nll['bits_per_dim']:.4f} ± {nll['standard_error_bits_per_dim']:.4f}"
