@@ -1,0 +1,264 @@
+"""Gated PixelCNN: a vertical stack for the rows above, a horizontal one for the row itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arbench.networks.masked import MaskedConv, colours_of
+from arbench.networks.shifted import ShiftedConv
+from arbench.networks.shifted_steps import RowConv
+from arbench.probability.layouts import Layout
+from arbench_pixelcnn.inputs import Inputs, sites_of
+from arbench_pixelcnn.network import require_sizes
+from arbench_pixelcnn.stepping import DimConv, DimLinear, DimReadout
+
+
+def gate(features: Tensor) -> Tensor:
+    """`tanh(a) * sigmoid(b)` of the two halves a and b of dim 1."""
+    content, opening = features.chunk(2, 1)
+    return content.tanh() * opening.sigmoid()
+
+
+class GatedPixelCNN(nn.Module):
+    """PixelCNN of gated units in two stacks, which see all earlier pixels within reach.
+
+    The vertical stack sees the rows above a pixel, a rectangle that grows with every layer; the
+    horizontal one sees what is at the left, and listens to the vertical one. Units of the
+    horizontal stack are divided among the colours: red sees the pixels before, green also red, blue
+    both; the vertical stack knows all colours of the rows above.
+
+    Source: van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves and Kavukcuoglu, "Conditional
+    image generation with PixelCNN decoders", NeurIPS 2016, sections 2.2 and 2.3, equation 2 and
+    figure 2. Deviations: it is the picture that is moved down by a row, not every layer's output;
+    no conditioning; the output layers are those of PixelCNN; He's initialisation where a rectifier
+    follows, with residual convolutions scaled by `num_layers ** -0.5`; dropout.
+
+    Args:
+        layout: images in raster order, drawn dim by dim.
+        num_params: P.
+        channels: p, units of either stack after the gates; at least as many as there are colours.
+        num_layers: gated layers after the first one.
+        first_kernel: width of the first layer's kernels, odd and at least 3.
+        outputs: units before the last convolution; at least as many as there are colours.
+        encoding: how a value enters: "scalar", a number in [-1, 1] if discrete, or "one-hot".
+        dropout: probability that a gated unit of the horizontal stack is left out of a training
+            step.
+
+    Raises:
+        ValueError: for any other layout, or for unacceptable settings.
+    """
+
+    tiny_hyperparameters: ClassVar[dict[str, int]] = {
+        "channels": 6,
+        "num_layers": 2,
+        "first_kernel": 3,
+        "outputs": 9,
+    }
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_params: int,
+        *,
+        channels: int = 32,
+        num_layers: int = 10,
+        first_kernel: int = 7,
+        outputs: int = 32,
+        encoding: Literal["scalar", "one-hot"] = "scalar",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.inputs = Inputs(layout, encoding)
+        require_sizes(self.inputs.num_colours, channels, outputs, first_kernel, dropout)
+        if num_layers < 1:
+            raise ValueError(f"num_layers is at least 1, got {num_layers}")
+        num_colours = self.inputs.num_colours
+        stream, last = colours_of(channels, num_colours), colours_of(outputs, num_colours)
+        self.layers = cast(
+            Sequence[GatedLayer],
+            nn.ModuleList(
+                GatedLayer(
+                    stream if index else self.inputs.colours,
+                    stream,
+                    num_colours,
+                    kernel=3 if index else first_kernel,
+                    is_first=index == 0,
+                    gain=1 / num_layers if index else 1.0,
+                    dropout=dropout,
+                )
+                for index in range(num_layers + 1)
+            ),
+        )
+        params = colours_of(num_colours * num_params, num_colours)
+        self.before_last = MaskedConv(stream, last, above=0, reach=0, kind="B")
+        self.last = MaskedConv(last, params, above=0, reach=0, kind="B", gain=1.0)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, 1)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on sites before t alone.
+        """
+        horizontal = self.inputs.pictures(sites, self.last.weight.dtype)
+        # Moved down by a row: what is in a row of the vertical stack knows the rows before only.
+        vertical = F.pad(horizontal, (0, 0, 1, -1))
+        for layer in self.layers:
+            vertical, horizontal = layer(vertical, horizontal)
+        x = self.last(F.relu(self.before_last(F.relu(horizontal))))
+        return sites_of(x, self.inputs.num_colours)
+
+    @torch.no_grad()
+    def init_state(self, batch_size: int) -> SamplingState:
+        """Rows of zeros, and the weights as steps need them."""
+        return SamplingState(self, batch_size)
+
+    @torch.no_grad()
+    def step(
+        self, state: SamplingState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, SamplingState]:
+        """Parameters of one site; all sites together cost about one forward pass.
+
+        The vertical stack is computed a row at a time, at the first site of the row below.
+
+        Args:
+            state: from `init_state`, updated in place.
+            previous: `(B, 1)`, the value of the site before; None at the first.
+            site: its number; sites are visited in order, from 0.
+
+        Returns:
+            `(B, P)`, and the state.
+        """
+        pixel, colour = divmod(site, self.inputs.num_colours)
+        column = pixel % self.inputs.width
+        if previous is not None:
+            state.take(previous, site - 1)
+        if column == 0 and colour == 0:
+            state.start_row()
+        return state.params(column, colour), state
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks.
+
+    Source: van den Oord et al., NeurIPS 2016, figure 2. The first layer reads the values, with mask
+    A and without a residual connection.
+
+    Args:
+        inputs: the colour of every unit that the horizontal stack reads.
+        stream: of every unit of the stacks after the gates.
+        num_colours: of the pictures.
+        kernel: width of both convolutions.
+        is_first: see above.
+        gain: of the horizontal stack's residual convolution; see `MaskedConv`.
+        dropout: see `GatedPixelCNN`.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        stream: Tensor,
+        num_colours: int,
+        *,
+        kernel: int,
+        is_first: bool,
+        gain: float,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        channels, reach = len(stream), kernel // 2
+        halves = colours_of(channels, num_colours, repeats=2)
+        # The values of the own row are not among what the first layer reads: they were moved down.
+        rows = reach if is_first else reach + 1
+        self.vertical = ShiftedConv(len(inputs), 2 * channels, (rows, kernel), right=False)
+        self.link = nn.Conv2d(2 * channels, 2 * channels, 1)
+        self.horizontal = MaskedConv(
+            inputs, halves, above=0, reach=reach, kind="A" if is_first else "B", gain=1.0
+        )
+        self.residual = MaskedConv(stream, stream, above=0, reach=0, kind="B", gain=gain)
+        self.is_first = is_first
+        self.dropout = dropout
+
+    def forward(self, vertical: Tensor, horizontal: Tensor) -> tuple[Tensor, Tensor]:
+        """Both stacks, `(B, I, H, W)` each, to `(B, p, H, W)` each."""
+        above = self.vertical(vertical)
+        gated = gate(self.link(above) + self.horizontal(horizontal))
+        out = self.residual(F.dropout(gated, self.dropout, self.training))
+        return gate(above), out if self.is_first else horizontal + out
+
+
+class SamplingState:
+    """What `GatedPixelCNN.step` keeps for one batch.
+
+    Args:
+        network: whose weights are laid out here as steps need them.
+        batch_size: B.
+    """
+
+    def __init__(self, network: GatedPixelCNN, batch_size: int) -> None:
+        self.inputs = network.inputs
+        width, num_colours = self.inputs.width, self.inputs.num_colours
+        self.layers = [
+            LayerState(layer, batch_size, width, num_colours) for layer in network.layers
+        ]
+        self.readout = DimReadout(network.before_last, network.last, batch_size, num_colours)
+        self.values = self.layers[0].horizontal
+        # Per colour, where the last layer's output goes.
+        self.features = [torch.empty_like(view) for view in self.layers[-1].residual.inputs]
+
+    def take(self, values: Tensor, site: int) -> None:
+        """The values `(B, 1)` of a site."""
+        pixel, colour = divmod(site, self.inputs.num_colours)
+        slot = self.values.slots[colour][pixel % self.inputs.width]
+        slot.copy_(self.inputs.encoded(values, slot.dtype))
+
+    def start_row(self) -> None:
+        """A row is complete, or none has begun: the vertical stack goes on to the next row."""
+        vertical = self.values.row.transpose(1, 2).unsqueeze(2)
+        for layer in self.layers:
+            vertical = layer.start_row(vertical)
+
+    def params(self, column: int, colour: int) -> Tensor:
+        """Parameters `(B, P)` of a colour at a column of the row."""
+        below = (*(layer.horizontal.slots[colour][column] for layer in self.layers[1:]),)
+        for layer, out in zip(self.layers, (*below, self.features[colour]), strict=True):
+            layer(column, colour, out)
+        return self.readout(self.features[colour], colour)
+
+
+class LayerState:
+    """One `GatedLayer` of a `SamplingState`."""
+
+    def __init__(self, layer: GatedLayer, batch_size: int, width: int, num_colours: int) -> None:
+        self.is_first = layer.is_first
+        self.vertical = RowConv(layer.vertical, batch_size, width)
+        self.link = layer.link
+        self.horizontal = DimConv(layer.horizontal, batch_size, width, num_colours)
+        self.residual = DimLinear(layer.residual, batch_size, num_colours)
+        # Per colour, the two halves of what the gates read.
+        self.gates = [torch.empty_like(part[0]) for part in self.horizontal.totals]
+        self.halves = [gates.chunk(2, 1) for gates in self.gates]
+
+    def start_row(self, vertical: Tensor) -> Tensor:
+        """The vertical stack's next row, `(B, I, 1, W)` to `(B, p, 1, W)`."""
+        self.vertical.push(vertical)
+        above = self.vertical()
+        self.horizontal.start_row(self.link(above).squeeze(2).transpose(1, 2))
+        return gate(above)
+
+    def __call__(self, column: int, colour: int, out: Tensor) -> None:
+        """Write the horizontal stack's output `(B, p_c)` at a column."""
+        self.horizontal(column, colour, self.gates[colour])
+        content, opening = self.halves[colour]
+        torch.mul(content.tanh_(), opening.sigmoid_(), out=self.residual.inputs[colour])
+        if self.is_first:
+            self.residual(colour, out)
+        else:
+            self.residual.added(colour, self.horizontal.slots[colour][column], out)
