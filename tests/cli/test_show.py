@@ -72,6 +72,7 @@ RECORD = {
             "nats_per_event": 78.4,
             "bits_per_dim": 0.14427,
             "standard_error_nats": 0.784,
+            "standard_error_bits_per_dim": 0.00144,
             "kind": "exact",
         }
     },
@@ -191,7 +192,6 @@ def test_a_run_folder_shows_what_was_measured(tmp_path: Path, capsys) -> None:
     assert "probe: 12,345 parameters, head bernoulli, raster by dim, 4 members" in text
     assert "2.5 epochs, 1,000 steps (best on validation at 900), 45.2 s on cpu" in text
     assert "NATS/EVENT      BITS/PIXEL" in text
-    # 0.784 nats over 784 dims: a thousandth of a nat per dim, 0.00144 bits.
     assert "78.400 ± 0.784  0.1443 ± 0.0014  100" in text
     assert "rests on 100 events only" in text
     assert "12,345.7  12.3 ms      400 µs" in text
