@@ -182,3 +182,13 @@ def test_nats_of_a_text_are_given_per_character(
         assert value in place
         assert "nats/char" in place.lower()
         assert "nats/event" not in place.lower()
+
+
+def test_training_tells_bits_per_character(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.txt").write_text(LINE * 10)
+    train(tmp_path, f"text:{tmp_path / 'own.txt'}", "context=8", "stride=4")
+    told = capsys.readouterr().err
+    assert "bits/char" in told
+    assert "bits/dim" not in told
