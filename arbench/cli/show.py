@@ -45,8 +45,9 @@ def command(name: str, recipe: str | None, as_json: bool) -> None:
     key = split_argument(name)[0]
     shown: dict[str, dict[str, Any]] = {}
     texts: list[str] = []
-    if key in offers.models:
-        shown["model"] = _model(offers.models[key], recipe, [*offers.tasks])
+    spellings = {s: offer for offer in offers.models.values() for s in offer.entry.spellings}
+    if key in spellings:
+        shown["model"] = _model(spellings[key], recipe, [*offers.tasks])
         texts.append(_model_text(shown["model"]))
     elif recipe is not None:
         raise ConfigError(f"--recipe {recipe}: only a model has recipes, and {name} is none")

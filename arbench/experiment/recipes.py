@@ -124,11 +124,16 @@ def resolve_recipe(
     """
     name, raw = _read_recipe(entry, task_name)
     schema = options_schema(network_class)
-    for key, text in (overrides or {}).items():
+    # The name of a head comes first, so that options given beside it are its own.
+    given = overrides or {}
+    heads_first = sorted(given.items(), key=lambda item: item[0] not in ("head", "head.name"))
+    for key, text in heads_first:
         section, field = _locate(key, schema)
         value = _parse_value(text)
         if section == "network" and _is_sequence(schema, field) and not isinstance(value, list):
             value = [value]
+        if (section, field) == ("head", "name"):
+            raw["head"] = {}  # what the recipe says of another head is not about this one
         raw.setdefault(section, {})[field] = value
     raw["network"] = check_options(network_class, raw.get("network", {}))
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Literal
 
 import pytest
 from torch import nn
 
 from arbench.errors import ConfigError
+from arbench.experiment import recipes
 from arbench.experiment.recipes import check_options, resolve_recipe
 from arbench.registry.entries import ModelEntry
 
@@ -45,6 +47,18 @@ def test_overrides_reach_network_and_sections(text: str) -> None:
     assert recipe.network["activation"] == "tanh"
     assert (recipe.training.epochs, recipe.training.learning_rate) == (3, 1e-2)
     assert (recipe.layout.order, recipe.head.name) == ("permuted", "categorical")
+
+
+def test_options_of_a_head_go_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"head": {"name": "gaussian-mixture", "num_components": 3}}
+    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"head.num_components": "5"})
+    assert (recipe.head.name, recipe.head.options) == ("gaussian-mixture", {"num_components": 5})
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"head": "gaussian"})
+    assert (recipe.head.name, recipe.head.options) == ("gaussian", {})
+    both = {"head.num_components": "2", "head": "logistic-mixture"}
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", both)
+    assert (recipe.head.name, recipe.head.options) == ("logistic-mixture", {"num_components": 2})
 
 
 def test_one_value_for_a_list_is_a_list_of_one() -> None:
