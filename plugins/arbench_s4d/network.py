@@ -19,7 +19,7 @@ class S4D(nn.Module):
 
     Source: Gu, Gupta, Goel and Ré, "On the parameterization and initialization of diagonal state
     space models", NeurIPS 2022; the block is that of Gu, Goel and Ré, "Efficiently modeling long
-    sequences with structured state spaces", ICLR 2022, appendix C, with the norm before it. See
+    sequences with structured state spaces", ICLR 2022, with the norm before it. See
     `DiagonalStateSpace`. Deviations: one learning rate for all weights, where the authors have a
     smaller one for A and the steps; the input is the value of the site before, and a learned
     vector at the first.

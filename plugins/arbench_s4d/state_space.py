@@ -18,8 +18,8 @@ class DiagonalStateSpace(nn.Module):
     `K_l = 2 Re(C (exp(s A) - 1) / A exp(l s A))`, done by FFT.
 
     Source: Gu, Gupta, Goel and Ré, "On the parameterization and initialization of diagonal state
-    space models", NeurIPS 2022, equations 3 to 6, 8 and 9, table 1 (zero-order hold, real parts
-    -exp, conjugate pairs, B fixed to 1). Deviations: C starts with a variance of 1, D standard
+    space models", NeurIPS 2022 (S4D-Lin and S4D-Inv; zero-order hold, real parts -exp, conjugate
+    pairs, B fixed to 1). Deviations: C starts with a variance of 1, D standard
     normal, as in the authors' code.
 
     Args:

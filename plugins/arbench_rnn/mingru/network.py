@@ -22,7 +22,7 @@ class MinGRU(nn.Module):
     normalisation, minGRU and a linear map, which is added to it; the same with a perceptron; and
     so on.
 
-    Source: Feng et al., "Were RNNs all we needed?", 2024, section 3.1 and appendix A. Deviations:
+    Source: Feng et al., "Were RNNs all we needed?", 2024. Deviations:
     the scan is one of blocks and in plain numbers, for which it needs no positive states, instead
     of one in logarithms, and n is linear as in their simplest form; first states are learned;
     around the layer stand the blocks of a pre-normalised transformer.
