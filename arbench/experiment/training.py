@@ -207,7 +207,8 @@ class Trainer:
         width = bin_width(self.assembly.density.spec.domain)
         num_events, num_dims = len(self.validation), self.validation.num_scored_dims
         nll = NLL(best * num_events, num_events, num_dims, 0.0, 0.0, width)
-        bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/{self.batches.task.unit}"
+        unit = self.batches.task.unit
+        bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/{unit}"
         return f"best validation {best:.2f} nats{bits}"
 
     @contextlib.contextmanager
