@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from arbench.publish.results import fill_section, keep_result, read_results, results_table
+from arbench.registry.manager import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "leaderboards" / "records"
@@ -21,8 +22,12 @@ def pages() -> dict[Path, str]:
     results = read_results(RECORDS)
     made = {ROOT / "README.md": results_table(results)}
     for page in sorted((ROOT / "plugins").glob("*/README.md")):
-        name = page.parent.name.removeprefix("arbench_")
-        made[page] = results_table(r for r in results if r.model.name == name)
+        own = {
+            name
+            for name, offer in registry().models.items()
+            if offer.target.partition(":")[0].partition(".")[0] == page.parent.name
+        }
+        made[page] = results_table(r for r in results if r.model.name in own)
     return {page: fill_section(page.read_text(), table) for page, table in made.items()}
 
 
