@@ -16,13 +16,13 @@ def arbench_register_models() -> Sequence[ModelEntry]:
             network="arbench_pixelcnn.network:PixelCNN",
             summary="masked convolutions in residual blocks",
             paper="van den Oord, Kalchbrenner and Kavukcuoglu, ICML 2016",
-            recipes="arbench_pixelcnn",
+            recipes="arbench_pixelcnn.pixelcnn",
         ),
         ModelEntry(
             name="gated-pixelcnn",
             network="arbench_pixelcnn.gated:GatedPixelCNN",
             summary="gated convolutions in a vertical and a horizontal stack, without a blind spot",
             paper="van den Oord et al., NeurIPS 2016",
-            recipes="arbench_pixelcnn",
+            recipes="arbench_pixelcnn.gated_pixelcnn",
         ),
     ]
