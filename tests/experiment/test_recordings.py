@@ -40,6 +40,7 @@ def test_16_bit_samples_are_read_exactly(kind: str) -> None:
         (_file(np.array([0, 1.5]), subtype="FLOAT"), "sample 1 is 1.5, expected -1 to 1"),
         (_file(np.array([np.nan, 0]), subtype="FLOAT"), "sample 0 is nan"),
     ],
+    ids=["cut", "empty", "stereo", "silent", "loud", "nan"],
 )
 def test_what_is_no_mono_recording_is_refused_in_a_sentence(content: bytes, message: str) -> None:
     with pytest.raises(DataError) as caught:
