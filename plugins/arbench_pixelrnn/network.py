@@ -57,7 +57,7 @@ class PixelRNN(nn.Module):
 
     layer: ClassVar[type[DiagonalLayer] | type[RowLayer]] = DiagonalLayer
 
-    tiny_hyperparameters = {"hidden": 6, "num_layers": 2, "first_kernel": 3, "outputs": 6}  # noqa: RUF012
+    tiny_hyperparameters = {"hidden": 6, "num_layers": 2, "first_kernel": 3, "outputs": 24}  # noqa: RUF012
     # How a product rounds depends on how many pixels it is of.
     reordered_sums = True
 
