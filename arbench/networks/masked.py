@@ -49,6 +49,7 @@ class MaskedConv(nn.Conv2d):
     """
 
     mask: Tensor
+    bias: Tensor
 
     def __init__(
         self,

@@ -50,6 +50,7 @@ def render_card(record: Record, *, has_picture: bool) -> str:
 {source}
 ```python
 import arbench
+
 model = arbench.load("PATH OF THIS FOLDER")
 samples = arbench.sample(model, 16)
 ```

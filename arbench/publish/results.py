@@ -71,6 +71,8 @@ def results_table(results: Iterable[Record]) -> str:
                 _speed(record),
             )
         )
+    if not rows:
+        return "No results are kept yet."
     headers = ("task", "model", "test nats", "bits/dim", "published", "parameters", "training")
     return tabulate(rows, (*headers, "samples/s"), tablefmt="github", disable_numparse=True)
 

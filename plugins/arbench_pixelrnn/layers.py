@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench_pixelrnn.masks import MaskedConv, groups
+from arbench.networks.masked import MaskedConv, colours_of
 from arbench_pixelrnn.stepping import DiagonalSteps, RowSteps
 
 
@@ -27,10 +27,11 @@ def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return output.sigmoid() * cell.tanh(), cell
 
 
-def input_to_state(hidden: int, num_colours: int, kernel: tuple[int, int]) -> MaskedConv:
+def input_to_state(hidden: int, num_colours: int, reach: int) -> MaskedConv:
     """From 2 H feature maps to the gates of H units, mask B; forget gates start open."""
-    features = groups(2 * hidden, num_colours)
-    convolution = MaskedConv(features, groups(hidden, num_colours, 4), kernel, "B")
+    features, gates = colours_of(2 * hidden, num_colours), colours_of(hidden, num_colours, 4)
+    convolution = MaskedConv(features, gates, above=0, reach=reach, kind="B", gain=1.0)
+    assert convolution.bias is not None
     nn.init.ones_(convolution.bias[hidden : 2 * hidden])
     return convolution
 
@@ -42,8 +43,8 @@ def state_to_state(num_inputs: int, hidden: int) -> nn.Parameter:
 
 def residual(hidden: int, num_colours: int) -> MaskedConv:
     """From H units back to 2 H feature maps, mask B."""
-    units, features = groups(hidden, num_colours), groups(2 * hidden, num_colours)
-    return MaskedConv(units, features, (1, 1), "B")
+    units, features = colours_of(hidden, num_colours), colours_of(2 * hidden, num_colours)
+    return MaskedConv(units, features, above=0, reach=0, kind="B", gain=1.0)
 
 
 class RowLayer(nn.Module):
@@ -59,7 +60,7 @@ class RowLayer(nn.Module):
     def __init__(self, hidden: int, num_colours: int) -> None:
         super().__init__()
         self.hidden = hidden
-        self.inputs = input_to_state(hidden, num_colours, (1, 3))
+        self.inputs = input_to_state(hidden, num_colours, 1)
         self.states = state_to_state(3 * hidden, hidden)
         self.residual = residual(hidden, num_colours)
 
@@ -79,7 +80,7 @@ class RowLayer(nn.Module):
     def steps(self, batch_size: int, width: int) -> RowSteps:
         """The same, pixel by pixel."""
         return RowSteps(
-            self.inputs.masked[:, :, 0, :2],
+            self.inputs.masked[:, :, 0],
             self.inputs.bias,
             self.states,
             self.residual.masked[:, :, 0, 0],
@@ -106,7 +107,7 @@ class DiagonalLayer(nn.Module):
     def __init__(self, hidden: int, num_colours: int) -> None:
         super().__init__()
         self.hidden = hidden
-        self.inputs = nn.ModuleList(input_to_state(hidden, num_colours, (1, 1)) for _ in range(2))
+        self.inputs = nn.ModuleList(input_to_state(hidden, num_colours, 0) for _ in range(2))
         self.values = nn.Linear(num_colours, 4 * hidden, bias=False)
         # Of each direction, from the pixel before on the row, then from the one above.
         self.states = nn.ParameterList(state_to_state(2 * hidden, hidden) for _ in range(2))

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.masked import MaskedConv, colours_of
 from arbench.probability.events import Discrete
 from arbench.probability.layouts import Layout
 from arbench_pixelrnn.layers import DiagonalLayer, RowLayer
-from arbench_pixelrnn.masks import MaskedConv, groups
 from arbench_pixelrnn.stepping import DiagonalSteps, RowSteps
 
 
@@ -19,7 +19,7 @@ class SamplingState(NamedTuple):
     """What `PixelRNN.step` keeps for one batch.
 
     Attributes:
-        image: `(B, C, H + k - 1, W + k - 1)`, scaled values in a border of zeros.
+        image: `(B, C, H + k // 2, W + k - 1)`, scaled values below and between zeros.
         first: `(C * (k // 2 + 1) * k, F)`, the first convolution as a matrix, and its bias.
         layers: the steps of each layer.
         outputs: the two last convolutions as matrices with their biases.
@@ -40,8 +40,7 @@ class PixelRNN(nn.Module):
 
     Source: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel recurrent neural networks", ICML
     2016, sections 3.1 to 3.4. Deviations: values enter as numbers in [-1, 1]; fewer and smaller
-    layers by default; the weights start uniform, scaled by how many inputs the masks leave, with 0
-    as bias but 1 in the forget gates; one of `DiagonalLayer`.
+    layers by default; forget gates start open; one of `DiagonalLayer`.
 
     Args:
         layout: images in raster order, drawn dim by dim.
@@ -87,15 +86,18 @@ class PixelRNN(nn.Module):
         self.scale, self.offset = 1.0, 0.0
         if isinstance(layout.domain, Discrete):
             self.scale, self.offset = 2.0 / (layout.alphabet_size - 1), -1.0
-        colours = groups(self.num_colours, self.num_colours)
-        features = groups(2 * hidden, self.num_colours)
-        last = groups(outputs, self.num_colours)
-        kernel = (first_kernel, first_kernel)
-        self.first = MaskedConv(colours, features, kernel, "A")
+        colours = colours_of(self.num_colours, self.num_colours)
+        features = colours_of(2 * hidden, self.num_colours)
+        last = colours_of(outputs, self.num_colours)
+        self.reach = first_kernel // 2
+        self.first = MaskedConv(
+            colours, features, above=self.reach, reach=self.reach, kind="A", gain=1.0
+        )
         self.layers = nn.ModuleList(self.layer(hidden, self.num_colours) for _ in range(num_layers))
-        params = groups(self.num_colours * num_params, self.num_colours)
+        params = colours_of(self.num_colours * num_params, self.num_colours)
         self.outputs = nn.ModuleList(
-            [MaskedConv(features, last, (1, 1), "B"), MaskedConv(last, params, (1, 1), "B")]
+            MaskedConv(inputs, units, above=0, reach=0, kind="B")
+            for inputs, units in ((features, last), (last, params))
         )
 
     def forward(self, sites: Tensor) -> Tensor:
@@ -120,11 +122,9 @@ class PixelRNN(nn.Module):
     @torch.no_grad()
     def init_state(self, batch_size: int) -> SamplingState:
         """Room for one batch, and the weights cut into what a pixel needs."""
-        kernel = self.first.kernel_size[0]
-        shape = (self.height + kernel - 1, self.width + kernel - 1)
+        shape = (self.height + self.reach, self.width + 2 * self.reach)
         image = self.first.weight.new_zeros(batch_size, self.num_colours, *shape)
-        # Below the middle row of the kernel nothing is known.
-        first = self.first.masked[:, :, : kernel // 2 + 1].flatten(1).T.contiguous()
+        first = self.first.masked.flatten(1).T.contiguous()
         return SamplingState(
             image,
             (first, self.first.bias),
@@ -145,20 +145,19 @@ class PixelRNN(nn.Module):
         A pixel goes through the layers once for each of its colours, and what the layers need of
         the row above is worked out once a row.
         """
-        kernel = self.first.kernel_size[0]
+        reach = self.reach
         pixel, colour = divmod(site, self.num_colours)
         row, column = divmod(pixel, self.width)
         if previous is not None:
             last_pixel, drawn = divmod(site - 1, self.num_colours)
             last_row, last_column = divmod(last_pixel, self.width)
-            place = (drawn, last_row + kernel // 2, last_column + kernel // 2)
+            place = (drawn, last_row + reach, last_column + reach)
             state.image[:, *place] = self._scaled(previous[:, 0])
-        patch = state.image[:, :, row : row + kernel // 2 + 1, column : column + kernel]
+        patch = state.image[:, :, row : row + reach + 1, column : column + 2 * reach + 1]
         weight, bias = state.first
         features = torch.addmm(bias, patch.flatten(1), weight)
         if colour == 0:
-            margin = kernel // 2
-            above = state.image[:, :, row + margin - 1, margin : margin + self.width]
+            above = state.image[:, :, row + reach - 1, reach : reach + self.width]
             for layer in state.layers:
                 layer.arrive(row, column, above.permute(2, 0, 1))
         for layer in state.layers:

@@ -70,9 +70,7 @@ def test_a_missing_file_is_shown_with_its_address_and_nothing_is_fetched(
     assert not (tmp_path / "cache").exists()
 
 
-def test_what_a_task_keeps_of_its_files_is_enough(
-    monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
+def test_what_a_task_keeps_of_its_files_is_enough(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     kept = Split(torch.tensor([[0], [1]]))
     monkeypatch.setattr(Probe, "load", lambda self, split: kept)
     assert main(["data", "probe"]) == 0

@@ -26,7 +26,7 @@ def test_head_keeps_promise(name: str, check: str) -> None:
 
 def test_heads_are_tried_wherever_they_fit() -> None:
     names: dict[str, Any] = {
-        name: list(head_subjects(registered.load())) for name, registered in registry().heads.items()
+        name: list(head_subjects(offer.load())) for name, offer in registry().heads.items()
     }
     assert names["bernoulli"] == ["binary-2x3", "binary-3x3"]
     assert names["gaussian-mixture"] == ["real-2x2", "real-5"]
