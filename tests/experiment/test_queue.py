@@ -12,6 +12,7 @@ from arbench.errors import ConfigError, RunError
 from arbench.experiment.queue import read_queue
 from arbench.experiment.reporting import Reporter
 from arbench.publish.results import read_results
+from arbench.registry.manager import registry
 
 TWO_RUNS = """
 [[run]]
@@ -89,7 +90,9 @@ def test_the_command_line_makes_a_queue(tmp_path: Path, capsys: pytest.CaptureFi
     assert "says itself what to run" in capsys.readouterr().err
 
 
-def test_the_queue_of_kept_results_names_every_one_of_them() -> None:
+def test_the_queue_names_every_kept_result_and_nothing_unknown() -> None:
     root = Path(__file__).parents[2] / "leaderboards"
     queued = {(run.task, run.model) for run in read_queue(root / "queue.toml")}
-    assert queued == {(r.task.name, r.model.name) for r in read_results(root / "records")}
+    assert queued >= {(r.task.name, r.model.name) for r in read_results(root / "records")}
+    assert {task for task, _ in queued} <= set(registry().tasks)
+    assert {model for _, model in queued} <= set(registry().models)
