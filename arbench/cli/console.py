@@ -73,7 +73,7 @@ def print_result(console: Console, path: Path, record: Record) -> None:
     if record.truth is not None:
         truth = record.truth
         console.print(
-            f"true entropy {truth.true_nats_per_event:.4f} nats; paired gap to the truth "
+            f"true density {truth.true_nats_per_event:.4f} nats on these events; paired gap to it "
             f"{truth.gap_nats_per_event:.4f} ± {truth.standard_error_nats:.4f} nats"
         )
     console.print(speed_table(record.sampling))
