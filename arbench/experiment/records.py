@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from arbench.errors import DataError
 from arbench.experiment.documents import read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
-from arbench.probability.metrics import NLL, in_bits
+from arbench.probability.metrics import NLL
 
 SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -80,15 +80,6 @@ class SplitRecord(_Part):
     standard_error_nats: Finite
     standard_error_bits_per_dim: Finite
     kind: Kind
-
-    @model_validator(mode="before")
-    @classmethod
-    def _derive_an_error_that_is_missing(cls, values: Any) -> Any:
-        """Records of events of equal length may leave it out: it follows."""
-        if not isinstance(values, dict) or "standard_error_bits_per_dim" in values:
-            return values
-        per_dim = values["standard_error_nats"] * values["num_events"] / values["num_dims"]
-        return {**values, "standard_error_bits_per_dim": in_bits(per_dim)}
 
     @classmethod
     def from_nll(cls, nll: NLL, kind: Kind) -> SplitRecord:
