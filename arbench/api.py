@@ -166,6 +166,7 @@ def run_queue(
                     settings=item.settings,
                     epochs=item.epochs,
                     budget=item.budget,
+                    precision=item.precision,
                     seed=item.seed,
                     device=device,
                     out=folder,

@@ -21,7 +21,7 @@ import click
     type=click.Choice(["float32", "bfloat16"]),
     default="float32",
     show_default=True,
-    help="Of training; evaluation is in float32.",
+    help="Of the products in training; weights and evaluation are in float32.",
 )
 @click.option("--compile", is_flag=True, help="Compile the training loss.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: under runs/].")

@@ -31,6 +31,7 @@ from arbench.registry.entries import NAME_PATTERN
 from arbench.registry.manager import registry
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+Precision = Literal["float32", "bfloat16"]
 _MAX_DIMS = 1 << 22
 
 
@@ -107,7 +108,7 @@ class RunConfig(_Strict):
     seed: Annotated[int, Field(ge=0)]
     budget_s: Annotated[float, Field(gt=0)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     compile: bool = False
 
     @property

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from arbench.errors import ConfigError
+from arbench.experiment.config import Precision
 from arbench.experiment.recipes import describe_validation
 from arbench.registry.entries import NAME_PATTERN
 
@@ -24,6 +25,7 @@ class QueuedRun(BaseModel):
         settings: overrides of the recipe, `[run.settings]`.
         epochs: length instead of the recipe's.
         budget: wall-clock training time instead, such as "90m".
+        precision: of the products in training, "float32" or "bfloat16"; see `arbench run --help`.
         seed: of the run.
         name: of its folder; `<task>-<model>` if not given.
     """
@@ -35,6 +37,7 @@ class QueuedRun(BaseModel):
     settings: Mapping[str, Any] = {}
     epochs: Annotated[int, Field(ge=1)] | None = None
     budget: str | None = None
+    precision: Precision = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] = ""
 

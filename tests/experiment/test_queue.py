@@ -23,6 +23,7 @@ model = "bernoulli"
 task = "toy-markov"
 model = "fvsbn"
 epochs = 1
+precision = "bfloat16"
 name = "second"
 settings = { "training.batch_size" = 500 }
 """
@@ -46,6 +47,7 @@ def test_a_queue_is_made_once_and_then_skipped(tmp_path: Path) -> None:
     first = arbench.run_queue(queue, out=out, device="cpu")
     assert [run.path.name for run in first] == ["toy-markov-bernoulli", "second"]
     assert first[1].record.training.settings["training"]["batch_size"] == 500
+    assert [run.record.training.precision for run in first] == ["float32", "bfloat16"]
     (out / "toy-markov-bernoulli" / "record.json").unlink()  # as if killed before its end
     before = (out / "second" / "record.json").stat().st_mtime_ns
     listener = Listener()
