@@ -88,8 +88,8 @@ def print_result(console: Console, path: Path, record: Record) -> None:
 def likelihood_table(record: Record) -> Table:
     """Nats and bits per dim with standard errors."""
     title = f"{record.model.name} on {record.task.name}"
-    if record.training.limit is not None:
-        title += f" (only the first {record.training.limit:,} events: not comparable)"
+    if record.limit is not None:
+        title += f" (only the first {record.limit:,} events: not comparable)"
     table = Table(title=title, title_justify="left")
     unit = record.task.unit
     headers = ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "likelihood")
@@ -136,7 +136,7 @@ def published_table(record: Record) -> Table | None:
     rows = [(r.value, r.model, f"{r.paper} ({r.year})") for r in neighbours(record.task.name, nats)]
     if not rows:
         return None
-    part = "" if record.training.limit is None else ", on a part of the data"
+    part = "" if record.limit is None else ", on a part of the data"
     rows.append((nats, f"{record.model.name} (this run{part})", ""))
     table = Table(title="beside published numbers (not ranked)", title_justify="left")
     table.add_column("test nats", justify="right")

@@ -26,17 +26,12 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
     Raises:
         LookupError, TypeError, ValueError or AttributeError: if that is no record.
     """
-    task, model, training = record["task"], record["model"], record["training"]
-    machine = record["environment"]
-    members = model.get("num_members", 1)
+    task, foreign, machine = record["task"], record.get("foreign"), record["environment"]
+    part = (foreign or record["training"]).get("limit")
     about = [
         ("run", str(path)),
-        (
-            "model",
-            f"{model['name']}: {model['num_parameters']:,} parameters, head {model['head']}, "
-            f"{model['layout']}" + (f", {members} members" if members > 1 else ""),
-        ),
-        ("settings", ", ".join(f"{k}={v}" for k, v in model["hyperparameters"].items())),
+        ("model", _model(record["model"], foreign)),
+        ("settings", ", ".join(f"{k}={v}" for k, v in record["model"]["hyperparameters"].items())),
         (
             "data",
             f"{task['name']} (version {task['version']}): {task['num_dims']:,} dims per event, "
@@ -44,21 +39,9 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
         ),
         (
             "limit",
-            ""
-            if training.get("limit") is None
-            else f"only the first {training['limit']:,} events of each split: not comparable",
+            "" if part is None else f"only the first {part:,} events of each split: not comparable",
         ),
-        (
-            "training",
-            f"{_status(path, training['status'])}; recipe {training['recipe']}, seed "
-            f"{training['seed']}",
-        ),
-        (
-            "length",
-            f"{training['epochs']:.4g} epochs, {training['steps']:,} steps (best on validation at "
-            f"{training['best_step']:,}), {duration_text(training['seconds'])} on "
-            f"{training['device']} in {training['precision']}",
-        ),
+        *(_evaluation(foreign) if foreign else _training(path, record["training"])),
         (
             "machine",
             f"{machine['gpu'] or machine['cpu']}, {machine['threads']} CPU thread(s), "
@@ -72,6 +55,48 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
         blocks.append("sampling\n" + _indented(_speed(record["sampling"])))
     blocks.append("files\n" + _indented(_files(path)))
     return "\n\n".join(blocks)
+
+
+def _model(model: dict[str, Any], foreign: dict[str, Any] | None) -> str:
+    size = model["num_parameters"]
+    about = [] if size is None else [f"{size:,} parameters"]
+    if foreign:
+        source = " ".join(filter(None, (model["plugin"], model["plugin_version"])))
+        about += [foreign["object"], f"from {source}, trained elsewhere"]
+    else:
+        about += [f"head {model['head']}", model["layout"]]
+        if (members := model.get("num_members", 1)) > 1:
+            about.append(f"{members} members")
+    return f"{model['name']}: {', '.join(about)}"
+
+
+def _training(path: Path, training: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (
+            "training",
+            f"{_status(path, training['status'])}; recipe {training['recipe']}, seed "
+            f"{training['seed']}",
+        ),
+        (
+            "length",
+            f"{training['epochs']:.4g} epochs, {training['steps']:,} steps (best on validation at "
+            f"{training['best_step']:,}), {duration_text(training['seconds'])} on "
+            f"{training['device']} in {training['precision']}",
+        ),
+    ]
+
+
+def _evaluation(foreign: dict[str, Any]) -> list[tuple[str, str]]:
+    noise = foreign["dequantisation"]
+    return [
+        ("numbers", "self-reported: the weights are not here, so nobody can compute them again"),
+        (
+            "evaluation",
+            f"on {foreign['device']}, seed {foreign['seed']}"
+            + (f", {noise} dequantisation" if noise else "")
+            + f"; in other batches it moved by {foreign['repeat_nats']:.2g} nats at most",
+        ),
+    ]
 
 
 def _status(path: Path, status: str) -> str:

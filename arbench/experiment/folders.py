@@ -68,7 +68,7 @@ class RunFolder:
         """
         if not self.config.exists():
             return
-        status = Record.read(self.record).training.status if self.record.exists() else None
+        status = Record.read(self.record).status if self.record.exists() else None
         weights_alone = status is None and self.model.exists() and not self.checkpoint.exists()
         if status == "finished" or weights_alone:
             return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arbench.errors import DataError
 from arbench.experiment.documents import read_document
@@ -14,6 +14,9 @@ from arbench.experiment.files import write_text
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
 from arbench.probability.metrics import NLL
+
+if TYPE_CHECKING:
+    from arbench.experiment.tasks import Task
 
 SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -35,23 +38,39 @@ class TaskRecord(_Part):
     pinned: bool = True
     source: str = ""
 
+    @classmethod
+    def from_task(cls, task: Task, data_sha256: str) -> TaskRecord:
+        """The record of a task; the hash is `arbench.experiment.tasks.data_sha256` of it."""
+        return cls(
+            name=task.name,
+            version=task.version,
+            data_sha256=data_sha256,
+            num_dims=task.spec.num_dims,
+            unit=task.unit,
+            pinned=task.pinned and task.public,
+            source=task.source,
+        )
+
 
 class ModelRecord(_Part):
-    """Which model."""
+    """Which model. A foreign density has no head and no layout, and may not say how large it is.
+
+    `plugin` is the distribution that it comes from; of a foreign density, whoever wrote it.
+    """
 
     name: str
     plugin: str
     plugin_version: str
     hyperparameters: dict[str, Any]
-    head: str
+    head: str | None
     head_options: dict[str, Any] = {}
-    layout: str
+    layout: str | None
     num_members: int = 1
-    num_parameters: int
+    num_parameters: int | None
 
 
 class TrainingRecord(_Part):
-    """How it was trained."""
+    """How it was trained here."""
 
     recipe: str
     settings: dict[str, Any]
@@ -67,6 +86,34 @@ class TrainingRecord(_Part):
     compiled: bool
     processes: int = 1
     status: Literal["finished", "interrupted", "diverged"]
+
+
+class ForeignRecord(_Part):
+    """How a density was evaluated that was neither built nor trained here.
+
+    Its weights are not in the run folder, so nobody can compute its numbers again from there: they
+    are self-reported.
+
+    Attributes:
+        object: the class of what was adapted, `module.Class`.
+        log_det_nats: what was added to every log-probability because `to_input` scales its events.
+        dequantisation: how discrete events became real ones; None if they did not.
+        seed: of what the object draws itself, and of its samples.
+        limit: only the first so many events of each split; None for all.
+        device: where it was evaluated.
+        repeat_nats: the largest change of a log-probability when the first events were evaluated
+            again in batches of another size.
+        log_probs_sha256: of `log_probs.safetensors`, to which the test number belongs.
+    """
+
+    object: str
+    log_det_nats: Finite
+    dequantisation: Literal["uniform"] | None
+    seed: int
+    limit: int | None
+    device: str
+    repeat_nats: Finite
+    log_probs_sha256: Sha256
 
 
 class SplitRecord(_Part):
@@ -155,18 +202,52 @@ class TruthRecord(_Part):
 
 
 class Record(_Part):
-    """What was measured, on what, with what. `nll` is empty unless the training finished."""
+    """What was measured, on what, with what. `nll` is empty unless the training finished.
+
+    A result has either a `training` that arbench made, or it is `foreign`.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     task: TaskRecord
     model: ModelRecord
-    training: TrainingRecord
+    training: TrainingRecord | None = None
+    foreign: ForeignRecord | None = None
     evaluation: EvaluationRecord | None = None
     nll: dict[Literal["validation", "test"], SplitRecord]
     truth: TruthRecord | None = None
     sampling: list[SpeedRecord]
     environment: Environment
     checkpoint: CheckpointRecord | None
+
+    @model_validator(mode="after")
+    def _says_where_it_comes_from(self) -> Record:
+        if (self.training is None) == (self.foreign is None):
+            raise ValueError("a record has a training, or it is foreign, and never both")
+        if self.foreign is not None and self.checkpoint is not None:
+            raise ValueError("a foreign density has no weights here, so its record names none")
+        return self
+
+    @property
+    def status(self) -> Literal["finished", "interrupted", "diverged"]:
+        """How the training ended; a foreign density is evaluated in full or not at all."""
+        return "finished" if self.training is None else self.training.status
+
+    @property
+    def limit(self) -> int | None:
+        """Only the first so many events of each split were used; None for all."""
+        part = self.training or self.foreign
+        assert part is not None  # see `_says_where_it_comes_from`
+        return part.limit
+
+    @property
+    def result_sha256(self) -> str | None:
+        """What tells this result from another of the same model: the hash of the weights.
+
+        Of a foreign density it is that of the log-probabilities; without a result there is none.
+        """
+        if self.foreign is not None:
+            return self.foreign.log_probs_sha256
+        return None if self.checkpoint is None else self.checkpoint.sha256
 
     def write(self, path: Path) -> None:
         """Write atomically as JSON, after validating once more."""

@@ -99,7 +99,7 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
     config = RunConfig.read(folder.config)
     if folder.record.exists():
         record = Record.read(folder.record)
-        if record.training.status == "finished":
+        if record.status == "finished":
             reporter.say(f"{path} is finished: there is nothing to resume")
             return Run(path, record)
     task = reopen_task(config, task_text)
@@ -346,15 +346,7 @@ class _Experiment:
         layout = self.assembly.members[0].layout
         return Record.model_validate(
             {
-                "task": TaskRecord(
-                    name=task.name,
-                    version=task.version,
-                    data_sha256=config.data_sha256,
-                    num_dims=task.spec.num_dims,
-                    unit=task.unit,
-                    pinned=task.pinned and task.public,
-                    source=task.source,
-                ),
+                "task": TaskRecord.from_task(task, config.data_sha256),
                 "model": ModelRecord(
                     name=config.model,
                     plugin=config.plugin,

@@ -23,12 +23,12 @@ def write_card(path: Path) -> None:
 
 def render_card(record: Record, *, has_picture: bool) -> str:
     """A record as a model card in Markdown."""
-    task, model, training = record.task, record.model, record.training
+    task, model = record.task, record.model
     picture = "![samples](samples.png)\n" if has_picture else ""
     source = f"\nData: {task.source}\n" if task.source else ""
     part = ""
-    if training.limit is not None:
-        part = f"\nOnly the first {training.limit:,} events of each split: not comparable.\n"
+    if record.limit is not None:
+        part = f"\nOnly the first {record.limit:,} events of each split: not comparable.\n"
     few = few_events_note(record.nll["test"].num_events) if "test" in record.nll else ""
     few = f"\n{few}\n" if few else ""
     return f"""# {model.name} on {task.name}
@@ -40,21 +40,47 @@ def render_card(record: Record, *, has_picture: bool) -> str:
 
 {published_table(record)}
 
-* model: {model.num_parameters:,} parameters, head {model.head}, {model.layout}, \
-{model.num_members} member(s), from {model.plugin} {model.plugin_version}
-* training: recipe {training.recipe}, seed {training.seed}, {training.epochs:.4g} epochs \
-({training.steps:,} steps, best on validation at step {training.best_step:,}) in \
-{training.seconds:.0f} s on {training.device} ({record.environment.cpu}, \
-{record.environment.threads} threads), {training.precision}
+{_origin(record)}
 * data: {task.name} version {task.version}, sha256 {task.data_sha256}
 {source}
-```python
+{_use(record)}
+"""
+
+
+def _origin(record: Record) -> str:
+    """Where the model and its numbers come from, as lines of a list."""
+    model, training, machine = record.model, record.training, record.environment
+    size = "" if model.num_parameters is None else f"{model.num_parameters:,} parameters, "
+    source = " ".join(filter(None, (model.plugin, model.plugin_version)))
+    where = f"({machine.cpu}, {machine.threads} threads)"
+    if training is not None:
+        return f"""* model: {size}head {model.head}, {model.layout}, \
+{model.num_members} member(s), from {source}
+* training: recipe {training.recipe}, seed {training.seed}, {training.epochs:.4g} epochs \
+({training.steps:,} steps, best on validation at step {training.best_step:,}) in \
+{training.seconds:.0f} s on {training.device} {where}, {training.precision}"""
+    foreign = record.foreign
+    assert foreign is not None  # a record says where it comes from
+    noise = f", {foreign.dequantisation} dequantisation" if foreign.dequantisation else ""
+    return f"""* model: {size}{foreign.object}, from {source}, trained elsewhere
+* evaluation: through arbench's adapter on {foreign.device} {where}, seed {foreign.seed}{noise}, \
+{foreign.log_det_nats:g} nats per event for the scale of its input; in batches of another size a \
+log-probability moved by {foreign.repeat_nats:.2g} nats at most"""
+
+
+def _use(record: Record) -> str:
+    """How to load what the folder holds, or why that is not possible."""
+    if record.foreign is not None:
+        return (
+            "These numbers are self-reported: the weights are not here, so nobody can compute "
+            "them again from this folder."
+        )
+    return """```python
 import arbench
 
 model = arbench.load("PATH OF THIS FOLDER")
 samples = arbench.sample(model, 16)
-```
-"""
+```"""
 
 
 def likelihood_table(record: Record) -> str:
@@ -102,7 +128,7 @@ def published_table(record: Record) -> str:
     ]
     if not rows:
         return "No published number is known for this task."
-    mark = "this run" if record.training.limit is None else "this run (a part of the data)"
+    mark = "this run" if record.limit is None else "this run (a part of the data)"
     rows.append((round(own.nats_per_event, 2), f"**{record.model.name}**", mark))
     headers = ("test nats", "model", "source")
     return tabulate(sorted(rows), headers, tablefmt="github", floatfmt=".2f")

@@ -25,8 +25,9 @@ def keep_result(run: Path, records: Path) -> Path:
         records: the folder `leaderboards/records`.
 
     Returns:
-        The kept record, `records/<task>/<model>-<sha8>.json`, named after the weights: the same
-        model with another seed or size has a record of its own.
+        The kept record, `records/<task>/<model>-<sha8>.json`, named after the weights (of a foreign
+        density, after its log-probabilities): the same model with another seed or size has a record
+        of its own.
 
     Raises:
         ConfigError: if the run is not finished, used a part of the data, or its task is the
@@ -34,15 +35,15 @@ def keep_result(run: Path, records: Path) -> Path:
     """
     folder = RunFolder(run)
     record = Record.read(folder.record)
-    if record.training.status != "finished" or record.training.limit is not None:
+    if record.status != "finished" or record.limit is not None:
         raise ConfigError(f"{run}: only finished runs on the whole data are kept")
     if not record.task.pinned:
         raise ConfigError(f"{run}: {record.task.name} has no pinned data, so it is on no board")
-    if record.checkpoint is None:
+    if record.result_sha256 is None:
         raise ConfigError(f"{run}: its record names no weights, so nobody can verify it")
     home = records / record.task.name
     home.mkdir(parents=True, exist_ok=True)
-    kept = home / f"{record.model.name}-{record.checkpoint.sha256[:8]}.json"
+    kept = home / f"{record.model.name}-{record.result_sha256[:8]}.json"
     record.write(kept)
     shutil.copyfile(folder.log_probs, kept.with_suffix(".safetensors"))
     return kept
@@ -62,12 +63,12 @@ def results_table(results: Iterable[Record]) -> str:
         rows.append(
             (
                 record.task.name,
-                record.model.name,
+                record.model.name + (f" (self-reported {test.kind})" if record.foreign else ""),
                 f"{test.nats_per_event:.2f} ± {test.standard_error_nats:.2f}",
                 test.bits_text.partition(" ")[0],
                 _published(record),
-                f"{record.model.num_parameters:,}",
-                _duration(record.training.seconds),
+                "-" if record.model.num_parameters is None else f"{record.model.num_parameters:,}",
+                "-" if record.training is None else _duration(record.training.seconds),
                 _speed(record),
             )
         )
