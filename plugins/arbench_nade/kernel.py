@@ -16,9 +16,9 @@ from torch.autograd.function import once_differentiable
 
 Activation = Literal["relu", "sigmoid"]
 
-# Products inside a block grow with its length, passes over the rows shrink with it: flat from 16
-# to 28.
-BLOCK_WIDTH = 28
+# Products inside a block grow with its length, passes over the rows shrink with it; a multiple of 16
+# suits vector units.
+BLOCK_WIDTH = 16
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -67,15 +67,17 @@ def activate(pre: Tensor, activation: Activation, *, out: Tensor) -> Tensor:
 class _Rows:
     """The distinct rows of all blocks, worked out once for both passes.
 
-    There is a row where a block starts and one after every site that is not all zero. N blocks of n
-    sites cover the T sites, padded with sites that say nothing; R rows come block by block, event
-    by event, in order of their first site.
+    An event has one row where a block starts, and *later* ones, after every site of the block that
+    is not all zero. N blocks of n sites cover the T sites, padded with sites that say nothing. R
+    rows come block by block, a block's later ones first, event by event, then the B first ones.
 
     Attributes:
-        seen: `(N, B, n * F)`, the features of every block.
-        events: per block `(R_block,)` int64, the event that each row belongs to.
-        inputs: per block `(R_block, n * F)`, its features before each row's first site, the rest 0.
-        spans: per block, where its rows lie among all R.
+        seen: per block `(B, n * F)`, its features.
+        events: per block `(L_block,)` int64, the event that each later row belongs to.
+        known: per block `(L_block, n * F)`, its features before each later row's first site, the
+            rest 0.
+        both: per block `(B + L_block, n * F)`, seen and known together.
+        sizes: rows of every block, `B + L_block`.
         place: `(N * B * n,)` int64, which entry of an `(R, n)` table belongs to a block's event at
             a site.
     """
@@ -84,24 +86,34 @@ class _Rows:
         batch_size, num_sites, _ = features.shape
         num_blocks = -(-num_sites // block_size)
         by_block = _blocks(features, num_blocks, block_size)
-        is_first = features.new_ones((num_blocks, batch_size, block_size), dtype=torch.bool)
-        is_first[..., 1:] = (by_block[:, :, :-1] != 0).any(-1)
-        number, event, start = is_first.nonzero(as_tuple=True)
-        ends = is_first.flatten(1).sum(1).cumsum(0).tolist()
-        within = torch.arange(block_size, device=features.device)
-        known = (within < start[:, None]).unsqueeze(-1)
-        inputs = by_block.flatten(0, 1).index_select(0, number * batch_size + event) * known
-        row = is_first.flatten().cumsum(0) - 1
-        self.place = row * block_size + within.repeat(num_blocks * batch_size)
-        self.spans = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
-        self.seen = by_block.flatten(2)
-        self.events = [event[span] for span in self.spans]
-        self.inputs = [inputs[span].flatten(1) for span in self.spans]
+        speaks = (by_block[:, :, :-1] != 0).any(-1)
+        block, event, last = speaks.nonzero(as_tuple=True)
+        counts = speaks.flatten(1).sum(1)
+        num_later = counts.tolist()
+        is_known = torch.arange(block_size, device=features.device) <= last[:, None]
+        known = by_block.flatten(0, 1).index_select(0, block * batch_size + event)
+        known = (known * is_known.unsqueeze(-1)).flatten(1)
+        self.seen = by_block.flatten(2).unbind()
+        self.events = torch.split(event, num_later)
+        self.known = torch.split(known, num_later)
+        self.both = [torch.cat(pair) for pair in zip(self.seen, self.known, strict=True)]
+        self.sizes = [batch_size + num for num in num_later]
+        self.place = self._places(speaks, counts)
 
-    @property
-    def most(self) -> int:
-        """Rows of the largest block."""
-        return max(len(event) for event in self.events)
+    @staticmethod
+    def _places(speaks: Tensor, counts: Tensor) -> Tensor:
+        """See `place`, from whether sites but the last speak `(N, B, n - 1)`."""
+        num_blocks, batch_size, block_size = (*speaks.shape[:2], speaks.shape[2] + 1)
+        blocks, events, sites = (
+            torch.arange(size, device=speaks.device)
+            for size in (num_blocks, batch_size, block_size)
+        )
+        so_far = speaks.flatten().cumsum(0).view_as(speaks)
+        before = (so_far - speaks.long())[..., :1]
+        firsts = (counts.cumsum(0)[:, None] + events).unsqueeze(-1)
+        later = torch.where(so_far > before, so_far - 1, firsts)
+        rows = torch.cat((firsts, later), -1) + (blocks * batch_size)[:, None, None]
+        return (rows * block_size + sites).flatten()
 
 
 class _AllSites(torch.autograd.Function):
@@ -120,17 +132,19 @@ class _AllSites(torch.autograd.Function):
     ) -> Tensor:
         (batch_size, num_sites, _), num_params = features.shape, readout.shape[1]
         rows = _Rows(features, block_size)
-        num_blocks = len(rows.spans)
+        num_blocks = len(rows.sizes)
         weights, readouts = (_matrices(w, num_blocks, block_size) for w in (weight, readout))
-        before = bias.expand(num_blocks, batch_size, -1).contiguous()
-        buffer = bias.new_empty((rows.most, len(bias)))
-        table = bias.new_empty((rows.spans[-1].stop, block_size * num_params))
-        for number, span in enumerate(rows.spans):
-            hidden = _hidden(rows, number, before[number], weights[number], activation, buffer)
-            torch.mm(hidden, readouts[number].T, out=table[span])
+        before = bias.new_empty((num_blocks, batch_size, len(bias)))
+        before[0] = bias
+        buffer = bias.new_empty((max(rows.sizes), len(bias)))
+        table = bias.new_empty((sum(rows.sizes), block_size * num_params))
+        tables, pres = torch.split(table, rows.sizes), before.unbind()
+        blocks = enumerate(zip(pres, weights.unbind(), readouts.mT.unbind(), strict=True))
+        for number, (pre, block_weight, block_readout) in blocks:
+            hidden = _hidden(rows, number, pre, block_weight, activation, buffer)
+            torch.mm(hidden, block_readout, out=tables[number])
             if number + 1 < num_blocks:
-                own = before[number + 1]
-                torch.addmm(before[number], rows.seen[number], weights[number], out=own)
+                torch.addmm(pre, rows.seen[number], block_weight, out=pres[number + 1])
         ctx.save_for_backward(before, weights, readouts)
         ctx.rows, ctx.activation, ctx.shapes = rows, activation, (weight.shape, readout.shape)
         params = table.view(-1, num_params).index_select(0, rows.place)
@@ -142,32 +156,33 @@ class _AllSites(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         before, weights, readouts = ctx.saved_tensors
         rows: _Rows = ctx.rows
-        num_blocks, num_params = len(before), grad.shape[-1]
+        (num_blocks, batch_size, num_hidden), num_params = before.shape, grad.shape[-1]
         block_size = readouts.shape[1] // num_params
         grad_weights, grad_readouts = torch.empty_like(weights), torch.empty_like(readouts)
-        # d loss / d pre-activation, summed over the sites after the block.
-        later = torch.zeros_like(before[0])
-        buffer = before.new_empty((2, rows.most, before.shape[-1]))
-        table = grad.new_zeros((rows.spans[-1].stop * block_size, num_params))
+        buffer = before.new_empty((max(rows.sizes), num_hidden))
+        # d loss / d pre-activation: first, summed over the sites after the block; then of its rows.
+        grads = before.new_zeros((batch_size + max(rows.sizes), num_hidden))
+        after = grads[:batch_size]
+        table = grad.new_zeros((sum(rows.sizes) * block_size, num_params))
         table[rows.place] = _blocks(grad, num_blocks, block_size).flatten(0, 2)
-        table = table.view(-1, block_size * num_params)
+        tables = torch.split(table.view(-1, block_size * num_params), rows.sizes)
+        by_block = (before, weights, readouts, grad_weights, grad_readouts)
+        blocks = list(enumerate(zip(*(stacked.unbind() for stacked in by_block), strict=True)))
         with torch.autocast(grad.device.type, enabled=False):
-            for number in reversed(range(num_blocks)):
-                weight = weights[number]
-                hidden = _hidden(rows, number, before[number], weight, ctx.activation, buffer[0])
-                own = table[rows.spans[number]]
-                torch.mm(own.T, hidden, out=grad_readouts[number])
-                grad_pre = buffer[1, : len(hidden)]
-                torch.mm(own, readouts[number], out=grad_pre)
-                _activation_backward_(grad_pre, hidden, ctx.activation)
-                torch.mm(rows.inputs[number].T, grad_pre, out=grad_weights[number])
-                grad_weights[number].addmm_(rows.seen[number].T, later)
-                later.index_add_(0, rows.events[number], grad_pre)
+            for number, (pre, weight, readout, grad_weight, grad_readout) in reversed(blocks):
+                hidden = _hidden(rows, number, pre, weight, ctx.activation, buffer)
+                torch.mm(tables[number].T, hidden, out=grad_readout)
+                own = grads[batch_size : batch_size + len(hidden)]
+                torch.mm(tables[number], readout, out=own)
+                _activation_backward_(own, hidden, ctx.activation)
+                later, firsts = own[:-batch_size], own[-batch_size:]
+                torch.mm(rows.both[number].T, grads[: len(hidden)], out=grad_weight)
+                after.add_(firsts).index_add_(0, rows.events[number], later)
         grad_weight, grad_readout = (
             stacked.view(-1, *shape[1:])[: shape[0]]
             for stacked, shape in zip((grad_weights, grad_readouts), ctx.shapes, strict=True)
         )
-        return None, grad_weight, later.sum(0), grad_readout, grad.sum(0), None, None
+        return None, grad_weight, after.sum(0), grad_readout, grad.sum(0), None, None
 
 
 def _blocks(sites: Tensor, num_blocks: int, block_size: int) -> Tensor:
@@ -192,15 +207,18 @@ def _hidden(
     activation: Activation,
     buffer: Tensor,
 ) -> Tensor:
-    """Hidden units of a block's rows, `(R_block, H)`, in the buffer's first entries.
+    """Hidden units of a block's rows, `(B + L_block, H)`, in the buffer's first entries.
 
     `before` `(B, H)` is the pre-activation ahead of the block. The buffer is there because fresh
     memory of this size costs as much as the arithmetic on it.
     """
-    pre = buffer[: len(rows.events[number])]
-    torch.index_select(before, 0, rows.events[number], out=pre)
-    pre.addmm_(rows.inputs[number], weight)
-    return activate(pre, activation, out=pre)
+    hidden = buffer[: rows.sizes[number]]
+    later, firsts = hidden[: -len(before)], hidden[-len(before) :]
+    torch.index_select(before, 0, rows.events[number], out=later)
+    later.addmm_(rows.known[number], weight)
+    activate(later, activation, out=later)
+    activate(before, activation, out=firsts)
+    return hidden
 
 
 def _activation_backward_(grad: Tensor, hidden: Tensor, activation: Activation) -> None:
