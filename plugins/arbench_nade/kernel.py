@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 
 Activation = Literal["relu", "sigmoid"]
 
-# Products inside a block grow with its length, passes over the rows shrink with it; a multiple of 16
-# suits vector units.
+# Products inside a block grow with its length, passes over the rows shrink with it; vector units
+# like multiples of 16.
 BLOCK_WIDTH = 16
 
 
