@@ -31,12 +31,11 @@ from arbench.experiment.schedule import parse_seconds
 from arbench.experiment.tasks import SplitName, check_events, open_task
 from arbench.experiment.texts import draw_texts
 from arbench.experiment.weights import load_tensors
-from arbench.probability.ensemble import Ensemble
-from arbench.probability.heads.tempered import Tempered
+from arbench.probability.density import Density
 from arbench.probability.metrics import PairedDifference, paired_difference
-from arbench.probability.model import Model
 from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import OnSite
+from arbench.probability.temperature import at_temperature
 from arbench.publish.card import write_card
 
 __all__ = [
@@ -184,7 +183,7 @@ def run_queue(
     return finished
 
 
-def load(path: str | Path, *, device: str = "cpu") -> Model | Ensemble:
+def load(path: str | Path, *, device: str = "cpu") -> Density:
     """The trained density in a run folder, in evaluation mode.
 
     Raises:
@@ -195,7 +194,7 @@ def load(path: str | Path, *, device: str = "cpu") -> Model | Ensemble:
 
 
 def sample(
-    model: Model | Ensemble,
+    model: Density,
     num_events: int,
     *,
     seed: int = 0,
@@ -214,7 +213,7 @@ def sample(
             prefix in its order.
     """
     try:
-        return _tempered(model, temperature).sample(
+        return at_temperature(model, temperature).sample(
             num_events,
             generator=keyed_generator(seed, "samples"),
             method=method,
@@ -249,7 +248,7 @@ def sample_texts(
     config = RunConfig.read(RunFolder(Path(path)).config)
     density = load(path, device=device)
     try:
-        model = _tempered(density, temperature)
+        model = at_temperature(density, temperature)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return draw_texts(
@@ -307,14 +306,7 @@ def evaluate(
     events = data.load(split).first(limit)
     check_events(data, split, events.events)
     with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
-        done = 0
-
-        def count(num_events: int) -> None:
-            nonlocal done
-            done += num_events
-            advance(done / len(events), "")
-
-        log_probs = evaluate_log_probs(density, events, progress=count)
+        log_probs = evaluate_log_probs(density, events, progress=advance)
     return SplitRecord.from_nll(nll_of(log_probs, events, data.spec.domain), density.kind)
 
 
@@ -327,8 +319,7 @@ def bench(
     full: bool = False,
 ) -> list[SpeedRecord]:
     """The speed of every sampler of a run; see `measure_sampling`."""
-    target = resolve_device(device)
-    density = load(path, device=str(target))
+    density = load(path, device=device)
     for method in methods or ():
         if method not in density.samplers:
             raise ConfigError(
@@ -338,7 +329,6 @@ def bench(
         density,
         methods=methods or density.samplers,
         batch_sizes=batch_sizes,
-        device=target,
         full=full,
     )
 
@@ -367,15 +357,6 @@ def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
             "one of them was run with --limit"
         )
     return paired_difference(log_probs[0], log_probs[1])
-
-
-def _tempered(model: Model | Ensemble, temperature: float | None) -> Model | Ensemble:
-    """The model to sample from at a temperature; it shares the network, and is never evaluated."""
-    if temperature is None:
-        return model
-    if isinstance(model, Ensemble):
-        raise ValueError("a temperature is for a single model, not for an ensemble")
-    return Model(model.network, Tempered(model.head, temperature), model.layout)
 
 
 def _as_toml(value: Any) -> str:

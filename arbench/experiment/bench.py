@@ -2,121 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from arbench.experiment.records import SpeedRecord
 from arbench.experiment.speed import time_callable
-from arbench.probability.ensemble import Ensemble
-from arbench.probability.model import Model, evaluation_mode
+from arbench.probability.density import Density, Excerpt
+from arbench.probability.model import evaluation_mode
 from arbench.probability.randomness import keyed_generator
-from arbench.probability.sampling import move_noise
 
-_WHOLE_SITES = 4
+SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
 
 
 def measure_sampling(
-    density: Model | Ensemble,
+    density: Density,
     *,
     methods: Sequence[str],
     batch_sizes: Sequence[int],
-    device: torch.device,
     repeats: int = 5,
     cap_s: float = 20.0,
     full: bool = False,
 ) -> list[SpeedRecord]:
     """Seconds per batch of samples, for every method and batch size.
 
-    The whole-forward sampler is slow, so it is timed at a few sites, spread evenly, and scaled to
-    all T; such a row says `extrapolated`.
+    Random numbers are part of a sample, so drawing them is part of its cost. Of a sampler that is
+    slow the density names an excerpt; its time is scaled to the batch, and the row says
+    `extrapolated`.
 
     Args:
-        density: what to sample, already on `device`.
+        density: what to sample, where it is to be timed.
         methods: sampler names.
         batch_sizes: events per call.
-        device: where it runs.
         repeats: timed calls at most, per row.
         cap_s: time cap per row in seconds.
-        full: time every site of the whole-forward sampler too.
+        full: time slow samplers in full too.
     """
     rows = []
-    parameter = next(iter(density.parameters()), torch.empty(0))
+    module = density if isinstance(density, nn.Module) else nn.Module()
     for method in methods:
         for batch_size in batch_sizes:
-            extrapolated = method == "whole" and not full and _num_sites(density) > _WHOLE_SITES
-            scale = _num_sites(density) / _WHOLE_SITES if extrapolated else 1.0
-            timing = time_callable(
-                _few_sites(density, batch_size)
-                if extrapolated
-                else _all_sites(density, batch_size, method),
-                device=device,
-                repeats=repeats,
-                cap_s=cap_s,
-            )
+            excerpt = None if full else density.excerpt(method, batch_size)
+            timed = excerpt or _everything(density, batch_size, method)
+            with evaluation_mode(module):
+                timing = time_callable(
+                    timed.call, device=density.device, repeats=repeats, cap_s=cap_s
+                )
             rows.append(
                 SpeedRecord(
                     method=method,
                     batch_size=batch_size,
-                    device=_device_name(device),
-                    precision=str(parameter.dtype).removeprefix("torch."),
+                    device=_device_name(density.device),
+                    precision=str(density.dtype).removeprefix("torch."),
                     compiled=False,
                     repeats=timing.repeats,
-                    median_s=timing.median_s * scale,
-                    iqr_s=timing.iqr_s * scale,
-                    events_per_s=batch_size / (timing.median_s * scale),
-                    extrapolated=extrapolated,
+                    median_s=timing.median_s * timed.num_parts,
+                    iqr_s=timing.iqr_s * timed.num_parts,
+                    events_per_s=batch_size / (timing.median_s * timed.num_parts),
+                    extrapolated=excerpt is not None,
                 )
             )
     return rows
 
 
-def _all_sites(density: Model | Ensemble, batch_size: int, method: str) -> Callable[[], object]:
-    noise = density.draw_noise(batch_size, keyed_generator(0, "bench"))
-    return lambda: density.sample(batch_size, noise=noise, method=method)
+def _everything(density: Density, batch_size: int, method: str) -> Excerpt:
+    """The whole of a sampler as an excerpt of itself."""
 
+    def draw() -> object:
+        generator = keyed_generator(0, "bench")
+        return density.sample(batch_size, generator=generator, method=method)
 
-def _few_sites(density: Model | Ensemble, batch_size: int) -> Callable[[], object]:
-    """What the whole-forward sampler does at a few sites, spread evenly over the order.
-
-    What lies before each of them is a sample, what lies after is 0, as when sampling gets there:
-    the cost of a network may depend on it. The members of an ensemble share the batch.
-    """
-    members = _members(density)
-    jobs: list[tuple[Model, int, Tensor, Tensor]] = []
-    for index, member in enumerate(members):
-        share = len(range(index, batch_size, len(members)))
-        if share == 0:
-            continue
-        noise = member.draw_noise(share, keyed_generator(0, "bench"))
-        sites = member.layout.to_sites(member.sample(share, noise=noise))
-        prepared = member.head.prepare(move_noise(noise, sites.device))
-        for t in _spread(member.layout.num_sites):
-            before = torch.where(torch.arange(sites.shape[1], device=sites.device) < t, 1, 0)
-            jobs.append((member, t, sites * before[:, None], prepared[:, t]))
-
-    @torch.no_grad()
-    def draw() -> None:
-        for member, t, sites, prepared in jobs:
-            with evaluation_mode(member):
-                member.head.draw(member.network(sites)[:, t], prepared)
-
-    return draw
-
-
-def _spread(num_sites: int) -> list[int]:
-    return [num_sites * (2 * i + 1) // (2 * _WHOLE_SITES) for i in range(_WHOLE_SITES)]
-
-
-def _members(density: Model | Ensemble) -> list[Model]:
-    if isinstance(density, Model):
-        return [density]
-    return [member for member in density.members if isinstance(member, Model)]
-
-
-def _num_sites(density: Model | Ensemble) -> int:
-    return _members(density)[0].layout.num_sites
+    return Excerpt(draw, 1.0)
 
 
 def _device_name(device: torch.device) -> str:

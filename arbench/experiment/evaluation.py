@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from arbench.errors import Diverged
-from arbench.experiment.tasks import Split
+from arbench.experiment.records import TruthRecord
+from arbench.experiment.reporting import Advance
+from arbench.experiment.tasks import Split, Task
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete, Domain
-from arbench.probability.metrics import NLL
+from arbench.probability.metrics import NLL, paired_difference
 from arbench.probability.model import evaluation_mode
 
 _MOST_EVENTS = 200
@@ -25,7 +25,7 @@ def evaluate_log_probs(
     split: Split,
     *,
     batch_size: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Advance | None = None,
 ) -> Tensor:
     """Log-probability of every event, in order, the last partial batch included.
 
@@ -33,7 +33,7 @@ def evaluate_log_probs(
         density: what to evaluate.
         split: its events.
         batch_size: events per call; by default 200, or fewer if they are long.
-        progress: called with the number of events just done.
+        progress: told the fraction of events done.
 
     Returns:
         `(N,)` nats, float64, on the CPU.
@@ -54,17 +54,47 @@ def evaluate_log_probs(
                 index = start + int((~torch.isfinite(log_probs)).nonzero()[0])
                 raise Diverged(
                     f"event {index} has log-probability {log_probs[index - start].item()}: a "
-                    "number that is not finite is never reported; try a smaller learning_rate"
+                    "number that is not finite is never reported; a model that is trained here may "
+                    "want a smaller learning_rate"
                 )
             parts.append(log_probs)
             if progress is not None:
-                progress(len(events))
+                progress((start + len(events)) / len(split), "")
     return torch.cat(parts)
 
 
 def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
     """The totals of a split's log-probabilities."""
     return NLL.from_log_probs(log_probs, split.scored_dims, bin_width(domain))
+
+
+def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) -> TruthRecord | None:
+    """The paired gap to the true density; None where nobody knows it.
+
+    Args:
+        name: what messages call the density.
+        task: synthetic, or not.
+        test: its test split.
+        log_probs: `(N,)` nats, of its events.
+
+    Raises:
+        Diverged: if the density beats the true one by more than 4 standard errors.
+    """
+    if not task.has_true_log_prob or len(test) < 2:
+        return None
+    truth = task.true_log_prob(test.events).double()
+    gap = paired_difference(truth, log_probs)
+    if gap.z < -4:
+        raise Diverged(
+            f"{name} is {-gap.nats:.4f} nats better than the true density, {-gap.z:.1f} standard "
+            "errors: impossible, so its likelihood is wrong; the checks of "
+            "arbench.testing.conformance say where"
+        )
+    return TruthRecord(
+        true_nats_per_event=-truth.mean().item(),
+        gap_nats_per_event=gap.nats,
+        standard_error_nats=gap.standard_error,
+    )
 
 
 def bin_width(domain: Domain) -> float | None:

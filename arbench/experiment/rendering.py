@@ -23,6 +23,7 @@ from arbench.experiment.files import write_text
 from arbench.experiment.pictures import draw_grid, draw_waveforms
 from arbench.probability.events import Discrete, EventSpec
 
+NUM_SAMPLES = 64  # in a run's folder
 _LEVELS = 256
 
 

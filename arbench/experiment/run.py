@@ -23,12 +23,12 @@ from arbench.errors import (
     RunError,
 )
 from arbench.experiment.batches import TrainingBatches
-from arbench.experiment.bench import measure_sampling
+from arbench.experiment.bench import SPEED_BATCH_SIZES, measure_sampling
 from arbench.experiment.checkpoints import CheckpointStore, Progress
 from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.devices import make_accelerator
 from arbench.experiment.environment import describe_environment
-from arbench.experiment.evaluation import evaluate_log_probs, nll_of
+from arbench.experiment.evaluation import compare_with_truth, evaluate_log_probs, nll_of
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.recipes import Recipe
@@ -41,9 +41,8 @@ from arbench.experiment.records import (
     SplitRecord,
     TaskRecord,
     TrainingRecord,
-    TruthRecord,
 )
-from arbench.experiment.rendering import default_name, save_samples
+from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, resolve
 from arbench.experiment.schedule import Length
@@ -52,11 +51,7 @@ from arbench.experiment.streams import WindowedTask
 from arbench.experiment.tasks import Split, SplitName, Task, check_events, open_task
 from arbench.experiment.training import Trainer
 from arbench.experiment.weights import save_tensors
-from arbench.probability.metrics import paired_difference
 from arbench.probability.randomness import derive_seed, keyed_generator
-
-_NUM_SAMPLES = 64
-_SPEED_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -269,11 +264,11 @@ class _Experiment:
         nll = {}
         for name, split in splits.items():
             with self.reporter.bar(f"evaluating {name}") as advance:
-                log_probs[name] = self._evaluate(split, advance)
+                log_probs[name] = evaluate_log_probs(density, split, progress=advance)
             nll[name] = SplitRecord.from_nll(
                 nll_of(log_probs[name], split, density.spec.domain), density.kind
             )
-        truth = self._compare_with_truth(test, log_probs["test"])
+        truth = compare_with_truth(self.config.model, self.task, test, log_probs["test"])
         sampling: list[SpeedRecord] = []
         digest = ""
         if self.is_main:
@@ -283,7 +278,7 @@ class _Experiment:
             with self.reporter.bar("sampling and timing") as advance:
                 seed = keyed_generator(self.config.seed, "samples")
                 samples = density.sample(
-                    _NUM_SAMPLES,
+                    NUM_SAMPLES,
                     generator=seed,
                     progress=lambda done, total: advance(0.5 * done / total, ""),
                 )
@@ -293,8 +288,7 @@ class _Experiment:
                 sampling = measure_sampling(
                     density,
                     methods=density.samplers[:1],
-                    batch_sizes=[1, _SPEED_BATCH_SIZE],
-                    device=self.device,
+                    batch_sizes=SPEED_BATCH_SIZES,
                 )
                 advance(1.0, "")
         return self._record(
@@ -305,34 +299,6 @@ class _Experiment:
             truth=truth,
             sampling=sampling,
             checkpoint=CheckpointRecord(sha256=digest) if digest else None,
-        )
-
-    def _evaluate(self, split: Split, advance: object) -> Tensor:
-        done = 0
-
-        def count(num_events: int) -> None:
-            nonlocal done
-            done += num_events
-            advance(done / len(split), "")  # type: ignore[operator]
-
-        return evaluate_log_probs(self.assembly.density, split, progress=count)
-
-    def _compare_with_truth(self, test: Split, log_probs: Tensor) -> TruthRecord | None:
-        """The paired gap to the true density; a result that beats it by 4 errors is refused."""
-        if not self.task.has_true_log_prob or len(test) < 2:
-            return None
-        truth = self.task.true_log_prob(test.events).double()
-        gap = paired_difference(truth, log_probs)
-        if gap.z < -4:
-            raise Diverged(
-                f"{self.config.model} is {-gap.nats:.4f} nats better than the true density, "
-                f"{-gap.z:.1f} standard errors: impossible, so its likelihood is wrong; the "
-                "checks of arbench.testing.conformance say where"
-            )
-        return TruthRecord(
-            true_nats_per_event=-truth.mean().item(),
-            gap_nats_per_event=gap.nats,
-            standard_error_nats=gap.standard_error,
         )
 
     def _record(

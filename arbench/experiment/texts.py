@@ -9,15 +9,14 @@ from arbench.errors import ConfigError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.rendering import TextRendering
 from arbench.probability.continuation import sample_stream
-from arbench.probability.ensemble import Ensemble
-from arbench.probability.model import Model
+from arbench.probability.density import Density
 from arbench.probability.sampling import OnSite
 
 _DEFAULT_LENGTH = 500
 
 
 def draw_texts(
-    model: Model | Ensemble,
+    model: Density,
     config: RunConfig,
     num_texts: int,
     *,

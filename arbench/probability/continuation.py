@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arbench.probability.ensemble import Ensemble
-from arbench.probability.model import Model
+from arbench.probability.density import Density
 from arbench.probability.sampling import OnSite
 
 
 def sample_stream(
-    model: Model | Ensemble,
+    model: Density,
     num_events: int,
     length: int,
     *,
@@ -71,7 +70,7 @@ def sample_stream(
 
 
 def _window(
-    model: Model | Ensemble,
+    model: Density,
     num_events: int,
     given: Tensor,
     generator: torch.Generator | None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -10,6 +12,19 @@ from torch import Tensor
 from arbench.probability.events import EventSpec
 
 Kind = Literal["exact", "density", "bound"]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A fair part of what a slow sampler does for one batch, for whoever times it.
+
+    Attributes:
+        call: does the part once.
+        num_parts: how many such parts make the batch.
+    """
+
+    call: Callable[[], object]
+    num_parts: float
 
 
 @runtime_checkable
@@ -30,6 +45,21 @@ class Density(Protocol):
         """What `log_prob` is."""
         ...
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type that it computes in."""
+        ...
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """Names of the samplers that it offers, the default first."""
+        ...
+
     def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Log-probability of each event in nats, over its scored dims.
 
@@ -43,6 +73,34 @@ class Density(Protocol):
         """
         ...
 
-    def sample(self, num_events: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Independent events, `(num_events, *event_shape)`, that depend on the generator alone."""
+    def sample(
+        self,
+        num_events: int,
+        *,
+        generator: torch.Generator | None = None,
+        method: str = "auto",
+        given: Tensor | None = None,
+        known: Tensor | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Independent events that depend on the generator alone, or completions of given events.
+
+        Args:
+            num_events: B.
+            generator: a CPU generator.
+            method: one of `samplers`; "auto" is the first.
+            given: `(B, *event_shape)` or `event_shape`, values to complete; needs `known`.
+            known: `event_shape` boolean, which dims of `given` are known.
+            progress: called with (how much is done, how much there is).
+
+        Returns:
+            `(B, *event_shape)`; int64 for discrete domains.
+
+        Raises:
+            ValueError: if there is no such sampler, or it cannot complete what is given.
+        """
+        ...
+
+    def excerpt(self, method: str, batch_size: int) -> Excerpt | None:
+        """A part of a sampler that is too slow to be timed in full; None for all others."""
         ...

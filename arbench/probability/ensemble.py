@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.density import Kind
+from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import EventSpec
 from arbench.probability.model import Model, evaluation_mode, known_values
 from arbench.probability.sampling import OnSite
@@ -54,6 +54,11 @@ class Ensemble(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self._models[0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights."""
+        return self._models[0].dtype
 
     @property
     def samplers(self) -> tuple[str, ...]:
@@ -119,6 +124,19 @@ class Ensemble(nn.Module):
         num_sites, num_uniforms = first.layout.num_sites, first.head.num_uniforms
         shape = (num_events, 1 + num_sites, num_uniforms)
         return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    def excerpt(self, method: str, batch_size: int) -> Excerpt | None:
+        """A few whole forwards of every member; they share the batch. See `Density.excerpt`."""
+        many = len(self._models)
+        shares = [len(range(index, batch_size, many)) for index in range(many)]
+        excerpts = [
+            excerpt
+            for member, share in zip(self._models, shares, strict=True)
+            if share and (excerpt := member.excerpt(method, share)) is not None
+        ]
+        if not excerpts:
+            return None
+        return Excerpt(lambda: [excerpt.call() for excerpt in excerpts], excerpts[0].num_parts)
 
     def _member_probs(self, num_events: int, given: Tensor | None, known: Tensor | None) -> Tensor:
         """Probability `(B, M)` of each member given what is known, float64 on the CPU."""

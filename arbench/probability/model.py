@@ -9,12 +9,18 @@ from typing import Any, Protocol, final
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.density import Kind
+from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import widest_dtype
-from arbench.probability.sampling import SAMPLERS, OnSite, draw_noise, move_noise
+from arbench.probability.sampling import (
+    SAMPLERS,
+    OnSite,
+    draw_noise,
+    excerpt_of_whole,
+    move_noise,
+)
 
 
 class SteppingNetwork(Protocol):
@@ -164,6 +170,13 @@ class Model(nn.Module):
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise for that many samples, `(B, T, U)` float64 on the CPU."""
         return draw_noise(num_events, self.layout.num_sites, self.head.num_uniforms, generator)
+
+    def excerpt(self, method: str, batch_size: int) -> Excerpt | None:
+        """A few of the whole forwards of the "whole" sampler; see `Density.excerpt`."""
+        if method != "whole":
+            return None
+        with evaluation_mode(self):
+            return excerpt_of_whole(self, batch_size)
 
     def _sites(self, events: Tensor) -> Tensor:
         sites = self.layout.to_sites(events.to(self.device))

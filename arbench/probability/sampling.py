@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from arbench.probability.density import Excerpt
 from arbench.probability.events import Discrete
 from arbench.probability.precision import widest_dtype
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # Called with how many sites are done, and how many there are.
 OnSite = Callable[[int, int], None]
 Sampler = Callable[["Model", Tensor, Tensor, OnSite | None], Tensor]
+_EXCERPT_SITES = 4
 
 
 def draw_noise(
@@ -63,6 +65,31 @@ def sample_whole(
         if progress is not None:
             progress(t + 1, num_sites)
     return sites
+
+
+def excerpt_of_whole(model: Model, batch_size: int) -> Excerpt | None:
+    """What `sample_whole` does at four sites, spread evenly over the order; None if it has no more.
+
+    What lies before each of them is a sample, what lies after is 0, as when sampling gets there:
+    the cost of a network may depend on it.
+    """
+    num_sites = model.layout.num_sites
+    if num_sites <= _EXCERPT_SITES:
+        return None
+    noise = model.draw_noise(batch_size, torch.Generator().manual_seed(0))
+    sites = model.layout.to_sites(model.sample(batch_size, noise=noise))
+    prepared = model.head.prepare(move_noise(noise, sites.device))
+    jobs = []
+    for t in (num_sites * (2 * i + 1) // (2 * _EXCERPT_SITES) for i in range(_EXCERPT_SITES)):
+        before = torch.where(torch.arange(num_sites, device=sites.device) < t, 1, 0)
+        jobs.append((t, sites * before[:, None], prepared[:, t]))
+
+    @torch.no_grad()
+    def draw() -> None:
+        for t, known, own in jobs:
+            model.head.draw(model.network(known)[:, t], own)
+
+    return Excerpt(draw, num_sites / _EXCERPT_SITES)
 
 
 def sample_stepwise(

@@ -111,12 +111,12 @@ def test_pixels_against_whole_forwards(benchmark: BenchmarkFixture) -> None:
     """8 blocks, 64 wide, 2 heads: the shape of pytorch-generative's ImageGPT."""
     layout = Layout(EventSpec((1, 28, 28), Discrete(2)))
     network = GPT(layout, 1, num_layers=8, width=64, num_heads=2, positions="learned")
-    model, device = Model(network.eval(), natural_head(layout), layout), torch.device("cpu")
+    model = Model(network.eval(), natural_head(layout), layout)
     rows = []
 
     def measure() -> None:
         methods = ["step", "whole"]
-        rows.append(measure_sampling(model, methods=methods, batch_sizes=[16], device=device))
+        rows.append(measure_sampling(model, methods=methods, batch_sizes=[16]))
 
     benchmark.pedantic(measure, rounds=2)
     step, whole = min(rows, key=lambda pair: pair[0].median_s)

@@ -54,7 +54,6 @@ def test_stepwise_sampling(
                 model,
                 methods=["step", "whole"],
                 batch_sizes=[batch_size],
-                device=torch.device("cpu"),
                 repeats=3,
             )
         )

@@ -53,15 +53,11 @@ def _model(case: Case) -> Model:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.model)
 def test_stepwise_sampling(benchmark: BenchmarkFixture, case: Case) -> None:
-    model, device = _model(case), torch.device("cpu")
+    model = _model(case)
     rows = []
 
     def measure() -> None:
-        rows.append(
-            measure_sampling(
-                model, methods=["step", "whole"], batch_sizes=[NUM_EVENTS], device=device
-            )
-        )
+        rows.append(measure_sampling(model, methods=["step", "whole"], batch_sizes=[NUM_EVENTS]))
 
     benchmark.pedantic(measure, rounds=3)
     step, whole = min(rows, key=lambda pair: pair[0].median_s)

@@ -39,9 +39,7 @@ def _watched() -> tuple[Watched, Model]:
 
 def test_whole_forwards_are_timed_at_sites_spread_over_the_order() -> None:
     network, model = _watched()
-    rows = measure_sampling(
-        model, methods=["whole"], batch_sizes=[8], device=torch.device("cpu"), repeats=1
-    )
+    rows = measure_sampling(model, methods=["whole"], batch_sizes=[8], repeats=1)
     assert rows[0].extrapolated
     assert len(network.calls[-4:]) == 4
     assert all(batch == 8 for batch, _ in network.calls[-4:])
@@ -51,26 +49,20 @@ def test_whole_forwards_are_timed_at_sites_spread_over_the_order() -> None:
 
 def test_full_timing_makes_one_forward_per_site() -> None:
     network, model = _watched()
-    rows = measure_sampling(
-        model, methods=["whole"], batch_sizes=[8], device=torch.device("cpu"), repeats=1, full=True
-    )
+    rows = measure_sampling(model, methods=["whole"], batch_sizes=[8], repeats=1, full=True)
     assert not rows[0].extrapolated
     assert len(network.calls) == 2 * 36
 
 
 def test_members_of_an_ensemble_share_the_batch() -> None:
     networks, models = zip(*(_watched() for _ in range(3)), strict=True)
-    measure_sampling(
-        Ensemble(models), methods=["whole"], batch_sizes=[8], device=torch.device("cpu"), repeats=1
-    )
+    measure_sampling(Ensemble(models), methods=["whole"], batch_sizes=[8], repeats=1)
     assert sorted(network.calls[-1][0] for network in networks) == [2, 3, 3]
 
 
 def test_events_per_second_is_the_batch_over_the_median() -> None:
     _, model = _watched()
-    rows = measure_sampling(
-        model, methods=["fixed-point"], batch_sizes=[1, 5], device=torch.device("cpu"), repeats=3
-    )
+    rows = measure_sampling(model, methods=["fixed-point"], batch_sizes=[1, 5], repeats=3)
     assert [row.batch_size for row in rows] == [1, 5]
     for row in rows:
         assert row.repeats == 3
