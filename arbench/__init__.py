@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from arbench.api import bench as bench
     from arbench.api import compare as compare
     from arbench.api import evaluate as evaluate
+    from arbench.api import evaluate_density as evaluate_density
     from arbench.api import load as load
+    from arbench.api import open_task as open_task
     from arbench.api import resume as resume
     from arbench.api import run as run
     from arbench.api import run_queue as run_queue
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
+    from arbench.probability.foreign import ForeignDensity as ForeignDensity
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ForeignDensity": "arbench.probability.foreign",
     "HeadEntry": "arbench.registry.entries",
     "ModelEntry": "arbench.registry.entries",
     "TaskEntry": "arbench.registry.entries",
@@ -33,7 +37,9 @@ _HOMES = {
     "bench": "arbench.api",
     "compare": "arbench.api",
     "evaluate": "arbench.api",
+    "evaluate_density": "arbench.api",
     "load": "arbench.api",
+    "open_task": "arbench.api",
     "resume": "arbench.api",
     "run": "arbench.api",
     "run_queue": "arbench.api",
@@ -42,6 +48,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ForeignDensity",
     "HeadEntry",
     "ModelEntry",
     "TaskEntry",
@@ -49,8 +56,10 @@ __all__ = [
     "bench",
     "compare",
     "evaluate",
+    "evaluate_density",
     "hookimpl",
     "load",
+    "open_task",
     "resume",
     "run",
     "run_queue",

@@ -15,24 +15,27 @@ from typing import Any
 
 from torch import Tensor
 
-from arbench.errors import ArbenchError, ConfigError, DataError, Interrupted, RunError
+from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
 from arbench.experiment.bench import measure_sampling
+from arbench.experiment.comparison import compare_runs
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import evaluate_log_probs, nll_of
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.foreign import evaluate_foreign
 from arbench.experiment.loading import load_run
 from arbench.experiment.queue import read_queue
-from arbench.experiment.records import Record, SpeedRecord, SplitRecord
+from arbench.experiment.records import SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, task_of_events
 from arbench.experiment.run import Run, resume_run, start_run
 from arbench.experiment.schedule import parse_seconds
-from arbench.experiment.tasks import SplitName, check_events, open_task
+from arbench.experiment.streams import windows_of
+from arbench.experiment.tasks import SplitName, Task, check_events, open_task
 from arbench.experiment.texts import draw_texts
-from arbench.experiment.weights import load_tensors
 from arbench.probability.density import Density
-from arbench.probability.metrics import PairedDifference, paired_difference
+from arbench.probability.foreign import ForeignDensity
+from arbench.probability.metrics import PairedDifference
 from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import OnSite
 from arbench.probability.temperature import at_temperature
@@ -42,7 +45,9 @@ __all__ = [
     "bench",
     "compare",
     "evaluate",
+    "evaluate_density",
     "load",
+    "open_task",
     "resume",
     "run",
     "run_queue",
@@ -310,6 +315,49 @@ def evaluate(
     return SplitRecord.from_nll(nll_of(log_probs, events, data.spec.domain), density.kind)
 
 
+def evaluate_density(
+    density: ForeignDensity,
+    task: str | Task,
+    *,
+    name: str,
+    out: str | Path | None = None,
+    stride: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Evaluate, sample and time a foreign density; leaves a folder as a run does, without weights.
+
+    Args:
+        density: somebody else's, through the adapter.
+        task: a task's name, or the task itself.
+        name: what records and boards call the density.
+        out: the folder, new or empty; by default a new one under `runs/`.
+        stride: of a stream, how many symbols each window scores; half of the window by default.
+        seed: of whatever the density draws at random.
+        limit: use only the first so many events of both splits, for a quick try.
+        reporter: who is told of progress.
+
+    Returns:
+        The folder's path and the record, whose numbers are self-reported.
+
+    Raises:
+        ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
+    """
+    data = open_task(task) if isinstance(task, str) else task
+    evaluated = evaluate_foreign(
+        density,
+        windows_of(data, density.spec.num_dims, stride),
+        name=name,
+        out=None if out is None else Path(out),
+        seed=seed,
+        limit=limit,
+        reporter=reporter,
+    )
+    write_card(evaluated.path)
+    return evaluated
+
+
 def bench(
     path: str | Path,
     *,
@@ -338,25 +386,10 @@ def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
 
     Raises:
         CheckpointError: if one of them is unfinished.
-        DataError: if the two were not evaluated on the same events.
+        DataError: if the two were not evaluated on the same events, or one has probabilities and
+            the other densities or bounds.
     """
-    folders = [RunFolder(Path(path_a)), RunFolder(Path(path_b))]
-    for folder in folders:
-        folder.require_finished()
-    tasks = [Record.read(f.record).task for f in folders]
-    if tasks[0].data_sha256 != tasks[1].data_sha256:
-        raise DataError(
-            f"{path_a} is on {tasks[0].name} (data {tasks[0].data_sha256[:12]}), {path_b} on "
-            f"{tasks[1].name} (data {tasks[1].data_sha256[:12]}): only runs on the same events "
-            "can be compared"
-        )
-    log_probs = [load_tensors(f.log_probs)["test"] for f in folders]
-    if len(log_probs[0]) != len(log_probs[1]):
-        raise DataError(
-            f"{path_a} has {len(log_probs[0])} test events and {path_b} {len(log_probs[1])}: "
-            "one of them was run with --limit"
-        )
-    return paired_difference(log_probs[0], log_probs[1])
+    return compare_runs(Path(path_a), Path(path_b))
 
 
 def _as_toml(value: Any) -> str:

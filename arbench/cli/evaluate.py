@@ -1,15 +1,25 @@
-"""`arbench evaluate`: recompute a run's likelihood from its weights."""
+"""`arbench evaluate`: a run's likelihood from its weights, or that of somebody else's density."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from arbench.probability.density import Kind
+    from arbench.probability.events import EventSpec
+    from arbench.probability.foreign import ForeignDensity
+
+# What says how a density is to be taken means nothing for a run, and the other way round.
+_OF_A_DENSITY = ("kind", "name", "out", "context", "stride")
+_OF_A_RUN = ("split", "foreign", "device")
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--split",
     type=click.Choice(["validation", "test", "train"]),
@@ -21,16 +31,46 @@ import click
 @click.option("--device", default="auto", show_default=True)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(
-    run: Path,
-    split: str,
-    task: str | None,
-    foreign: bool,
-    device: str,
-    limit: int | None,
-    as_json: bool,
-) -> None:
-    """The exact negative log-likelihood of RUN on a split, with its standard error."""
+@click.option(
+    "--density",
+    metavar="MODULE:OBJECT",
+    help="Evaluate this instead of a run, on --task: an object with log_prob and sample, or a "
+    "function or class that makes one for an event spec.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["exact", "density", "bound"]),
+    help="What log_prob of the density is; a ForeignDensity knows it.",
+)
+@click.option("--name", help="What records call the density. [default: OBJECT]")
+@click.option("--out", type=click.Path(path_type=Path), help="The density's folder.")
+@click.option("--context", type=click.IntRange(min=1), help="Of a stream: symbols per window.")
+@click.option("--stride", type=click.IntRange(min=1), help="Of a stream: symbols between windows.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """The negative log-likelihood of RUN on a split, with its standard error.
+
+    With --density, that of somebody else's model, in a folder that `show` and `compare` read like
+    a run's: see docs/foreign-models.md.
+
+    \b
+    arbench evaluate runs/mnist-nade --split validation
+    arbench evaluate --density flow:build --task toy-ar1 --kind density
+    """  # noqa: D301 - click wants the character
+    if (options["run"] is None) == (options["density"] is None):
+        raise click.UsageError("give a RUN, or --density MODULE:OBJECT.")
+    of_the_other = _OF_A_DENSITY if options["density"] is None else _OF_A_RUN
+    for name in of_the_other:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            needs = "a RUN" if options["density"] else "--density"
+            raise click.UsageError(f"--{name} belongs to {needs}.")
+    if options["density"] is None:
+        _evaluate_run(options)
+    else:
+        _evaluate_density(options)
+
+
+def _evaluate_run(options: dict[str, Any]) -> None:
     from rich.console import Console
 
     from arbench import api
@@ -39,16 +79,17 @@ def command(
     from arbench.experiment.records import Record
     from arbench.experiment.units import nats_per
 
+    run, split, foreign = options["run"], options["split"], options["foreign"]
     result = api.evaluate(
         run,
-        split=split,  # type: ignore[arg-type]
-        task=task,
+        split=split,
+        task=options["task"],
         foreign=foreign,
-        device=device,
-        limit=limit,
+        device=options["device"],
+        limit=options["limit"],
         reporter=ConsoleReporter(),
     )
-    if as_json:
+    if options["as_json"]:
         click.echo(json.dumps(result.model_dump(mode="json"), indent=1))
         return
     record = RunFolder(run).record
@@ -60,3 +101,55 @@ def command(
         f"{split}: {nats} nats/{nats_per(unit)}, {bits} bits/{unit}, {events} events, {kind}{note}",
         soft_wrap=True,
     )
+
+
+def _evaluate_density(options: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from arbench import api
+    from arbench.cli.console import ConsoleReporter, print_result
+    from arbench.experiment.streams import StreamTask, windows_of
+    from arbench.registry.targets import import_target
+
+    if options["task"] is None:
+        raise click.UsageError("--density needs a --task.")
+    task = api.open_task(options["task"])
+    if isinstance(task, StreamTask) != (options["context"] is not None):
+        raise click.UsageError("--context is for a stream, such as a text, and a stream needs it.")
+    if isinstance(task, StreamTask):
+        task = windows_of(task, options["context"], options["stride"])
+    target = import_target(options["density"])
+    evaluated = api.evaluate_density(
+        _adapted(target, task.spec, options["kind"]),
+        task,
+        name=options["name"] or _name_of(options["density"]),
+        out=options["out"],
+        limit=options["limit"],
+        reporter=ConsoleReporter(),
+    )
+    if options["as_json"]:
+        click.echo(evaluated.record.to_json(), nl=False)
+    else:
+        print_result(Console(), evaluated.path, evaluated.record)
+
+
+def _adapted(target: Any, spec: EventSpec, kind: Kind | None) -> ForeignDensity:
+    """The density that a target is, makes or holds."""
+    from arbench.probability.foreign import ForeignDensity
+
+    if isinstance(target, type) or not hasattr(target, "log_prob"):
+        if not callable(target):
+            raise click.UsageError("--density: the object has no log_prob and cannot be called.")
+        target = target(spec)
+    if isinstance(target, ForeignDensity):
+        if kind not in (None, target.kind):
+            raise click.UsageError(f"--kind {kind}: the density says that it is {target.kind}.")
+        return target
+    if kind is None:
+        raise click.UsageError("say what log_prob is, with --kind exact, density or bound.")
+    return ForeignDensity(target, spec=spec, kind=kind)
+
+
+def _name_of(text: str) -> str:
+    """A record's name from `module:object`, such as "my-flow" from "models:my_flow"."""
+    return text.rpartition(":")[2].rpartition(".")[2].lower().replace("_", "-").strip("-")

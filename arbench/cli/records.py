@@ -62,7 +62,7 @@ def _model(model: dict[str, Any], foreign: dict[str, Any] | None) -> str:
     about = [] if size is None else [f"{size:,} parameters"]
     if foreign:
         source = " ".join(filter(None, (model["plugin"], model["plugin_version"])))
-        about += [foreign["object"], f"from {source}, trained elsewhere"]
+        about += [foreign["object"], *([f"from {source}"] if source else []), "trained elsewhere"]
     else:
         about += [f"head {model['head']}", model["layout"]]
         if (members := model.get("num_members", 1)) > 1:
@@ -87,13 +87,14 @@ def _training(path: Path, training: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _evaluation(foreign: dict[str, Any]) -> list[tuple[str, str]]:
-    noise = foreign["dequantisation"]
+    noise, scale = foreign["dequantisation"], foreign["log_det_nats"]
     return [
         ("numbers", "self-reported: the weights are not here, so nobody can compute them again"),
         (
             "evaluation",
             f"on {foreign['device']}, seed {foreign['seed']}"
             + (f", {noise} dequantisation" if noise else "")
+            + (f", {scale:+g} nats per event for the scale of its input" if scale else "")
             + f"; in other batches it moved by {foreign['repeat_nats']:.2g} nats at most",
         ),
     ]

@@ -33,6 +33,7 @@ from arbench.registry.manager import registry
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Precision = Literal["float32", "bfloat16"]
 _MAX_DIMS = 1 << 22
+_MISSING = "no such file; is this a run folder? One of a foreign density holds no weights to build"
 
 
 class _Strict(BaseModel):
@@ -131,7 +132,7 @@ class RunConfig(_Strict):
         Raises:
             CheckpointError: if it is missing, no JSON, of a newer format, or breaks the schema.
         """
-        config = read_document(path, cls, 1, CheckpointError, "no such file; is this a run folder?")
+        config = read_document(path, cls, 1, CheckpointError, _MISSING)
         try:
             for member in config.members:
                 member.layout.build()

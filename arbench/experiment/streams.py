@@ -103,6 +103,19 @@ class WindowedTask(Task):
         return crops[torch.randint(len(crops), (len(events),), generator=generator)]
 
 
+def windows_of(task: Task, context: int, stride: int | None = None) -> Task:
+    """The task itself, or a stream through windows; the stride is half the context by default.
+
+    Raises:
+        ConfigError: if a stride is given for a task that is no stream, or is out of its range.
+    """
+    if isinstance(task, StreamTask):
+        return task.windows(context, max(1, context // 2) if stride is None else stride)
+    if stride is not None:
+        raise ConfigError(f"{task.name} has events of its own: only a stream has a stride")
+    return task
+
+
 def overlapping_windows(symbols: Tensor, context: int, stride: int) -> Split:
     """Windows `(M, context)` over symbols `(N,)`, N at least `context`, each symbol scored once."""
     last = len(symbols) - context

@@ -61,11 +61,13 @@ def _origin(record: Record) -> str:
 {training.seconds:.0f} s on {training.device} {where}, {training.precision}"""
     foreign = record.foreign
     assert foreign is not None  # a record says where it comes from
+    origin = f", from {source}" if source else ""
     noise = f", {foreign.dequantisation} dequantisation" if foreign.dequantisation else ""
-    return f"""* model: {size}{foreign.object}, from {source}, trained elsewhere
-* evaluation: through arbench's adapter on {foreign.device} {where}, seed {foreign.seed}{noise}, \
-{foreign.log_det_nats:g} nats per event for the scale of its input; in batches of another size a \
-log-probability moved by {foreign.repeat_nats:.2g} nats at most"""
+    scale = f", {foreign.log_det_nats:+g} nats per event for the scale of its input"
+    return f"""* model: {size}{foreign.object}{origin}, trained elsewhere
+* evaluation: on {foreign.device} {where}, seed {foreign.seed}{noise}\
+{scale if foreign.log_det_nats else ""}; in batches of another size a log-probability moved by \
+{foreign.repeat_nats:.2g} nats at most"""
 
 
 def _use(record: Record) -> str:

@@ -1,0 +1,177 @@
+"""The evaluation of a foreign density: a run folder without weights, and numbers self-reported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+from torch import Tensor
+
+from arbench.errors import ConfigError, DataError, PluginError
+from arbench.experiment.bench import SPEED_BATCH_SIZES, measure_sampling
+from arbench.experiment.environment import describe_environment
+from arbench.experiment.evaluation import compare_with_truth, evaluate_log_probs, nll_of
+from arbench.experiment.folders import new_run_folder
+from arbench.experiment.records import (
+    EvaluationRecord,
+    ForeignRecord,
+    ModelRecord,
+    Record,
+    SplitRecord,
+    TaskRecord,
+)
+from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
+from arbench.experiment.reporting import Reporter
+from arbench.experiment.run import Run
+from arbench.experiment.streams import WindowedTask
+from arbench.experiment.tasks import Split, SplitName, Task, check_events, data_sha256
+from arbench.experiment.weights import save_tensors
+from arbench.probability.density import Density
+from arbench.probability.foreign import ForeignDensity, seeded
+from arbench.probability.randomness import derive_seed, keyed_generator
+from arbench.registry.entries import NAME_PATTERN
+
+_NUM_REPEATED = 50
+_REPEAT_BATCH_SIZE = 7
+# How far other batches may move a log-probability: a sum of float32 terms rounds as it grows.
+_REPEAT_NATS = 1e-3
+_REPEAT_SHARE = 1e-5
+
+
+def evaluate_foreign(
+    density: ForeignDensity,
+    task: Task,
+    *,
+    name: str,
+    out: Path | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Evaluate, sample and time a foreign density, and write down what came out.
+
+    The folder is one of a run but for the weights and their configuration, and its record says so.
+
+    Args:
+        density: what to evaluate.
+        task: on what; a stream through windows of the density's length.
+        name: what records and boards call the density.
+        out: the folder, new or empty; by default a new one under `runs/`.
+        seed: of whatever the density draws at random.
+        limit: use only the first so many events of both splits, for a quick try.
+        reporter: who is told of progress.
+
+    Raises:
+        ConfigError: if the name is none, the task has other events, or the folder is taken.
+        PluginError: if the density breaks its contract, or its numbers depend on the batch.
+        Diverged: if a log-probability is not finite, or better than the true density.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ConfigError(f"{name!r} is no name: use lower-case letters, digits, '.', '_' and '-'")
+    if density.spec != task.spec:
+        raise ConfigError(f"the density describes {density.spec}, but {task.name} has {task.spec}")
+    plugin, version = _distribution(density)
+    reporter = reporter or Reporter()
+    folder = new_run_folder(out, task.name, name)
+    with folder.locked(), seeded(derive_seed(seed, "evaluation"), density.device):
+        validation = _load(task, "validation", limit)
+        seen = _evaluate(density, "validation", validation, reporter)
+        repeat_nats = _repeat(density, validation, seen)
+        # The test split is read once, after validation has shown that the density keeps its word.
+        test = _load(task, "test", limit)
+        log_probs = _evaluate(density, "test", test, reporter)
+        truth = compare_with_truth(name, task, test, log_probs)
+        with reporter.bar("sampling and timing") as advance:
+            samples = density.sample(NUM_SAMPLES, generator=keyed_generator(seed, "samples"))
+            advance(0.5, "")
+            sampling = measure_sampling(
+                density, methods=density.samplers, batch_sizes=SPEED_BATCH_SIZES
+            )
+        picture = folder.path / default_name(task.rendering)
+        save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
+        digest = save_tensors(folder.log_probs, {"test": log_probs})
+        record = Record(
+            task=TaskRecord.from_task(
+                task, data_sha256(task.stream if isinstance(task, WindowedTask) else task)
+            ),
+            model=ModelRecord(
+                name=name,
+                plugin=plugin,
+                plugin_version=version,
+                hyperparameters={},
+                head=None,
+                layout=None,
+                num_parameters=density.num_parameters,
+            ),
+            foreign=ForeignRecord(
+                object=str(density),
+                log_det_nats=density.log_det,
+                dequantisation=density.dequantisation,
+                seed=seed,
+                limit=limit,
+                device=str(density.device),
+                repeat_nats=repeat_nats,
+                log_probs_sha256=digest,
+            ),
+            evaluation=EvaluationRecord(context=task.context, stride=task.stride)
+            if isinstance(task, WindowedTask)
+            else None,
+            nll={
+                "validation": _nll(density, validation, seen),
+                "test": _nll(density, test, log_probs),
+            },
+            truth=truth,
+            sampling=sampling,
+            environment=describe_environment(density.device),
+            checkpoint=None,
+        )
+        record.write(folder.record)
+    return Run(folder.path, record)
+
+
+def _load(task: Task, name: SplitName, limit: int | None) -> Split:
+    split = task.load(name).first(limit)
+    if len(split) == 0:
+        raise DataError(f"{task.name}: its {name} split is empty")
+    check_events(task, name, split.events)
+    return split
+
+
+def _evaluate(density: Density, name: SplitName, split: Split, reporter: Reporter) -> Tensor:
+    with reporter.bar(f"evaluating {name}") as advance:
+        return evaluate_log_probs(density, split, progress=advance)
+
+
+def _nll(density: Density, split: Split, log_probs: Tensor) -> SplitRecord:
+    return SplitRecord.from_nll(nll_of(log_probs, split, density.spec.domain), density.kind)
+
+
+def _repeat(density: ForeignDensity, split: Split, log_probs: Tensor) -> float:
+    """How far a log-probability moves, at most, when it is computed again in other batches."""
+    again = evaluate_log_probs(density, split.first(_NUM_REPEATED), batch_size=_REPEAT_BATCH_SIZE)
+    moved = (again - log_probs[: len(again)]).abs()
+    allowed = _REPEAT_NATS + _REPEAT_SHARE * again.abs()
+    if not density.is_random and bool((moved > allowed).any()):
+        raise PluginError(
+            f"{density}.log_prob moves by {moved.max().item():.4f} nats when an event is evaluated "
+            "again in a batch of another size: it is random, or depends on the events beside it; "
+            "only a bound may be random"
+        )
+    return moved.max().item()
+
+
+def _distribution(density: ForeignDensity) -> tuple[str, str]:
+    """The distribution that the source comes from, and its version; empty if nobody says.
+
+    Raises:
+        ConfigError: if the library that the user names is not installed.
+    """
+    if density.library is None:
+        module = type(density.source).__module__.partition(".")[0]
+        found = importlib.metadata.packages_distributions().get(module, [])
+        return (found[0], importlib.metadata.version(found[0])) if found else ("", "")
+    try:
+        return density.library, importlib.metadata.version(density.library)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ConfigError(f"the library {density.library!r} is not installed here") from error
