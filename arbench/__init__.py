@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
     from arbench.probability.foreign import ForeignDensity as ForeignDensity
+    from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ForeignDensity": "arbench.probability.foreign",
+    "CommandEntry": "arbench.registry.entries",
     "HeadEntry": "arbench.registry.entries",
     "ModelEntry": "arbench.registry.entries",
     "TaskEntry": "arbench.registry.entries",
@@ -48,6 +50,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CommandEntry",
     "ForeignDensity",
     "HeadEntry",
     "ModelEntry",

@@ -34,26 +34,24 @@ class VerbGroup(click.Group):
         return [*VERBS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a verb, imported now; None if there is no such verb."""
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names.
+        """The command of a verb or of a plugin, imported now; None for an option.
 
         Raises:
-            ConfigError: if it names none; the line says what comes close.
+            ConfigError: if there is no such command; the line says what comes close.
+            PluginError: if two plugins offer it, or the one that does cannot be loaded.
         """
-        verb = args[0]
-        if verb not in VERBS and not verb.startswith("-") and not ctx.resilient_parsing:
-            from arbench.registry.manager import did_you_mean
+        command: click.Command
+        if cmd_name in VERBS:  # at once, without looking for plugins
+            command = importlib.import_module(VERBS[cmd_name][0]).command
+            return command
+        if cmd_name.startswith("-"):
+            return None
+        from arbench.registry.manager import registry
 
-            ctx.fail(f"no command is called {verb!r}{did_you_mean(verb, VERBS)}.")
-        return super().resolve_command(ctx, args)
+        if ctx.resilient_parsing and cmd_name not in registry().commands:
+            return None  # half a word, to be completed
+        command = registry().command(cmd_name).load(click.Command)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of verbs without importing any of them."""
@@ -61,7 +59,11 @@ class VerbGroup(click.Group):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
 
 
-@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=VerbGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Plugins may add commands: `arbench list commands` shows all.",
+)
 @click.version_option(__version__, prog_name="arbench", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error; goes anywhere.")
 def arbench(debug: bool) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import click
 
 from arbench.cli.columns import columns
-from arbench.registry.manager import Registry, registry
+from arbench.registry.entries import Entry
+from arbench.registry.manager import Registered, Registry, registry
+from arbench.registry.plugins import PluginInfo
 
 Rows = list[dict[str, str]]
 
@@ -43,6 +45,13 @@ def _heads(offers: Registry) -> Rows:
     ]
 
 
+def _commands(offers: Registry) -> Rows:
+    return [
+        {"command": name, "summary": offer.entry.summary, "plugin": offer.distribution}
+        for name, offer in offers.commands.items()
+    ]
+
+
 def _recipes(offers: Registry) -> Rows:
     from arbench.registry.source import recipe_names
 
@@ -60,16 +69,40 @@ def _plugins(offers: Registry) -> Rows:
             "distribution": plugin.distribution,
             "version": plugin.version,
             "status": plugin.status,
+            "offers": _offered_by(plugin, offers),
             "problem": plugin.problem,
         }
         for plugin in offers.plugins
     ]
 
 
+def _offered_by(plugin: PluginInfo, offers: Registry) -> str:
+    """Such as "model nade; 2 tasks mnist, mnist-mini"; without the names that clash."""
+    origin = (plugin.name, plugin.distribution, plugin.version)
+    kinds: dict[str, Mapping[str, Registered[Entry]]] = {
+        "model": offers.models,
+        "task": offers.tasks,
+        "head": offers.heads,
+        "command": offers.commands,
+    }
+    parts = []
+    for kind, found in kinds.items():
+        names = [
+            name
+            for name, offer in found.items()
+            if (offer.plugin, offer.distribution, offer.version) == origin
+        ]
+        if names:
+            noun = kind if len(names) == 1 else f"{len(names)} {kind}s"
+            parts.append(f"{noun} {', '.join(names)}")
+    return "; ".join(parts)
+
+
 KINDS: dict[str, Callable[[Registry], Rows]] = {
     "models": _models,
     "tasks": _tasks,
     "heads": _heads,
+    "commands": _commands,
     "recipes": _recipes,
     "plugins": _plugins,
 }

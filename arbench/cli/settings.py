@@ -10,7 +10,7 @@ from typing import Any
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import ModelEntry
-from arbench.registry.manager import did_you_mean
+from arbench.registry.names import did_you_mean
 from arbench.registry.source import module_file, package_folder, recipe_names
 
 _WIDTH = 90

@@ -13,7 +13,8 @@ from torch import Tensor
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.rendering import Rendering, natural_rendering
 from arbench.probability.events import EventSpec
-from arbench.registry.manager import registry, split_argument
+from arbench.registry.manager import registry
+from arbench.registry.names import split_argument
 
 if TYPE_CHECKING:
     from arbench.experiment.data import SourceFile

@@ -1,4 +1,4 @@
-"""Entries: what a plugin registers. They name their class as text, so listing imports nothing."""
+"""Entries: what a plugin registers. They name their object as text, so listing imports nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,40 @@ _TARGET_PATTERN = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelEntry:
-    """A model on offer.
+class Entry:
+    """What every entry has.
 
     Attributes:
         name: what users type; `[a-z0-9][a-z0-9._-]{0,63}`.
-        network: where the network class is, `"package.module:Class"`.
         summary: one line for `arbench list`.
+    """
+
+    name: str
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(NAME_PATTERN, self.name):
+            raise ValueError(f"the name {self.name!r} does not match {NAME_PATTERN}")
+        if not re.fullmatch(_TARGET_PATTERN, self.target):
+            raise ValueError(f"{self.name}: expected 'package.module:Object', got {self.target!r}")
+
+    @property
+    def target(self) -> str:
+        """Where the object is, `"package.module:Object"`."""
+        raise NotImplementedError
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Everything that users may type for it."""
+        return (self.name,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry(Entry):
+    """A model on offer.
+
+    Attributes:
+        network: where the network class is, `"package.module:Class"`.
         paper: short citation.
         recipes: `"package"` whose folder `recipes/` holds `<task>.toml` and `default.toml`; None
             when there are none.
@@ -25,15 +52,13 @@ class ModelEntry:
             carries the name.
     """
 
-    name: str
     network: str
-    summary: str = ""
     paper: str = ""
     recipes: str | None = None
     aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(self.name, self.network)
+        super().__post_init__()
         if not isinstance(self.aliases, tuple):
             raise ValueError(f"{self.name}: the aliases are a tuple, got {self.aliases!r}")
         for alias in self.aliases:
@@ -54,29 +79,17 @@ class ModelEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskEntry:
+class TaskEntry(Entry):
     """A task on offer.
 
     Attributes:
-        name: what users type; `[a-z0-9][a-z0-9._-]{0,63}`.
         task: where the task class is, `"package.module:Class"`.
-        summary: one line for `arbench list`.
         argument: None, or what follows the name after a colon, such as "PATH" in `images:PATH`;
             the class is then called with that text.
     """
 
-    name: str
     task: str
-    summary: str = ""
     argument: str | None = None
-
-    def __post_init__(self) -> None:
-        _check(self.name, self.task)
-
-    @property
-    def spellings(self) -> tuple[str, ...]:
-        """Everything that users may type for it."""
-        return (self.name,)
 
     @property
     def target(self) -> str:
@@ -85,26 +98,14 @@ class TaskEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadEntry:
+class HeadEntry(Entry):
     """A head on offer.
 
     Attributes:
-        name: what users type; `[a-z0-9][a-z0-9._-]{0,63}`.
         head: where the head class is, `"package.module:Class"`.
-        summary: one line for `arbench list`.
     """
 
-    name: str
     head: str
-    summary: str = ""
-
-    def __post_init__(self) -> None:
-        _check(self.name, self.head)
-
-    @property
-    def spellings(self) -> tuple[str, ...]:
-        """Everything that users may type for it."""
-        return (self.name,)
 
     @property
     def target(self) -> str:
@@ -112,8 +113,17 @@ class HeadEntry:
         return self.head
 
 
-def _check(name: str, target: str) -> None:
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(f"the name {name!r} does not match {NAME_PATTERN}")
-    if not re.fullmatch(_TARGET_PATTERN, target):
-        raise ValueError(f"{name}: expected 'package.module:Class', got {target!r}")
+@dataclass(frozen=True, kw_only=True)
+class CommandEntry(Entry):
+    """A command on offer: what `arbench NAME` runs.
+
+    Attributes:
+        command: where the `click.Command` is, `"package.module:object"`.
+    """
+
+    command: str
+
+    @property
+    def target(self) -> str:
+        """Where the command is."""
+        return self.command

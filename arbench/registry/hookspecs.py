@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pluggy
 
-from arbench.registry.entries import HeadEntry, ModelEntry, TaskEntry
+from arbench.registry.entries import CommandEntry, HeadEntry, ModelEntry, TaskEntry
 
 hookspec = pluggy.HookspecMarker("arbench")
 hookimpl = pluggy.HookimplMarker("arbench")
@@ -25,3 +25,8 @@ def arbench_register_tasks() -> Sequence[TaskEntry]:  # type: ignore[empty-body]
 @hookspec
 def arbench_register_heads() -> Sequence[HeadEntry]:  # type: ignore[empty-body]
     """The heads that this plugin offers."""
+
+
+@hookspec
+def arbench_register_commands() -> Sequence[CommandEntry]:  # type: ignore[empty-body]
+    """The commands that this plugin adds to the command line."""

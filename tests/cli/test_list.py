@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from arbench.cli import list as list_verb
 from arbench.cli import main
 from arbench.registry.entries import ModelEntry, TaskEntry
-from arbench.registry.manager import PluginInfo, Registered, Registry
+from arbench.registry.manager import Registered, Registry
+from arbench.registry.plugins import PluginInfo
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +56,22 @@ def test_a_clash_is_listed_with_both_distributions(capsys) -> None:
     assert "two 1.0" in line
 
 
-def test_plugins_show_state_and_problem(capsys) -> None:
+def test_plugins_show_what_they_offer_and_what_is_wrong(capsys) -> None:
+    main(["list", "plugins", "--json"])
+    loaded, failed = json.loads(capsys.readouterr().out)["plugins"]
+    assert loaded == {
+        "plugin": "plug",
+        "distribution": "one",
+        "version": "1.0",
+        "status": "loaded",
+        "offers": "2 models alpha, zeta; task images",
+        "problem": "",
+    }
+    assert (failed["status"], failed["problem"]) == ("failed", "RuntimeError: no")
     main(["list", "plugins"])
-    assert "broken  two           2.0      failed  RuntimeError: no" in capsys.readouterr().out
+    assert re.search(
+        r"^broken +two +2\.0 +failed +RuntimeError: no$", capsys.readouterr().out, re.MULTILINE
+    )
 
 
 def test_json_holds_the_same(capsys) -> None:

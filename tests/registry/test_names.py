@@ -6,7 +6,8 @@ import pytest
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import ModelEntry, TaskEntry
-from arbench.registry.manager import Registered, Registry, split_argument
+from arbench.registry.manager import Registered, Registry
+from arbench.registry.names import split_argument
 
 
 def offers() -> Registry:

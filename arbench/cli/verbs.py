@@ -1,0 +1,18 @@
+"""The verbs as a plugin's commands: a plugin that offers one of these names clashes like any other.
+
+`arbench run` itself does not come this way, so that it starts without looking for plugins.
+"""
+
+from __future__ import annotations
+
+from arbench import CommandEntry, hookimpl
+from arbench.cli import VERBS
+
+
+@hookimpl
+def arbench_register_commands() -> list[CommandEntry]:
+    """Every verb of arbench itself."""
+    return [
+        CommandEntry(name=verb, command=f"{module}:command", summary=summary)
+        for verb, (module, summary) in VERBS.items()
+    ]
