@@ -4,7 +4,7 @@ VENV ?= .venv
 WORKERS ?= 2
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-SOURCES = arbench plugins tasks tests scripts setup.py leaderboards/__init__.py
+SOURCES = arbench plugins tasks tests scripts setup.py leaderboards/__init__.py zoo/__init__.py
 # Each worker gets one thread: more would fight over the cores.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 

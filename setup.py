@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: `leaderboards/` is packaged as `arbench.leaderboards`.
+"""What pyproject.toml cannot say: `leaderboards/` and `zoo/` are packaged below `arbench`.
 
 `plugins` and `tasks` are source roots, not packages: nothing is importable under those names.
 """
@@ -9,6 +9,6 @@ PACKAGES = {
     package: f"{root}/{package.replace('.', '/')}"
     for root in (".", "plugins", "tasks")
     for package in find_packages(root, include=["arbench*"])
-} | {"arbench.leaderboards": "leaderboards"}
+} | {f"arbench.{folder}": folder for folder in ("leaderboards", "zoo")}
 
 setup(packages=[*PACKAGES], package_dir=PACKAGES)

@@ -9,9 +9,9 @@ arbench.sample(model, 16)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -40,19 +40,28 @@ from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import OnSite
 from arbench.probability.temperature import at_temperature
 from arbench.publish.card import write_card
+from arbench.publish.verification import Verification, verify_run
+from arbench.publish.zoo import find_run
+
+if TYPE_CHECKING:
+    from arbench.publish.push import Pushed
 
 __all__ = [
     "bench",
     "compare",
+    "download",
     "evaluate",
     "evaluate_density",
     "load",
     "open_task",
+    "push",
+    "push_board",
     "resume",
     "run",
     "run_queue",
     "sample",
     "sample_texts",
+    "verify",
 ]
 
 
@@ -189,13 +198,20 @@ def run_queue(
 
 
 def load(path: str | Path, *, device: str = "cpu") -> Density:
-    """The trained density in a run folder, in evaluation mode.
+    """The trained density of a run, in evaluation mode.
+
+    Args:
+        path: a run folder, a zoo entry such as "mnist/nade", or "hf:org/name@revision".
+        device: where to put it.
 
     Raises:
+        ConfigError: if the name stands for nothing.
+        NetworkError: if the run has to come from the Hub, and does not.
         CheckpointError: if the run is unfinished, or its files are damaged or do not fit together.
     """
-    RunFolder(Path(path)).require_finished()
-    return load_run(Path(path), device=resolve_device(device)).density
+    folder = find_run(path)
+    RunFolder(folder).require_finished()
+    return load_run(folder, device=resolve_device(device)).density
 
 
 def sample(
@@ -250,8 +266,9 @@ def sample_texts(
         ConfigError: if the run is on no text, the prompt has a character that its task has not,
             or another argument does not fit.
     """
-    config = RunConfig.read(RunFolder(Path(path)).config)
-    density = load(path, device=device)
+    folder = find_run(path)
+    config = RunConfig.read(RunFolder(folder).config)
+    density = load(folder, device=device)
     try:
         model = at_temperature(density, temperature)
     except ValueError as error:
@@ -281,7 +298,7 @@ def evaluate(
     """The exact negative log-likelihood of a run on a split, recomputed from its weights.
 
     Args:
-        path: a run folder.
+        path: what `load` takes.
         split: "train", "validation" or "test".
         task: another task than the run's own; needs `foreign`.
         foreign: admit a task that the run was not trained for; such a number is never on a board.
@@ -292,7 +309,8 @@ def evaluate(
     Raises:
         ConfigError: for another task without `foreign`, or of another event spec.
     """
-    config = RunConfig.read(RunFolder(Path(path)).config)
+    folder = find_run(path)
+    config = RunConfig.read(RunFolder(folder).config)
     data = task_of_events(open_task(task), config.recipe) if task is not None and foreign else None
     if data is None and task is not None and open_task(task).name != config.task:
         raise ConfigError(
@@ -300,7 +318,7 @@ def evaluate(
             "there all the same; such a number is no result of the task"
         )
     data = data or reopen_task(config, task)
-    density = load(path, device=device)
+    density = load(folder, device=device)
     if data.spec != density.spec:
         raise ConfigError(f"{path} describes {density.spec}, but {data.name} has {data.spec}")
     if split == "train" and data.has_training_view:
@@ -389,7 +407,63 @@ def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
         DataError: if the two were not evaluated on the same events, or one has probabilities and
             the other densities or bounds.
     """
-    return compare_runs(Path(path_a), Path(path_b))
+    return compare_runs(find_run(path_a), find_run(path_b))
+
+
+def verify(
+    path: str | Path,
+    *,
+    task: str | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Verification:
+    """Whether the number in a run's record is the one that its weights give; see `verify_run`.
+
+    Args:
+        path: what `load` takes.
+        task: for a run on data of your own, where they are, such as "images:PATH".
+        device: where to compute.
+        reporter: who is told of progress.
+    """
+    return verify_run(find_run(path), task_text=task, device=device, reporter=reporter)
+
+
+def download(path: str, *, out: str | Path | None = None) -> Path:
+    """The folder of a zoo entry or of a run on the Hub, fetched and checked if need be.
+
+    Args:
+        path: what `load` takes.
+        out: a folder to copy it to, new or empty; by default it stays where it is.
+
+    Raises:
+        ConfigError: if `out` holds something already, or the name stands for nothing.
+        CheckpointError: if a file is not what it must be; nothing of the run is left behind.
+        NetworkError: if the Hub does not answer.
+    """
+    from arbench.publish.snapshots import copy_run
+
+    folder = find_run(path)
+    return folder if out is None else copy_run(folder, Path(out))
+
+
+def push(path: str | Path, to: str, *, private: bool = False) -> Pushed:
+    """Put a finished run onto the Hub, in one commit; see `arbench.publish.push.push_run`."""
+    from arbench.publish.push import push_run
+
+    return push_run(find_run(path), to, private=private)
+
+
+def push_board(to: str, runs: Sequence[str | Path] = (), *, private: bool = False) -> Pushed:
+    """Put results onto a board on the Hub; see `arbench.publish.push.push_board`.
+
+    Args:
+        to: "org/name" of the board, a dataset repository.
+        runs: whose results; none for all that come with arbench.
+        private: for a board that does not exist yet.
+    """
+    from arbench.publish.push import push_board as push_results
+
+    return push_results(to, [find_run(run) for run in runs], private=private)
 
 
 def _as_toml(value: Any) -> str:

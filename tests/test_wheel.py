@@ -18,6 +18,7 @@ HOMES = {
     "plugins": "",
     "tasks": "",
     "leaderboards": "arbench/leaderboards",
+    "zoo": "arbench/zoo",
 }
 
 
@@ -71,6 +72,9 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(
     [
         "arbench/py.typed",
         "arbench/leaderboards/published.tsv",
+        "arbench/zoo/index.json",
+        "arbench/zoo/mnist-mini/nade/model.safetensors",
+        "arbench/zoo/mnist-mini/nade/log_probs.safetensors",
         "arbench_nade/recipes/*.toml",
         "arbench_nade/README.md",
         "arbench_mnist/README.md",
@@ -79,6 +83,10 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(
 )
 def test_the_wheel_holds_each_kind_of_file(contents: set[str], pattern: str) -> None:
     assert any(PurePosixPath(name).match(pattern) for name in contents)
+
+
+def test_the_wheel_is_small_enough_to_be_fetched_in_passing(wheel: zipfile.ZipFile) -> None:
+    assert Path(str(wheel.filename)).stat().st_size < 40e6
 
 
 def test_nothing_of_the_tests_is_in_the_wheel(contents: set[str]) -> None:

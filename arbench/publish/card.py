@@ -1,4 +1,4 @@
-"""The model card: a run's `README.md`, made from its record alone."""
+"""The model card: a run's `README.md`, made from what else is in its folder."""
 
 from __future__ import annotations
 
@@ -11,40 +11,80 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
 from arbench.experiment.reporting import duration_text, few_events_note
 from arbench.experiment.units import nats_per
+from arbench.publish.card_curve import curve_table
+from arbench.publish.card_metadata import front_matter
 from arbench.publish.published import neighbours
 
+_SAMPLE_LINES = 20
 
-def write_card(path: Path) -> None:
-    """Write the card of a finished run beside its record."""
+
+def write_card(path: Path, load_as: str | None = None) -> None:
+    """Write the card of a finished run beside its record.
+
+    Args:
+        path: the run folder.
+        load_as: the name that others load it by; None if it has no name but its folder.
+    """
+    write_text(RunFolder(path).card, card_of(path, load_as))
+
+
+def card_of(path: Path, load_as: str | None = None) -> str:
+    """The card of a finished run, for people and for machines.
+
+    Raises:
+        DataError: if the run has no record, or its files are damaged.
+    """
     folder = RunFolder(path)
     record = Record.read(folder.record)
-    write_text(folder.card, render_card(record, has_picture=(path / "samples.png").exists()))
+    return front_matter(record) + render_card(
+        record,
+        samples=_samples(path),
+        curve=curve_table(folder.metrics, record.task.unit),
+        load_as=load_as,
+    )
 
 
-def render_card(record: Record, *, has_picture: bool) -> str:
-    """A record as a model card in Markdown."""
+def render_card(
+    record: Record, *, samples: str = "", curve: str = "", load_as: str | None = None
+) -> str:
+    """A record as Markdown.
+
+    Args:
+        record: of a run.
+        samples: how samples are shown, Markdown.
+        curve: the training curve, Markdown.
+        load_as: see `write_card`.
+    """
     task, model = record.task, record.model
-    picture = "![samples](samples.png)\n" if has_picture else ""
-    source = f"\nData: {task.source}\n" if task.source else ""
     part = ""
     if record.limit is not None:
-        part = f"\nOnly the first {record.limit:,} events of each split: not comparable.\n"
+        part = f"Only the first {record.limit:,} events of each split: not comparable."
     few = few_events_note(record.nll["test"].num_events) if "test" in record.nll else ""
-    few = f"\n{few}\n" if few else ""
-    return f"""# {model.name} on {task.name}
-{part}
-{picture}
-{likelihood_table(record)}
-{few}
-{speed_table(record)}
+    blocks = [
+        f"# {model.name} on {task.name}",
+        part,
+        samples,
+        likelihood_table(record),
+        few,
+        speed_table(record) if record.sampling else "",
+        published_table(record),
+        f"Training curve, nats per event:\n\n{curve}" if curve else "",
+        f"{_origin(record)}\n* data: {task.name} version {task.version}, sha256 {task.data_sha256}",
+        f"Data: {task.source}" if task.source else "",
+        _use(record, load_as),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
-{published_table(record)}
 
-{_origin(record)}
-* data: {task.name} version {task.version}, sha256 {task.data_sha256}
-{source}
-{_use(record)}
-"""
+def _samples(path: Path) -> str:
+    """How a card shows the samples in a run folder: a picture, some lines, or a link to a sound."""
+    if (path / "samples.png").exists():
+        return "![samples](samples.png)"
+    if (path / "samples.txt").exists():
+        lines = (path / "samples.txt").read_text("utf-8", errors="replace").splitlines()
+        return "\n".join(["Samples:", "", *(f"    {line}" for line in lines[:_SAMPLE_LINES])])
+    others = sorted(file.name for file in path.glob("samples.*"))
+    return "\n".join(f"Samples: [{name}]({name})" for name in others)
 
 
 def _origin(record: Record) -> str:
@@ -70,17 +110,17 @@ def _origin(record: Record) -> str:
 {foreign.repeat_nats:.2g} nats at most"""
 
 
-def _use(record: Record) -> str:
+def _use(record: Record, load_as: str | None) -> str:
     """How to load what the folder holds, or why that is not possible."""
     if record.foreign is not None:
         return (
             "These numbers are self-reported: the weights are not here, so nobody can compute "
             "them again from this folder."
         )
-    return """```python
+    return f"""```python
 import arbench
 
-model = arbench.load("PATH OF THIS FOLDER")
+model = arbench.load("{load_as or "PATH OF THIS FOLDER"}")
 samples = arbench.sample(model, 16)
 ```"""
 

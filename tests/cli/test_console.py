@@ -66,7 +66,7 @@ def test_the_final_table_says_when_a_number_rests_on_few_events() -> None:
         record = _record(num_events)
         for text in (
             _printed(likelihood_table(record)),
-            render_card(record, has_picture=False),
+            render_card(record),
         ):
             assert (f"rests on {num_events} events only" in text) == said
 

@@ -1,0 +1,65 @@
+"""What machines read of a model card: the front matter, with the evaluation in `model-index` form.
+
+Source: the Hub's model card specification, https://github.com/huggingface/hub-docs, modelcard.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from arbench.experiment.records import Record
+from arbench.experiment.units import nats_per
+
+# What a dim is called -> the Hub's word for what such a model does.
+_HUB_TASKS = {
+    "pixel": "unconditional-image-generation",
+    "char": "text-generation",
+    "byte": "text-generation",
+}
+
+
+def front_matter(record: Record) -> str:
+    """The YAML between dashes that a card begins with.
+
+    A result on a part of the data is comparable to nothing, so it is no entry of `model-index`.
+    """
+    metadata: dict[str, Any] = {
+        "library_name": "arbench",
+        "tags": ["arbench", "autoregressive", "density-estimation", record.model.name],
+    }
+    if "test" in record.nll and record.limit is None:
+        metadata["model-index"] = [
+            {
+                "name": f"{record.model.name} on {record.task.name}",
+                "results": [
+                    {
+                        "task": {
+                            "type": _HUB_TASKS.get(record.task.unit, "other"),
+                            "name": "density estimation",
+                        },
+                        "dataset": {
+                            "type": record.task.name,
+                            "name": f"{record.task.name} version {record.task.version}",
+                            "split": "test",
+                            "revision": record.task.data_sha256,
+                        },
+                        "metrics": _metrics(record),
+                    }
+                ],
+            }
+        ]
+    text: str = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{text}---\n"
+
+
+def _metrics(record: Record) -> list[dict[str, Any]]:
+    test, unit = record.nll["test"], record.task.unit
+    per = nats_per(unit)
+    nats = test.nats_per_event if per == "event" else test.total_nats / test.num_dims
+    metrics = [{"type": f"nats_per_{per}", "name": f"{test.kind} nats per {per}", "value": nats}]
+    if test.bits_per_dim is not None:
+        bits = {"type": f"bits_per_{unit}", "name": f"{test.kind} bits per {unit}"}
+        metrics.append({**bits, "value": test.bits_per_dim})
+    return metrics

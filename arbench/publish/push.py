@@ -1,0 +1,191 @@
+"""Pushing: a run, the boards or their page onto the Hub, each in one commit."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from arbench.errors import CheckpointError, ConfigError, DataError
+from arbench.experiment.config import RunConfig
+from arbench.experiment.folders import RunFolder
+from arbench.experiment.loading import load_run
+from arbench.experiment.records import Record
+from arbench.experiment.weights import load_tensors
+from arbench.publish.card import card_of
+from arbench.publish.hub import Hub, Repo, parse_repo
+from arbench.publish.results import keep_result, read_results, results_table
+from arbench.publish.snapshots import EXTRAS
+from arbench.publish.zoo import HUB_PREFIX
+from arbench.registry.entries import NAME_PATTERN
+
+_RECORD = re.compile(rf"records/{NAME_PATTERN}/{NAME_PATTERN}-[0-9a-f]{{8}}\.(json|safetensors)")
+# From the head's commit, the files that a commit on top of it is to hold.
+Prepare = Callable[[Hub, str], Mapping[str, Path | bytes]]
+_MOST_BYTES = 64 << 20  # of one file of a board: eight million events
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What is on the Hub now."""
+
+    repo: Repo
+    commit: str
+    url: str
+
+
+def check_push(namespace: str) -> None:
+    """Find out whether the user may push there.
+
+    Raises:
+        ConfigError: if that is no name of a user or organisation.
+        NetworkError: if not; the line says why.
+    """
+    parse_repo(f"{namespace}/any")
+    Hub().check_access(namespace)
+
+
+def push_run(path: Path, name: str, *, private: bool = False) -> Pushed:
+    """Put a finished run into a model repository: weights, configuration, record, card, samples.
+
+    Args:
+        path: the run folder.
+        name: "org/name"; the repository is made if it does not exist.
+        private: make it for the owner's eyes.
+
+    Raises:
+        ConfigError: if the run has no weights that others could load, or the name is none.
+        CheckpointError: if it is unfinished, or its files are damaged or links.
+        NetworkError: if the Hub does not take it; it then holds all of the run or nothing.
+    """
+    repo = parse_repo(name)
+    files = _run_files(path)
+    record = Record.read(RunFolder(path).record)
+    card = card_of(path, load_as=f"{HUB_PREFIX}{name}")
+    contents: dict[str, Path | bytes] = {**files, "README.md": card.encode()}
+    message = f"{record.model.name} on {record.task.name}"
+    return _push(repo, message, lambda hub, head: contents, private=private)
+
+
+def _run_files(path: Path) -> dict[str, Path]:
+    """What is pushed of a run, after loading it as others will.
+
+    Raises:
+        ConfigError: if there are no weights.
+        CheckpointError: if something is not as it must be.
+    """
+    folder = RunFolder(path)
+    if not folder.record.exists() and not folder.config.exists():
+        raise CheckpointError(f"{path}: no such run")
+    if folder.record.exists() and Record.read(folder.record).foreign is not None:
+        raise ConfigError(
+            f"{path}: its weights are not here, so there is nothing that others could load; its "
+            "record can go onto a board, with --board"
+        )
+    RunConfig.read(folder.config)
+    folder.require_finished()
+    needed = (folder.config, folder.record, folder.model, folder.log_probs)
+    extras = [file for file in sorted(path.iterdir()) if EXTRAS.fullmatch(file.name)]
+    files = {file.name: file for file in (*needed, *extras)}
+    for file in files.values():
+        if file.is_symlink() or not file.is_file():
+            raise CheckpointError(f"{file}: expected a file of the run itself, not a link")
+    load_run(path)
+    load_tensors(folder.log_probs)
+    return files
+
+
+def push_board(name: str, runs: Sequence[Path] = (), *, private: bool = False) -> Pushed:
+    """Put results onto a board, one file each, and bring its pages up to date with all results.
+
+    Several may do so at once: whoever comes second makes the pages again, with the other's rows.
+
+    Args:
+        name: "org/name" of the dataset repository.
+        runs: run folders whose results go there; none for all that come with arbench.
+        private: for a board that does not exist yet.
+
+    Raises:
+        ConfigError: if a run can be on no board, or the name is none.
+        DataError: if the board holds what is no record.
+        NetworkError: if the Hub does not take it.
+    """
+    repo = parse_repo(name, "dataset")
+    with TemporaryDirectory() as scratch:
+        own, board = Path(scratch) / "own", Path(scratch) / "board"
+        for run in runs:
+            _check_names(run)
+            keep_result(run, own / "records")
+        if not runs:
+            shutil.copytree(_kept_records(), own / "records")
+
+        def prepare(hub: Hub, head: str) -> dict[str, Path | bytes]:
+            _mirror(hub, repo, head, board)
+            shutil.copytree(own, board, dirs_exist_ok=True)
+            files = {
+                file.relative_to(own).as_posix(): file
+                for file in sorted(own.rglob("*"))
+                if file.is_file()
+            }
+            return files | _board_pages(board / "records")
+
+        count = len([*own.rglob("*.json")])
+        message = f"{count} {'result' if count == 1 else 'results'}"
+        return _push(repo, message, prepare, private=private)
+
+
+def _kept_records() -> Path:
+    return Path(str(resources.files("arbench.leaderboards"))) / "records"
+
+
+def _check_names(run: Path) -> None:
+    """Refuse a record whose names are not names: they become the path of a file.
+
+    Raises:
+        DataError: if so.
+    """
+    record = Record.read(RunFolder(run).record)
+    for name in (record.task.name, record.model.name):
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise DataError(f"{run}: its record has the name {name!r}, which can be none")
+
+
+def _mirror(hub: Hub, repo: Repo, head: str, board: Path) -> None:
+    """Make a folder hold the records of a board at a commit; what it has already is not fetched.
+
+    Raises:
+        DataError: if one of them is no record.
+    """
+    there = {p: f for p, f in hub.files(repo, head).items() if _RECORD.fullmatch(p)}
+    for path, file in there.items():
+        local = board / path
+        if local.is_file() and file.digest_of(local) == file.digest:
+            continue
+        if file.size > _MOST_BYTES:
+            raise DataError(f"{repo}: {path} has {file.size:,} bytes; no record is that large")
+        hub.download(repo, head, [file], board)
+        if path.endswith(".json"):
+            Record.read(local)
+        else:
+            load_tensors(local)
+
+
+def _board_pages(records: Path) -> dict[str, Path | bytes]:
+    """The pages of a board that holds these records."""
+    metadata = yaml.safe_dump({"tags": ["arbench", "leaderboard"]}, sort_keys=False)
+    table = results_table(read_results(records))
+    return {"README.md": f"---\n{metadata}---\n# Results\n\n{table}\n".encode()}
+
+
+def _push(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pushed:
+    hub = Hub()
+    hub.check_access(repo.namespace)
+    hub.create(repo, private=private)
+    commit = hub.commit(repo, message, lambda head: prepare(hub, head))
+    return Pushed(repo, commit, hub.url(repo))

@@ -1,0 +1,217 @@
+"""Runs from the Hub: one folder of the cache for every commit, complete and checked, or absent.
+
+A repository may hold anything. Only files that a run has are taken, the small ones first; the
+weights are fetched once the configuration says how large they may be, and the folder gets its name
+once everything in it loads. What a commit held stays the same for ever, so it is asked for once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from filelock import FileLock
+
+from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, NetworkError
+from arbench.experiment.config import RunConfig, assemble
+from arbench.experiment.data import cache_dir, writing
+from arbench.experiment.files import sha256_of, write_text
+from arbench.experiment.folders import RunFolder
+from arbench.experiment.loading import load_run
+from arbench.experiment.records import Record
+from arbench.experiment.weights import load_tensors
+from arbench.publish.hub import Hub, RemoteFile, Repo, parse_repo
+from arbench.publish.zoo import PinnedFile, check_files
+
+MANIFEST = "files.json"
+DOCUMENTS = ("config.json", "record.json")
+TENSORS = ("model.safetensors", "log_probs.safetensors")
+EXTRAS = re.compile(r"README\.md|metrics\.jsonl|samples\.(png|txt|wav|csv)")
+_MOST_BYTES = 32 << 20  # of everything but the weights; an ordering of 4 million dims fits
+_HEADER_BYTES = 1 << 20
+_COMMIT = re.compile("[0-9a-f]{40}")
+_REVISION = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def fetch_revision(repo_name: str, revision: str) -> Path:
+    """The folder of a run on the Hub at a branch, a tag or a commit.
+
+    Without a network, what the revision stood for last is used, if it is in the cache.
+
+    Raises:
+        ConfigError: if the names cannot be any.
+        CheckpointError: if what the Hub holds is not a run that loads.
+        NetworkError: if the Hub does not answer, and the cache does not hold the revision.
+    """
+    repo = parse_repo(repo_name)
+    if _COMMIT.fullmatch(revision):
+        return fetch_commit(repo_name, revision)
+    if _REVISION.fullmatch(revision) is None or ".." in revision:
+        raise ConfigError(f"{revision!r} is no revision: expected a branch, a tag or a commit")
+    note = _home(repo) / "refs" / revision
+    try:
+        commit = Hub().resolve(repo, revision)
+    except NetworkError:
+        known = note.read_text().strip() if note.is_file() else ""
+        if not _COMMIT.fullmatch(known):
+            raise
+        return fetch_commit(repo_name, known)
+    folder = fetch_commit(repo_name, commit)
+    if not note.is_file() or note.read_text() != commit:
+        with writing(note.parent):
+            write_text(note, commit)
+    return folder
+
+
+def fetch_commit(
+    repo_name: str, commit: str, pinned: Mapping[str, PinnedFile] | None = None
+) -> Path:
+    """The folder of a run on the Hub at a commit, downloaded if the cache does not hold it.
+
+    Args:
+        repo_name: "org/name".
+        commit: its 40 digits.
+        pinned: what its files must be, if that is known; else what the Hub lists.
+
+    Raises:
+        CheckpointError: if the files are not those, or are not a run that loads.
+        NetworkError: if the Hub does not answer.
+        DataError: if the cache cannot be written.
+    """
+    repo = parse_repo(repo_name)
+    folder = _home(repo) / commit
+    if folder.is_dir():
+        check_files(folder, pinned or _read_manifest(folder))
+        return folder
+    with _staging(_home(repo)) as staging:
+        if folder.is_dir():  # another process has been here while this one waited
+            check_files(folder, pinned or _read_manifest(folder))
+            return folder
+        _download(Hub(), repo, commit, staging, pinned)
+        os.rename(staging, folder)
+    return folder
+
+
+def copy_run(folder: Path, out: Path) -> Path:
+    """Copy the files of a run into a folder, which is there with all of them or not at all.
+
+    Raises:
+        ConfigError: if `out` holds something already.
+        DataError: if it cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {out}: exists and is not empty; choose another folder")
+    partial = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+        for file in sorted(folder.iterdir()):
+            if file.name in (*DOCUMENTS, *TENSORS) or EXTRAS.fullmatch(file.name):
+                shutil.copyfile(file, partial / file.name)
+        os.replace(partial, out)
+    except OSError as error:
+        raise DataError(f"--out {out}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def cached(repo_name: str, commit: str) -> bool:
+    """Whether the cache holds a run."""
+    return (_home(Repo(repo_name)) / commit).is_dir()
+
+
+def _home(repo: Repo) -> Path:
+    return cache_dir() / "hub" / repo.name.replace("/", "--")
+
+
+@contextmanager
+def _staging(home: Path) -> Iterator[Path]:
+    """An empty folder for one process at a time; gone afterwards unless it was renamed.
+
+    A process that was killed leaves one behind, which the next one clears away.
+    """
+    staging = home / ".incoming"
+    with writing(home), FileLock(home / ".lock"):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _download(
+    hub: Hub, repo: Repo, commit: str, folder: Path, pinned: Mapping[str, PinnedFile] | None
+) -> None:
+    """Fetch a run into an empty folder, the weights last, and hold it against all there is."""
+    there = hub.files(repo, commit)
+    names = [*pinned] if pinned is not None else [n for n in there if EXTRAS.fullmatch(n)]
+    for name in (*DOCUMENTS, *TENSORS, *names):
+        if name not in there:
+            raise CheckpointError(f"{repo} at {commit[:8]} has no {name}: it holds no run")
+    small = {name: there[name] for name in (*DOCUMENTS, *names) if name not in TENSORS}
+    for file in small.values():
+        _limit(repo, file, _MOST_BYTES, "arbench")
+    hub.download(repo, commit, small.values(), folder)
+    try:
+        _limit_tensors(repo, there, RunFolder(folder))
+        hub.download(repo, commit, [there[name] for name in TENSORS], folder)
+        files = {
+            name: PinnedFile(sha256_of(folder / name), (folder / name).stat().st_size)
+            for name in (*small, *TENSORS)
+        }
+        check_files(folder, pinned or files)
+        record = Record.read(folder / "record.json")
+        if record.checkpoint is None:
+            raise CheckpointError("its record names no weights")
+        load_run(folder)
+        load_tensors(folder / "log_probs.safetensors")
+    except ArbenchError as error:
+        if isinstance(error, NetworkError):
+            raise
+        # Named by where it comes from: the folder of the message is gone when a user reads it.
+        text = str(error).replace(f"{folder}{os.sep}", "")
+        raise type(error)(f"{repo} at {commit[:8]} was refused: {text}") from error
+    manifest = {name: asdict(file) for name, file in files.items()}
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolder) -> None:
+    """Refuse tensors that are larger than the configuration and the record say.
+
+    Raises:
+        CheckpointError: if they are.
+    """
+    weights = assemble(RunConfig.read(folder.config), device="meta").network.state_dict()
+    num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    _limit(repo, there["model.safetensors"], num_bytes + _HEADER_BYTES, "its configuration")
+    record = Record.read(folder.record)
+    if "test" not in record.nll:
+        raise CheckpointError("its record has no result: the run is not finished")
+    num_bytes = 8 * record.nll["test"].num_events
+    _limit(repo, there["log_probs.safetensors"], num_bytes + _HEADER_BYTES, "its record")
+
+
+def _limit(repo: Repo, file: RemoteFile, most: int, why: str) -> None:
+    if file.size > most:
+        raise CheckpointError(
+            f"{repo}: {file.path} has {file.size:,} bytes, {why} admits {most:,}; it was not "
+            "downloaded"
+        )
+
+
+def _read_manifest(folder: Path) -> dict[str, PinnedFile]:
+    try:
+        entries = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return {name: PinnedFile(**entry) for name, entry in entries.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{folder}: its {MANIFEST} is damaged; remove the folder and fetch it again"
+        ) from error

@@ -1,0 +1,111 @@
+"""Verification: is the number in a run's record the one that its weights give?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from arbench.errors import ConfigError
+from arbench.experiment.config import RunConfig
+from arbench.experiment.devices import resolve_device
+from arbench.experiment.evaluation import evaluate_log_probs
+from arbench.experiment.folders import RunFolder
+from arbench.experiment.loading import load_run
+from arbench.experiment.records import Record
+from arbench.experiment.reporting import Reporter
+from arbench.experiment.request import reopen_task
+from arbench.experiment.tasks import check_events
+from arbench.experiment.weights import load_tensors
+
+TOLERANCE_NATS = 1e-3  # other devices, threads and versions of torch stay well below
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A record beside what its weights give on the test split, on `device`.
+
+    Attributes:
+        recorded_nats: per event, as the record has it.
+        found_nats: per event, recomputed.
+        largest_difference_nats: between an event's recorded log-probability and the recomputed one;
+            None if there is not one for every event.
+        num_events: test events.
+        device: where it was recomputed.
+    """
+
+    recorded_nats: float
+    found_nats: float
+    largest_difference_nats: float | None
+    num_events: int
+    device: str
+
+    @property
+    def difference_nats(self) -> float:
+        """Between the two numbers, per event."""
+        return abs(self.recorded_nats - self.found_nats)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number and every event's agree within the tolerance."""
+        return (
+            self.largest_difference_nats is not None
+            and self.difference_nats <= TOLERANCE_NATS
+            and self.largest_difference_nats <= TOLERANCE_NATS
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """All that was found, for machines."""
+        return {
+            **asdict(self),
+            "difference_nats": self.difference_nats,
+            "tolerance_nats": TOLERANCE_NATS,
+            "holds": self.holds,
+        }
+
+
+def verify_run(
+    path: Path, *, task_text: str | None, device: str, reporter: Reporter | None
+) -> Verification:
+    """Evaluate a finished run on its test split again and compare with what it recorded.
+
+    Args:
+        path: the run folder.
+        task_text: for a run on the user's own data, where they are.
+        device: where to compute.
+        reporter: who is told of progress; by default nobody.
+
+    Raises:
+        ConfigError: if the record is of a density whose weights are not there.
+        CheckpointError: if the run is unfinished or damaged.
+        DataError: if the data are missing or others.
+    """
+    folder = RunFolder(path)
+    if folder.record.exists() and Record.read(folder.record).foreign is not None:
+        raise ConfigError(f"{path}: its weights are not here, so nothing can be computed again")
+    config = RunConfig.read(folder.config)
+    folder.require_finished()
+    record = Record.read(folder.record)
+    recorded = load_tensors(folder.log_probs).get("test")
+    target = resolve_device(device)
+    density = load_run(path, device=target).density
+    task = reopen_task(config, task_text)
+    split = task.load("test").first(record.limit)
+    check_events(task, "test", split.events)
+    with (reporter or Reporter()).bar("evaluating test") as advance:
+        found = evaluate_log_probs(density, split, progress=advance)
+    return Verification(
+        recorded_nats=record.nll["test"].nats_per_event,
+        found_nats=-found.mean().item(),
+        largest_difference_nats=_largest_difference(recorded, found),
+        num_events=len(split),
+        device=str(target),
+    )
+
+
+def _largest_difference(recorded: Tensor | None, found: Tensor) -> float | None:
+    """In nats; None where the two are not of the same events."""
+    if recorded is None or recorded.shape != found.shape:
+        return None
+    return (recorded.double() - found).abs().max().item()

@@ -1,0 +1,151 @@
+"""The zoo: trained runs that anyone can load by name, and what a name stands for.
+
+A run is named by its folder, by its place in the zoo ("mnist/nade"), or by a repository on the Hub
+("hf:org/name@revision"). The index says what every file of a zoo entry hashes to, so that it is the
+same run wherever it comes from: the package, the cache or the Hub.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.files import sha256_of
+from arbench.registry.names import did_you_mean
+
+HUB_PREFIX = "hf:"
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """What a file must be."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One trained run of the zoo.
+
+    Attributes:
+        name: "task/model".
+        repo: where it is on the Hub, "org/name"; None if it is nowhere but in the package.
+        commit: the commit there that holds exactly these files.
+        files: every file of the run.
+        unit: what a dim is called.
+        num_parameters: of the model.
+        test: the record's likelihood of the test split.
+    """
+
+    name: str
+    repo: str | None
+    commit: str | None
+    files: Mapping[str, PinnedFile]
+    unit: str
+    num_parameters: int
+    test: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def bundled(self) -> Path | None:
+        """The entry's folder in the package, if it ships with it."""
+        folder = zoo_folder() / self.name
+        return folder if folder.is_dir() else None
+
+
+def zoo_folder() -> Path:
+    """The folder of the zoo entries that come with the package."""
+    return Path(str(resources.files("arbench.zoo")))
+
+
+@functools.cache
+def zoo_index() -> Mapping[str, ZooEntry]:
+    """Every zoo entry by its name."""
+    return read_index(zoo_folder() / INDEX)
+
+
+def read_index(path: Path) -> Mapping[str, ZooEntry]:
+    """The entries in an index file, `scripts/index_zoo.py`'s."""
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: ZooEntry(
+            name=name,
+            **{
+                **entry,
+                "files": {file: PinnedFile(**pin) for file, pin in entry["files"].items()},
+            },
+        )
+        for name, entry in sorted(entries.items())
+    }
+
+
+def find_run(name: str | Path) -> Path:
+    """The folder of a run: one that exists, else a zoo entry's, else a repository's in the cache.
+
+    Args:
+        name: a run folder, "task/model", or "hf:org/name", with "@revision" for another than main.
+
+    Returns:
+        The folder; what was not on this machine has been downloaded and checked.
+
+    Raises:
+        ConfigError: if the name stands for nothing; says what comes close.
+        CheckpointError: if a file is not what it must be.
+        NetworkError: if it has to come from the Hub and does not.
+    """
+    text = str(name)
+    if Path(name).exists():
+        return Path(name)
+    if text.startswith(HUB_PREFIX):
+        from arbench.publish.snapshots import fetch_revision
+
+        repo, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
+        return fetch_revision(repo, revision or "main")
+    entry = zoo_index().get(text)
+    if entry is None:
+        raise ConfigError(
+            f"{text!r} is no run folder and no zoo entry (`arbench list zoo` shows those)"
+            f"{did_you_mean(text, zoo_index())}"
+        )
+    if entry.bundled is not None:
+        check_files(entry.bundled, entry.files)
+        return entry.bundled
+    if entry.repo is None or entry.commit is None:
+        raise CheckpointError(
+            f"{text}: is in the index, but neither in the package nor on the Hub; install arbench "
+            "again"
+        )
+    from arbench.publish.snapshots import fetch_commit
+
+    return fetch_commit(entry.repo, entry.commit, entry.files)
+
+
+def check_files(folder: Path, files: Mapping[str, PinnedFile]) -> None:
+    """Hold the files of a run against what they must be.
+
+    Raises:
+        CheckpointError: at the first that is missing, a link, or another.
+    """
+    for name, pin in files.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            problem = "is no file"
+        elif (size := path.stat().st_size) != pin.size:
+            problem = f"has {size:,} bytes, expected {pin.size:,}"
+        elif (found := sha256_of(path)) != pin.sha256:
+            problem = f"has sha256 {found}, expected {pin.sha256}"
+        else:
+            continue
+        raise CheckpointError(f"{path}: {problem}; remove {folder} and fetch or install it again")

@@ -1,0 +1,1 @@
+"""Trained runs and their index, as they ship with the package."""
