@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from arbench.api import bench as bench
     from arbench.api import compare as compare
+    from arbench.api import download as download
     from arbench.api import evaluate as evaluate
     from arbench.api import evaluate_density as evaluate_density
     from arbench.api import load as load
     from arbench.api import open_task as open_task
+    from arbench.api import push as push
+    from arbench.api import push_board as push_board
     from arbench.api import resume as resume
     from arbench.api import run as run
     from arbench.api import run_queue as run_queue
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
+    from arbench.api import verify as verify
     from arbench.probability.foreign import ForeignDensity as ForeignDensity
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
@@ -38,15 +42,19 @@ _HOMES = {
     "hookimpl": "arbench.registry.hookspecs",
     "bench": "arbench.api",
     "compare": "arbench.api",
+    "download": "arbench.api",
     "evaluate": "arbench.api",
     "evaluate_density": "arbench.api",
     "load": "arbench.api",
     "open_task": "arbench.api",
+    "push": "arbench.api",
+    "push_board": "arbench.api",
     "resume": "arbench.api",
     "run": "arbench.api",
     "run_queue": "arbench.api",
     "sample": "arbench.api",
     "sample_texts": "arbench.api",
+    "verify": "arbench.api",
 }
 
 __all__ = [
@@ -58,16 +66,20 @@ __all__ = [
     "__version__",
     "bench",
     "compare",
+    "download",
     "evaluate",
     "evaluate_density",
     "hookimpl",
     "load",
     "open_task",
+    "push",
+    "push_board",
     "resume",
     "run",
     "run_queue",
     "sample",
     "sample_texts",
+    "verify",
 ]
 
 

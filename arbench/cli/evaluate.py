@@ -78,6 +78,7 @@ def _evaluate_run(options: dict[str, Any]) -> None:
     from arbench.experiment.folders import RunFolder
     from arbench.experiment.records import Record
     from arbench.experiment.units import nats_per
+    from arbench.publish.zoo import find_run
 
     run, split, foreign = options["run"], options["split"], options["foreign"]
     result = api.evaluate(
@@ -92,7 +93,7 @@ def _evaluate_run(options: dict[str, Any]) -> None:
     if options["as_json"]:
         click.echo(json.dumps(result.model_dump(mode="json"), indent=1))
         return
-    record = RunFolder(run).record
+    record = RunFolder(find_run(run)).record
     # The word for a dim is in the run's record; of a foreign task nothing is recorded.
     unit = "dim" if foreign or not record.exists() else Record.read(record).task.unit
     nats, bits, events, kind = split_cells(result, unit)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import click
 
 from arbench.cli.columns import columns
+from arbench.experiment.units import bits_text, nats_per, nats_text
+from arbench.publish.zoo import zoo_index
 from arbench.registry.entries import Entry
 from arbench.registry.manager import Registered, Registry, registry
 from arbench.registry.plugins import PluginInfo
@@ -98,6 +100,21 @@ def _offered_by(plugin: PluginInfo, offers: Registry) -> str:
     return "; ".join(parts)
 
 
+def _zoo(offers: Registry) -> Rows:
+    return [
+        {
+            "entry": name,
+            "test nats": nats_text(entry.unit, entry.test, digits=2),
+            "per": nats_per(entry.unit),
+            "bits/dim": bits_text(entry.test),
+            "parameters": f"{entry.num_parameters:,}",
+            "size": f"{entry.size / 1e6:.1f} MB",
+            "where": "in the package" if entry.bundled else f"on the Hub, {entry.repo}",
+        }
+        for name, entry in zoo_index().items()
+    ]
+
+
 KINDS: dict[str, Callable[[Registry], Rows]] = {
     "models": _models,
     "tasks": _tasks,
@@ -105,6 +122,7 @@ KINDS: dict[str, Callable[[Registry], Rows]] = {
     "commands": _commands,
     "recipes": _recipes,
     "plugins": _plugins,
+    "zoo": _zoo,
 }
 
 

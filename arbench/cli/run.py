@@ -32,6 +32,11 @@ import click
     help="Make all runs of a queue file, each in its folder under --out [default: runs/].",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")
+@click.option(
+    "--push",
+    metavar="ORG",
+    help="Afterwards put it onto the Hub, as ORG/TASK-MODEL; whether you may is asked at once.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record on standard output, alone.")
 def command(
     task: str | None,
@@ -47,6 +52,7 @@ def command(
     resume: Path | None,
     queue: Path | None,
     limit: int | None,
+    push: str | None,
     as_json: bool,
 ) -> None:
     """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
@@ -59,7 +65,7 @@ def command(
     """  # noqa: D301 - click wants the character
     overrides = dict(_split_setting(text) for text in settings)
     chosen = task or model or overrides or budget or epochs or limit
-    if queue is not None and (chosen or resume or as_json):
+    if queue is not None and (chosen or resume or push or as_json):
         raise click.UsageError("--queue says itself what to run: give only --device and --out")
     if queue is None and resume is None and (task is None or model is None):
         raise click.UsageError(
@@ -75,6 +81,8 @@ def command(
     from arbench import api
     from arbench.cli.console import ConsoleReporter, print_result
 
+    if push is not None:
+        api.check_push(push)
     reporter = ConsoleReporter()
     if queue is not None:
         for finished in api.run_queue(queue, out=out or "runs", device=device, reporter=reporter):
@@ -105,6 +113,9 @@ def command(
         sys.stdout.write(run.record.to_json())
     else:
         print_result(Console(), run.path, run.record)
+    if push is not None:
+        name = f"{push}/{run.record.task.name}-{run.record.model.name}"
+        reporter.say(f"on the Hub: {api.push(run.path, name).url}")
 
 
 def _split_setting(text: str) -> tuple[str, str]:

@@ -122,11 +122,6 @@ def copy_run(folder: Path, out: Path) -> Path:
     return out
 
 
-def cached(repo_name: str, commit: str) -> bool:
-    """Whether the cache holds a run."""
-    return (_home(Repo(repo_name)) / commit).is_dir()
-
-
 def _home(repo: Repo) -> Path:
     return cache_dir() / "hub" / repo.name.replace("/", "--")
 

@@ -1,0 +1,22 @@
+"""`arbench download`: a trained run, fetched and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Copy it to this new folder.")
+def command(name: str, out: Path | None) -> None:
+    """Fetch NAME if it is not here yet, check every file by its hash, and print where it is.
+
+    \b
+    arbench download mnist/nade
+    arbench download hf:org/name@revision --out nade
+    """  # noqa: D301 - click wants the character
+    from arbench import api
+
+    click.echo(api.download(name, out=out))

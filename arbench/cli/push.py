@@ -1,0 +1,39 @@
+"""`arbench push`: a run, or results, onto the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option(
+    "--to", metavar="ORG/NAME", help="A model repository: weights, record, card, samples."
+)
+@click.option("--board", metavar="ORG/NAME", help="A board: the result of RUN, or all kept ones.")
+@click.option("--private", is_flag=True, help="A repository that does not exist yet is private.")
+def command(run: str | None, to: str | None, board: str | None, private: bool) -> None:
+    """Put RUN onto the Hub in one commit, its result onto a board, or both.
+
+    You need a token with write access: `hf auth login`, or HF_TOKEN.
+
+    \b
+    arbench push runs/mnist-nade --to me/mnist-nade
+    arbench push runs/mnist-nade --board me/arbench
+    arbench push --board me/arbench
+    """  # noqa: D301 - click wants the character
+    if to is None and board is None:
+        raise click.UsageError("say where to: --to ORG/NAME, --board ORG/NAME, or both")
+    if to is not None and run is None:
+        raise click.UsageError("--to wants a RUN to push")
+    from arbench import api
+
+    pushed = []
+    if to is not None:
+        assert run is not None  # see above
+        pushed.append(api.push(run, to, private=private))
+    if board is not None:
+        runs = [] if run is None else [run]
+        pushed.append(api.push_board(board, runs, private=private))
+    for each in pushed:
+        click.echo(f"{each.url} at {each.commit}")

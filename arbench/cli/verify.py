@@ -1,0 +1,39 @@
+"""`arbench verify`: is a run's number the one that its weights give?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--task", metavar="TASK", help="Where data of your own are, such as table:PATH.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, run: Path, task: str | None, device: str, as_json: bool) -> None:
+    """Evaluate RUN on its test split again and compare with its record, event by event.
+
+    RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision. The exit code is 0 if
+    the number holds, and 1 if it does not.
+    """
+    from arbench import api
+    from arbench.cli.console import ConsoleReporter
+    from arbench.publish.verification import TOLERANCE_NATS
+
+    found = api.verify(run, task=task, device=device, reporter=ConsoleReporter())
+    if as_json:
+        click.echo(json.dumps({"run": str(run), **found.to_json()}, indent=1))
+    else:
+        largest = found.largest_difference_nats
+        events = "there is not one for every event" if largest is None else f"{largest:.1e}"
+        click.echo(
+            f"{run} {'holds' if found.holds else 'DOES NOT HOLD'}: recorded "
+            f"{found.recorded_nats:.6f}, found {found.found_nats:.6f} nats/event over "
+            f"{found.num_events:,} test events on {found.device}; largest difference of an event: "
+            f"{events} (at most {TOLERANCE_NATS:g} nats)"
+        )
+    ctx.exit(0 if found.holds else 1)
