@@ -15,12 +15,15 @@ from arbench.errors import ArbenchError
 # verb -> (module whose `command` it is, one line for `arbench --help`)
 VERBS = {
     "run": ("arbench.cli.run", "Train a model on a task; leave a number that can be trusted."),
-    "list": ("arbench.cli.list", "List models, tasks, recipes or plugins."),
-    "show": ("arbench.cli.show", "Show a model, a task or a run folder."),
+    "list": ("arbench.cli.list", "List models, tasks, recipes, plugins or trained runs."),
+    "show": ("arbench.cli.show", "Show a model, a task or a run."),
     "evaluate": ("arbench.cli.evaluate", "Measure the exact likelihood of a finished run."),
     "sample": ("arbench.cli.sample", "Draw events from a run, or complete given ones."),
     "bench": ("arbench.cli.bench", "Time every sampler of a run."),
     "compare": ("arbench.cli.compare", "Compare two runs on the same test events."),
+    "verify": ("arbench.cli.verify", "Compute a run's number again from its weights."),
+    "push": ("arbench.cli.push", "Put a run or its result onto the Hugging Face Hub."),
+    "download": ("arbench.cli.download", "Fetch a trained run, checked."),
     "data": ("arbench.cli.data", "Show, check and download the tasks' files."),
 }
 INTERRUPTED = 130
