@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from rich.table import Table
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Advance, Reporter, duration_text, few_events_note
 from arbench.experiment.units import nats_per
-from arbench.publish.published import neighbours
+from arbench.publish.published import neighbours, test_nats
 
 _SECONDS_BETWEEN_LINES = 60.0
 
@@ -85,6 +86,16 @@ def print_result(console: Console, path: Path, record: Record) -> None:
         console.print(f"samples: {picture}", soft_wrap=True, highlight=False)
 
 
+def printable(text: str) -> str:
+    """The text without control characters, which could do anything to a terminal."""
+    return "".join(
+        "\ufffd"
+        if unicodedata.category(character) == "Cc" and character not in "\n\t"
+        else character
+        for character in text
+    )
+
+
 def likelihood_table(record: Record) -> Table:
     """Nats and bits per dim with standard errors."""
     title = f"{record.model.name} on {record.task.name}"
@@ -132,17 +143,18 @@ def speed_table(rows: list[SpeedRecord]) -> Table:
 
 def published_table(record: Record) -> Table | None:
     """This run's test nats among the nearest published ones."""
-    nats = record.nll["test"].nats_per_event
-    rows = [(r.value, r.model, f"{r.paper} ({r.year})") for r in neighbours(record.task.name, nats)]
+    rows = [(row.nats, row.result.model, row.result.source) for row in neighbours(record)]
     if not rows:
         return None
     part = "" if record.limit is None else ", on a part of the data"
-    rows.append((nats, f"{record.model.name} (this run{part})", ""))
+    rows.append((test_nats(record), f"{record.model.name} (this run{part})", ""))
     table = Table(title="beside published numbers (not ranked)", title_justify="left")
-    table.add_column("test nats", justify="right")
+    per = nats_per(record.task.unit)
+    header, digits = ("test nats", 2) if per == "event" else (f"test nats/{per}", 4)
+    table.add_column(header, justify="right")
     table.add_column("model")
     table.add_column("source")
     for value, model, source in sorted(rows):
         own = source == ""
-        table.add_row(f"{value:.2f}", model, source, style="bold" if own else None)
+        table.add_row(f"{value:.{digits}f}", model, source, style="bold" if own else None)
     return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,14 +88,16 @@ def command(
     from rich.console import Console
 
     from arbench import api
-    from arbench.cli.console import ConsoleReporter
+    from arbench.cli.console import ConsoleReporter, printable
     from arbench.errors import ConfigError
     from arbench.experiment.config import RunConfig
     from arbench.experiment.files import write_text
     from arbench.experiment.folders import RunFolder
     from arbench.experiment.pictures import known_rows
     from arbench.experiment.rendering import TextRendering, join_texts, output_path, save_samples
+    from arbench.publish.zoo import find_run
 
+    run = find_run(run)
     config = RunConfig.read(RunFolder(run).config)
     rendering = config.shown
     is_text = isinstance(rendering, TextRendering)
@@ -122,7 +123,7 @@ def command(
             )
         text = join_texts(texts, rendering)
         if out is None:
-            click.echo(_printable(text), nl=False)
+            click.echo(printable(text), nl=False)
             return
         write_text(out, text)
     else:
@@ -145,16 +146,6 @@ def command(
             )
         save_samples(out, events.cpu(), density.spec, rendering=rendering, known=known)
     Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
-
-
-def _printable(text: str) -> str:
-    """The text without control characters, which could do anything to a terminal."""
-    return "".join(
-        "\ufffd"
-        if unicodedata.category(character) == "Cc" and character not in "\n\t"
-        else character
-        for character in text
-    )
 
 
 def _given(run: Path, text: str, spec: EventSpec, task_text: str | None) -> Tensor:

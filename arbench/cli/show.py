@@ -30,9 +30,20 @@ RECORD = "record.json"
     metavar="NAME",
     help="Show the values of this recipe of a model too; a task's name shows the one used there.",
 )
+@click.option(
+    "--heatmap",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Of a run: draw the bits of its test events, dim by dim [default: heatmap.png; texts go "
+    "to the terminal].",
+)
+@click.option("--task", metavar="TASK", help="For it, where data of your own are: table:PATH, say.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(name: str, recipe: str | None, as_json: bool) -> None:
-    """Show NAME: a model with its settings, a task, or the folder of a run.
+def command(
+    name: str, recipe: str | None, heatmap: str | None, task: str | None, as_json: bool
+) -> None:
+    """Show NAME: a model with its settings, a task, or a run: its folder or its name in the zoo.
 
     Where a folder has the name of a model or task, write ./NAME for the folder.
 
@@ -40,7 +51,18 @@ def command(name: str, recipe: str | None, as_json: bool) -> None:
     arbench show nade
     arbench show nade --recipe mnist
     arbench show runs/mnist-nade
+    arbench show mnist/nade
+    arbench show runs/mnist-nade --heatmap
     """  # noqa: D301 - click wants the character
+    if heatmap is not None:
+        if as_json or recipe is not None:
+            raise click.UsageError("--heatmap draws: it goes with neither --json nor --recipe")
+        from arbench.cli.heatmap import show_heatmap
+
+        show_heatmap(name, Path(heatmap) if heatmap else None, task)
+        return
+    if task is not None:
+        raise click.UsageError("--task says where the events of a --heatmap are")
     offers = registry()
     key = split_argument(name)[0]
     shown: dict[str, dict[str, Any]] = {}
@@ -55,6 +77,7 @@ def command(name: str, recipe: str | None, as_json: bool) -> None:
         shown["task"] = _task(offers.tasks[key])
         texts.append(_task_text(shown["task"]))
     if not shown:
+        name = _folder(name)
         shown["run"] = _run(name)
         if not as_json:
             texts.append(_run_text(name, shown["run"]))
@@ -124,11 +147,20 @@ def _task(offer: Registered[TaskEntry]) -> dict[str, Any]:
     }
 
 
+def _folder(name: str) -> str:
+    """The folder of the run that a name stands for: its path, or a name that others know it by."""
+    if Path(name).is_dir():
+        return name
+    if "/" not in name:
+        raise _unknown(name)
+    from arbench.publish.zoo import find_run
+
+    return str(find_run(name))
+
+
 def _run(name: str) -> dict[str, Any]:
     """The record of a run, unchecked: its schema's library is too slow to import for a look."""
     path = Path(name) / RECORD
-    if not Path(name).is_dir():
-        raise _unknown(name)
     try:
         record = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:

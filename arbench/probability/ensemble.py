@@ -74,6 +74,24 @@ class Ensemble(nn.Module):
         joint = torch.stack([m.log_prob(events, scored) for m in self._models])
         return joint.logsumexp(0) - math.log(len(self._models))
 
+    def dim_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """Every dim's part of `log_prob`, `(B, *event_shape)` float64; see `Model.dim_log_probs`.
+
+        Members draw in different orders, so the mixture has no conditional probability of a dim.
+        With `r_m`, the probability that member m made the event, it is however true that
+        `log p(x) = sum_m r_m log p_m(x) - KL(r || 1/M)`: a dim has the mean of its parts in the
+        members, weighted by r, and of the rest, log M nats at most, all scored dims have equal
+        shares.
+        """
+        parts = torch.stack([m.dim_log_probs(events, scored) for m in self._models])
+        joint = parts.flatten(2).sum(-1)
+        posterior = joint.softmax(0)
+        divergence = math.log(len(parts)) - torch.special.entr(posterior).sum(0)
+        mean = torch.einsum("mb...,mb->b...", parts, posterior)
+        counted = torch.ones_like(mean) if scored is None else scored.to(mean)
+        share = divergence / counted.flatten(1).sum(1).clamp(min=1)
+        return mean - counted * share.view(-1, *[1] * len(self.spec.shape))
+
     @torch.no_grad()
     def sample(
         self,

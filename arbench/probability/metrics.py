@@ -97,6 +97,14 @@ def in_bits(nats: float) -> float:
     return nats / math.log(2)
 
 
+def bits_of_dims(log_probs: Tensor, bin_width: float | None) -> Tensor:
+    """Bits of single dims from their log-probabilities in nats; see `NLL` for the bin width.
+
+    Real data without bins have those of their densities, which may be negative.
+    """
+    return -log_probs / math.log(2) - math.log2(bin_width or 1)
+
+
 def _error_of_sum(values: Tensor) -> float:
     """Standard error of a sum of independent values `(N,)`; 0 for one value."""
     return math.sqrt(len(values) * values.var().item()) if len(values) > 1 else 0.0

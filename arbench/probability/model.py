@@ -120,6 +120,20 @@ class Model(nn.Module):
             raise ValueError("a site is scored as a whole: all of its dims or none")
         return log_probs.masked_fill(~counted, 0.0)
 
+    def dim_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """Conditional log-probabilities in nats, each at its dim's place in the event.
+
+        Over an event they sum to `log_prob`. The dims of a site are drawn together, so each has an
+        equal share of what the site has.
+
+        Returns:
+            `(B, *event_shape)` float64 (float32 where the device has none); 0 where not scored.
+        """
+        per_site = self.site_log_probs(events, scored)
+        size = self.layout.site_dim
+        shares = per_site.to(widest_dtype(per_site.device)) / size
+        return self.layout.to_events(shares.unsqueeze(-1).expand(-1, -1, size))
+
     @torch.no_grad()
     def sample(
         self,

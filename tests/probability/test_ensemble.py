@@ -34,6 +34,33 @@ def test_probabilities_are_averaged_and_sum_to_one(spec: EventSpec) -> None:
     assert found.sum().item() == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS)
+def test_parts_of_dims_sum_to_the_whole_whatever_the_orders(spec: EventSpec) -> None:
+    ensemble = Ensemble(members(spec))
+    events = all_events(spec)[::7]
+    scored = torch.rand(events.shape, generator=torch.Generator().manual_seed(0)) < 0.6
+    for mask in (None, scored, torch.zeros_like(scored)):
+        parts = ensemble.dim_log_probs(events, mask)
+        whole = ensemble.log_prob(events, mask)
+        torch.testing.assert_close(parts.flatten(1).sum(1), whole, rtol=0, atol=1e-10)
+        assert mask is None or not parts[~mask].any()
+
+
+def test_parts_of_dims_are_those_of_the_member_that_made_the_event() -> None:
+    """A member that cannot have made it has no say, and not to know the member costs log M."""
+    likely, unlikely = (table_model(Layout(SPEC), seed=s, scale=2.0) for s in (0, 1))
+    events = all_events(SPEC)
+    twice = Ensemble([likely, likely]).dim_log_probs(events)
+    torch.testing.assert_close(twice, likely.dim_log_probs(events), rtol=0, atol=1e-12)
+    with torch.no_grad():
+        for table in unlikely.network.tables:
+            table.fill_(-200.0)
+    event = torch.ones_like(events[:1])
+    found = Ensemble([likely, unlikely]).dim_log_probs(event)
+    expected = likely.dim_log_probs(event) - np.log(2) / SPEC.num_dims
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
 def test_averaged_logits_do_not_sum_to_one() -> None:
     """Dim by dim, logits of members in different orders condition on each other's future."""
     models = members()

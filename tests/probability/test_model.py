@@ -73,6 +73,36 @@ def test_unscored_dims_add_nothing_but_are_seen(layout: Layout) -> None:
     assert torch.equal(model.log_prob(events, ~everything), torch.zeros(len(events)).double())
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_parts_of_dims_are_ratios_of_probabilities_and_lie_in_event_order(layout: Layout) -> None:
+    """What a dim has is what scoring it as well adds to the dims before it."""
+    model = table_model(layout)
+    events = all_events(layout.spec)[::11]
+    parts = model.dim_log_probs(events)
+    assert (parts.shape, parts.dtype) == (events.shape, torch.float64)
+    torch.testing.assert_close(parts.flatten(1).sum(1), model.log_prob(events), rtol=0, atol=1e-10)
+    places = layout.to_events(torch.arange(layout.num_sites)[None, :, None])[0]
+    for site in range(layout.num_sites):
+        before, until = (
+            model.log_prob(events, (places < site + extra).expand_as(events)) for extra in (0, 1)
+        )
+        found = parts[:, places == site].squeeze(1)
+        torch.testing.assert_close(found, until - before, rtol=0, atol=1e-10)
+    scored = places.expand_as(events) % 2 == 0
+    expected = parts.masked_fill(~scored, 0)
+    torch.testing.assert_close(model.dim_log_probs(events, scored), expected, rtol=0, atol=0)
+
+
+def test_dims_that_are_drawn_together_share_equally() -> None:
+    layout = Layout(EventSpec((3, 1, 2), Discrete(3)), order=[1, 0], sites="pixel")
+    head = JointCategorical(layout)
+    model = Model(TableNetwork(layout, head.num_params), head, layout).double()
+    events = all_events(layout.spec)[::20]
+    parts, sites = model.dim_log_probs(events), model.site_log_probs(events)
+    torch.testing.assert_close(parts[:, :, 0, 1] * 3, sites[:, :1].expand(-1, 3))
+    torch.testing.assert_close(parts[:, :, 0, 0] * 3, sites[:, 1:].expand(-1, 3))
+
+
 def test_a_pixel_is_scored_as_a_whole() -> None:
     layout = Layout(EventSpec((2, 1, 2), Discrete(2)), sites="pixel")
     head = JointCategorical(layout)

@@ -1,0 +1,95 @@
+"""`arbench show RUN --heatmap`: where in its test events is a model surprised?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from arbench import api
+from arbench.cli.console import ConsoleReporter, printable
+from arbench.errors import ConfigError
+from arbench.experiment.colours import Scale
+from arbench.experiment.config import RunConfig
+from arbench.experiment.folders import RunFolder
+from arbench.experiment.heatmap import (
+    QUANTILE,
+    draw_heatmap,
+    ink_on,
+    measure_surprise,
+    shown_part,
+    spell,
+)
+from arbench.experiment.rendering import ImageRendering, TextRendering, output_path
+from arbench.experiment.request import reopen_task
+from arbench.probability.ensemble import Ensemble
+from arbench.probability.model import Model
+from arbench.publish.zoo import find_run
+
+DEFAULT_NAME = "heatmap.png"
+
+
+def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
+    """Write the picture, or without a file print a text in colours.
+
+    Args:
+        name: of a run, as `arbench.load` takes it.
+        file: of the picture; None is `DEFAULT_NAME` in the current folder, for texts the terminal.
+        task: where data of the user's own are, such as "images:PATH".
+
+    Raises:
+        ConfigError: if there is no such run, nothing can be written there, or the run's density
+            does not say what single dims cost.
+    """
+    run = find_run(name)
+    config = RunConfig.read(RunFolder(run).config)
+    rendering = config.shown
+    if file is not None or not isinstance(rendering, TextRendering):
+        # Before the work, not after it.
+        file = output_path(file or Path(DEFAULT_NAME), ImageRendering())
+    data = reopen_task(config, task)
+    density = api.load(run, device="auto")
+    if not isinstance(density, (Model, Ensemble)):
+        raise ConfigError(f"{name}: its density gives log-probabilities of whole events only")
+    part = shown_part(data.load("test"), rendering)
+    with ConsoleReporter().bar("measuring") as advance:
+        surprise = measure_surprise(
+            density, part, unit=data.unit, progress=lambda fraction: advance(fraction, "")
+        )
+    note = f"{surprise.bits_per_dim:.4f} {surprise.unit}, mean of {len(part):,} test events"
+    console = Console(highlight=False, soft_wrap=True)
+    if file is not None:
+        draw_heatmap(surprise, rendering).save(file)
+        console.print(f"heatmap: {file} ({note})")
+    elif isinstance(rendering, TextRendering):
+        _print_text(console, spell(surprise, rendering), surprise.unit)
+        console.print(note)
+
+
+def _print_text(console: Console, spelled: Sequence[tuple[str, float]], unit: str) -> None:
+    """On a terminal the text on its colours, elsewhere a line per symbol: itself and its bits."""
+    if not console.is_terminal:
+        for symbol, bits in spelled:
+            click.echo(f"{symbol!r}\t{bits:.4f}")
+        return
+    scale = Scale.over(np.array([bits for _, bits in spelled]), quantile=QUANTILE)
+    text = Text()
+    for symbol, bits in spelled:
+        # Of a line break only the mark is seen, and only it can have a colour.
+        shown = "\u21b5" if symbol == "\n" else printable(symbol)
+        text.append(shown, _style(scale, bits))
+        if symbol == "\n":
+            text.append("\n")
+    console.print(text)
+    steps = np.linspace(scale.low, scale.high, 9)
+    legend = (Text(f"{bits:^7.2f}", _style(scale, bits)) for bits in steps.tolist())
+    console.print(Text().join(legend), unit)
+
+
+def _style(scale: Scale, bits: float) -> str:
+    (colour,) = scale.colours(np.array([bits])).tolist()
+    return f"{ink_on(colour)} on rgb({colour[0]},{colour[1]},{colour[2]})"
