@@ -1,8 +1,10 @@
-"""Keep finished runs under leaderboards/records and bring the tables of results up to date.
+"""Keep finished runs and speed reports under leaderboards/records; make every table from them.
 
-    python scripts/keep_results.py RUN...
+    python scripts/keep_results.py [RUN | SPEED.json ...]
 
-Without arguments only the tables are made again.
+A RUN is a run folder: its result is kept, recomputed from its weights, and marked verified if the
+number holds. A SPEED.json is what `arbench bench` has left. Then the pages of leaderboards/ and the
+tables in the READMEs are made again; without arguments nothing else is done.
 """
 
 from __future__ import annotations
@@ -10,29 +12,54 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from arbench.publish.results import fill_section, keep_result, read_results, results_table
+from arbench.errors import ArbenchError
+from arbench.publish.board_text import board_pages
+from arbench.publish.results import (
+    fill_section,
+    keep_result,
+    keep_speeds,
+    keep_verification,
+    read_results,
+    results_table,
+)
 from arbench.registry.manager import registry
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORDS = ROOT / "leaderboards" / "records"
+BOARDS = ROOT / "leaderboards"
+RECORDS = BOARDS / "records"
 
 
 def pages() -> dict[Path, str]:
-    """Every page that holds a table of results, and what it should say."""
+    """Every page that holds results, and what it should say."""
     results = read_results(RECORDS)
-    made = {ROOT / "README.md": results_table(results)}
+    tables = {ROOT / "README.md": results_table(results)}
     for page in sorted((ROOT / "plugins").glob("*/README.md")):
         own = {
             name
             for name, offer in registry().models.items()
             if offer.target.partition(":")[0].partition(".")[0] == page.parent.name
         }
-        made[page] = results_table(r for r in results if r.model.name in own)
-    return {page: fill_section(page.read_text(), table) for page, table in made.items()}
+        tables[page] = results_table(r for r in results if r.record.model.name in own)
+    filled = {page: fill_section(page.read_text(), table) for page, table in tables.items()}
+    return filled | {BOARDS / name: text for name, text in board_pages(results).items()}
+
+
+def keep(argument: Path) -> list[Path]:
+    """Keep a run folder or a report of speed; returns what was written."""
+    if argument.is_file():
+        return [keep_speeds(argument, RECORDS)]
+    kept = [keep_result(argument, RECORDS)]
+    if (argument / "model.safetensors").exists():
+        kept.append(keep_verification(argument, RECORDS))
+    return kept
 
 
 if __name__ == "__main__":
-    for run in sys.argv[1:]:
-        print(keep_result(Path(run), RECORDS).relative_to(ROOT))
+    try:
+        for argument in sys.argv[1:]:
+            for path in keep(Path(argument)):
+                print(path.relative_to(ROOT))
+    except ArbenchError as error:
+        sys.exit(f"keep_results: {error}")
     for page, text in pages().items():
         page.write_text(text)

@@ -13,7 +13,7 @@ from arbench.experiment.reporting import duration_text, few_events_note
 from arbench.experiment.units import nats_per
 from arbench.publish.card_curve import curve_table
 from arbench.publish.card_metadata import front_matter
-from arbench.publish.published import neighbours
+from arbench.publish.published import neighbours, test_nats
 
 _SAMPLE_LINES = 20
 
@@ -163,14 +163,12 @@ def published_table(record: Record) -> str:
     """This result among the nearest published ones, as Markdown."""
     if "test" not in record.nll:
         return ""
-    own = record.nll["test"]
-    rows = [
-        (r.value, r.model, f"{r.paper} ({r.year})")
-        for r in neighbours(record.task.name, own.nats_per_event)
-    ]
+    rows = [(row.nats, row.result.model, row.result.source) for row in neighbours(record)]
     if not rows:
         return "No published number is known for this task."
     mark = "this run" if record.limit is None else "this run (a part of the data)"
-    rows.append((round(own.nats_per_event, 2), f"**{record.model.name}**", mark))
-    headers = ("test nats", "model", "source")
-    return tabulate(sorted(rows), headers, tablefmt="github", floatfmt=".2f")
+    rows.append((test_nats(record), f"**{record.model.name}**", mark))
+    per = nats_per(record.task.unit)
+    header, digits = ("test nats", ".2f") if per == "event" else (f"test nats/{per}", ".4f")
+    headers = (header, "model", "source")
+    return tabulate(sorted(rows), headers, tablefmt="github", floatfmt=digits)

@@ -1,20 +1,58 @@
-"""Kept results: records and per-event log-probabilities of runs, under `leaderboards/records/`."""
+"""Kept results, under `leaderboards/records/`, and those of the user's own runs.
+
+<task>/<model>-<sha8>.json          the record
+<task>/<model>-<sha8>.safetensors   log-probabilities of the test events
+<task>/speed/<model>-<sha8>.*.json      what `arbench bench` measured on other machines
+<task>/verified/<model>-<sha8>.json     what `arbench verify` found
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from tabulate import tabulate
 
-from arbench.errors import ConfigError
+from arbench.errors import ArbenchError, ConfigError
+from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
-from arbench.publish.published import published_results
+from arbench.publish.published import beside
+from arbench.publish.speeds import SpeedReport
+from arbench.publish.verification import verify_run
+from arbench.publish.zoo import zoo_folder
 
 _SECTION = re.compile(r"<!-- results -->.*?<!-- /results -->", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result and all that is known of it.
+
+    Attributes:
+        record: what was measured.
+        log_probs: the file of its per-event log-probabilities.
+        speeds: of its samplers, by machine; what `arbench bench` measured comes first.
+        status: "verified" if `arbench verify` has recomputed it from its weights, "local" if it is
+            the user's own.
+        folder: the run folder, for samples and curves; None where it is not at hand.
+    """
+
+    record: Record
+    log_probs: Path
+    speeds: tuple[SpeedReport, ...] = ()
+    status: str = "self-reported"
+    folder: Path | None = None
+
+
+def kept_records() -> Path:
+    """The folder of the results that come with arbench."""
+    return Path(str(resources.files("arbench.leaderboards"))) / "records"
 
 
 def keep_result(run: Path, records: Path) -> Path:
@@ -30,46 +68,179 @@ def keep_result(run: Path, records: Path) -> Path:
         of its own.
 
     Raises:
-        ConfigError: if the run is not finished, used a part of the data, or its task is the
-            user's own or not pinned: such a number stands on no board.
+        ConfigError: if the result may stand on no board; says why.
     """
-    folder = RunFolder(run)
-    record = Record.read(folder.record)
+    record = read_for_board(run)
+    kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    record.write(kept)
+    shutil.copyfile(RunFolder(run).log_probs, kept.with_suffix(".safetensors"))
+    return kept
+
+
+def keep_speeds(report: Path, records: Path) -> Path:
+    """Copy a report of `arbench bench` beside the result that it belongs to.
+
+    Raises:
+        ConfigError: if that result is not kept.
+    """
+    speeds = SpeedReport.read(report)
+    kept = _kept_path(speeds.task, speeds.model, speeds.result_sha256, records)
+    if not kept.exists():
+        raise ConfigError(f"{report}: its result is not kept; keep the run first")
+    copy = kept.parent / "speed" / f"{kept.stem}.{speeds.file_name}"
+    copy.parent.mkdir(exist_ok=True)
+    speeds.write(copy)
+    return copy
+
+
+def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
+    """Verify a kept result from the weights in a run folder, and write down what was found.
+
+    Raises:
+        ConfigError: if the result is not kept, or its weights are not there.
+    """
+    record = read_for_board(run)
+    kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
+    if not kept.exists():
+        raise ConfigError(f"{run}: its result is not kept; keep the run first")
+    found = verify_run(run, task_text=None, device=device, reporter=None)
+    note = kept.parent / "verified" / kept.name
+    note.parent.mkdir(exist_ok=True)
+    about = {"result_sha256": record.result_sha256, **found.to_json()}
+    write_text(note, json.dumps(about, indent=1) + "\n")
+    return note
+
+
+def read_for_board(run: Path) -> Record:
+    """The record of a run that may stand on a board.
+
+    Raises:
+        ConfigError: if the run is not finished, used a part of the data, or its task is the
+            user's own or not pinned.
+    """
+    record = Record.read(RunFolder(run).record)
     if record.status != "finished" or record.limit is not None:
-        raise ConfigError(f"{run}: only finished runs on the whole data are kept")
+        raise ConfigError(f"{run}: only finished runs on the whole data stand on boards")
     if not record.task.pinned:
         raise ConfigError(f"{run}: {record.task.name} has no pinned data, so it is on no board")
     if record.result_sha256 is None:
         raise ConfigError(f"{run}: its record names no weights, so nobody can verify it")
-    home = records / record.task.name
-    home.mkdir(parents=True, exist_ok=True)
-    kept = home / f"{record.model.name}-{record.result_sha256[:8]}.json"
-    record.write(kept)
-    shutil.copyfile(folder.log_probs, kept.with_suffix(".safetensors"))
-    return kept
+    return record
 
 
-def read_results(records: Path) -> list[Record]:
-    """All kept records, by task, best first."""
-    found = [Record.read(path) for path in sorted(records.glob("*/*.json"))]
-    return sorted(found, key=lambda r: (r.task.name, r.nll["test"].nats_per_event))
+def read_results(records: Path) -> list[Result]:
+    """All kept results, by task, best first."""
+    return _in_order(_kept_result(path) for path in sorted(records.glob("*/*.json")))
 
 
-def results_table(results: Iterable[Record]) -> str:
+def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
+    """The results of the runs in a folder, at any depth, and why each other run is none.
+
+    Raises:
+        ConfigError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; --runs takes one that holds run folders")
+    found, left_out = [], []
+    for path in sorted(folder.rglob("record.json")):
+        run = path.parent
+        try:
+            record = read_for_board(run)
+            reports = [SpeedReport.read(file) for file in sorted(run.glob("speed-*.json"))]
+        except ArbenchError as error:
+            left_out.append(str(error))
+            continue
+        found.append(
+            Result(
+                record=record,
+                log_probs=RunFolder(run).log_probs,
+                speeds=_speeds_of(record, reports),
+                status="local",
+                folder=run,
+            )
+        )
+    return _in_order(found), left_out
+
+
+def join_runs(kept: Iterable[Result], local: Iterable[Result]) -> list[Result]:
+    """Kept results and those of the user's own runs, each once."""
+    kept = list(kept)
+    known = {result.record.result_sha256 for result in kept}
+    return _in_order([*kept, *(r for r in local if r.record.result_sha256 not in known)])
+
+
+def _kept_path(task: str, model: str, result_sha256: str | None, records: Path) -> Path:
+    assert result_sha256 is not None  # see `read_for_board`
+    return records / task / f"{model}-{result_sha256[:8]}.json"
+
+
+def _kept_result(path: Path) -> Result:
+    record = Record.read(path)
+    reports = [
+        SpeedReport.read(file)
+        for file in sorted((path.parent / "speed").glob(f"{path.stem}.speed-*.json"))
+    ]
+    return Result(
+        record=record,
+        log_probs=path.with_suffix(".safetensors"),
+        speeds=_speeds_of(record, [r for r in reports if r.result_sha256 == record.result_sha256]),
+        status="verified" if _is_verified(record, path) else "self-reported",
+        folder=_zoo_run(record),
+    )
+
+
+def _speeds_of(record: Record, reports: list[SpeedReport]) -> tuple[SpeedReport, ...]:
+    own = SpeedReport.of_record(record)
+    return (*reports, *([] if own is None else [own]))
+
+
+def _is_verified(record: Record, path: Path) -> bool:
+    """Whether `keep_verification` has found the number of this very record to hold."""
+    note = path.parent / "verified" / path.name
+    if not note.exists():
+        return False
+    found = json.loads(note.read_text(encoding="utf-8"))
+    return bool(
+        found["holds"]
+        and found["result_sha256"] == record.result_sha256
+        and found["recorded_nats"] == record.nll["test"].nats_per_event
+    )
+
+
+def _zoo_run(record: Record) -> Path | None:
+    """The zoo's folder of a result, if it ships with the package."""
+    folder = RunFolder(zoo_folder() / record.task.name / record.model.name)
+    if not folder.record.exists():
+        return None
+    same = Record.read(folder.record).result_sha256 == record.result_sha256
+    return folder.path if same else None
+
+
+def _in_order(results: Iterable[Result]) -> list[Result]:
+    def key(result: Result) -> tuple[str, float]:
+        test = result.record.nll["test"]
+        return result.record.task.name, test.total_nats / test.num_dims
+
+    return sorted(results, key=key)
+
+
+def results_table(results: Iterable[Result]) -> str:
     """Results as a Markdown table, beside what papers report for the model of the same name."""
     rows = []
-    for record in results:
+    for result in results:
+        record = result.record
         test = record.nll["test"]
         rows.append(
             (
                 record.task.name,
                 record.model.name + (f" (self-reported {test.kind})" if record.foreign else ""),
-                f"{test.nats_per_event:.2f} ± {test.standard_error_nats:.2f}",
+                test.nats_text(record.task.unit, digits=2),
                 test.bits_text.partition(" ")[0],
                 _published(record),
                 "-" if record.model.num_parameters is None else f"{record.model.num_parameters:,}",
-                "-" if record.training is None else _duration(record.training.seconds),
-                _speed(record),
+                "-" if record.training is None else training_text(record.training.seconds),
+                _speed(result),
             )
         )
     if not rows:
@@ -83,25 +254,28 @@ def fill_section(page: str, table: str) -> str:
     return _SECTION.sub(lambda _: f"<!-- results -->\n\n{table}\n\n<!-- /results -->", page)
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def training_text(seconds: float) -> str:
+    """How long a training took, to about two digits."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _published(record: Record) -> str:
     """Published test nats of the same model, lowest and highest; a question mark: not checked."""
-    results = [
-        r
-        for r in published_results(record.task.name)
-        if r.our_model == record.model.name and r.unit == "nats"
-    ]
-    results = [r for r in results if r.checked] or results
-    if not results:
+    rows = [row for row in beside(record) if row.result.our_model == record.model.name]
+    rows = [row for row in rows if row.result.checked] or rows
+    if not rows:
         return "-"
-    low, high = results[0].value, results[-1].value
-    mark = "" if results[0].checked else "?"
+    low, high = rows[0].nats, rows[-1].nats
+    mark = "" if rows[0].result.checked else "?"
     return f"{low:.2f}{mark}" if low == high else f"{low:.2f} to {high:.2f}{mark}"
 
 
-def _speed(record: Record) -> str:
-    best = max(record.sampling, key=lambda row: row.events_per_s)
+def _speed(result: Result) -> str:
+    """The fastest sampler that the run itself timed."""
+    rows = result.record.sampling
+    if not rows:
+        return "-"
+    best = max(rows, key=lambda row: row.events_per_s)
     return f"{best.events_per_s:,.0f} ({best.method}, batch {best.batch_size})"

@@ -18,7 +18,7 @@ from arbench.experiment.records import Record
 from arbench.experiment.tasks import data_sha256
 from arbench.experiment.weights import load_tensors
 from arbench.probability.events import Discrete, EventSpec
-from arbench.publish.results import keep_result, results_table
+from arbench.publish.results import keep_result, read_results, results_table
 
 MARKOV = arbench.open_task("toy-markov")
 
@@ -106,7 +106,7 @@ def test_a_kept_result_is_named_by_its_log_probabilities_and_marked(
     digest = sha256_of(folder / "log_probs.safetensors")
     assert kept == tmp_path / "toy-markov" / f"bits-{digest[:8]}.json"
     assert sha256_of(kept.with_suffix(".safetensors")) == digest
-    assert "bits (self-reported exact)" in results_table([Record.read(kept)])
+    assert "bits (self-reported exact)" in results_table(read_results(tmp_path))
 
 
 def test_what_needs_weights_says_that_there_are_none(folder: Path) -> None:

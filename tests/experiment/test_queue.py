@@ -95,6 +95,8 @@ def test_the_command_line_makes_a_queue(tmp_path: Path, capsys: pytest.CaptureFi
 def test_the_queue_names_every_kept_result_and_nothing_unknown() -> None:
     root = Path(__file__).parents[2] / "leaderboards"
     queued = {(run.task, run.model) for run in read_queue(root / "queue.toml")}
-    assert queued >= {(r.task.name, r.model.name) for r in read_results(root / "records")}
+    assert queued >= {
+        (r.record.task.name, r.record.model.name) for r in read_results(root / "records")
+    }
     assert {task for task, _ in queued} <= set(registry().tasks)
     assert {model for _, model in queued} <= set(registry().models)

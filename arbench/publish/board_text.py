@@ -1,0 +1,162 @@
+"""Boards as text: tables for terminals, Markdown pages, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Literal
+
+from tabulate import tabulate
+
+from arbench.experiment.units import nats_per
+from arbench.publish.boards import Board, Row, flat_rows, make_boards
+from arbench.publish.results import Result, training_text
+
+Format = Literal["table", "md", "csv", "json"]
+ABOUT_RANKS = (
+    "Rank is 1 plus the number of results that are significantly better (paired test on the "
+    "log-probabilities of the same test events, Holm, 5 %). ± is one standard error."
+)
+ABOUT_PUBLISHED = "Published numbers are not ranked: nobody here can test them."
+ABOUT_SPEEDS = "Samples/s are those of the best batch size; ~ means timed in part and scaled."
+
+
+def boards_text(boards: Sequence[Board], form: Format) -> str:
+    """Boards in one of the formats.
+
+    Args:
+        boards: any number.
+        form: "json" and "csv" for machines; "md" and "table" for people.
+    """
+    if form == "json":
+        return json.dumps([board.to_json() for board in boards], indent=1)
+    if form == "csv":
+        rows = flat_rows(boards)
+        out = io.StringIO()
+        writer = csv.DictWriter(out, rows[0] if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue().rstrip("\n")
+    mark = "## " if form == "md" else ""
+    return "\n\n".join(
+        f"{mark}{board.title}\n\n{board_table(board, markdown=form == 'md')}" for board in boards
+    )
+
+
+def board_table(board: Board, *, markdown: bool) -> str:
+    """One board as a table."""
+    devices = sorted({speed.device for row in board.rows for speed in row.speeds})
+    with_gap = any(row.gap_nats is not None for row in board.rows)
+    headers = ["rank", "model", f"bits/{board.unit}", f"nats/{nats_per(board.unit)}"]
+    headers += ["gap to the truth, nats"] * with_gap
+    headers += ["parameters", "training", *(f"samples/s, {device}" for device in devices)]
+    rows = []
+    for row in board.rows:
+        cells = [
+            "-" if row.rank is None else str(row.rank),
+            f"*{_escaped(row.model)}*" if markdown and row.published else row.model,
+            _number(row.bits_per_dim, row.bits_error, 4),
+            _number(row.nats, row.nats_error, 2 if nats_per(board.unit) == "event" else 4),
+        ]
+        cells += [_number(row.gap_nats, None, 3)] * with_gap
+        cells += [
+            "-" if row.num_parameters is None else f"{row.num_parameters:,}",
+            _training(row),
+            *(speed_text(row, device) for device in devices),
+            _escaped(status_text(row)) if markdown else status_text(row),
+        ]
+        rows.append(cells)
+    alignment = ["right" if h not in ("model", "training") else "left" for h in headers]
+    return tabulate(
+        rows,
+        (*headers, "status"),
+        tablefmt="github" if markdown else "simple",
+        disable_numparse=True,
+        colalign=(*alignment, "left"),
+    )
+
+
+def board_pages(results: Iterable[Result]) -> dict[str, str]:
+    """The pages of a folder of results: one for each task, by file name, and a list of them.
+
+    Args:
+        results: those of `read_results`.
+    """
+    pages, contents = {}, []
+    for task, group in groupby(make_boards(results), lambda board: board.task):
+        boards = [*group]
+        pages[f"{task}.md"] = _page(task, boards)
+        for board in boards:
+            if best := next((row for row in board.rows if not row.published), None):
+                contents.append(
+                    (
+                        f"[{board.title}]({task}.md)",
+                        f"{best.model}",
+                        f"{_number(best.bits_per_dim, best.bits_error, 4)}",
+                        f"{_number(best.nats, best.nats_error, 3)} per {nats_per(board.unit)}",
+                        board.num_results,
+                        len(board.rows) - board.num_results,
+                    )
+                )
+    headers = ("task", "best model", "bits/dim", "nats", "results", "published")
+    table = tabulate(contents, headers, tablefmt="github", disable_numparse=True)
+    pages["README.md"] = f"# Leaderboards\n\n{table}\n\n{ABOUT_RANKS}\n"
+    return pages
+
+
+def _page(task: str, boards: Sequence[Board]) -> str:
+    blocks = [f"# {task}"]
+    for board in boards:
+        if len(boards) > 1:
+            blocks.append(f"## {board.title}")
+        blocks.append(board_table(board, markdown=True))
+        notes = [f"- {_escaped(row.model)}: {_escaped(row.note)}" for row in board.rows if row.note]
+        if notes:
+            blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
+    blocks.append(f"{ABOUT_RANKS} {ABOUT_PUBLISHED} {ABOUT_SPEEDS}")
+    sha256 = boards[0].data_sha256
+    if sha256 is not None:
+        blocks.append(f"Data: sha256 `{sha256}`.")
+    return "\n\n".join(blocks) + "\n"
+
+
+def status_text(row: Row) -> str:
+    """Who vouches for a row: arbench, the user, or a paper."""
+    if row.published:
+        return row.source + (" (unchecked)" if row.status == "unchecked" else "")
+    return {"local": "self-reported, local"}.get(row.status, row.status)
+
+
+def speed_text(row: Row, device: str) -> str:
+    """Samples per second on a device, by sampler, fastest first."""
+    speeds = [speed for speed in row.speeds if speed.device == device]
+    return (
+        ", ".join(
+            f"{speed.method} {'~' if speed.extrapolated else ''}{speed.events_per_s:,.{digits}f}"
+            for speed in sorted(speeds, key=lambda s: -s.events_per_s)
+            for digits in [0 if speed.events_per_s >= 10 else 2]
+        )
+        or "-"
+    )
+
+
+def _training(row: Row) -> str:
+    if row.training_s is None:
+        return "-"
+    return f"{training_text(row.training_s)}, {row.training_device}"
+
+
+def _number(value: float | None, error: float | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is, in a cell of a table too."""
+    for character in "\\|*_<>[]`":
+        text = text.replace(character, f"\\{character}")
+    return text

@@ -1,0 +1,297 @@
+"""Boards: the results on one task, ranked, with published numbers among them.
+
+Probabilities, densities and bounds say different things, and so do numbers on different data: each
+kind on each version of a task has a board of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from arbench.experiment.records import Record
+from arbench.experiment.units import nats_per
+from arbench.probability.density import Kind
+from arbench.probability.metrics import in_bits
+from arbench.publish.published import (
+    PublishedResult,
+    dims_counted,
+    published_results,
+    published_tasks,
+    test_nats,
+)
+from arbench.publish.ranking import ranks
+from arbench.publish.results import Result
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one sampler is on one device, at the batch size that suits it best."""
+
+    method: str
+    device: str
+    machine: str
+    batch_size: int
+    events_per_s: float
+    extrapolated: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a board.
+
+    Attributes:
+        rank: 1 plus the number of results that are significantly better; None if published.
+        model: its name, and what sets it apart from others of that name.
+        bits_per_dim: None for a density without bins.
+        bits_error: its standard error; None if published, as below.
+        nats: per symbol of a text, else per event.
+        nats_error: likewise.
+        gap_nats: per event, to the true density of a synthetic task; None where nobody knows it.
+        num_parameters: None if nobody says.
+        training_s: how long it was trained.
+        training_device: on what.
+        speeds: of its samplers.
+        status: "verified", "self-reported", "local", "published" or "unchecked".
+        source: the recipe, the class of a foreign density, or a paper.
+        note: what a reader should know about a published number.
+        result: what the row shows; None if published.
+    """
+
+    rank: int | None
+    model: str
+    bits_per_dim: float | None
+    bits_error: float | None
+    nats: float
+    nats_error: float | None
+    gap_nats: float | None
+    num_parameters: int | None
+    training_s: float | None
+    training_device: str | None
+    speeds: tuple[Speed, ...]
+    status: str
+    source: str
+    note: str = ""
+    result: Result | None = field(default=None, repr=False)
+
+    @property
+    def published(self) -> bool:
+        """Whether it is a paper's number."""
+        return self.rank is None
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as plain values, for machines."""
+        values = {name: value for name, value in vars(self).items() if name != "result"}
+        return values | {"speeds": [vars(speed) for speed in self.speeds]}
+
+
+@dataclass(frozen=True)
+class Board:
+    """The results on one task that can be compared.
+
+    Attributes:
+        task: its name.
+        kind: of the numbers.
+        unit: what one dim is called.
+        data_sha256: of the events; None where there are published rows alone.
+        rows: best first.
+    """
+
+    task: str
+    kind: Kind
+    unit: str
+    data_sha256: str | None
+    rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """Its task, and its kind where that is not the usual one."""
+        kinds = {"exact": "", "density": ", densities", "bound": ", bounds and estimates"}
+        return f"{self.task}{kinds[self.kind]}"
+
+    @property
+    def num_results(self) -> int:
+        """How many rows are no published ones."""
+        return sum(not row.published for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The board as plain values, for machines."""
+        return vars(self) | {"rows": [row.to_json() for row in self.rows]}
+
+
+def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[Board]:
+    """The boards of these results, with what is published on their tasks.
+
+    Args:
+        results: in any order.
+        unchecked: show published numbers that nobody has seen in their source, too.
+    """
+
+    def data(result: Result) -> tuple[str, str]:
+        return result.record.task.name, result.record.task.data_sha256
+
+    boards = []
+    for (task, sha256), group in groupby(sorted(results, key=data), data):
+        own = [*group]
+        published = [r for r in published_results(task) if r.checked or unchecked]
+        for kind in KINDS:
+            rows = _ranked([r for r in own if r.record.nll["test"].kind == kind])
+            rows += [_published(r, own[0].record) for r in published if r.kind == kind]
+            if rows:
+                unit = own[0].record.task.unit
+                boards.append(Board(task, kind, unit, sha256, _in_order(rows)))
+    return boards
+
+
+def published_board(task: str, *, unchecked: bool = False) -> list[Board]:
+    """The boards of a task on which nothing but papers has reported a number, as they report it."""
+    rows = [r for r in published_results(task) if r.checked or unchecked]
+    # Nats per event say nothing per dim until a result tells how many dims an event has.
+    per_dim = [r for r in rows if "/" in r.unit]
+    return [
+        Board(
+            task, kind, found[0].unit.partition("/")[2], None, _in_order(_alone(r) for r in found)
+        )
+        for kind in KINDS
+        if (found := [r for r in per_dim if r.kind == kind])
+    ]
+
+
+def known_tasks(results: Iterable[Result]) -> list[str]:
+    """Every task that has a board."""
+    return sorted({result.record.task.name for result in results} | {*published_tasks()})
+
+
+def frame(boards: Iterable[Board]) -> DataFrame:
+    """Boards as a table of plain columns, one row for each of theirs; see `flat_rows`."""
+    import pandas
+
+    table = pandas.DataFrame(flat_rows(boards))
+    if not table.empty:
+        table = table.astype({"rank": "Int64", "num_parameters": "Int64"})
+    return table
+
+
+def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
+    """The rows of boards as plain values, speeds as columns such as "step on cpu, events/s"."""
+    rows = []
+    for board in boards:
+        about = {"task": board.task, "kind": board.kind, "unit": board.unit}
+        for row in board.rows:
+            values = about | row.to_json()
+            for speed in values.pop("speeds"):
+                values[f"{speed['method']} on {speed['device']}, events/s"] = speed["events_per_s"]
+            rows.append(values)
+    columns = {name: None for row in rows for name in row}
+    return [columns | row for row in rows]
+
+
+def _ranked(results: Sequence[Result]) -> list[Row]:
+    labels = [_label(result.record) for result in results]
+    rows = []
+    placed = ranks([(result.record, result.log_probs) for result in results])
+    for result, rank, label in zip(results, placed, labels, strict=True):
+        record, test = result.record, result.record.nll["test"]
+        sha256 = record.result_sha256 or ""
+        per = nats_per(record.task.unit)
+        by_event, by_dim = test.standard_error_nats, test.standard_error_bits_per_dim
+        training, foreign = record.training, record.foreign
+        rows.append(
+            Row(
+                rank=rank,
+                model=label if labels.count(label) == 1 else f"{label} {sha256[:8]}",
+                bits_per_dim=test.bits_per_dim,
+                bits_error=None if test.bits_per_dim is None else by_dim,
+                nats=test_nats(record),
+                nats_error=by_event if per == "event" else by_dim / in_bits(1),
+                gap_nats=None if record.truth is None else record.truth.gap_nats_per_event,
+                num_parameters=record.model.num_parameters,
+                training_s=None if training is None else training.seconds,
+                training_device=None if training is None else _training_device(record),
+                speeds=best_speeds(result),
+                status=result.status,
+                source=foreign.object if foreign else training.recipe if training else "",
+                result=result,
+            )
+        )
+    return rows
+
+
+def _label(record: Record) -> str:
+    model = record.model
+    about = [f"{model.num_members} members"] if model.num_members > 1 else []
+    if record.evaluation is not None:
+        about.append(f"context {record.evaluation.context}")
+    return f"{model.name} ({', '.join(about)})" if about else model.name
+
+
+def _training_device(record: Record) -> str:
+    assert record.training is not None  # see `_ranked`
+    return record.environment.gpu or record.training.device
+
+
+def best_speeds(result: Result) -> tuple[Speed, ...]:
+    """Every sampler's speed on every device, at its best batch size."""
+    rows = [
+        Speed(
+            row.method,
+            row.device,
+            report.machine,
+            row.batch_size,
+            row.events_per_s,
+            row.extrapolated,
+        )
+        for report in result.speeds
+        for row in report.sampling
+    ]
+
+    def sampler(speed: Speed) -> tuple[str, str]:
+        return speed.device, speed.method
+
+    return tuple(
+        max(group, key=lambda speed: speed.events_per_s)
+        for _, group in groupby(sorted(rows, key=sampler), sampler)
+    )
+
+
+def _published(published: PublishedResult, record: Record) -> Row:
+    """A paper's row, in the units of a record on the same task."""
+    test = record.nll["test"]
+    nats = published.nats_per_dim(test.num_dims / test.num_events)
+    bits = None if test.bits_per_dim is None else in_bits(nats)
+    return _paper_row(published, bits, nats * dims_counted(record))
+
+
+def _alone(published: PublishedResult) -> Row:
+    nats = published.nats_per_dim(1)
+    return _paper_row(published, in_bits(nats), nats)
+
+
+def _paper_row(published: PublishedResult, bits: float | None, nats: float) -> Row:
+    return Row(
+        rank=None,
+        model=published.model,
+        bits_per_dim=bits,
+        bits_error=None,
+        nats=nats,
+        nats_error=None,
+        gap_nats=None,
+        num_parameters=None,
+        training_s=None,
+        training_device=None,
+        speeds=(),
+        status="published" if published.checked else "unchecked",
+        source=published.source,
+        note=published.note,
+    )
+
+
+def _in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(sorted(rows, key=lambda row: (row.nats, row.published, row.model)))
