@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sysconfig
+import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +28,46 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("ARBENCH_DATA is not set: this test needs real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Runs bash scripts as a third party would: `pip` installs into an environment of their own.
+
+    That environment sees the packages of this one too, and nothing is downloaded. A script runs in
+    a folder of the module's own unless it is given another, and stops at the first failure.
+    """
+    home = tmp_path_factory.mktemp("third-party")
+    outer = sysconfig.get_path("purelib")
+    venv.create(home / "venv")
+    scheme = {"base": str(home / "venv"), "platbase": str(home / "venv")}
+    site = Path(sysconfig.get_path("purelib", vars=scheme))
+    # Not a plain line: only `addsitedir` looks at what is installed there to be edited.
+    (site / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
+    for program in ("arbench", "pip", "pytest"):
+        script = home / "venv" / "bin" / program
+        script.write_text(f'#!/bin/sh\nexec "{home}/venv/bin/python" -m {program} "$@"\n')
+        script.chmod(0o755)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ARBENCH_", "PYTEST_"))}
+    environment = {
+        **kept,
+        "PATH": f"{home}/venv/bin{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this one the wrong way round
+        "PIP_NO_INDEX": "1",
+    }
+    work = home / "work"
+    work.mkdir()
+
+    def run(script: str, folder: Path = work, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=folder,
+            env={**environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+
+    return run

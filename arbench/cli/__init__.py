@@ -25,6 +25,7 @@ VERBS = {
     "push": ("arbench.cli.push", "Put a run or its result onto the Hugging Face Hub."),
     "download": ("arbench.cli.download", "Fetch a trained run, checked."),
     "data": ("arbench.cli.data", "Show, check and download the tasks' files."),
+    "new": ("arbench.cli.new", "Write a working project with a new model, task or head."),
 }
 INTERRUPTED = 130
 
