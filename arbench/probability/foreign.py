@@ -128,6 +128,11 @@ class ForeignDensity:
         return sum(p.numel() for p in self.module.parameters())
 
     @property
+    def is_probability(self) -> bool:
+        """Whether `log_prob` is of probabilities of discrete events, or bounds them directly."""
+        return isinstance(self.spec.domain, Discrete) and self.dequantisation is None
+
+    @property
     def is_random(self) -> bool:
         """Whether two evaluations of one event may differ: a bound may rest on random draws."""
         return self.kind == "bound"
@@ -224,12 +229,13 @@ class ForeignDensity:
                 "the weights or the logits, so that the number is not one of rounding"
             )
         log_probs = log_probs.cpu().double()
-        is_probability = isinstance(self.spec.domain, Discrete) and self.dequantisation is None
-        limit = _ROUNDING_NATS if is_probability else torch.finfo(torch.float64).max
+        limit = _ROUNDING_NATS if self.is_probability else torch.finfo(torch.float64).max
         wrong = ~(log_probs <= limit)  # NaN compares as False
         if bool(wrong.any()):
             first = int(wrong.nonzero()[0])
-            reason = "no probability is above 1" if is_probability else "that is no log-density"
+            reason = (
+                "no probability is above 1" if self.is_probability else "that is no log-density"
+            )
             raise PluginError(
                 f"{self}.log_prob returned {log_probs[first].item():g} nats for event {first} of a "
                 f"batch: {reason}"
