@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from arbench.experiment.reporting import Reporter
     from arbench.probability.density import Kind
     from arbench.probability.events import EventSpec
     from arbench.probability.foreign import ForeignDensity
 
 # What says how a density is to be taken means nothing for a run, and the other way round.
-_OF_A_DENSITY = ("kind", "name", "out", "context", "stride")
+_OF_A_DENSITY = ("kind", "name", "out", "context", "stride", "check")
 _OF_A_RUN = ("split", "foreign", "device")
 
 
@@ -46,6 +47,7 @@ _OF_A_RUN = ("split", "foreign", "device")
 @click.option("--out", type=click.Path(path_type=Path), help="The density's folder.")
 @click.option("--context", type=click.IntRange(min=1), help="Of a stream: symbols per window.")
 @click.option("--stride", type=click.IntRange(min=1), help="Of a stream: symbols between windows.")
+@click.option("--check", is_flag=True, help="First check what can be checked of it from outside.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """The negative log-likelihood of RUN on a split, with its standard error.
@@ -109,7 +111,8 @@ def _evaluate_density(options: dict[str, Any]) -> None:
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter, print_result
-    from arbench.experiment.streams import StreamTask, windows_of
+    from arbench.experiment.streams import StreamTask
+    from arbench.probability.events import EventSpec
     from arbench.registry.targets import import_target
 
     if options["task"] is None:
@@ -117,28 +120,53 @@ def _evaluate_density(options: dict[str, Any]) -> None:
     task = api.open_task(options["task"])
     if isinstance(task, StreamTask) != (options["context"] is not None):
         raise click.UsageError("--context is for a stream, such as a text, and a stream needs it.")
-    if isinstance(task, StreamTask):
-        task = windows_of(task, options["context"], options["stride"])
-    target = import_target(options["density"])
+    spec = (
+        EventSpec((options["context"],), task.domain) if isinstance(task, StreamTask) else task.spec
+    )
+    target, reporter = import_target(options["density"]), ConsoleReporter()
+    density = _adapted(target, spec, options["kind"])
+    if options["check"]:
+        _check(density, target, options["kind"], reporter)
     evaluated = api.evaluate_density(
-        _adapted(target, task.spec, options["kind"]),
+        density,
         task,
         name=options["name"] or _name_of(options["density"]),
         out=options["out"],
+        stride=options["stride"],
         limit=options["limit"],
-        reporter=ConsoleReporter(),
+        reporter=reporter,
     )
     if options["as_json"]:
         click.echo(evaluated.record.to_json(), nl=False)
-    else:
-        print_result(Console(), evaluated.path, evaluated.record)
+        return
+    print_result(Console(), evaluated.path, evaluated.record)
+    click.echo(
+        "self-reported: the weights are not in that folder, so nobody can verify the numbers"
+    )
+
+
+def _check(density: ForeignDensity, target: Any, kind: Kind | None, reporter: Reporter) -> None:
+    """Say what the checks from outside found; a failure ends the command."""
+    from arbench.testing.conformance import require
+    from arbench.testing.foreign import check_foreign
+
+    build = (lambda spec: _adapted(target, spec, kind)) if _is_factory(target) else None
+    results = check_foreign(density, build)
+    for note in require(results):
+        reporter.say(f"check   {note}")
+    num_passed = sum(result.status == "passed" for result in results)
+    reporter.say(f"check   {num_passed} of {len(results)} checks passed, none failed")
+
+
+def _is_factory(target: Any) -> bool:
+    return isinstance(target, type) or not hasattr(target, "log_prob")
 
 
 def _adapted(target: Any, spec: EventSpec, kind: Kind | None) -> ForeignDensity:
     """The density that a target is, makes or holds."""
     from arbench.probability.foreign import ForeignDensity
 
-    if isinstance(target, type) or not hasattr(target, "log_prob"):
+    if _is_factory(target):
         if not callable(target):
             raise click.UsageError("--density: the object has no log_prob and cannot be called.")
         target = target(spec)
