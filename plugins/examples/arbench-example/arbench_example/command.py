@@ -1,0 +1,21 @@
+"""`arbench perplexity`: a number that linguists like better than bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def perplexity(run: Path) -> None:
+    """Show how many equally likely values the model of RUN hesitates between, per dim."""
+    # Imported here, so that `--help` is quick.
+    from arbench.errors import DataError
+    from arbench.experiment.records import Record
+
+    bits = Record.read(run / "record.json").nll["test"].bits_per_dim
+    if bits is None:
+        raise DataError(f"{run} is on real data, where nobody counts values")
+    click.echo(f"{2**bits:.4f}")
