@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bench",
-    "check_push",
     "compare",
     "download",
     "evaluate",
@@ -445,13 +444,6 @@ def download(path: str, *, out: str | Path | None = None) -> Path:
 
     folder = find_run(path)
     return folder if out is None else copy_run(folder, Path(out))
-
-
-def check_push(namespace: str) -> None:
-    """Find out whether you may push there; see `arbench.publish.push.check_push`."""
-    from arbench.publish.push import check_push as check
-
-    check(namespace)
 
 
 def push(path: str | Path, to: str, *, private: bool = False) -> Pushed:

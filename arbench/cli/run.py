@@ -82,7 +82,9 @@ def command(
     from arbench.cli.console import ConsoleReporter, print_result
 
     if push is not None:
-        api.check_push(push)
+        from arbench.publish.push import check_push
+
+        check_push(push)
     reporter = ConsoleReporter()
     if queue is not None:
         for finished in api.run_queue(queue, out=out or "runs", device=device, reporter=reporter):
@@ -114,8 +116,9 @@ def command(
     else:
         print_result(Console(), run.path, run.record)
     if push is not None:
-        name = f"{push}/{run.record.task.name}-{run.record.model.name}"
-        reporter.say(f"on the Hub: {api.push(run.path, name).url}")
+        from arbench.publish.push import push_trained
+
+        reporter.say(f"on the Hub: {push_trained(run, push).url}")
 
 
 def _split_setting(text: str) -> tuple[str, str]:

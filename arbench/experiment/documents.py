@@ -33,7 +33,7 @@ def read_document(
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise error_class(f"{path}: {missing}") from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise error_class(f"{path}: not readable as JSON: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > newest:

@@ -87,8 +87,10 @@ def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
         }
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
-    except (struct.error, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(f"{path}: not a valid safetensors file: {error!r}") from error
+    except RecursionError as error:
+        raise CheckpointError(f"{path}: its header is nested too deeply") from error
 
 
 _DTYPE_NAMES = {

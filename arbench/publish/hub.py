@@ -312,10 +312,23 @@ class Hub:
 def _client() -> httpx2.Client:
     """The client's own, with a timeout and an end to patience."""
     return httpx2.Client(
-        event_hooks={"request": [hf_request_event_hook], "response": [_refuse_long_waits]},
+        event_hooks={
+            "request": [hf_request_event_hook, _set_an_end],
+            "response": [_refuse_long_waits],
+        },
         follow_redirects=True,
         timeout=huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT,
     )
+
+
+def _set_an_end(request: httpx2.Request) -> None:
+    """Give a request the client's timeout where a call asks for none, as `repo_info` does."""
+    default = huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT
+    asked = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = {
+        phase: default if asked.get(phase) is None else asked[phase]
+        for phase in ("connect", "read", "write", "pool")
+    }
 
 
 def _refuse_long_waits(response: httpx2.Response) -> None:

@@ -6,26 +6,32 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from arbench.errors import CheckpointError, ConfigError, DataError
+from arbench.errors import CheckpointError, ConfigError, DataError, NetworkError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.records import Record
+from arbench.experiment.run import Run
 from arbench.experiment.weights import load_tensors
+from arbench.publish.board_text import board_pages
 from arbench.publish.card import card_of
 from arbench.publish.hub import Hub, Repo, parse_repo
-from arbench.publish.results import keep_result, read_results, results_table
-from arbench.publish.snapshots import EXTRAS
+from arbench.publish.results import keep_result, keep_speeds, kept_records, read_results
+from arbench.publish.snapshots import EXTRAS, blamed_on
+from arbench.publish.speeds import SpeedReport
 from arbench.publish.zoo import HUB_PREFIX
 from arbench.registry.entries import NAME_PATTERN
 
-_RECORD = re.compile(rf"records/{NAME_PATTERN}/{NAME_PATTERN}-[0-9a-f]{{8}}\.(json|safetensors)")
+_RESULT = re.compile(
+    rf"records/{NAME_PATTERN}/({NAME_PATTERN}-[0-9a-f]{{8}}\.(json|safetensors)"
+    rf"|speed/{NAME_PATTERN}-[0-9a-f]{{8}}\.speed-[a-z0-9-]+\.json)"
+)
+_NOTES = shutil.ignore_patterns("verified")
 # From the head's commit, the files that a commit on top of it is to hold.
 Prepare = Callable[[Hub, str], Mapping[str, Path | bytes]]
 _MOST_BYTES = 64 << 20  # of one file of a board: eight million events
@@ -71,6 +77,21 @@ def push_run(path: Path, name: str, *, private: bool = False) -> Pushed:
     contents: dict[str, Path | bytes] = {**files, "README.md": card.encode()}
     message = f"{record.model.name} on {record.task.name}"
     return _push(repo, message, lambda hub, head: contents, private=private)
+
+
+def push_trained(run: Run, namespace: str) -> Pushed:
+    """Put a run that has just finished into `namespace/<task>-<model>`.
+
+    Raises:
+        NetworkError: if the Hub does not take it; the line says how to finish the push.
+    """
+    name = f"{namespace}/{run.record.task.name}-{run.record.model.name}"
+    try:
+        return push_run(run.path, name)
+    except NetworkError as error:
+        raise NetworkError(
+            f"{error}. The run is complete: `arbench push {run.path} --to {name}` puts it there"
+        ) from error
 
 
 def _run_files(path: Path) -> dict[str, Path]:
@@ -119,11 +140,14 @@ def push_board(name: str, runs: Sequence[Path] = (), *, private: bool = False) -
     repo = parse_repo(name, "dataset")
     with TemporaryDirectory() as scratch:
         own, board = Path(scratch) / "own", Path(scratch) / "board"
-        for run in runs:
-            _check_names(run)
-            keep_result(run, own / "records")
-        if not runs:
-            shutil.copytree(_kept_records(), own / "records")
+        if runs:
+            for run in runs:
+                _check_names(run)
+                keep_result(run, own / "records")
+                for report in sorted(run.glob("speed-*.json")):
+                    keep_speeds(report, own / "records")
+        else:
+            shutil.copytree(kept_records(), own / "records", ignore=_NOTES)
 
         def prepare(hub: Hub, head: str) -> dict[str, Path | bytes]:
             _mirror(hub, repo, head, board)
@@ -133,15 +157,11 @@ def push_board(name: str, runs: Sequence[Path] = (), *, private: bool = False) -
                 for file in sorted(own.rglob("*"))
                 if file.is_file()
             }
-            return files | _board_pages(board / "records")
+            return files | _pages(board / "records")
 
-        count = len([*own.rglob("*.json")])
+        count = len([*own.glob("records/*/*.json")])
         message = f"{count} {'result' if count == 1 else 'results'}"
         return _push(repo, message, prepare, private=private)
-
-
-def _kept_records() -> Path:
-    return Path(str(resources.files("arbench.leaderboards"))) / "records"
 
 
 def _check_names(run: Path) -> None:
@@ -157,30 +177,58 @@ def _check_names(run: Path) -> None:
 
 
 def _mirror(hub: Hub, repo: Repo, head: str, board: Path) -> None:
-    """Make a folder hold the records of a board at a commit; what it has already is not fetched.
+    """Make a folder hold the results of a board at a commit; what it has already is not fetched.
 
     Raises:
-        DataError: if one of them is no record.
+        DataError: if one of them is no result.
     """
-    there = {p: f for p, f in hub.files(repo, head).items() if _RECORD.fullmatch(p)}
-    for path, file in there.items():
+    there = {p: f for p, f in hub.files(repo, head).items() if _RESULT.fullmatch(p)}
+    for path, file in sorted(there.items()):  # a record before its log-probabilities
         local = board / path
         if local.is_file() and file.digest_of(local) == file.digest:
             continue
         if file.size > _MOST_BYTES:
-            raise DataError(f"{repo}: {path} has {file.size:,} bytes; no record is that large")
+            raise DataError(f"{repo}: {path} has {file.size:,} bytes; no result is that large")
         hub.download(repo, head, [file], board)
-        if path.endswith(".json"):
-            Record.read(local)
-        else:
-            load_tensors(local)
+        with blamed_on(str(repo), board):
+            _check_result(local)
+    for path in there:
+        twin = re.sub(r"\.json$", ".safetensors", path)
+        if "/speed/" not in path and twin not in there:
+            raise DataError(f"{repo}: {path} has no {Path(twin).name} beside it")
 
 
-def _board_pages(records: Path) -> dict[str, Path | bytes]:
-    """The pages of a board that holds these records."""
-    metadata = yaml.safe_dump({"tags": ["arbench", "leaderboard"]}, sort_keys=False)
-    table = results_table(read_results(records))
-    return {"README.md": f"---\n{metadata}---\n# Results\n\n{table}\n".encode()}
+def _check_result(path: Path) -> None:
+    """Refuse a file of a board that the pages could not be made of.
+
+    Raises:
+        DataError: if it is a record without a result, or not what its place says.
+        CheckpointError: if it should be log-probabilities.
+    """
+    if path.suffix == ".safetensors":
+        num_events = Record.read(path.with_suffix(".json")).nll["test"].num_events
+        log_probs = load_tensors(path).get("test")
+        if log_probs is None or log_probs.shape != (num_events,):
+            raise DataError(f"{path}: has not one log-probability for each event of its record")
+    elif path.parent.name == "speed":
+        SpeedReport.read(path)
+    else:
+        record = Record.read(path)
+        place = (record.task.name, f"{record.model.name}-{(record.result_sha256 or '')[:8]}")
+        if place != (path.parent.name, path.stem) or "test" not in record.nll:
+            raise DataError(f"{path}: is not the record of such a result")
+
+
+def _pages(records: Path) -> dict[str, Path | bytes]:
+    """The pages of a board. What is verified is what this arbench knows to be, not what it says."""
+    for note in kept_records().glob("*/verified/*.json"):
+        copy = records / note.relative_to(kept_records())
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(note, copy)
+    pages = board_pages(read_results(records))
+    head = {"pretty_name": "arbench leaderboards", "tags": ["arbench", "leaderboard"]}
+    pages["README.md"] = f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n{pages['README.md']}"
+    return {name: page.encode() for name, page in pages.items()}
 
 
 def _push(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pushed:

@@ -155,7 +155,7 @@ def _download(
     for file in small.values():
         _limit(repo, file, _MOST_BYTES, "arbench")
     hub.download(repo, commit, small.values(), folder)
-    try:
+    with blamed_on(f"{repo} at {commit[:8]}", folder):
         _limit_tensors(repo, there, RunFolder(folder))
         hub.download(repo, commit, [there[name] for name in TENSORS], folder)
         files = {
@@ -168,14 +168,20 @@ def _download(
             raise CheckpointError("its record names no weights")
         load_run(folder)
         load_tensors(folder / "log_probs.safetensors")
-    except ArbenchError as error:
-        if isinstance(error, NetworkError):
-            raise
-        # Named by where it comes from: the folder of the message is gone when a user reads it.
-        text = str(error).replace(f"{folder}{os.sep}", "")
-        raise type(error)(f"{repo} at {commit[:8]} was refused: {text}") from error
     manifest = {name: asdict(file) for name, file in files.items()}
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+@contextmanager
+def blamed_on(source: str, folder: Path) -> Iterator[None]:
+    """Name what is wrong with files by where they come from; their folder is soon gone."""
+    try:
+        yield
+    except NetworkError:
+        raise
+    except ArbenchError as error:
+        text = str(error).replace(f"{folder}{os.sep}", "")
+        raise type(error)(f"{source} was refused: {text}") from error
 
 
 def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolder) -> None:

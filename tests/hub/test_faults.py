@@ -1,0 +1,247 @@
+"""A push or a download under every fault: bounded, one line, one commit, and nothing half-done."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hub_server import TOKEN, Fault, HubServer
+
+import arbench
+from arbench.cli import main
+from arbench.errors import CheckpointError, NetworkError
+from arbench.publish import hub as hub_module
+
+# Every request of a push to a repository that does not exist yet.
+ENDPOINTS = {
+    "whoami": "GET /api/whoami-v2",
+    "create": "POST /api/repos/create",
+    "head": "GET /api/models/org/floor",
+    "readme": "POST /api/validate-yaml",
+    "preupload": "POST /api/models/org/floor/preupload",
+    "batch": "POST /org/floor.git/info/lfs/objects/batch",
+    "upload": "PUT /upload/",
+    "commit": "POST /api/models/org/floor/commit",
+}
+
+
+def commits(hub: HubServer) -> int:
+    """How many there are beside the first, which makes the repository."""
+    repo = hub.repos.get(("model", "org/floor"))
+    return 0 if repo is None else len(repo.commits) - 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kind"),
+    [(endpoint, kind) for endpoint in ENDPOINTS for kind in ("503", "lost")]
+    + [(endpoint, kind) for endpoint in ("upload", "commit") for kind in ("429", "cut")]
+    + [(endpoint, "stall") for endpoint in ("head", "preupload", "upload", "commit")],
+)
+def test_what_passes_is_tried_again_and_ends_in_one_commit(
+    hub: HubServer, trained: Path, endpoint: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The client itself waits a second and more between its tries; only how often counts here.
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    hub.faults = [Fault(ENDPOINTS[endpoint], kind, times=1)]
+    pushed = arbench.push(trained, "org/floor")
+    assert hub.faults[0].times == 0
+    assert commits(hub) == 1
+    assert pushed.commit == hub.repos["model", "org/floor"].head.oid
+    weights = (trained / "model.safetensors").read_bytes()
+    assert hub.files("org/floor")["model.safetensors"] == weights
+
+
+@pytest.mark.parametrize("endpoint", ["whoami", "create", "head", "commit"])
+def test_what_does_not_pass_ends_after_a_few_tries_and_can_be_finished_later(
+    hub: HubServer, trained: Path, endpoint: str
+) -> None:
+    hub.faults = [Fault(ENDPOINTS[endpoint], "500")]
+    with pytest.raises(NetworkError, match="status 500; try again later"):
+        arbench.push(trained, "org/floor")
+    assert 2 <= hub.seen(ENDPOINTS[endpoint] + ".*") <= 8
+    assert commits(hub) == 0
+    hub.faults = []
+    arbench.push(trained, "org/floor")
+    assert commits(hub) == 1
+
+
+def test_a_deadline_ends_what_would_go_on(
+    hub: HubServer, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "DEADLINE_S", 0.5)
+    hub.faults = [Fault(ENDPOINTS["commit"], "412")]  # as if somebody else always came first
+    started = time.monotonic()
+    with pytest.raises(NetworkError, match="others keep committing"):
+        arbench.push(trained, "org/floor")
+    assert time.monotonic() - started < 5
+
+
+def test_a_long_wait_is_told_and_not_slept(hub: HubServer, trained: Path) -> None:
+    for endpoint in ("whoami", "preupload", "upload"):
+        hub.faults = [Fault(ENDPOINTS[endpoint], "wait")]
+        started = time.monotonic()
+        with pytest.raises(NetworkError, match="3,600 seconds"):
+            arbench.push(trained, "org/floor")
+        assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("status", ["401", "403", "404"])
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_refusal_is_not_repeated_and_says_what_to_do(
+    hub: HubServer,
+    trained: Path,
+    endpoint: str,
+    status: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hub.faults = [Fault(ENDPOINTS[endpoint], status)]  # its body holds the request's token
+    assert main(["push", str(trained), "--to", "org/floor"]) == 4
+    output = capsys.readouterr()
+    asked = [request for _, request, _ in hub.requests if request.startswith(ENDPOINTS[endpoint])]
+    assert len(asked) == len(set(asked)) > 0  # several files are uploaded at once, each once
+    assert commits(hub) == 0
+    (line,) = output.err.splitlines()
+    assert line.startswith("arbench: error: the Hub")
+    assert any(word in line for word in ("log in", "write access", "check the name"))
+    assert TOKEN not in output.err + output.out
+
+
+def test_a_token_that_may_only_read_is_refused_before_anything(
+    hub: HubServer, trained: Path
+) -> None:
+    hub.role = "read"
+    with pytest.raises(NetworkError, match="may only read"):
+        arbench.push(trained, "org/floor")
+    assert hub.seen("POST") == 0
+
+
+def test_somebody_else_s_organisation_is_refused_before_anything(
+    hub: HubServer, trained: Path
+) -> None:
+    with pytest.raises(NetworkError, match="may not write to others; you may write to: somebody"):
+        arbench.push(trained, "others/floor")
+    hub.org_role = "read"
+    with pytest.raises(NetworkError, match="may not write to org"):
+        arbench.push(trained, "org/floor")
+    assert hub.seen("POST") == 0
+
+
+def test_without_a_token_the_line_says_how_to_log_in(
+    hub: HubServer, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(NetworkError, match="hf auth login"):
+        arbench.push(trained, "org/floor")
+    assert hub.requests == []
+
+
+def test_access_is_checked_before_a_training(
+    hub: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "--task", "mnist-mini", "--model", "bernoulli", "--limit", "50"]
+    out = tmp_path / "new run"
+    assert main([*arguments, "--out", str(out), "--push", "others"]) == 4
+    assert "you may not write to others" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*arguments, "--out", str(out), "--push", "org", "--device", "cpu"]) == 0
+    assert "model.safetensors" in hub.files("org/mnist-mini-bernoulli")
+
+
+def test_a_push_that_fails_after_the_training_keeps_the_run_and_says_how_to_go_on(
+    hub: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    hub.faults = [Fault("POST /api/repos/create", "403")]
+    arguments = ["--task", "mnist-mini", "--model", "bernoulli", "--limit", "50", "--push", "org"]
+    assert main(["run", *arguments, "--out", str(out), "--device", "cpu"]) == 4
+    assert f"arbench push {out} --to org/mnist-mini-bernoulli" in capsys.readouterr().err
+    hub.faults = []
+    assert main(["push", str(out), "--to", "org/mnist-mini-bernoulli"]) == 0
+
+
+# Downloads
+
+
+def below(folder: Path) -> set[str]:
+    """All files of the cache but its lock."""
+    return {p.name for p in folder.rglob("*") if p.is_file()} - {".lock"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind"),
+    [
+        ("GET /api/models/org/floor/revision", "503"),
+        ("GET /api/models/org/floor/tree", "lost"),
+        ("HEAD /org/floor/resolve/.*/record.json", "503"),
+        ("GET /org/floor/resolve/.*/record.json", "cut"),
+        ("GET /blob/", "cut"),
+        ("GET /blob/", "429"),
+        ("GET /blob/", "stall"),
+    ],
+)
+def test_a_download_goes_on_after_what_passes(
+    hub: HubServer,
+    trained: Path,
+    cache: Path,
+    pattern: str,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    arbench.push(trained, "org/floor")
+    hub.faults = [Fault(pattern, kind, times=1)]
+    folder = arbench.download("hf:org/floor")
+    assert hub.faults[0].times == 0
+    weights = (trained / "model.safetensors").read_bytes()
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("pattern", ["GET /blob/", "GET /org/floor/resolve/.*/config.json"])
+def test_a_flipped_byte_is_refused_and_leaves_nothing(
+    hub: HubServer, trained: Path, cache: Path, tmp_path: Path, pattern: str
+) -> None:
+    arbench.push(trained, "org/floor")
+    hub.faults = [Fault(pattern, "flip")]
+    with pytest.raises(CheckpointError, match="came with hash [0-9a-f]+, expected [0-9a-f]+"):
+        arbench.download("hf:org/floor", out=tmp_path / "target")
+    assert below(cache) == set()
+    assert not (tmp_path / "target").exists()
+    hub.faults = []
+    assert arbench.download("hf:org/floor").is_dir()
+
+
+def test_a_download_that_never_ends_whole_leaves_nothing(
+    hub: HubServer, trained: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    arbench.push(trained, "org/floor")
+    hub.faults = [Fault("GET /org/floor/resolve/.*/record.json", "503")]
+    with pytest.raises(NetworkError, match=r"download record.json.*try again later"):
+        arbench.download("hf:org/floor")
+    assert below(cache) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("hf:org/nothing", "no such thing"), ("hf:org/floor@v9", "check the name and the revision")],
+)
+def test_what_is_not_there_is_said_in_one_line(
+    hub: HubServer, trained: Path, name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arbench.push(trained, "org/floor")
+    assert main(["download", name]) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert TOKEN not in line
+
+
+def test_a_damaged_file_in_the_cache_is_refused(hub: HubServer, trained: Path) -> None:
+    arbench.push(trained, "org/floor")
+    folder = arbench.download("hf:org/floor")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    with pytest.raises(CheckpointError, match=r"model.safetensors: has sha256"):
+        arbench.load("hf:org/floor")

@@ -1,0 +1,250 @@
+"""Repositories made to do harm: refused with one line, and nothing of them stays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hub_server import HubServer
+from safetensors.torch import load, save
+
+import arbench
+import arbench.errors
+from arbench.cli import main
+
+Files = dict[str, bytes]
+MARKER = "somebody-was-here"
+
+
+@pytest.fixture
+def files(trained: Path) -> Files:
+    """What an honest push would hold."""
+    names = ("config.json", "record.json", "model.safetensors", "log_probs.safetensors")
+    return {name: (trained / name).read_bytes() for name in names}
+
+
+class Payload:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (self.folder / MARKER,))  # type: ignore[return-value]
+
+
+def edited(document: bytes, change: Callable[[dict], None]) -> bytes:
+    raw = json.loads(document)
+    change(raw)
+    return json.dumps(raw).encode()
+
+
+def traversal(name: str) -> Callable[[Files, Path], None]:
+    def spoil(files: Files, tmp_path: Path) -> None:
+        files[name] = b"owned"
+
+    return spoil
+
+
+def a_pickle(files: Files, tmp_path: Path) -> None:
+    files["model.safetensors"] = pickle.dumps(Payload(tmp_path))
+
+
+def duplicate_keys(files: Files, tmp_path: Path) -> None:
+    entry = '"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
+    header = f"{{{entry},{entry}}}".encode()
+    files["model.safetensors"] = struct.pack("<Q", len(header)) + header + bytes(4)
+
+
+def nan_weights(files: Files, tmp_path: Path) -> None:
+    weights = load(files["model.safetensors"])
+    tensors = {name: torch.full_like(tensor, torch.nan) for name, tensor in weights.items()}
+    files["model.safetensors"] = save(tensors)
+    _own_up(files)
+
+
+def other_weights(files: Files, tmp_path: Path) -> None:
+    files["model.safetensors"] = files["model.safetensors"][:-1] + b"\1"
+
+
+def too_many_weights(files: Files, tmp_path: Path) -> None:
+    files["model.safetensors"] = save({"a": torch.zeros(1 << 20)})
+
+
+def too_many_log_probs(files: Files, tmp_path: Path) -> None:
+    files["log_probs.safetensors"] = save({"test": torch.zeros(1 << 20)})
+
+
+def a_long_header(files: Files, tmp_path: Path) -> None:
+    files["model.safetensors"] = struct.pack("<Q", 1 << 62) + b"{}"
+
+
+def huge_events(files: Files, tmp_path: Path) -> None:
+    def grow(config: dict) -> None:
+        config["members"][0]["layout"]["event"]["shape"] = [1 << 21, 1 << 21, 1 << 21]
+
+    files["config.json"] = edited(files["config.json"], grow)
+
+
+def a_huge_network(files: Files, tmp_path: Path) -> None:
+    def grow(config: dict) -> None:
+        config["model"] = "made"
+        config["hyperparameters"] = {"hidden": 1 << 40}
+
+    files["config.json"] = edited(files["config.json"], grow)
+
+
+def code_for_a_name(files: Files, tmp_path: Path) -> None:
+    def name(config: dict) -> None:
+        config["model"] = "os:system"
+
+    files["config.json"] = edited(files["config.json"], name)
+
+
+def a_link(files: Files, tmp_path: Path) -> None:
+    files["config.json"] = b"../../../../etc/passwd"  # what Git stores of a link is its target
+
+
+def deep_json(files: Files, tmp_path: Path) -> None:
+    files["record.json"] = b"[" * 100_000
+
+
+def no_record(files: Files, tmp_path: Path) -> None:
+    del files["record.json"]
+
+
+def unfinished(files: Files, tmp_path: Path) -> None:
+    files["record.json"] = edited(files["record.json"], lambda record: record.update(nll={}))
+
+
+def _own_up(files: Files) -> None:
+    """Let the record name the weights as they are now."""
+    sha256 = hashlib.sha256(files["model.safetensors"]).hexdigest()
+    files["record.json"] = edited(
+        files["record.json"], lambda record: record["checkpoint"].update(sha256=sha256)
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (traversal("../../outside.json"), "outside the repository"),
+        (traversal("/etc/outside"), "outside the repository"),
+        (traversal("a/../../outside"), "outside the repository"),
+        (traversal("..\\outside"), "outside the repository"),
+        (traversal("C:outside"), "outside the repository"),
+        (traversal("a\0b"), "outside the repository"),
+        (a_pickle, "is not plausible"),
+        (duplicate_keys, "names a tensor twice"),
+        (nan_weights, "not finite"),
+        (other_weights, "sha256"),
+        (too_many_weights, "its configuration admits"),
+        (too_many_log_probs, "its record admits"),
+        (a_long_header, "not plausible"),
+        (huge_events, "more than 4,194,304 dims"),
+        (a_huge_network, "hidden"),
+        (code_for_a_name, "model"),
+        (a_link, "not readable as JSON"),
+        (deep_json, "record.json"),
+        (no_record, "has no record.json"),
+        (unfinished, "not finished"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_hostile_repository_is_refused_in_one_line_and_leaves_nothing(
+    hub: HubServer,
+    files: Files,
+    spoil: Callable[[Files, Path], None],
+    said: str,
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoil(files, tmp_path)
+    hub.publish("evil/model", files)
+    before = files_below(tmp_path)
+    assert main(["download", "hf:evil/model", "--out", str(tmp_path / "target")]) in (2, 3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert ".incoming" not in line
+    assert files_below(tmp_path) == before
+    assert not [*cache.rglob(".incoming"), *tmp_path.glob("*target*")]
+
+
+def files_below(folder: Path) -> set[Path]:
+    """All files, but for the lock of the cache."""
+    return {path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hf:../../etc",
+        "hf:a/..",
+        "hf:a/b/c",
+        "hf:a",
+        "hf:",
+        "hf:a/b\\c",
+        "hf:/a/b",
+        "hf:a/-b",
+        "hf:a/b@../../x",
+        "hf:a/b@x/y",
+        "hf:a/b@.hidden",
+        "hf:a\0b/c",
+        "mnist/../nade",
+        "../zoo/mnist/nade-",
+        "mnist-mini/nade/",
+    ],
+)
+def test_a_hostile_name_is_refused_before_any_request(
+    hub: HubServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(arbench.errors.ConfigError):
+        arbench.load(name)
+    assert hub.requests == []
+
+
+def test_a_link_in_the_cache_is_not_followed(hub: HubServer, trained: Path, tmp_path: Path) -> None:
+    arbench.push(trained, "org/floor")
+    folder = arbench.download("hf:org/floor")
+    (folder / "model.safetensors").rename(tmp_path / "elsewhere")
+    (folder / "model.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(arbench.errors.CheckpointError, match=r"model.safetensors: is no file"):
+        arbench.load("hf:org/floor")
+
+
+def test_a_link_in_a_run_is_not_pushed(hub: HubServer, run: Path, tmp_path: Path) -> None:
+    (run / "samples.png").unlink()
+    (tmp_path / "secret").write_text("what nobody should read")
+    (run / "samples.png").symlink_to(tmp_path / "secret")
+    with pytest.raises(arbench.errors.CheckpointError, match="not a link"):
+        arbench.push(run, "org/floor")
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "A task", ""])
+def test_a_result_s_names_do_not_lead_out_of_a_board(hub: HubServer, run: Path, name: str) -> None:
+    record = edited((run / "record.json").read_bytes(), lambda raw: raw["task"].update(name=name))
+    (run / "record.json").write_bytes(record)
+    with pytest.raises(arbench.errors.DataError, match="which can be none"):
+        arbench.push_board("org/board", [run])
+    assert hub.requests == []
+
+
+def test_a_board_that_holds_no_record_is_not_built_upon(
+    hub: HubServer, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.publish(
+        "org/board", {"records/mnist-mini/nade-00000000.json": b'{"schema_version": 1}'}, "dataset"
+    )
+    assert main(["push", str(trained), "--board", "org/board"]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "datasets/org/board was refused: records/mnist-mini/nade-00000000.json: task" in line
+    assert len(hub.repos["dataset", "org/board"].commits) == 1
