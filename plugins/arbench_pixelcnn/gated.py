@@ -13,9 +13,8 @@ from arbench.networks.masked import MaskedConv, colours_of
 from arbench.networks.shifted import ShiftedConv
 from arbench.networks.shifted_steps import RowConv
 from arbench.probability.layouts import Layout
-from arbench_pixelcnn.inputs import Inputs, sites_of
-from arbench_pixelcnn.network import require_sizes
-from arbench_pixelcnn.stepping import DimConv, DimLinear, DimReadout
+from arbench_pixelcnn.dimwise import DimwiseNetwork, DimwiseState
+from arbench_pixelcnn.stepping import DimConv, DimLinear
 
 
 def gate(features: Tensor) -> Tensor:
@@ -24,7 +23,7 @@ def gate(features: Tensor) -> Tensor:
     return content.tanh() * opening.sigmoid()
 
 
-class GatedPixelCNN(nn.Module):
+class GatedPixelCNN(DimwiseNetwork):
     """PixelCNN of gated units in two stacks, which see all earlier pixels within reach.
 
     The vertical stack sees the rows above a pixel, a rectangle that grows with every layer; the
@@ -72,13 +71,18 @@ class GatedPixelCNN(nn.Module):
         encoding: Literal["scalar", "one-hot"] = "scalar",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.inputs = Inputs(layout, encoding)
-        require_sizes(self.inputs.num_colours, channels, outputs, first_kernel, dropout)
+        super().__init__(
+            layout,
+            encoding,
+            units=channels,
+            outputs=outputs,
+            first_kernel=first_kernel,
+            dropout=dropout,
+        )
         if num_layers < 1:
             raise ValueError(f"num_layers is at least 1, got {num_layers}")
         num_colours = self.inputs.num_colours
-        stream, last = colours_of(channels, num_colours), colours_of(outputs, num_colours)
+        stream = colours_of(channels, num_colours)
         self.layers = cast(
             Sequence[GatedLayer],
             nn.ModuleList(
@@ -94,55 +98,21 @@ class GatedPixelCNN(nn.Module):
                 for index in range(num_layers + 1)
             ),
         )
-        params = colours_of(num_colours * num_params, num_colours)
-        self.before_last = MaskedConv(stream, last, above=0, reach=0, kind="B")
-        self.last = MaskedConv(last, params, above=0, reach=0, kind="B", gain=1.0)
+        self.add_readout(stream, outputs, num_params)
 
-    def forward(self, sites: Tensor) -> Tensor:
-        """Parameters of every site in one pass.
-
-        Args:
-            sites: `(B, T, 1)` int64 in [0, K), or floating point for real data.
-
-        Returns:
-            `(B, T, P)`; entry t depends on sites before t alone.
-        """
-        horizontal = self.inputs.pictures(sites, self.last.weight.dtype)
+    def features(self, pictures: Tensor) -> Tensor:
+        """The horizontal stack `(B, p, H, W)` after the last layer."""
+        horizontal = pictures
         # Moved down by a row: what is in a row of the vertical stack knows the rows before only.
-        vertical = F.pad(horizontal, (0, 0, 1, -1))
+        vertical = F.pad(pictures, (0, 0, 1, -1))
         for layer in self.layers:
             vertical, horizontal = layer(vertical, horizontal)
-        x = self.last(F.relu(self.before_last(F.relu(horizontal))))
-        return sites_of(x, self.inputs.num_colours)
+        return horizontal
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> SamplingState:
-        """Rows of zeros, and the weights as steps need them."""
+        """See `DimwiseNetwork.init_state`."""
         return SamplingState(self, batch_size)
-
-    @torch.no_grad()
-    def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
-        """Parameters of one site; all sites together cost about one forward pass.
-
-        The vertical stack is computed a row at a time, at the first site of the row below.
-
-        Args:
-            state: from `init_state`, updated in place.
-            previous: `(B, 1)`, the value of the site before; None at the first.
-            site: its number; sites are visited in order, from 0.
-
-        Returns:
-            `(B, P)`, and the state.
-        """
-        pixel, colour = divmod(site, self.inputs.num_colours)
-        column = pixel % self.inputs.width
-        if previous is not None:
-            state.take(previous, site - 1)
-        if column == 0 and colour == 0:
-            state.start_row()
-        return state.params(column, colour), state
 
 
 class GatedLayer(nn.Module):
@@ -194,43 +164,30 @@ class GatedLayer(nn.Module):
         return gate(above), out if self.is_first else horizontal + out
 
 
-class SamplingState:
-    """What `GatedPixelCNN.step` keeps for one batch.
-
-    Args:
-        network: whose weights are laid out here as steps need them.
-        batch_size: B.
-    """
+class SamplingState(DimwiseState):
+    """What a step of `GatedPixelCNN` keeps for one batch; see `DimwiseState`."""
 
     def __init__(self, network: GatedPixelCNN, batch_size: int) -> None:
-        self.inputs = network.inputs
-        width, num_colours = self.inputs.width, self.inputs.num_colours
+        width, num_colours = network.inputs.width, network.inputs.num_colours
         self.layers = [
             LayerState(layer, batch_size, width, num_colours) for layer in network.layers
         ]
-        self.readout = DimReadout(network.before_last, network.last, batch_size, num_colours)
-        self.values = self.layers[0].horizontal
+        super().__init__(network, batch_size, self.layers[0].horizontal)
         # Per colour, where the last layer's output goes.
-        self.features = [torch.empty_like(view) for view in self.layers[-1].residual.inputs]
-
-    def take(self, values: Tensor, site: int) -> None:
-        """The values `(B, 1)` of a site."""
-        pixel, colour = divmod(site, self.inputs.num_colours)
-        slot = self.values.slots[colour][pixel % self.inputs.width]
-        slot.copy_(self.inputs.encoded(values, slot.dtype))
+        self.outputs = [torch.empty_like(view) for view in self.layers[-1].residual.inputs]
 
     def start_row(self) -> None:
-        """A row is complete, or none has begun: the vertical stack goes on to the next row."""
+        """See `DimwiseState.start_row`; the vertical stack goes on by a row, all at once."""
         vertical = self.values.row.transpose(1, 2).unsqueeze(2)
         for layer in self.layers:
             vertical = layer.start_row(vertical)
 
-    def params(self, column: int, colour: int) -> Tensor:
-        """Parameters `(B, P)` of a colour at a column of the row."""
+    def features(self, column: int, colour: int) -> Tensor:
+        """See `DimwiseState.features`."""
         below = (*(layer.horizontal.slots[colour][column] for layer in self.layers[1:]),)
-        for layer, out in zip(self.layers, (*below, self.features[colour]), strict=True):
+        for layer, out in zip(self.layers, (*below, self.outputs[colour]), strict=True):
             layer(column, colour, out)
-        return self.readout(self.features[colour], colour)
+        return self.outputs[colour]
 
 
 class LayerState:

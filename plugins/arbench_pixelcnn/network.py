@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.probability.layouts import Layout
-from arbench_pixelcnn.inputs import Inputs, sites_of
-from arbench_pixelcnn.stepping import DimConv, DimLinear, DimReadout
+from arbench_pixelcnn.dimwise import DimwiseNetwork, DimwiseState
+from arbench_pixelcnn.stepping import DimConv, DimLinear
 
 
-class PixelCNN(nn.Module):
+class PixelCNN(DimwiseNetwork):
     """PixelCNN with masks A and B.
 
     A k x k convolution with mask A, residual blocks with mask B, then two 1x1 convolutions. Units
@@ -64,13 +64,18 @@ class PixelCNN(nn.Module):
         encoding: Literal["scalar", "one-hot"] = "scalar",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.inputs = Inputs(layout, encoding)
-        require_sizes(self.inputs.num_colours, hidden, outputs, first_kernel, dropout)
+        super().__init__(
+            layout,
+            encoding,
+            units=hidden,
+            outputs=outputs,
+            first_kernel=first_kernel,
+            dropout=dropout,
+        )
         if num_blocks < 0:
             raise ValueError(f"num_blocks is not negative, got {num_blocks}")
         num_colours = self.inputs.num_colours
-        stream, last = colours_of(2 * hidden, num_colours), colours_of(outputs, num_colours)
+        stream = colours_of(2 * hidden, num_colours)
         reach = first_kernel // 2
         self.first = MaskedConv(
             self.inputs.colours, stream, above=reach, reach=reach, kind="A", gain=1.0
@@ -82,51 +87,19 @@ class PixelCNN(nn.Module):
                 for _ in range(num_blocks)
             ),
         )
-        params = colours_of(num_colours * num_params, num_colours)
-        self.before_last = MaskedConv(stream, last, above=0, reach=0, kind="B")
-        self.last = MaskedConv(last, params, above=0, reach=0, kind="B", gain=1.0)
+        self.add_readout(stream, outputs, num_params)
 
-    def forward(self, sites: Tensor) -> Tensor:
-        """Parameters of every site in one pass.
-
-        Args:
-            sites: `(B, T, 1)` int64 in [0, K), or floating point for real data.
-
-        Returns:
-            `(B, T, P)`; entry t depends on sites before t alone.
-        """
-        x = self.first(self.inputs.pictures(sites, self.last.weight.dtype))
+    def features(self, pictures: Tensor) -> Tensor:
+        """The stream `(B, 2 h, H, W)` after the last block."""
+        x: Tensor = self.first(pictures)
         for block in self.blocks:
             x = block(x)
-        x = self.last(F.relu(self.before_last(F.relu(x))))
-        return sites_of(x, self.inputs.num_colours)
+        return x
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> SamplingState:
-        """Rows of zeros, and the weights as steps need them."""
+        """See `DimwiseNetwork.init_state`."""
         return SamplingState(self, batch_size)
-
-    @torch.no_grad()
-    def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
-        """Parameters of one site; all sites together cost about one forward pass.
-
-        Args:
-            state: from `init_state`, updated in place.
-            previous: `(B, 1)`, the value of the site before; None at the first.
-            site: its number; sites are visited in order, from 0.
-
-        Returns:
-            `(B, P)`, and the state.
-        """
-        pixel, colour = divmod(site, self.inputs.num_colours)
-        column = pixel % self.inputs.width
-        if previous is not None:
-            state.take(previous, site - 1)
-        if column == 0 and colour == 0:
-            state.start_row()
-        return state.params(column, colour), state
 
 
 class ResidualBlock(nn.Module):
@@ -150,18 +123,13 @@ class ResidualBlock(nn.Module):
         return out
 
 
-class SamplingState:
-    """What `PixelCNN.step` keeps for one batch.
-
-    Args:
-        network: whose weights are laid out here as steps need them.
-        batch_size: B.
-    """
+class SamplingState(DimwiseState):
+    """What a step of `PixelCNN` keeps for one batch; see `DimwiseState`."""
 
     def __init__(self, network: PixelCNN, batch_size: int) -> None:
-        self.inputs = network.inputs
-        width, num_colours = self.inputs.width, self.inputs.num_colours
+        width, num_colours = network.inputs.width, network.inputs.num_colours
         self.first = DimConv(network.first, batch_size, width, num_colours)
+        super().__init__(network, batch_size, self.first)
         self.blocks = [
             (
                 DimLinear(block.reduce, batch_size, num_colours),
@@ -170,46 +138,20 @@ class SamplingState:
             )
             for block in network.blocks
         ]
-        self.readout = DimReadout(network.before_last, network.last, batch_size, num_colours)
         self.streams = [torch.empty_like(part[0]) for part in self.first.totals]
 
-    def take(self, values: Tensor, site: int) -> None:
-        """The values `(B, 1)` of a site."""
-        pixel, colour = divmod(site, self.inputs.num_colours)
-        slot = self.first.slots[colour][pixel % self.inputs.width]
-        slot.copy_(self.inputs.encoded(values, slot.dtype))
-
     def start_row(self) -> None:
-        """A row is complete, or none has begun."""
+        """See `DimwiseState.start_row`."""
         self.first.start_row()
         for _, spread, _ in self.blocks:
             spread.start_row()
 
-    def params(self, column: int, colour: int) -> Tensor:
-        """Parameters `(B, P)` of a colour at a column of the row."""
+    def features(self, column: int, colour: int) -> Tensor:
+        """See `DimwiseState.features`."""
         x = self.first(column, colour, self.streams[colour])
         for reduce, spread, expand in self.blocks:
             torch.clamp_min(x, 0, out=reduce.inputs[colour])
             reduce(colour, out=spread.slots[colour][column]).relu_()
             spread(column, colour, expand.inputs[colour]).relu_()
             x.addmm_(expand.known[colour], expand.weights[colour])
-        return self.readout(x, colour)
-
-
-def require_sizes(
-    num_colours: int, hidden: int, outputs: int, first_kernel: int, dropout: float
-) -> None:
-    """Refuse settings that no PixelCNN can have.
-
-    Raises:
-        ValueError: saying which.
-    """
-    if min(hidden, outputs) < num_colours:
-        raise ValueError(
-            f"needs at least {num_colours} units for as many colours, got {hidden} in the layers "
-            f"and outputs={outputs}"
-        )
-    if first_kernel < 3 or first_kernel % 2 == 0:
-        raise ValueError(f"first_kernel is odd and at least 3, got {first_kernel}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        return x

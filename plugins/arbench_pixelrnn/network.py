@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench.networks.masked import MaskedConv, colours_of
-from arbench.probability.events import Discrete
+from arbench.networks.raster import RasterDims
 from arbench.probability.layouts import Layout
 from arbench_pixelrnn.layers import DiagonalLayer, RowLayer
 from arbench_pixelrnn.stepping import DiagonalSteps, RowSteps
@@ -71,30 +71,25 @@ class PixelRNN(nn.Module):
         outputs: int = 64,
     ) -> None:
         super().__init__()
-        grid = layout.grid
-        if grid is None or len(grid) != 3 or len(layout.spec.shape) != 3:
-            raise ValueError(f"PixelRNN draws images dim by dim in raster order, got {layout}")
-        self.height, self.width, self.num_colours = grid
-        if min(hidden, outputs) < self.num_colours or num_layers < 1:
+        self.images = RasterDims(layout)
+        num_colours = self.images.num_colours
+        if min(hidden, outputs) < num_colours or num_layers < 1:
             raise ValueError(
-                f"needs a layer and at least {self.num_colours} units for as many colours, got "
+                f"needs a layer and at least {num_colours} units for as many colours, got "
                 f"num_layers={num_layers}, hidden={hidden}, outputs={outputs}"
             )
         if first_kernel < 3 or first_kernel % 2 == 0:
             raise ValueError(f"first_kernel is odd and at least 3, got {first_kernel}")
         self.num_params = num_params
-        self.scale, self.offset = 1.0, 0.0
-        if isinstance(layout.domain, Discrete):
-            self.scale, self.offset = 2.0 / (layout.alphabet_size - 1), -1.0
-        colours = colours_of(self.num_colours, self.num_colours)
-        features = colours_of(2 * hidden, self.num_colours)
-        last = colours_of(outputs, self.num_colours)
+        colours = colours_of(num_colours, num_colours)
+        features = colours_of(2 * hidden, num_colours)
+        last = colours_of(outputs, num_colours)
         self.reach = first_kernel // 2
         self.first = MaskedConv(
             colours, features, above=self.reach, reach=self.reach, kind="A", gain=1.0
         )
-        self.layers = nn.ModuleList(self.layer(hidden, self.num_colours) for _ in range(num_layers))
-        params = colours_of(self.num_colours * num_params, self.num_colours)
+        self.layers = nn.ModuleList(self.layer(hidden, num_colours) for _ in range(num_layers))
+        params = colours_of(num_colours * num_params, num_colours)
         self.outputs = nn.ModuleList(
             MaskedConv(inputs, units, above=0, reach=0, kind="B")
             for inputs, units in ((features, last), (last, params))
@@ -109,26 +104,26 @@ class PixelRNN(nn.Module):
         Returns:
             `(B, T, P)`.
         """
-        values = self._scaled(sites).view(-1, self.height, self.width, self.num_colours)
-        pictures = values.permute(0, 3, 1, 2)
+        pictures = self.images.pictures(self.images.scaled(sites, self.first.weight.dtype))
         features = self.first(pictures)
         for layer in self.layers:
             features = features + layer(features, pictures)
         for convolution in self.outputs:
             features = convolution(F.relu(features))
-        params: Tensor = features.permute(0, 2, 3, 1)
-        return params.reshape(len(sites), -1, self.num_params)
+        return self.images.to_params(features)
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> SamplingState:
         """Room for one batch, and the weights cut into what a pixel needs."""
-        shape = (self.height + self.reach, self.width + 2 * self.reach)
-        image = self.first.weight.new_zeros(batch_size, self.num_colours, *shape)
+        height, width = self.images.height, self.images.width
+        image = self.first.weight.new_zeros(
+            batch_size, self.images.num_colours, height + self.reach, width + 2 * self.reach
+        )
         first = self.first.masked.flatten(1).T.contiguous()
         return SamplingState(
             image,
             (first, self.first.bias),
-            [layer.steps(batch_size, self.width) for layer in self.layers],  # type: ignore[operator]
+            [layer.steps(batch_size, width) for layer in self.layers],  # type: ignore[operator]
             [
                 (c.masked[:, :, 0, 0].T.contiguous(), c.bias)
                 for c in self.outputs
@@ -145,19 +140,19 @@ class PixelRNN(nn.Module):
         A pixel goes through the layers once for each of its colours, and what the layers need of
         the row above is worked out once a row.
         """
-        reach = self.reach
-        pixel, colour = divmod(site, self.num_colours)
-        row, column = divmod(pixel, self.width)
+        reach, width = self.reach, self.images.width
+        pixel, colour = divmod(site, self.images.num_colours)
+        row, column = divmod(pixel, width)
         if previous is not None:
-            last_pixel, drawn = divmod(site - 1, self.num_colours)
-            last_row, last_column = divmod(last_pixel, self.width)
+            last_pixel, drawn = divmod(site - 1, self.images.num_colours)
+            last_row, last_column = divmod(last_pixel, width)
             place = (drawn, last_row + reach, last_column + reach)
-            state.image[:, *place] = self._scaled(previous[:, 0])
+            state.image[:, *place] = self.images.scaled(previous[:, 0], state.image.dtype)
         patch = state.image[:, :, row : row + reach + 1, column : column + 2 * reach + 1]
         weight, bias = state.first
         features = torch.addmm(bias, patch.flatten(1), weight)
         if colour == 0:
-            above = state.image[:, :, row + reach - 1, reach : reach + self.width]
+            above = state.image[:, :, row + reach - 1, reach : reach + width]
             for layer in state.layers:
                 layer.arrive(row, column, above.permute(2, 0, 1))
         for layer in state.layers:
@@ -166,9 +161,6 @@ class PixelRNN(nn.Module):
         features = torch.addmm(bias, features.relu_(), weight)
         own = slice(colour * self.num_params, (colour + 1) * self.num_params)
         return torch.addmm(last_bias[own], features.relu_(), last[:, own]), state
-
-    def _scaled(self, sites: Tensor) -> Tensor:
-        return sites.to(self.first.weight.dtype) * self.scale + self.offset
 
 
 class RowPixelRNN(PixelRNN):

@@ -1,0 +1,136 @@
+"""What PixelCNN and its gated successor share: images drawn dim by dim, in one walk of rows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from arbench.networks.masked import MaskedConv, colours_of
+from arbench.probability.layouts import Layout
+from arbench_pixelcnn.inputs import Inputs
+from arbench_pixelcnn.stepping import DimConv, DimReadout
+
+
+class DimwiseNetwork(nn.Module):
+    """A network of masked convolutions over the dims of images, with two 1x1 ones at its end.
+
+    Args:
+        layout: images in raster order, drawn dim by dim.
+        encoding: see `Inputs`.
+        units: in the layers; at least as many as there are colours.
+        outputs: units before the last convolution, likewise.
+        first_kernel: odd and at least 3.
+        dropout: a probability below 1.
+
+    Raises:
+        ValueError: for any other layout, or for unacceptable settings.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        encoding: Literal["scalar", "one-hot"],
+        *,
+        units: int,
+        outputs: int,
+        first_kernel: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.inputs = Inputs(layout, encoding)
+        num_colours = self.inputs.num_colours
+        if min(units, outputs) < num_colours:
+            raise ValueError(
+                f"needs at least {num_colours} units for as many colours, got {units} in the "
+                f"layers and outputs={outputs}"
+            )
+        if first_kernel < 3 or first_kernel % 2 == 0:
+            raise ValueError(f"first_kernel is odd and at least 3, got {first_kernel}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+
+    def add_readout(self, stream: Tensor, outputs: int, num_params: int) -> None:
+        """The last two convolutions, from units of the given colours `(I,)` to parameters."""
+        num_colours = self.inputs.num_colours
+        last = colours_of(outputs, num_colours)
+        params = colours_of(num_colours * num_params, num_colours)
+        self.before_last = MaskedConv(stream, last, above=0, reach=0, kind="B")
+        self.last = MaskedConv(last, params, above=0, reach=0, kind="B", gain=1.0)
+
+    def forward(self, sites: Tensor) -> Tensor:
+        """Parameters of every site in one pass.
+
+        Args:
+            sites: `(B, T, 1)` int64 in [0, K), or floating point for real data.
+
+        Returns:
+            `(B, T, P)`; entry t depends on sites before t alone.
+        """
+        units = self.inputs.encoded(sites, self.last.weight.dtype)
+        x = F.relu(self.features(self.inputs.pictures(units)))
+        return self.inputs.to_params(self.last(F.relu(self.before_last(x))))
+
+    @abstractmethod
+    def features(self, pictures: Tensor) -> Tensor:
+        """What the last two convolutions read, `(B, I, H, W)`, of the units of the first ones."""
+
+    @abstractmethod
+    def init_state(self, batch_size: int) -> DimwiseState:
+        """Rows of zeros, and the weights as steps need them."""
+
+    @torch.no_grad()
+    def step(
+        self, state: DimwiseState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, DimwiseState]:
+        """Parameters of one site; all sites together cost about one forward pass.
+
+        Args:
+            state: from `init_state`, updated in place.
+            previous: `(B, 1)`, the value of the site before; None at the first.
+            site: its number; sites are visited in order, from 0.
+
+        Returns:
+            `(B, P)`, and the state.
+        """
+        pixel, colour = divmod(site, self.inputs.num_colours)
+        column = pixel % self.inputs.width
+        if previous is not None:
+            state.take(previous, site - 1)
+        if column == 0 and colour == 0:
+            state.start_row()
+        return state.readout(state.features(column, colour), colour), state
+
+
+class DimwiseState:
+    """What a step keeps for one batch.
+
+    Args:
+        network: whose weights are laid out here as steps need them.
+        batch_size: B.
+        values: what walks its first convolution, which reads the values.
+    """
+
+    def __init__(self, network: DimwiseNetwork, batch_size: int, values: DimConv) -> None:
+        self.inputs = network.inputs
+        self.values = values
+        self.readout = DimReadout(
+            network.before_last, network.last, batch_size, self.inputs.num_colours
+        )
+
+    def take(self, values: Tensor, site: int) -> None:
+        """The values `(B, 1)` of a site."""
+        pixel, colour = divmod(site, self.inputs.num_colours)
+        slot = self.values.slots[colour][pixel % self.inputs.width]
+        slot.copy_(self.inputs.encoded(values, slot.dtype))
+
+    @abstractmethod
+    def start_row(self) -> None:
+        """A row is complete, or none has begun."""
+
+    @abstractmethod
+    def features(self, column: int, colour: int) -> Tensor:
+        """What the last two convolutions read of a colour at a column of the row, `(B, I_c)`."""
