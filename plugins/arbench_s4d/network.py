@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, Literal, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench.networks.site_vectors import SiteLookup, SiteVectors
+from arbench.networks.residual import Branch, ResidualNetwork
 from arbench.probability.layouts import Layout
 from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
 
 
-class S4D(nn.Module):
+class S4D(ResidualNetwork):
     """Blocks `x + GLU(W gelu(SSM(norm(x))))` over the sites in their order.
 
     Source: Gu, Gupta, Goel and Ré, "On the parameterization and initialization of diagonal state
@@ -65,7 +64,6 @@ class S4D(nn.Module):
         ordinal: bool = False,
         coordinates: bool = False,
     ) -> None:
-        super().__init__()
         if min(width, num_blocks) < 1:
             raise ValueError(f"width and num_blocks are at least 1, got {width} and {num_blocks}")
         if num_states < 2 or num_states % 2:
@@ -76,10 +74,7 @@ class S4D(nn.Module):
             raise ValueError(f"init is 'lin' or 'inv', got {init!r}")
         if not 0 < shortest <= longest:
             raise ValueError(f"steps are 0 < shortest <= longest, got {shortest} and {longest}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
-        self.dropout = dropout
-        self.inputs = SiteVectors(layout, width, ordinal=ordinal, coordinates=coordinates)
+        super().__init__(layout, width, dropout=dropout, ordinal=ordinal, coordinates=coordinates)
         blocks: list[Block] = []
         for _ in range(num_blocks):
             space = DiagonalStateSpace(
@@ -87,71 +82,16 @@ class S4D(nn.Module):
             )
             blocks.append(Block(width, space, num_blocks**-0.5, dropout))
         self.blocks = cast(Sequence[Block], nn.ModuleList(blocks))
-        self.norm = nn.LayerNorm(width)
-        self.outputs = nn.Linear(width, num_params)
+        self.add_readout(num_params)
 
-    def forward(self, sites: Tensor) -> Tensor:
-        """Parameters of every site in one pass.
-
-        Args:
-            sites: `(B, T, site_dim)` int64 in [0, K), or floating point for real data.
-
-        Returns:
-            `(B, T, P)`; entry t depends on all sites before t and, but for the rounding of an
-            FFT, on no other.
-        """
-        stream = F.dropout(self.inputs(sites), self.dropout, self.training)
-        for block in self.blocks:
-            stream = block(stream)
-        params: Tensor = self.outputs(self.norm(stream))
-        return params
-
-    @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
-        """Weights as a step needs them, and every state at 0."""
-        return SamplingState(
-            lookup=SiteLookup(self.inputs),
-            stream=self.inputs.start.new_empty(batch_size, len(self.inputs.start)),
-            recurrences=[Recurrence(block.space, batch_size) for block in self.blocks],
-        )
-
-    @torch.no_grad()
-    def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
-        """Parameters of one site; the cost does not depend on how many came before.
-
-        Args:
-            state: from `init_state`, updated in place. Sites are visited in order, from 0.
-            previous: `(B, site_dim)` value of site - 1, or None at the first site.
-            site: t.
-
-        Returns:
-            `(B, P)` parameters, and the state.
-        """
-        stream = state.stream
-        state.lookup(previous, site, stream)
-        for block, recurrence in zip(self.blocks, state.recurrences, strict=True):
-            stream.add_(block.gated(recurrence(block.norm(stream))))
-        return self.outputs(self.norm(stream)), state
+    @property
+    def branches(self) -> Sequence[Block]:
+        """See `ResidualNetwork.branches`."""
+        return self.blocks
 
 
-class SamplingState(NamedTuple):
-    """What `S4D.step` keeps for one batch.
-
-    Attributes:
-        lookup: the vector of a site, by the value of the one before.
-        stream: `(B, H)`.
-        recurrences: of the blocks, from first to last.
-    """
-
-    lookup: SiteLookup
-    stream: Tensor
-    recurrences: list[Recurrence]
-
-
-class Block(nn.Module):
-    """`x + GLU(W gelu(SSM(norm(x))))`.
+class Block(Branch):
+    """`GLU(W gelu(SSM(norm(x))))`.
 
     Args:
         width: H.
@@ -171,9 +111,17 @@ class Block(nn.Module):
 
     def forward(self, stream: Tensor) -> Tensor:
         """`(B, T, H)` to `(B, T, H)`."""
-        return stream + self.gated(self.space(self.norm(stream)))
+        return self._mixed(self.space(self.norm(stream)))
 
-    def gated(self, values: Tensor) -> Tensor:
+    def first_state(self, batch_size: int) -> Recurrence:
+        """The state space before the first site."""
+        return Recurrence(self.space, batch_size)
+
+    def advance(self, stream: Tensor, state: Recurrence) -> Tensor:
+        """See `Branch.advance`."""
+        return self._mixed(state(self.norm(stream)))
+
+    def _mixed(self, values: Tensor) -> Tensor:
         """What comes after the state space, `(..., H)` to `(..., H)`."""
         values = F.dropout(F.gelu(values), self.dropout, self.training)
         return F.glu(self.mix(values), -1)
