@@ -30,7 +30,8 @@ def cubehelix(fractions: Numbers) -> NDArray[np.uint8]:
     cosine = np.multiply.outer(np.cos(angle), [-0.14861, -0.29227, 1.97294])
     sine = np.multiply.outer(np.sin(angle), [1.78277, -0.90649, 0.0])
     levels = fractions[..., None] + amplitude[..., None] * (cosine + sine)
-    return np.round(255 * levels.clip(0, 1)).astype(np.uint8)
+    colours: NDArray[np.uint8] = np.round(255 * levels.clip(0, 1)).astype(np.uint8)
+    return colours
 
 
 @dataclass(frozen=True)

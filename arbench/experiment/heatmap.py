@@ -60,8 +60,7 @@ class Surprise:
     @property
     def mean(self) -> NDArray[np.float64]:
         """Per dim, `event_shape`, over the events that score it; NaN where none does."""
-        num_scored = (~np.isnan(self.bits)).sum(0)
-        return np.where(num_scored, np.nansum(self.bits, 0), np.nan) / np.maximum(num_scored, 1)
+        return _means(np.nansum(self.bits, 0), (~np.isnan(self.bits)).sum(0))
 
     @property
     def bits_per_dim(self) -> float:
@@ -231,15 +230,19 @@ def ink_on(colour: Sequence[int]) -> str:
     return "black" if 0.30 * red + 0.59 * green + 0.11 * blue > 128 else "white"
 
 
-def _column_means(values: Numbers, num_columns: int) -> NDArray[np.float64]:
+def _column_means(values: NDArray[np.float64], num_columns: int) -> NDArray[np.float64]:
     """Means `(num_columns,)` of neighbouring values `(T,)`; NaN where there are none."""
+    if len(values) < num_columns:  # a value has several columns, and stands in all of them
+        return values[np.arange(num_columns) * len(values) // num_columns]
     column = np.arange(len(values)) * num_columns // len(values)
     known = ~np.isnan(values)
-    counts = np.bincount(column[known], minlength=num_columns)
-    sums = np.bincount(column[known], values[known], minlength=num_columns)
+    sums = np.bincount(column[known], values[known], num_columns).astype(np.float64)
+    return _means(sums, np.bincount(column[known], minlength=num_columns))
+
+
+def _means(sums: NDArray[np.float64], counts: NDArray[np.int_]) -> NDArray[np.float64]:
+    """Sums over counts; NaN where nothing was counted."""
     means: NDArray[np.float64] = np.where(counts, sums, np.nan) / np.maximum(counts, 1)
-    if len(values) < num_columns:  # a value then has several columns, and stands in all of them
-        means = values[np.arange(num_columns) * len(values) // num_columns]
     return means
 
 

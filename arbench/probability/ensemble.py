@@ -87,10 +87,10 @@ class Ensemble(nn.Module):
         joint = parts.flatten(2).sum(-1)
         posterior = joint.softmax(0)
         divergence = math.log(len(parts)) - torch.special.entr(posterior).sum(0)
-        mean = torch.einsum("mb...,mb->b...", parts, posterior)
+        mean: Tensor = torch.einsum("mb...,mb->b...", parts, posterior)
         counted = torch.ones_like(mean) if scored is None else scored.to(mean)
         share = divergence / counted.flatten(1).sum(1).clamp(min=1)
-        return mean - counted * share.view(-1, *[1] * len(self.spec.shape))
+        return mean - torch.einsum("b...,b->b...", counted, share)
 
     @torch.no_grad()
     def sample(
