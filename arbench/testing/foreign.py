@@ -215,7 +215,11 @@ def check_tiny_samples(density: ForeignDensity) -> None:
 
 
 def _tiny_specs(density: ForeignDensity) -> dict[str, EventSpec]:
-    return {"real-2": _TINY_REAL} if isinstance(density.spec.domain, Real) else TINY_SPECS
+    """Tiny events of the density's own sort: sequences, images or real numbers."""
+    if isinstance(density.spec.domain, Real):
+        return {"real-2": _TINY_REAL}
+    rank = len(density.spec.shape)
+    return {name: spec for name, spec in TINY_SPECS.items() if len(spec.shape) == rank}
 
 
 def _run(name: str, where: str, check: Check, make: Callable[[], ForeignDensity]) -> Result:
