@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from arbench.api import download as download
     from arbench.api import evaluate as evaluate
     from arbench.api import evaluate_density as evaluate_density
+    from arbench.api import leaderboard as leaderboard
     from arbench.api import load as load
     from arbench.api import open_task as open_task
     from arbench.api import push as push
@@ -45,6 +46,7 @@ _HOMES = {
     "download": "arbench.api",
     "evaluate": "arbench.api",
     "evaluate_density": "arbench.api",
+    "leaderboard": "arbench.api",
     "load": "arbench.api",
     "open_task": "arbench.api",
     "push": "arbench.api",
@@ -70,6 +72,7 @@ __all__ = [
     "evaluate",
     "evaluate_density",
     "hookimpl",
+    "leaderboard",
     "load",
     "open_task",
     "push",

@@ -39,11 +39,14 @@ from arbench.probability.metrics import PairedDifference
 from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import OnSite
 from arbench.probability.temperature import at_temperature
+from arbench.publish.boards import find_boards, frame
 from arbench.publish.card import write_card
 from arbench.publish.verification import Verification, verify_run
 from arbench.publish.zoo import find_run
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from arbench.publish.push import Pushed
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "download",
     "evaluate",
     "evaluate_density",
+    "leaderboard",
     "load",
     "open_task",
     "push",
@@ -408,6 +412,27 @@ def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
             the other densities or bounds.
     """
     return compare_runs(find_run(path_a), find_run(path_b))
+
+
+def leaderboard(
+    task: str | None = None, *, runs: str | Path | None = None, unchecked: bool = False
+) -> DataFrame:
+    """The results on a task, or on every task, ranked, with published numbers among them.
+
+    Args:
+        task: its name; None for every task that has a result.
+        runs: a folder with runs of your own to show among the kept results.
+        unchecked: show published numbers that nobody has seen in their source, too.
+
+    Returns:
+        A row for each of `arbench.publish.boards.Row`, best first within task and kind; published
+        ones have no rank. Speeds are columns such as "step on cpu, events/s".
+
+    Raises:
+        ConfigError: if nobody has a number on that task, or there is no such folder.
+    """
+    boards, _ = find_boards(task, runs=None if runs is None else Path(runs), unchecked=unchecked)
+    return frame(boards)
 
 
 def verify(

@@ -21,6 +21,7 @@ VERBS = {
     "sample": ("arbench.cli.sample", "Draw events from a run, or complete given ones."),
     "bench": ("arbench.cli.bench", "Time every sampler of a run."),
     "compare": ("arbench.cli.compare", "Compare two runs on the same test events."),
+    "leaderboard": ("arbench.cli.leaderboard", "Rank results, with published numbers among them."),
     "verify": ("arbench.cli.verify", "Compute a run's number again from its weights."),
     "push": ("arbench.cli.push", "Put a run or its result onto the Hugging Face Hub."),
     "download": ("arbench.cli.download", "Fetch a trained run, checked."),

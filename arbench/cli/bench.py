@@ -14,6 +14,13 @@ import click
 @click.option("--method", "methods", multiple=True, help="step, fixed-point, whole [default: all].")
 @click.option("--batch", "batch_sizes", multiple=True, type=click.IntRange(min=1), default=(1, 64))
 @click.option("--full", is_flag=True, help="Time the whole-forward sampler at every site.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Leave the report here [default: speed-<machine>.json in the folder of RUN; that of a run "
+    "by name is left nowhere].",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     run: Path,
@@ -21,21 +28,37 @@ def command(
     methods: tuple[str, ...],
     batch_sizes: tuple[int, ...],
     full: bool,
+    out: Path | None,
     as_json: bool,
 ) -> None:
     """Sampling speed of RUN by sampler and batch size: median and interquartile range.
 
-    The whole-forward sampler is timed on a few sites and scaled, and says so, unless --full.
+    RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision. The whole-forward
+    sampler is timed on a few sites and scaled, and says so, unless --full. The report joins the
+    result on boards.
     """
     from rich.console import Console
 
     from arbench import api
     from arbench.cli.console import speed_table
+    from arbench.experiment.devices import resolve_device
+    from arbench.experiment.records import Record
+    from arbench.publish.speeds import SpeedReport
+    from arbench.publish.zoo import find_run
 
+    folder = find_run(run)
     rows = api.bench(
-        run, device=device, methods=methods or None, batch_sizes=batch_sizes, full=full
+        folder, device=device, methods=methods or None, batch_sizes=batch_sizes, full=full
     )
+    record = Record.read(folder / "record.json")
+    report = SpeedReport.measured(rows, record, resolve_device(device))
+    if out is None and folder == run:
+        out = folder / report.file_name
+    if out is not None:
+        report.write(out)
     if as_json:
         click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
     else:
         Console().print(speed_table(rows))
+        if out is not None:
+            click.echo(f"report: {out}")

@@ -49,9 +49,8 @@ def boards_text(boards: Sequence[Board], form: Format) -> str:
 def board_table(board: Board, *, markdown: bool) -> str:
     """One board as a table."""
     devices = sorted({speed.device for row in board.rows for speed in row.speeds})
-    with_gap = any(row.gap_nats is not None for row in board.rows)
     headers = ["rank", "model", f"bits/{board.unit}", f"nats/{nats_per(board.unit)}"]
-    headers += ["gap to the truth, nats"] * with_gap
+    headers += ["gap to the truth, nats"] * board.has_gap
     headers += ["parameters", "training", *(f"samples/s, {device}" for device in devices)]
     rows = []
     for row in board.rows:
@@ -61,7 +60,7 @@ def board_table(board: Board, *, markdown: bool) -> str:
             _number(row.bits_per_dim, row.bits_error, 4),
             _number(row.nats, row.nats_error, 2 if nats_per(board.unit) == "event" else 4),
         ]
-        cells += [_number(row.gap_nats, None, 3)] * with_gap
+        cells += [_number(row.gap_nats, None, 3)] * board.has_gap
         cells += [
             "-" if row.num_parameters is None else f"{row.num_parameters:,}",
             _training(row),

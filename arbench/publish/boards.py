@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arbench.errors import ConfigError
 from arbench.experiment.records import Record
 from arbench.experiment.units import nats_per
 from arbench.probability.density import Kind
@@ -23,11 +25,13 @@ from arbench.publish.published import (
     test_nats,
 )
 from arbench.publish.ranking import ranks
-from arbench.publish.results import Result
+from arbench.publish.results import Result, join_runs, kept_records, read_results, read_runs
+from arbench.registry.manager import did_you_mean
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_TEXT_COLUMNS = {"task", "kind", "unit", "model", "training_device", "status", "source", "note"}
 KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
 
 
@@ -51,9 +55,10 @@ class Row:
         rank: 1 plus the number of results that are significantly better; None if published.
         model: its name, and what sets it apart from others of that name.
         bits_per_dim: None for a density without bins.
-        bits_error: its standard error; None if published, as below.
-        nats: per symbol of a text, else per event.
-        nats_error: likewise.
+        bits_error: its standard error; None if published, as all that follows but `nats`.
+        nats: per symbol of a text, else per event; None where a paper has bits per dim and nobody
+            says how many dims an event has.
+        nats_error: its standard error.
         gap_nats: per event, to the true density of a synthetic task; None where nobody knows it.
         num_parameters: None if nobody says.
         training_s: how long it was trained.
@@ -69,7 +74,7 @@ class Row:
     model: str
     bits_per_dim: float | None
     bits_error: float | None
-    nats: float
+    nats: float | None
     nats_error: float | None
     gap_nats: float | None
     num_parameters: int | None
@@ -85,6 +90,18 @@ class Row:
     def published(self) -> bool:
         """Whether it is a paper's number."""
         return self.rank is None
+
+    @property
+    def score(self) -> float:
+        """What rows are ordered by: bits per dim, or nats where there are none."""
+        value = self.nats if self.bits_per_dim is None else self.bits_per_dim
+        assert value is not None  # every number is one or the other
+        return value
+
+    @property
+    def score_error(self) -> float | None:
+        """The standard error of the score."""
+        return self.nats_error if self.bits_per_dim is None else self.bits_error
 
     def to_json(self) -> dict[str, Any]:
         """The row as plain values, for machines."""
@@ -121,6 +138,21 @@ class Board:
         """How many rows are no published ones."""
         return sum(not row.published for row in self.rows)
 
+    @property
+    def has_bits(self) -> bool:
+        """Whether its numbers are probabilities, which have bits."""
+        return any(row.bits_per_dim is not None for row in self.rows)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the true density is known."""
+        return any(row.gap_nats is not None for row in self.rows)
+
+    @property
+    def measure(self) -> str:
+        """What `Row.score` is, such as "bits/pixel"."""
+        return f"bits/{self.unit}" if self.has_bits else f"nats/{nats_per(self.unit)}"
+
     def to_json(self) -> dict[str, Any]:
         """The board as plain values, for machines."""
         return vars(self) | {"rows": [row.to_json() for row in self.rows]}
@@ -150,23 +182,43 @@ def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[B
     return boards
 
 
-def published_board(task: str, *, unchecked: bool = False) -> list[Board]:
-    """The boards of a task on which nothing but papers has reported a number, as they report it."""
-    rows = [r for r in published_results(task) if r.checked or unchecked]
-    # Nats per event say nothing per dim until a result tells how many dims an event has.
-    per_dim = [r for r in rows if "/" in r.unit]
-    return [
-        Board(
-            task, kind, found[0].unit.partition("/")[2], None, _in_order(_alone(r) for r in found)
+def find_boards(
+    task: str | None = None, *, runs: Path | None = None, unchecked: bool = False
+) -> tuple[list[Board], list[str]]:
+    """The boards of a task, or all that have a result, and which runs are on none and why.
+
+    Args:
+        task: its name; None for every task that has a result.
+        runs: a folder with runs of the user's own to show among the kept results.
+        unchecked: show published numbers that nobody has seen in their source, too.
+
+    Raises:
+        ConfigError: if nobody has a number on that task, or there is no such folder.
+    """
+    local, left_out = ([], []) if runs is None else read_runs(runs)
+    results = join_runs(read_results(kept_records()), local)
+    if task is None:
+        return make_boards(results, unchecked=unchecked), left_out
+    own = [result for result in results if result.record.task.name == task]
+    boards = make_boards(own, unchecked=unchecked) or published_boards(task, unchecked=unchecked)
+    if not boards:
+        tasks = sorted({result.record.task.name for result in results} | {*published_tasks()})
+        raise ConfigError(
+            f"there is no board of {task!r}{did_you_mean(task, tasks)}; there are: "
+            f"{', '.join(tasks)}"
         )
-        for kind in KINDS
-        if (found := [r for r in per_dim if r.kind == kind])
-    ]
+    return boards, left_out
 
 
-def known_tasks(results: Iterable[Result]) -> list[str]:
-    """Every task that has a board."""
-    return sorted({result.record.task.name for result in results} | {*published_tasks()})
+def published_boards(task: str, *, unchecked: bool = False) -> list[Board]:
+    """The boards of a task that papers alone have numbers on."""
+    rows = [r for r in published_results(task) if r.checked or unchecked]
+    boards = []
+    for kind in KINDS:
+        if found := [r for r in rows if r.kind == kind]:
+            unit = found[0].unit.partition("/")[2] or "dim"
+            boards.append(Board(task, kind, unit, None, _in_order(_alone(r) for r in found)))
+    return boards
 
 
 def frame(boards: Iterable[Board]) -> DataFrame:
@@ -175,7 +227,9 @@ def frame(boards: Iterable[Board]) -> DataFrame:
 
     table = pandas.DataFrame(flat_rows(boards))
     if not table.empty:
-        table = table.astype({"rank": "Int64", "num_parameters": "Int64"})
+        counts = {"rank": "Int64", "num_parameters": "Int64"}
+        numbers = dict.fromkeys({*map(str, table)} - _TEXT_COLUMNS - {*counts}, "float64")
+        table = table.astype(counts | numbers)
     return table
 
 
@@ -189,7 +243,7 @@ def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
             for speed in values.pop("speeds"):
                 values[f"{speed['method']} on {speed['device']}, events/s"] = speed["events_per_s"]
             rows.append(values)
-    columns = {name: None for row in rows for name in row}
+    columns = dict.fromkeys(name for row in rows for name in row)
     return [columns | row for row in rows]
 
 
@@ -270,11 +324,14 @@ def _published(published: PublishedResult, record: Record) -> Row:
 
 
 def _alone(published: PublishedResult) -> Row:
+    """A paper's row where no result says how many dims an event has: in its own unit alone."""
+    per = published.unit.partition("/")[2]
     nats = published.nats_per_dim(1)
-    return _paper_row(published, in_bits(nats), nats)
+    known = not per or nats_per(per) == per
+    return _paper_row(published, in_bits(nats) if per else None, nats if known else None)
 
 
-def _paper_row(published: PublishedResult, bits: float | None, nats: float) -> Row:
+def _paper_row(published: PublishedResult, bits: float | None, nats: float | None) -> Row:
     return Row(
         rank=None,
         model=published.model,
@@ -294,4 +351,4 @@ def _paper_row(published: PublishedResult, bits: float | None, nats: float) -> R
 
 
 def _in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
-    return tuple(sorted(rows, key=lambda row: (row.nats, row.published, row.model)))
+    return tuple(sorted(rows, key=lambda row: (row.score, row.published, row.model)))

@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from arbench.errors import DataError
 from arbench.experiment.documents import read_document
+from arbench.experiment.environment import describe_environment
 from arbench.experiment.files import write_text
 from arbench.experiment.records import Environment, Record, Sha256, SpeedRecord
 
@@ -49,6 +51,23 @@ class SpeedReport(BaseModel):
             result_sha256=record.result_sha256,
             sampling=record.sampling,
             environment=record.environment,
+        )
+
+    @classmethod
+    def measured(cls, rows: list[SpeedRecord], record: Record, device: torch.device) -> SpeedReport:
+        """What was measured here and now of the model of a record.
+
+        Raises:
+            DataError: if the record is of a run without a result.
+        """
+        if record.result_sha256 is None:
+            raise DataError("its record names no weights: a run without a result has no speed")
+        return cls(
+            task=record.task.name,
+            model=record.model.name,
+            result_sha256=record.result_sha256,
+            sampling=rows,
+            environment=describe_environment(device),
         )
 
     @property

@@ -1,0 +1,60 @@
+"""`arbench leaderboard`: what is best, by how much, and whether the difference means anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+
+@click.command()
+@click.argument("task", required=False)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Show the runs in this folder among the kept results, such as runs.",
+)
+@click.option("--unchecked", is_flag=True, help="Show published numbers that nobody has checked.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json"]),
+    default="table",
+    show_default=True,
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the boards as a page into this folder instead.",
+)
+def command(
+    task: str | None, runs: Path | None, unchecked: bool, form: str, html: Path | None
+) -> None:
+    """The results on TASK, or on every task, ranked, with published numbers among them.
+
+    Rank is 1 plus the number of results that are significantly better on the same test events.
+
+    \b
+    arbench leaderboard mnist
+    arbench leaderboard mnist --runs runs
+    arbench leaderboard --html boards
+    """  # noqa: D301 - click wants the character
+    from arbench.publish.board_text import ABOUT_RANKS, Format, boards_text
+    from arbench.publish.boards import find_boards
+
+    boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
+    for reason in left_out:
+        click.echo(f"left out: {reason}", err=True)
+    if html is not None:
+        from arbench.publish.page import write_page
+
+        write_page(html, boards)
+        click.echo(html / "index.html")
+        return
+    (chosen,) = (f for f in get_args(Format) if f == form)
+    click.echo(boards_text(boards, chosen))
+    if form == "table":
+        click.echo(f"\n{ABOUT_RANKS}")

@@ -1,0 +1,154 @@
+"""The boards as a page: one HTML file that needs no server, no network and no other file.
+
+Tables are made here, and are complete without JavaScript; `page_template/page.js` sorts and filters
+them and draws the plots from the numbers in the page. Everything that comes from data is escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from string import Template
+
+import arbench
+from arbench.experiment.files import write_text
+from arbench.publish.boards import Board
+from arbench.publish.page_media import curves, gallery
+from arbench.publish.page_table import caption, strip, table
+
+_FILES = resources.files("arbench.publish") / "page_template"
+
+
+def write_page(out: Path, boards: Sequence[Board]) -> None:
+    """Write `index.html` into a folder, which is made if need be.
+
+    Args:
+        out: the folder.
+        boards: of `find_boards` or `make_boards`.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "index.html", render_page(boards))
+
+
+def render_page(boards: Sequence[Board]) -> str:
+    """The page as HTML."""
+    tasks = {task: [*group] for task, group in groupby(boards, lambda board: board.task)}
+    numbers = {_id(board): _numbers(board) for board in boards}
+    return Template(_asset("page.html")).substitute(
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+        numbers=_script_json(numbers),
+        links="\n".join(f'<li><a href="#{escape(t)}">{escape(t)}</a></li>' for t in tasks),
+        options="\n".join(f'<option value="{escape(t)}">{escape(t)}</option>' for t in tasks),
+        cards="\n".join(_card(task, tasks[task]) for task in tasks),
+        tasks="\n".join(_task(task, tasks[task]) for task in tasks),
+        version=escape(arbench.__version__),
+    )
+
+
+def _asset(name: str) -> str:
+    return (_FILES / name).read_text(encoding="utf-8")
+
+
+def _script_json(value: object) -> str:
+    """JSON that nothing can end before its script element does."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _id(board: Board) -> str:
+    return f"{board.task}-{board.kind}"
+
+
+def _card(task: str, boards: Sequence[Board]) -> str:
+    """A task in the overview: its best result, and where all others lie."""
+    board = max(boards, key=lambda board: board.num_results)
+    best = next((row for row in board.rows if not row.published), None)
+    about = (
+        "" if best is None else f"<p><b>{escape(best.model)}</b> {caption(board, best.score)}</p>"
+    )
+    return f"""<li><a class="card" href="#{escape(task)}"><h3>{escape(task)}</h3>
+{about}{strip(board)}<p class="quiet">{_counts(boards)}</p></a></li>"""
+
+
+def _counts(boards: Sequence[Board]) -> str:
+    own = sum(board.num_results for board in boards)
+    published = sum(len(board.rows) for board in boards) - own
+    results = f"{own} {'result' if own == 1 else 'results'}"
+    return results + (f", {published} published" if published else "")
+
+
+def _task(task: str, boards: Sequence[Board]) -> str:
+    sections = "\n".join(_board(board) for board in boards)
+    sha256 = boards[0].data_sha256
+    data = "" if sha256 is None else f" · data <code title={_quoted(sha256)}>{sha256[:12]}</code>"
+    return f"""<section class="task" id="{escape(task)}" aria-labelledby="title-{escape(task)}">
+<h2 id="title-{escape(task)}" tabindex="-1">{escape(task)}</h2>
+<p class="quiet">{_counts(boards)}{data}</p>
+{sections}
+{gallery(boards)}
+</section>"""
+
+
+def _quoted(text: str) -> str:
+    return f'"{escape(text)}"'
+
+
+def _board(board: Board) -> str:
+    key = escape(_id(board))
+    heading = {
+        "exact": "Exact likelihoods",
+        "density": "Densities",
+        "bound": "Bounds and estimates",
+    }[board.kind]
+    figures = ""
+    if board.num_results:
+        figures = f"""<div class="figures">
+<figure class="plot" data-plot="speed"><figcaption>
+<h4>{escape(board.measure)} and sampling speed</h4>
+<label class="device">on <select aria-label="Device"></select></label></figcaption>
+<div class="canvas"></div>
+<p class="quiet">Lower is better, further right is faster. Filled: nothing is better in both.
+<span class="beyond" hidden>▲ lies above the scale.</span></p></figure>
+<figure class="plot" data-plot="curves"><figcaption><h4>Training curves</h4></figcaption>
+<div class="canvas"></div><p class="quiet">{escape(board.measure)} on validation over training
+time, of runs whose curve is here.</p></figure>
+</div>"""
+    return f"""<div class="board" data-board="{key}">
+<h3>{heading}</h3>
+{figures}
+<form class="filters" role="search" aria-label="Rows of {escape(board.title)}">
+<label class="find"><span>Find</span><input type="search" placeholder="model, paper, recipe"
+ autocomplete="off" spellcheck="false"></label>
+<label><input type="checkbox" value="own" checked> results</label>
+<label><input type="checkbox" value="published" checked> published</label>
+<output aria-live="polite"></output>
+</form>
+{table(board, key)}
+</div>"""
+
+
+def _numbers(board: Board) -> dict[str, object]:
+    """What the plots need."""
+    return {
+        "measure": board.measure,
+        "rows": [
+            {
+                "model": row.model,
+                "score": row.score,
+                "error": row.score_error,
+                "speeds": [vars(speed) for speed in row.speeds],
+                "curve": curves(row),
+            }
+            for row in board.rows
+        ],
+    }
