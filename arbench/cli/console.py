@@ -22,7 +22,7 @@ from rich.table import Table
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Advance, Reporter, duration_text, few_events_note
 from arbench.experiment.units import nats_per
-from arbench.publish.published import neighbours, test_nats
+from arbench.publish.published import neighbours, nats_of
 
 _SECONDS_BETWEEN_LINES = 60.0
 
@@ -147,7 +147,7 @@ def published_table(record: Record) -> Table | None:
     if not rows:
         return None
     part = "" if record.limit is None else ", on a part of the data"
-    rows.append((test_nats(record), f"{record.model.name} (this run{part})", ""))
+    rows.append((nats_of(record), f"{record.model.name} (this run{part})", ""))
     table = Table(title="beside published numbers (not ranked)", title_justify="left")
     per = nats_per(record.task.unit)
     header, digits = ("test nats", 2) if per == "event" else (f"test nats/{per}", 4)

@@ -54,9 +54,10 @@ def board_table(board: Board, *, markdown: bool) -> str:
     headers += ["parameters", "training", *(f"samples/s, {device}" for device in devices)]
     rows = []
     for row in board.rows:
+        mark = "*" if row.published else ""
         cells = [
             "-" if row.rank is None else str(row.rank),
-            f"*{_escaped(row.model)}*" if markdown and row.published else row.model,
+            f"{mark}{_escaped(row.model)}{mark}" if markdown else row.model,
             _number(row.bits_per_dim, row.bits_error, 4),
             _number(row.nats, row.nats_error, 2 if nats_per(board.unit) == "event" else 4),
         ]
@@ -93,8 +94,8 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
                 contents.append(
                     (
                         f"[{board.title}]({task}.md)",
-                        f"{best.model}",
-                        f"{_number(best.bits_per_dim, best.bits_error, 4)}",
+                        _escaped(best.model),
+                        _number(best.bits_per_dim, best.bits_error, 4),
                         f"{_number(best.nats, best.nats_error, 3)} per {nats_per(board.unit)}",
                         board.num_results,
                         len(board.rows) - board.num_results,

@@ -20,9 +20,9 @@ from arbench.probability.metrics import in_bits
 from arbench.publish.published import (
     PublishedResult,
     dims_counted,
+    nats_of,
     published_results,
     published_tasks,
-    test_nats,
 )
 from arbench.publish.ranking import ranks
 from arbench.publish.results import Result, join_runs, kept_records, read_results, read_runs
@@ -263,7 +263,7 @@ def _ranked(results: Sequence[Result]) -> list[Row]:
                 model=label if labels.count(label) == 1 else f"{label} {sha256[:8]}",
                 bits_per_dim=test.bits_per_dim,
                 bits_error=None if test.bits_per_dim is None else by_dim,
-                nats=test_nats(record),
+                nats=nats_of(record),
                 nats_error=by_event if per == "event" else by_dim / in_bits(1),
                 gap_nats=None if record.truth is None else record.truth.gap_nats_per_event,
                 num_parameters=record.model.num_parameters,

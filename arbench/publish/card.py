@@ -13,7 +13,7 @@ from arbench.experiment.reporting import duration_text, few_events_note
 from arbench.experiment.units import nats_per
 from arbench.publish.card_curve import curve_table
 from arbench.publish.card_metadata import front_matter
-from arbench.publish.published import neighbours, test_nats
+from arbench.publish.published import nats_of, neighbours
 
 _SAMPLE_LINES = 20
 
@@ -167,7 +167,7 @@ def published_table(record: Record) -> str:
     if not rows:
         return "No published number is known for this task."
     mark = "this run" if record.limit is None else "this run (a part of the data)"
-    rows.append((test_nats(record), f"**{record.model.name}**", mark))
+    rows.append((nats_of(record), f"**{record.model.name}**", mark))
     per = nats_per(record.task.unit)
     header, digits = ("test nats", ".2f") if per == "event" else (f"test nats/{per}", ".4f")
     headers = (header, "model", "source")

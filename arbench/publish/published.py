@@ -107,14 +107,14 @@ class Beside:
     result: PublishedResult
 
 
-def test_nats(record: Record) -> float:
+def nats_of(record: Record) -> float:
     """A record's test nats: per symbol of a text, else per event."""
     test = record.nll["test"]
     return test.total_nats / test.num_dims * dims_counted(record)
 
 
 def dims_counted(record: Record) -> float:
-    """How many dims `test_nats` is over: those of an event, or the one symbol of a text."""
+    """How many dims `nats_of` is over: those of an event, or the one symbol of a text."""
     test = record.nll["test"]
     return test.num_dims / test.num_events if nats_per(record.task.unit) == "event" else 1.0
 
@@ -132,7 +132,7 @@ def beside(record: Record) -> list[Beside]:
 
 def neighbours(record: Record, count: int = 2) -> list[Beside]:
     """The checked published results nearest to a record's: up to `count` on either side."""
-    own = test_nats(record)
+    own = nats_of(record)
     rows = [row for row in beside(record) if row.result.checked]
     better = [row for row in rows if row.nats <= own]
     return better[-count:] + rows[len(better) :][:count]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import arbench
 from arbench.errors import ConfigError
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import NLL, in_bits
-from arbench.publish.results import fill_section, keep_result, read_results
+from arbench.publish.results import (
+    fill_section,
+    keep_result,
+    keep_verification,
+    read_results,
+)
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "leaderboards" / "records"
@@ -74,3 +81,27 @@ def test_a_number_from_a_part_of_the_data_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="whole data"):
         keep_result(run.path, tmp_path / "records")
     assert not (tmp_path / "records").exists()
+
+
+def test_a_result_is_verified_by_its_weights_and_by_nothing_else(tmp_path: Path) -> None:
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    records = tmp_path / "records"
+    kept = keep_result(run.path, records)
+    assert [result.status for result in read_results(records)] == ["self-reported"]
+    keep_verification(run.path, records)
+    assert [result.status for result in read_results(records)] == ["verified"]
+
+    better = json.loads(kept.read_text())
+    better["nll"]["test"]["nats_per_event"] -= 0.5
+    kept.write_text(json.dumps(better))
+    assert [result.status for result in read_results(records)] == ["self-reported"]
+
+
+def test_a_number_that_its_weights_do_not_give_is_not_verified(tmp_path: Path) -> None:
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    file = run.path / "log_probs.safetensors"
+    save_file({"test": load_tensors(file)["test"] + 0.01}, file)
+    keep_result(run.path, tmp_path / "records")
+    note = keep_verification(run.path, tmp_path / "records")
+    assert json.loads(note.read_text())["holds"] is False
+    assert [r.status for r in read_results(tmp_path / "records")] == ["self-reported"]

@@ -1,0 +1,85 @@
+"""`arbench leaderboard`, and the report of `arbench bench` that it joins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import arbench
+from arbench.cli import main
+from arbench.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that may stand on a board and one that may not."""
+    folder = tmp_path_factory.mktemp("runs")
+    arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=folder / "whole")
+    arbench.run("toy-markov", "bernoulli", limit=100, device="cpu", out=folder / "part")
+    return folder
+
+
+def test_a_board_is_printed_with_what_its_ranks_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "mnist"]) == 0
+    text = capsys.readouterr().out
+    assert "bits/pixel" in text
+    assert "85.47 ± 0.22" in text
+    assert "EugenHotaj/pytorch-generative README (2021)" in text
+    assert "Holm" in text
+
+
+def test_without_a_task_all_boards_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "--format", "md"]) == 0
+    text = capsys.readouterr().out
+    for task in ("mnist", "mnist-static", "uci-dna", "toy-ar1, densities"):
+        assert f"\n## {task}\n" in f"\n{text}"
+
+
+def test_an_unknown_task_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "mnits"]) == 2
+    assert "did you mean mnist" in capsys.readouterr().err
+
+
+def test_own_runs_stand_among_the_kept_ones_and_say_so(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["leaderboard", "toy-markov", "--runs", str(runs), "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    (board,) = json.loads(out)
+    assert [row["status"] for row in board["rows"]] == ["local"]
+    assert "left out" in err
+    assert "part: only finished runs on the whole data stand on boards" in err
+
+
+def test_a_run_that_is_kept_already_stands_there_once() -> None:
+    zoo = Path(__file__).parents[2] / "zoo"
+    before, after = arbench.leaderboard("mnist-mini"), arbench.leaderboard("mnist-mini", runs=zoo)
+    assert [*before["model"]] == [*after["model"]]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        arbench.leaderboard("mnist", runs=tmp_path / "nowhere")
+
+
+def test_bench_leaves_a_report_that_boards_join(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = runs / "whole"
+    assert main(["bench", str(run), "--batch", "3", "--device", "cpu"]) == 0
+    (report,) = run.glob("speed-*.json")
+    assert f"report: {report}" in capsys.readouterr().out
+    main(["leaderboard", "toy-markov", "--runs", str(runs), "--format", "json"])
+    (board,) = json.loads(capsys.readouterr().out)
+    methods = {row["method"] for row in json.loads(report.read_text())["sampling"]}
+    assert {speed["method"] for speed in board["rows"][0]["speeds"]} >= methods
+    assert "whole" in methods
+
+
+def test_bench_writes_where_it_is_told(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    arguments = ["bench", str(runs / "whole"), "--batch", "2", "--method", "step", "--json"]
+    assert main([*arguments, "--device", "cpu", "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["sampling"][0]["batch_size"] == 2

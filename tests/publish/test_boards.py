@@ -1,0 +1,270 @@
+"""Boards: ranks that rest on tests, kinds kept apart, published numbers among the results."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+import arbench
+from arbench.errors import ConfigError
+from arbench.experiment.records import EvaluationRecord, Record
+from arbench.experiment.streams import overlapping_windows
+from arbench.publish.board_text import board_pages, boards_text
+from arbench.publish.boards import find_boards, flat_rows, make_boards
+from arbench.publish.ranking import difference_of, holm, ranks
+from arbench.publish.results import Result, kept_records, read_results
+from arbench.publish.speeds import SpeedReport
+
+KEPT = read_results(kept_records())
+BASE = next(
+    r.record for r in KEPT if (r.record.task.name, r.record.model.name) == ("mnist", "nade")
+)
+MakeResult = Callable[..., Result]
+
+
+@pytest.fixture
+def make_result(tmp_path: Path) -> MakeResult:
+    """A maker of results on a task of its own from per-event log-probabilities `(N,)`."""
+
+    def make(
+        name: str, log_probs: Tensor, *, task: str = "somewhere", kind: str = "exact", dims: int = 4
+    ) -> Result:
+        file = tmp_path / f"{name}.safetensors"
+        save_file({"test": log_probs.double()}, file)
+        nats = -log_probs.double()
+        mean = nats.mean().item()
+        error = nats.std().item() / math.sqrt(len(nats))
+        test = BASE.nll["test"].model_copy(
+            update={
+                "total_nats": nats.sum().item(),
+                "num_events": len(nats),
+                "num_dims": dims * len(nats),
+                "nats_per_event": mean,
+                "bits_per_dim": None if kind == "density" else mean / dims / math.log(2),
+                "standard_error_nats": error,
+                "standard_error_bits_per_dim": error / dims / math.log(2),
+                "kind": kind,
+            }
+        )
+        record = BASE.model_copy(
+            update={
+                "task": BASE.task.model_copy(update={"name": task, "num_dims": dims}),
+                "model": BASE.model.model_copy(update={"name": name}),
+                "nll": {"test": test},
+            }
+        )
+        own = SpeedReport.of_record(record)
+        return Result(record, file, () if own is None else (own,))
+
+    return make
+
+
+def noise(seed: int, size: int = 400) -> Tensor:
+    """Standard normal numbers `(size,)`, float64."""
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_holm_rejects_what_it_should() -> None:
+    # By hand: sorted 0.005 <= 0.05/4, 0.01 <= 0.05/3, 0.03 > 0.05/2, and then nothing more.
+    assert holm([0.01, 0.04, 0.03, 0.005], 0.05) == [True, False, False, True]
+    assert holm([], 0.05) == []
+    assert holm([0.05], 0.05) == [True]
+
+
+def test_holm_keeps_its_promise() -> None:
+    """Of 5 true hypotheses, one is rejected in at most 5 % of cases."""
+    uniform = torch.rand(4000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    wrong = sum(any(holm(row, 0.05)) for row in uniform.tolist())
+    assert wrong / 4000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_rank_counts_only_what_is_significantly_better(make_result: MakeResult) -> None:
+    events = noise(0) * 10  # how hard each event is: shared, so that pairing removes it
+    best, twin, worse = (
+        make_result("best", events),
+        make_result("twin", events - 0.001 + 0.1 * noise(1)),
+        make_result("worse", events - 0.2 + 0.1 * noise(2)),
+    )
+    placed = ranks([(r.record, r.log_probs) for r in (worse, best, twin)])
+    assert placed == [3, 1, 1]
+    unpaired = 0.2 / (10 * math.sqrt(2 / 400))
+    assert unpaired < 0.5  # without pairing nobody could tell these apart
+
+
+def test_too_few_events_make_no_difference(make_result: MakeResult) -> None:
+    good, bad = make_result("good", noise(0, 10)), make_result("bad", noise(0, 10) - 5)
+    assert ranks([(r.record, r.log_probs) for r in (bad, good)]) == [1, 1]
+
+
+def stream_result(per_symbol: Tensor, context: int, stride: int) -> tuple[Record, Tensor]:
+    """A record on a stream, and its windows' log-probabilities, from those of the symbols."""
+    windows = overlapping_windows(torch.arange(len(per_symbol)), context, stride)
+    assert windows.scored is not None
+    log_probs = (per_symbol[windows.events] * windows.scored).sum(1)
+    test = BASE.nll["test"].model_copy(
+        update={"num_dims": len(per_symbol), "num_events": len(log_probs)}
+    )
+    evaluation = EvaluationRecord(context=context, stride=stride)
+    return BASE.model_copy(update={"evaluation": evaluation, "nll": {"test": test}}), log_probs
+
+
+@pytest.mark.parametrize(("a", "b"), [((8, 4), (16, 4)), ((8, 4), (16, 8)), ((16, 8), (8, 8))])
+def test_streams_with_other_windows_compare_on_shared_stretches(
+    a: tuple[int, int], b: tuple[int, int]
+) -> None:
+    record_a, log_probs_a = stream_result(noise(3, 1003), *a)
+    record_b, log_probs_b = stream_result(noise(4, 1003) - 0.5, *b)
+    difference = difference_of(record_a, log_probs_a, record_b, log_probs_b)
+    assert difference is not None
+    total = (noise(3, 1003) - noise(4, 1003) + 0.5).sum().item()
+    assert difference.nats * difference.num_events == pytest.approx(total, rel=1e-12)
+    # Independent symbols: the error of the total is sqrt(2 * 1003), whatever the blocks.
+    assert difference.standard_error * difference.num_events == pytest.approx(
+        math.sqrt(2006), rel=0.3
+    )
+
+
+def test_windows_without_shared_stretches_cannot_be_compared() -> None:
+    a, b = stream_result(noise(3, 1003), 97, 89), stream_result(noise(4, 1003), 101, 83)
+    assert difference_of(*a, *b) is None
+
+
+def test_kinds_and_tasks_are_kept_apart(make_result: MakeResult) -> None:
+    results = [
+        make_result("a", noise(0)),
+        make_result("b", noise(1), kind="bound"),
+        make_result("c", noise(2), task="elsewhere"),
+        make_result("d", noise(3), kind="density"),
+    ]
+    boards = make_boards(results)
+    assert [(board.task, board.kind) for board in boards] == [
+        ("elsewhere", "exact"),
+        ("somewhere", "exact"),
+        ("somewhere", "density"),
+        ("somewhere", "bound"),
+    ]
+    assert [board.num_results for board in boards] == [1, 1, 1, 1]
+    assert boards[2].measure == "nats/event"
+    assert boards[2].rows[0].bits_per_dim is None
+
+
+def test_static_and_resampled_digits_share_no_board() -> None:
+    boards = {board.task: board for board in make_boards(KEPT) if board.kind == "exact"}
+    assert boards["mnist"].data_sha256 != boards["mnist-static"].data_sha256
+    sources = {row.source for row in boards["mnist"].rows if row.published}
+    assert not any("AISTATS" in source for source in sources)  # those papers' digits are fixed
+
+
+def test_published_rows_stand_at_their_place_unranked_with_a_source() -> None:
+    (board,) = (b for b in make_boards(KEPT) if (b.task, b.kind) == ("mnist-static", "exact"))
+    scores = [row.score for row in board.rows]
+    assert scores == sorted(scores)
+    published = [row for row in board.rows if row.published]
+    assert published
+    assert all(row.rank is None and row.source and row.status == "published" for row in published)
+    made = next(row for row in published if row.nats == pytest.approx(88.04))
+    assert made.bits_per_dim == pytest.approx(88.04 / 784 / math.log(2))
+    own = [row.rank for row in board.rows if row.rank is not None]
+    assert own == sorted(own)
+
+
+def test_unchecked_numbers_come_only_when_asked_for_and_are_marked() -> None:
+    checked, _ = find_boards("uci-dna")
+    every, _ = find_boards("uci-dna", unchecked=True)
+    assert not any(row.published for row in checked[0].rows)
+    unchecked = [row for row in every[0].rows if row.published]
+    assert unchecked
+    assert all(row.status == "unchecked" for row in unchecked)
+    assert "(unchecked)" in boards_text(every, "table")
+
+
+def test_a_task_that_only_papers_know_has_a_board() -> None:
+    (exact, bound), _ = find_boards("cifar10")
+    assert (exact.kind, bound.kind) == ("exact", "bound")
+    assert exact.rows[0].bits_per_dim == pytest.approx(2.53)
+    assert exact.rows[0].nats is None
+
+
+def test_an_unknown_task_is_answered_with_what_comes_close() -> None:
+    with pytest.raises(ConfigError, match="did you mean mnist"):
+        find_boards("mnits")
+
+
+def test_results_of_the_same_name_are_told_apart(make_result: MakeResult) -> None:
+    twice = [make_result("a", noise(0)), make_result("a", noise(1))]
+    (board,) = make_boards(twice)
+    assert BASE.result_sha256 is not None
+    assert [row.model for row in board.rows] == [f"a {BASE.result_sha256[:8]}"] * 2
+
+
+def test_json_and_csv_say_what_the_board_says() -> None:
+    boards, _ = find_boards("mnist")
+    (exact, _) = json.loads(boards_text(boards, "json"))
+    assert [row["model"] for row in exact["rows"]] == [row.model for row in boards[0].rows]
+    rows = [*csv.DictReader(io.StringIO(boards_text(boards, "csv")))]
+    assert len(rows) == sum(len(board.rows) for board in boards)
+    nade = next(row for row in rows if row["model"] == "nade")
+    assert float(nade["nats"]) == pytest.approx(BASE.nll["test"].nats_per_event)
+    speeds = [row.events_per_s for row in BASE.sampling]
+    assert float(nade["step on cpu, events/s"]) == max(speeds)
+
+
+def test_in_python_a_board_is_a_data_frame() -> None:
+    frame = arbench.leaderboard("mnist")
+    assert [*frame["model"]] == [row["model"] for row in flat_rows(find_boards("mnist")[0])]
+    ranked = frame.dropna(subset=["rank"])
+    assert ranked["rank"].min() == 1
+    assert str(frame["rank"].dtype) == "Int64"
+    assert frame["nats"].dtype == "float64"
+
+
+def test_a_page_shows_what_data_say_and_nothing_else(make_result: MakeResult) -> None:
+    page = board_pages([make_result("a|b<script>", noise(0))])["somewhere.md"]
+    (row,) = (line for line in page.splitlines() if "a" in line and "self-reported" in line)
+    assert "a\\|b\\<script\\>" in row
+
+
+def test_pages_are_listed() -> None:
+    pages = board_pages(KEPT)
+    assert {name for name in pages if name != "README.md"} == {
+        f"{r.record.task.name}.md" for r in KEPT
+    }
+    for name in pages:
+        assert name == "README.md" or f"]({name})" in pages["README.md"]
+
+
+def test_reports_of_speed_join_the_result_they_belong_to(tmp_path: Path) -> None:
+    from arbench.publish.results import keep_result, keep_speeds
+
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    records = tmp_path / "records"
+    kept = keep_result(run.path, records)
+    own = SpeedReport.of_record(run.record)
+    assert own is not None
+    fast = own.sampling[0].model_copy(update={"device": "Fast Card", "events_per_s": 1e6})
+    machine = own.environment.model_copy(update={"gpu": "Fast Card"})
+    report = own.model_copy(update={"sampling": [fast], "environment": machine})
+    report.write(tmp_path / "speed.json")
+    copy = keep_speeds(tmp_path / "speed.json", records)
+    assert copy == records / "toy-markov" / "speed" / f"{kept.stem}.speed-fast-card.json"
+    (board,) = make_boards(read_results(records))
+    assert {speed.device for speed in board.rows[0].speeds} == {"Fast Card", "cpu"}
+    stranger = report.model_copy(update={"result_sha256": "0" * 64})
+    stranger.write(tmp_path / "other.json")
+    with pytest.raises(ConfigError, match="its result is not kept"):
+        keep_speeds(tmp_path / "other.json", records)
+
+
+def test_rows_are_in_the_order_of_their_scores() -> None:
+    for board in make_boards(KEPT, unchecked=True):
+        assert all(a.score <= b.score for a, b in pairwise(board.rows))
