@@ -6,7 +6,7 @@ import os
 import subprocess
 import sysconfig
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,15 @@ Shell = Callable[..., subprocess.CompletedProcess[str]]
 def _deterministic() -> None:
     """Every test starts from the same generator state, alone or in company."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tensors of tests are tiny, threads would only wait; a benchmark may set more itself."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

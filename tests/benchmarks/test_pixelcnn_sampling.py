@@ -6,7 +6,7 @@ the cost does not depend on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -22,14 +22,6 @@ from arbench_pixelcnn.gated import GatedPixelCNN
 from arbench_pixelcnn.network import PixelCNN
 
 LAYOUT = Layout(EventSpec((1, 28, 28), Discrete(2)))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ Processor time of one thread is compared, which other processes disturb less tha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -27,14 +26,6 @@ def _model(length: int) -> Model:
     layout = Layout(EventSpec((length,), Discrete(256)))
     head = natural_head(layout)
     return Model(WaveNet(layout, head.num_params), head, layout).eval()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_time_per_sample_does_not_grow(benchmark: BenchmarkFixture) -> None:

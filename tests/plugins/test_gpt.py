@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from importlib import resources
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from arbench.experiment.recipes import resolve_recipe
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.registry.entries import ModelEntry
-from arbench_gpt import arbench_register_models
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import rotary_turns, rotate
 from arbench_gpt.network import GPT
@@ -28,11 +24,6 @@ VARIANTS = [
     {"positions": "learned", "coordinates": True, "mlp": "swiglu"},
     {"coordinates": True, "ordinal": True, "bias": False},
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def make_layout(shape: tuple[int, ...] = (1, 3, 3), size: int = 3) -> Layout:
@@ -267,15 +258,6 @@ def test_branches_start_small_in_proportion_to_their_number() -> None:
         assert not network.outputs.bias.any()
 
 
-def test_dropout_acts_in_training_alone() -> None:
-    layout = make_layout()
-    network = make_network(layout, dropout=0.5)
-    sites = random_sites(layout)
-    assert torch.equal(network(sites), network(sites))
-    network.train()
-    assert not torch.equal(network(sites), network(sites))
-
-
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 def test_builds_without_data(options: dict[str, object]) -> None:
     with torch.device("meta"):
@@ -295,24 +277,6 @@ def test_builds_without_data(options: dict[str, object]) -> None:
 def test_unacceptable_settings_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GPT(make_layout(), 3, **options)  # type: ignore[arg-type]
-
-
-def entry() -> ModelEntry:
-    (only,) = arbench_register_models()
-    return only
-
-
-RECIPES = sorted(
-    file.name.removesuffix(".toml")
-    for file in (resources.files("arbench_gpt") / "recipes").iterdir()
-)
-
-
-@pytest.mark.parametrize("task_name", RECIPES)
-def test_every_recipe_fits_the_network(task_name: str) -> None:
-    name, recipe = resolve_recipe(entry(), GPT, task_name)
-    assert name == f"gpt/{task_name}"
-    GPT(make_layout(), 1, **recipe.network)
 
 
 def test_learns_to_look_three_sites_back() -> None:

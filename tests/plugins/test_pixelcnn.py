@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from importlib import resources
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from arbench import ModelEntry
-from arbench.experiment.recipes import resolve_recipe
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.conformance import CHECKS, run_check, subjects
-from arbench_pixelcnn import arbench_register_models
 from arbench_pixelcnn.gated import GatedPixelCNN
 from arbench_pixelcnn.network import PixelCNN
 
@@ -195,16 +191,6 @@ def test_gradients_reach_every_parameter(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_dropout_acts_in_training_alone(kind: str) -> None:
-    layout = make_layout(1, 4, 4)
-    network = make_network(kind, layout, dropout=0.5)
-    sites = torch.randint(2, (4, 16, 1))
-    assert torch.equal(network(sites), network(sites))
-    network.train()
-    assert not torch.equal(network(sites), network(sites))
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_builds_on_the_meta_device(kind: str) -> None:
     layout = make_layout(3, 4, 4, size=4)
     with torch.device("meta"):
@@ -231,20 +217,3 @@ def test_what_it_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         KINDS[kind](layout, 1, **options)  # type: ignore[arg-type]
-
-
-RECIPES = [
-    (entry, file.name.removesuffix(".toml"))
-    for entry in arbench_register_models()
-    for file in (resources.files(entry.recipes or "") / "recipes").iterdir()
-    if file.name.endswith(".toml")
-]
-
-
-@pytest.mark.parametrize(("entry", "task"), RECIPES, ids=[f"{e.name}-{t}" for e, t in RECIPES])
-def test_every_recipe_fits_its_network(entry: ModelEntry, task: str) -> None:
-    kind = KINDS["pixelcnn" if entry.name == "pixelcnn" else "gated"]
-    name, recipe = resolve_recipe(entry, kind, task)
-    assert name == f"{entry.name}/{task}"
-    params: Tensor = kind(make_layout(1, 4, 4), 1, **recipe.network)(torch.zeros(1, 16, 1).long())
-    assert params.shape == (1, 16, 1)

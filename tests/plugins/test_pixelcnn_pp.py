@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import resources
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbench.experiment.recipes import resolve_recipe
 from arbench.networks.raster import RasterPictures
 from arbench.networks.shifted import (
     EarlierPixels,
@@ -28,7 +26,6 @@ from arbench.probability.model import Model
 from arbench.registry.manager import registry
 from arbench.testing.conformance import CHECKS, run_checks
 from arbench.testing.tiny import TINY_EVENTS
-from arbench_pixelcnn_pp import arbench_register_models
 from arbench_pixelcnn_pp.network import PixelCNNPP
 
 Pictures = NDArray[np.float64]
@@ -357,31 +354,8 @@ def test_what_it_cannot_do_is_refused(
         PixelCNNPP(layout, 1, **options)  # type: ignore[arg-type]
 
 
-def test_dropout_acts_in_training_alone() -> None:
-    network = make_network(make_layout(1, 4, 4), dropout=0.5)
-    sites = random_sites(make_layout(1, 4, 4))
-    assert torch.equal(network(sites), network(sites))
-    network.train()
-    assert not torch.equal(network(sites), network(sites))
-
-
 def test_it_is_found_by_the_name_that_people_type() -> None:
     assert registry().model("PixelCNN++").entry.name == "pixelcnn-pp"
-
-
-RECIPES = sorted(
-    file.name.removesuffix(".toml")
-    for file in (resources.files("arbench_pixelcnn_pp") / "recipes").iterdir()
-)
-
-
-@pytest.mark.parametrize("task_name", RECIPES)
-def test_every_recipe_fits_the_network(task_name: str) -> None:
-    (entry,) = arbench_register_models()
-    name, recipe = resolve_recipe(entry, PixelCNNPP, task_name)
-    assert name == f"pixelcnn-pp/{task_name}"
-    with torch.device("meta"):
-        PixelCNNPP(make_layout(1, 28, 28), 1, **recipe.network)
 
 
 def test_learns_that_a_pixel_repeats_the_one_above() -> None:

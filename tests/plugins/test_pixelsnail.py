@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from importlib import resources
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from arbench.experiment.recipes import resolve_recipe
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import LogisticMixture, natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench_pixelsnail import arbench_register_models
 from arbench_pixelsnail.network import Attention, PixelSNAIL
 
 
@@ -194,29 +191,6 @@ def test_what_it_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         PixelSNAIL(layout, 1, **options)  # type: ignore[arg-type]
-
-
-def test_dropout_acts_in_training_alone() -> None:
-    layout = make_layout(1, 4, 4)
-    network, sites = make_network(layout, dropout=0.5), random_sites(layout)
-    assert torch.equal(network(sites), network(sites))
-    network.train()
-    assert not torch.equal(network(sites), network(sites))
-
-
-RECIPES = sorted(
-    file.name.removesuffix(".toml")
-    for file in (resources.files("arbench_pixelsnail") / "recipes").iterdir()
-)
-
-
-@pytest.mark.parametrize("task_name", RECIPES)
-def test_every_recipe_fits_the_network(task_name: str) -> None:
-    (entry,) = arbench_register_models()
-    name, recipe = resolve_recipe(entry, PixelSNAIL, task_name)
-    assert name == f"pixelsnail/{task_name}"
-    with torch.device("meta"):
-        PixelSNAIL(make_layout(1, 28, 28), 1, **recipe.network)
 
 
 def test_learns_to_repeat_a_pixel_out_of_reach_of_its_convolutions() -> None:

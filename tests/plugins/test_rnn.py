@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arbench.experiment.recipes import resolve_recipe
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
@@ -332,25 +330,9 @@ def test_unacceptable_settings_are_refused(
         NETWORKS[name](make_layout(), 5, **options)
 
 
-RECIPES = sorted(
-    (name, file.name.removesuffix(".toml"))
-    for name in NETWORKS
-    for file in (resources.files(f"arbench_rnn.{name}") / "recipes").iterdir()
-)
-
-
 def test_models_have_the_recipes_of_their_own_packages() -> None:
     entries = {entry.name: entry.recipes for entry in arbench_register_models()}
     assert entries == {name: f"arbench_rnn.{name}" for name in NETWORKS}
-
-
-@pytest.mark.parametrize(("model", "task_name"), RECIPES)
-def test_every_recipe_fits_its_network(model: str, task_name: str) -> None:
-    entry = next(entry for entry in arbench_register_models() if entry.name == model)
-    name, recipe = resolve_recipe(entry, NETWORKS[model], task_name)
-    assert name == f"{model}/{task_name}"
-    with torch.device("meta"):
-        NETWORKS[model](make_layout(), 5, **recipe.network)
 
 
 def test_perceptrons_can_be_left_out() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import resources
 from typing import Any, Literal
 
 import numpy as np
@@ -11,12 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from arbench.experiment.recipes import resolve_recipe
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench_s4d import arbench_register_models
 from arbench_s4d.network import S4D
 from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
 
@@ -168,14 +165,6 @@ def test_gradients_reach_every_parameter() -> None:
         assert parameter.grad.abs().sum() > 0
 
 
-def test_dropout_acts_in_training_alone() -> None:
-    network = S4D(make_layout(), 5, **SMALL, dropout=0.5).eval()
-    sites = torch.randint(5, (4, 30, 1))
-    assert torch.equal(network(sites), network(sites))
-    network.train()
-    assert not torch.equal(network(sites), network(sites))
-
-
 def test_builds_without_memory() -> None:
     with torch.device("meta"):
         network = S4D(make_layout(), 5, coordinates=True)
@@ -197,20 +186,6 @@ def test_builds_without_memory() -> None:
 def test_unacceptable_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         S4D(make_layout(), 5, **options)
-
-
-RECIPES = sorted(
-    file.name.removesuffix(".toml")
-    for file in (resources.files("arbench_s4d") / "recipes").iterdir()
-)
-
-
-@pytest.mark.parametrize("task_name", RECIPES)
-def test_every_recipe_fits_the_network(task_name: str) -> None:
-    (entry,) = arbench_register_models()
-    name, recipe = resolve_recipe(entry, S4D, task_name)
-    assert name == f"s4d/{task_name}"
-    S4D(make_layout(), 5, **recipe.network)
 
 
 def test_learns_an_echo_at_a_distance() -> None:

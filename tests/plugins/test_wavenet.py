@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.registry.entries import ModelEntry
 from arbench_wavenet import arbench_register_models
 from arbench_wavenet.network import WaveNet
 
@@ -134,8 +132,9 @@ def test_receptive_field_is_the_formula_by_gradients(
 
 
 def test_default_recipes_see_what_their_comments_say() -> None:
+    (entry,) = arbench_register_models()
     for task_name, sites_seen in (("default", 256), ("fsdd", 2047)):
-        _, recipe = resolve_recipe(entry(), WaveNet, task_name)
+        _, recipe = resolve_recipe(entry, WaveNet, task_name)
         assert WaveNet(make_layout(), 1, **recipe.network).receptive_field == sites_seen
 
 
@@ -255,14 +254,6 @@ def test_one_site_alone_depends_on_nothing() -> None:
     torch.testing.assert_close(stepped, params[:, 0])
 
 
-def test_dropout_acts_in_training_alone() -> None:
-    network = make_network(make_layout(), dropout=0.5)
-    sites = random_sites(make_layout())
-    assert torch.equal(network(sites), network(sites))
-    network.train()
-    assert not torch.equal(network(sites), network(sites))
-
-
 def test_gradients_reach_every_parameter() -> None:
     layout = make_layout()
     network = make_network(layout, num_blocks=2, ordinal=True)
@@ -292,24 +283,6 @@ def test_activations_start_at_the_same_size_however_deep(num_blocks: int) -> Non
 def test_unacceptable_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WaveNet(make_layout(), 5, **options)
-
-
-def entry() -> ModelEntry:
-    (only,) = arbench_register_models()
-    return only
-
-
-RECIPES = sorted(
-    file.name.removesuffix(".toml")
-    for file in (resources.files("arbench_wavenet") / "recipes").iterdir()
-)
-
-
-@pytest.mark.parametrize("task_name", RECIPES)
-def test_every_recipe_fits_the_network(task_name: str) -> None:
-    name, recipe = resolve_recipe(entry(), WaveNet, task_name)
-    assert name == f"wavenet/{task_name}"
-    WaveNet(make_layout(), 5, **recipe.network)
 
 
 def test_learns_an_echo_at_a_distance() -> None:
