@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ZOO = ROOT / "zoo"
 RECORDS = ROOT / "leaderboards" / "records"
 MOST_BYTES = 8_000_000
+CARD = "README.md"  # not pinned: it is made of the others, and says how to load the copy it is in
 
 
 def index(zoo: Path, homes: Mapping[str, str]) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def _entry(folder: Path) -> dict[str, Any]:
     pins = {
         file.name: asdict(PinnedFile(sha256_of(file), file.stat().st_size))
         for file in sorted(folder.iterdir())
-        if file.name != MANIFEST
+        if file.name not in (MANIFEST, CARD)
     }
     return {
         "files": pins,

@@ -26,7 +26,7 @@ def curve_table(metrics: Path, unit: str) -> str:
     try:
         points = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
         rows = [_row(point) for point in _spread(points)]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{metrics}: expected a line of JSON per evaluation ({error!r})") from error
     if not rows:
         return ""

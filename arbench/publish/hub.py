@@ -7,6 +7,7 @@ a commit; it waits as long as a server tells it to; and it believes a download o
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -108,7 +109,7 @@ class Hub:
     """A connection to the Hub that `HF_ENDPOINT` names, with the user's token if there is one."""
 
     def __init__(self) -> None:
-        huggingface_hub.set_client_factory(_client)
+        _give_the_client_an_end()
         self._token = huggingface_hub.get_token()
         self._api = HfApi(
             endpoint=os.environ.get("HF_ENDPOINT") or None,
@@ -307,6 +308,12 @@ class Hub:
         }
         later = "; try again later" if status in _PASSING else ""
         return reasons.get(status, f"it answers with status {status}{later}")
+
+
+@functools.cache
+def _give_the_client_an_end() -> None:
+    """Once: setting it again would close the connections of other threads."""
+    huggingface_hub.set_client_factory(_client)
 
 
 def _client() -> httpx2.Client:

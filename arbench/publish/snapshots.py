@@ -147,11 +147,10 @@ def _download(
 ) -> None:
     """Fetch a run into an empty folder, the weights last, and hold it against all there is."""
     there = hub.files(repo, commit)
-    names = [*pinned] if pinned is not None else [n for n in there if EXTRAS.fullmatch(n)]
-    for name in (*DOCUMENTS, *TENSORS, *names):
+    for name in (*DOCUMENTS, *TENSORS, *(pinned or ())):
         if name not in there:
-            raise CheckpointError(f"{repo} at {commit[:8]} has no {name}: it holds no run")
-    small = {name: there[name] for name in (*DOCUMENTS, *names) if name not in TENSORS}
+            raise CheckpointError(f"{repo} at {commit[:8]} has no {name}: it holds no such run")
+    small = {name: f for name, f in there.items() if name in DOCUMENTS or EXTRAS.fullmatch(name)}
     for file in small.values():
         _limit(repo, file, _MOST_BYTES, "arbench")
     hub.download(repo, commit, small.values(), folder)

@@ -39,7 +39,7 @@ class ZooEntry:
         name: "task/model".
         repo: where it is on the Hub, "org/name"; None if it is nowhere but in the package.
         commit: the commit there that holds exactly these files.
-        files: every file of the run.
+        files: every file of the run but its card.
         unit: what a dim is called.
         num_parameters: of the model.
         test: the record's likelihood of the test split.

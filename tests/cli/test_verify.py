@@ -1,0 +1,79 @@
+"""`arbench verify`: a number holds if the weights give it, event by event."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from arbench.cli import main
+from arbench.experiment.weights import load_tensors, save_tensors
+from arbench.publish.verification import TOLERANCE_NATS
+from arbench.publish.zoo import zoo_folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A copy of a zoo entry."""
+    return Path(shutil.copytree(zoo_folder() / "mnist-mini" / "nade", tmp_path / "run"))
+
+
+def verify(run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict]:
+    code = main(["verify", str(run), "--device", "cpu", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_true_record_holds(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = verify(run, capsys)
+    assert code == 0
+    assert found["holds"]
+    assert found["difference_nats"] < found["largest_difference_nats"] < TOLERANCE_NATS
+    assert found["num_events"] == 1000
+    assert main(["verify", str(run), "--device", "cpu"]) == 0
+    assert "holds: recorded 100.39" in capsys.readouterr().out
+
+
+def test_a_better_number_than_the_weights_give_does_not_hold(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((run / "record.json").read_text())
+    record["nll"]["test"]["nats_per_event"] -= 2 * TOLERANCE_NATS
+    (run / "record.json").write_text(json.dumps(record))
+    code, found = verify(run, capsys)
+    assert code == 1
+    assert found["difference_nats"] == pytest.approx(2 * TOLERANCE_NATS, rel=1e-3)
+    assert main(["verify", str(run), "--device", "cpu"]) == 1
+    assert "DOES NOT HOLD" in capsys.readouterr().out
+
+
+def test_events_that_differ_are_seen_where_their_mean_does_not(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_probs = load_tensors(run / "log_probs.safetensors")["test"]
+    log_probs[0] += 0.01
+    log_probs[1] -= 0.01
+    save_tensors(run / "log_probs.safetensors", {"test": log_probs})
+    code, found = verify(run, capsys)
+    assert code == 1
+    assert found["difference_nats"] < 1e-6
+    assert found["largest_difference_nats"] == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize("values", [{"test": torch.zeros(7).double()}, {"other": torch.zeros(1)}])
+def test_log_probabilities_of_other_events_do_not_hold(
+    run: Path, values: dict[str, torch.Tensor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tensors(run / "log_probs.safetensors", values)
+    code, found = verify(run, capsys)
+    assert code == 1
+    assert found["largest_difference_nats"] is None
+
+
+def test_a_run_without_a_result_cannot_be_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(tmp_path)]) == 3
+    assert "is this a run folder" in capsys.readouterr().err

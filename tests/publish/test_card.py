@@ -1,0 +1,124 @@
+"""The model card: what it shows to people and says to machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from arbench.errors import DataError
+from arbench.experiment.records import Record
+from arbench.publish.card import card_of, render_card, write_card
+from arbench.publish.card_curve import curve_table
+from arbench.publish.card_metadata import front_matter
+from arbench.publish.zoo import zoo_folder
+
+NADE = zoo_folder() / "mnist-mini" / "nade"
+
+
+def metadata_of(card: str) -> dict[str, Any]:
+    text = card.removeprefix("---\n").partition("\n---\n")[0]
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def changed(**parts: Any) -> Record:
+    """NADE's record with other values in some of its parts."""
+    raw = Record.read(NADE / "record.json").model_dump()
+    for part, values in parts.items():
+        raw[part] = raw[part] | values
+    return Record.model_validate(raw)
+
+
+def test_the_metadata_are_the_record_s_numbers() -> None:
+    record = Record.read(NADE / "record.json")
+    (model,) = metadata_of(card_of(NADE))["model-index"]
+    (result,) = model["results"]
+    assert result["dataset"]["type"] == "mnist-mini"
+    assert result["dataset"]["revision"] == record.task.data_sha256
+    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == {
+        "nats_per_event": record.nll["test"].nats_per_event,
+        "bits_per_pixel": record.nll["test"].bits_per_dim,
+    }
+
+
+def test_nats_of_a_text_are_per_symbol() -> None:
+    record = changed(task={"unit": "char"})
+    (result,) = metadata_of(front_matter(record))["model-index"][0]["results"]
+    test = record.nll["test"]
+    assert result["task"]["type"] == "text-generation"
+    assert result["metrics"][0] == {
+        "type": "nats_per_char",
+        "name": "exact nats per char",
+        "value": test.total_nats / test.num_dims,
+    }
+
+
+def test_a_part_of_the_data_is_no_result_for_machines() -> None:
+    assert "model-index" not in metadata_of(front_matter(changed(training={"limit": 100})))
+
+
+def test_a_name_that_would_break_the_metadata_is_quoted() -> None:
+    name = "a: [b]\n---\nlicense: evil"
+    metadata = metadata_of(front_matter(changed(model={"name": name})))
+    assert name in metadata["tags"]
+    assert "license" not in metadata
+
+
+@pytest.mark.parametrize("load_as", ["hf:org/name", "mnist-mini/nade"])
+def test_the_card_says_how_to_load_what_it_describes(load_as: str) -> None:
+    assert f'arbench.load("{load_as}")' in render_card(
+        Record.read(NADE / "record.json"), load_as=load_as
+    )
+
+
+def test_the_curve_has_its_ends_and_little_between(tmp_path: Path) -> None:
+    points = [
+        {
+            "step": step,
+            "epoch": step / 10,
+            "train_nats_per_event": 200.0 - step,
+            "validation_nats_per_event": 210.0 - step,
+            "validation_bits_per_dim": (210.0 - step) / 784,
+            "seconds": step / 2,
+        }
+        for step in range(1, 101)
+    ]
+    metrics = tmp_path / "metrics.jsonl"
+    for count in (1, 2, 8, 100):
+        metrics.write_text("".join(json.dumps(p) + "\n" for p in points[:count]))
+        rows = [line.split("|")[1].strip() for line in curve_table(metrics, "pixel").splitlines()]
+        steps = [int(row) for row in rows[2:]]
+        assert steps[0] == 1
+        assert steps[-1] == count
+        assert steps == sorted(set(steps))
+        assert len(steps) == min(count, 8)
+
+
+def test_without_a_curve_the_card_has_none(tmp_path: Path) -> None:
+    assert curve_table(tmp_path / "metrics.jsonl", "pixel") == ""
+    (tmp_path / "metrics.jsonl").write_text("")
+    assert curve_table(tmp_path / "metrics.jsonl", "pixel") == ""
+
+
+def test_a_damaged_curve_is_named(tmp_path: Path) -> None:
+    for line in ("{", "[]", '{"step": 1}', "17"):
+        (tmp_path / "metrics.jsonl").write_text(line + "\n")
+        with pytest.raises(DataError, match="a line of JSON per evaluation"):
+            curve_table(tmp_path / "metrics.jsonl", "pixel")
+
+
+def test_samples_are_shown_as_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_bytes((NADE / "record.json").read_bytes())
+    assert "amples" not in card_of(tmp_path).split("```")[0]
+    (tmp_path / "samples.wav").touch()
+    assert "[samples.wav](samples.wav)" in card_of(tmp_path)
+    (tmp_path / "samples.txt").write_text("# no heading\n" + "line\n" * 50)
+    assert "\n    # no heading\n" in card_of(tmp_path)
+    assert card_of(tmp_path).count("\n    line") == 19
+    (tmp_path / "samples.png").touch()
+    write_card(tmp_path)
+    assert "![samples](samples.png)" in (tmp_path / "README.md").read_text()
