@@ -20,7 +20,9 @@ from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.model import evaluation_mode
 
-Convert = Callable[[Tensor], Tensor]
+# Models of other libraries may speak numpy: what they take and give is theirs to say.
+ToInput = Callable[[Tensor], Any]
+FromOutput = Callable[[Any], Any]
 Dequantisation = Literal["uniform"]
 
 # What rounding may add to the logarithm of a probability of 1.
@@ -32,11 +34,12 @@ class ForeignDensity:
     """A density around any object with `log_prob(x)` and `sample(n)`.
 
     Args:
-        source: the object. `log_prob(x)` returns `(B,)` nats, `sample(n)` returns n events; a
-            `torch.distributions.Distribution` is sampled by `sample((n,))`. If `log_prob` has a
-            parameter `scored`, it is given the mask of the dims that count, or None; without one,
-            only tasks that score every dim can be evaluated. If `sample` has a parameter
-            `generator`, it is given a `torch.Generator`; else torch's global generator is seeded.
+        source: the object. `log_prob(x)` returns `(B,)` nats, `sample(n)` returns n events, both as
+            tensors or numpy arrays; a `torch.distributions.Distribution` is sampled by
+            `sample((n,))`. If `log_prob` has a parameter `scored`, it is given the mask of the dims
+            that count, or None; without one, only tasks that score every dim can be evaluated. If
+            `sample` has a parameter `generator`, it is given a `torch.Generator`; else torch's
+            global generator is seeded.
         spec: shape and domain of the events.
         kind: what `log_prob` is: "exact" the log-probability of discrete events, "density" the
             log-density of real ones, "bound" a lower bound on either.
@@ -68,8 +71,8 @@ class ForeignDensity:
         *,
         spec: EventSpec,
         kind: Kind,
-        to_input: Convert | None = None,
-        from_output: Convert | None = None,
+        to_input: ToInput | None = None,
+        from_output: FromOutput | None = None,
         log_det: float | None = None,
         dequantisation: Dequantisation | None = None,
         module: nn.Module | None = None,
@@ -93,8 +96,8 @@ class ForeignDensity:
         self.library = library
         self.dequantisation = dequantisation
         self.log_det = log_det or 0.0
-        self.to_input = to_input or _as_it_is
-        self.from_output = from_output or _as_it_is
+        self.to_input: ToInput = to_input or _as_it_is
+        self.from_output: FromOutput = from_output or _as_it_is
         self._spec = spec
         self._kind = kind
         self._takes_scored = _has_parameter(source.log_prob, "scored")
@@ -287,5 +290,5 @@ def _has_parameter(function: Callable[..., object], name: str) -> bool:
         return False
 
 
-def _as_it_is(values: Tensor) -> Tensor:
+def _as_it_is(values: Any) -> Any:
     return values

@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor, nn
 
 from arbench.errors import ConfigError, PluginError
@@ -203,6 +206,29 @@ def test_a_bound_by_dequantisation_lies_below_the_probability_of_the_bin() -> No
     means = torch.stack([density.log_prob(bins.view(8, 1)) for _ in range(4000)]).mean(0)
     assert bool((means < exact).all())
     assert (exact - means)[3].item() == pytest.approx(exact[3].item() + 1.0855, abs=0.02)
+
+
+def test_an_object_may_speak_numpy() -> None:
+    class Frozen:
+        """A distribution of scipy; it takes float64 and draws from a generator of numpy."""
+
+        normal = stats.multivariate_normal(np.zeros(5), np.eye(5))
+
+        def log_prob(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+            assert x.dtype == np.float64
+            return np.asarray(self.normal.logpdf(x))
+
+        def sample(self, n: int, generator: torch.Generator) -> NDArray[np.float64]:
+            return self.normal.rvs(n, random_state=generator.initial_seed() % 2**32)
+
+    density = ForeignDensity(
+        Frozen(), spec=REALS, kind="density", to_input=lambda x: x.double().numpy(), log_det=0.0
+    )
+    x = torch.randn(4, 5)
+    expected = torch.distributions.Normal(0.0, 1.0).log_prob(x.double()).sum(1)
+    torch.testing.assert_close(density.log_prob(x), expected)
+    first, second = (density.sample(3, generator=torch.Generator().manual_seed(1)) for _ in "ab")
+    assert torch.equal(first, second)
 
 
 def test_samples_depend_on_the_generator_alone_and_leave_the_global_one_be() -> None:
