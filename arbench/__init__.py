@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from arbench.api import open_task as open_task
     from arbench.api import push as push
     from arbench.api import push_board as push_board
+    from arbench.api import push_space as push_space
     from arbench.api import resume as resume
     from arbench.api import run as run
     from arbench.api import run_queue as run_queue
@@ -51,6 +52,7 @@ _HOMES = {
     "open_task": "arbench.api",
     "push": "arbench.api",
     "push_board": "arbench.api",
+    "push_space": "arbench.api",
     "resume": "arbench.api",
     "run": "arbench.api",
     "run_queue": "arbench.api",
@@ -77,6 +79,7 @@ __all__ = [
     "open_task",
     "push",
     "push_board",
+    "push_space",
     "resume",
     "run",
     "run_queue",

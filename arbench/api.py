@@ -60,6 +60,7 @@ __all__ = [
     "open_task",
     "push",
     "push_board",
+    "push_space",
     "resume",
     "run",
     "run_queue",
@@ -489,6 +490,18 @@ def push_board(to: str, runs: Sequence[str | Path] = (), *, private: bool = Fals
     from arbench.publish.push import push_board as push_results
 
     return push_results(to, [find_run(run) for run in runs], private=private)
+
+
+def push_space(to: str, *, private: bool = False) -> Pushed:
+    """Put the page of all boards onto the Hub; see `arbench.publish.push.push_space`.
+
+    Args:
+        to: "org/name" of the Space.
+        private: for a Space that does not exist yet.
+    """
+    from arbench.publish.push import push_space as push_page
+
+    return push_page(to, private=private)
 
 
 def _as_toml(value: Any) -> str:

@@ -11,21 +11,26 @@ import click
     "--to", metavar="ORG/NAME", help="A model repository: weights, record, card, samples."
 )
 @click.option("--board", metavar="ORG/NAME", help="A board: the result of RUN, or all kept ones.")
+@click.option("--space", metavar="ORG/NAME", help="A static Space: the page of all boards.")
 @click.option("--private", is_flag=True, help="A repository that does not exist yet is private.")
-def command(run: str | None, to: str | None, board: str | None, private: bool) -> None:
-    """Put RUN onto the Hub in one commit, its result onto a board, or both.
+def command(
+    run: str | None, to: str | None, board: str | None, space: str | None, private: bool
+) -> None:
+    """Put RUN onto the Hub in one commit, its result onto a board, or the boards' page.
 
     You need a token with write access: `hf auth login`, or HF_TOKEN.
 
     \b
     arbench push runs/mnist-nade --to me/mnist-nade
     arbench push runs/mnist-nade --board me/arbench
-    arbench push --board me/arbench
+    arbench push --board me/arbench --space me/arbench
     """  # noqa: D301 - click wants the character
-    if to is None and board is None:
-        raise click.UsageError("say where to: --to ORG/NAME, --board ORG/NAME, or both")
+    if to is None and board is None and space is None:
+        raise click.UsageError("say where to: --to, --board or --space ORG/NAME")
     if to is not None and run is None:
         raise click.UsageError("--to wants a RUN to push")
+    if space is not None and run is not None:
+        raise click.UsageError("--space shows all boards: give no RUN with it")
     from arbench import api
 
     pushed = []
@@ -35,5 +40,7 @@ def command(run: str | None, to: str | None, board: str | None, private: bool) -
     if board is not None:
         runs = [] if run is None else [run]
         pushed.append(api.push_board(board, runs, private=private))
+    if space is not None:
+        pushed.append(api.push_space(space, private=private))
     for each in pushed:
         click.echo(f"{each.url} at {each.commit}")

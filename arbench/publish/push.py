@@ -1,4 +1,4 @@
-"""Pushing: a run, the boards or their page onto the Hub, each in one commit."""
+"""Pushing: a run, results with their boards, or their page onto the Hub, each in one commit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ import yaml
 
 from arbench.errors import CheckpointError, ConfigError, DataError, NetworkError
 from arbench.experiment.config import RunConfig
+from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
 from arbench.experiment.weights import load_tensors
 from arbench.publish.board_text import board_pages
+from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
 from arbench.publish.hub import Hub, Repo, parse_repo
+from arbench.publish.page import write_page
 from arbench.publish.results import keep_result, keep_speeds, kept_records, read_results
 from arbench.publish.snapshots import EXTRAS, blamed_on
 from arbench.publish.speeds import SpeedReport
@@ -164,6 +167,42 @@ def push_board(name: str, runs: Sequence[Path] = (), *, private: bool = False) -
         return _push(repo, message, prepare, private=private)
 
 
+def push_space(name: str, *, private: bool = False) -> Pushed:
+    """Put the page of all boards onto the Hub as a static Space.
+
+    Args:
+        name: "org/name" of the Space.
+        private: for a Space that does not exist yet.
+
+    Raises:
+        ConfigError: if the name is none.
+        NetworkError: if the Hub does not take it.
+    """
+    repo = parse_repo(name, "space")
+    boards, _ = find_boards(None)
+    about = {
+        "title": "arbench leaderboards",
+        "sdk": "static",
+        "app_file": "index.html",
+        "tags": ["arbench", "leaderboard"],
+    }
+    with TemporaryDirectory() as scratch:
+        out = Path(scratch)
+        write_page(out, boards)
+        write_text(out / "README.md", _with_metadata(about, "# arbench leaderboards\n"))
+        contents = {
+            file.relative_to(out).as_posix(): file
+            for file in sorted(out.rglob("*"))
+            if file.is_file()
+        }
+        return _push(repo, "Page of all boards", lambda hub, head: contents, private=private)
+
+
+def _with_metadata(metadata: Mapping[str, object], text: str) -> str:
+    """A page of the Hub: YAML between dashes, then Markdown."""
+    return f"---\n{yaml.safe_dump(dict(metadata), sort_keys=False)}---\n{text}"
+
+
 def _check_names(run: Path) -> None:
     """Refuse a record whose names are not names: they become the path of a file.
 
@@ -226,8 +265,8 @@ def _pages(records: Path) -> dict[str, Path | bytes]:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(note, copy)
     pages = board_pages(read_results(records))
-    head = {"pretty_name": "arbench leaderboards", "tags": ["arbench", "leaderboard"]}
-    pages["README.md"] = f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n{pages['README.md']}"
+    about = {"pretty_name": "arbench leaderboards", "tags": ["arbench", "leaderboard"]}
+    pages["README.md"] = _with_metadata(about, pages["README.md"])
     return {name: page.encode() for name, page in pages.items()}
 
 

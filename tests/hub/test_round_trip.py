@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 from hub_server import HubServer
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, RepoCard
 
 import arbench
 import arbench.errors
@@ -20,6 +20,8 @@ from arbench.cli import main
 from arbench.experiment.records import Record
 from arbench.experiment.tasks import open_task
 from arbench.publish import zoo
+from arbench.publish.boards import find_boards
+from arbench.publish.page import write_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -214,3 +216,15 @@ def test_what_the_index_pins_is_not_left_to_the_hub_s_word(
 def files_in(folder: Path) -> set[str]:
     """The names of all files below."""
     return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_page_becomes_a_static_space(hub: HubServer, tmp_path: Path) -> None:
+    first = arbench.push_space("org/page")
+    files = hub.files("org/page", "space")
+    assert {*files} == {".gitattributes", "README.md", "index.html"}
+    card = RepoCard(files["README.md"].decode())
+    assert card.data.to_dict()["sdk"] == "static"
+    page, _ = find_boards(None)
+    write_page(tmp_path / "site", page)
+    assert files["index.html"] == (tmp_path / "site" / "index.html").read_bytes()
+    assert arbench.push_space("org/page").commit == first.commit
