@@ -53,12 +53,12 @@ class Scale:
         A few extreme values would leave all others in the dark, which a quantile prevents.
         """
         known = values[~np.isnan(values)]
-        low, most = float(known.min(initial=np.inf)), float(known.max(initial=-np.inf))
-        if not low < most:
-            low, most = (low, low + 1) if len(known) else (0.0, 1.0)
-            return cls(low, most)
-        high = float(np.quantile(known, quantile))
-        return cls(low, high if high > low else most)
+        if not len(known):
+            return cls(0.0, 1.0)
+        low, high = float(known.min()), float(np.quantile(known, quantile))
+        if high <= low:  # all but a few are alike
+            high = float(known.max())
+        return cls(low, high if high > low else low + 1)
 
     def fractions(self, values: Numbers) -> NDArray[np.float64]:
         """Where values lie between both ends, in [0, 1]; NaN stays NaN."""
