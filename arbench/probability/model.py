@@ -27,11 +27,20 @@ class SteppingNetwork(Protocol):
     """The optional part of a network's contract: sampling in T cheap steps."""
 
     def init_state(self, batch_size: int) -> Any:
-        """A pytree of preallocated tensors for one batch."""
+        """A pytree of preallocated tensors for one batch; only `step` knows what is in it."""
         ...
 
     def step(self, state: Any, previous: Tensor | None, site: int) -> tuple[Tensor, Any]:
-        """Parameters `(B, P)` of a site from the previous site's value `(B, site_dim)`."""
+        """Parameters of one site. Sites are visited in order, from 0.
+
+        Args:
+            state: from `init_state` or the step before; may be updated in place.
+            previous: `(B, site_dim)` value of site - 1, or None at the first site.
+            site: t.
+
+        Returns:
+            `(B, P)` parameters, and the state.
+        """
         ...
 
 

@@ -154,20 +154,12 @@ class MADE(nn.Module):
     def step(
         self, state: SamplingState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, SamplingState]:
-        """Parameters of one site; all sites together cost one forward pass.
+        """Parameters `(B, P)` of a site; those of all sites cost one forward pass.
 
         Knowing the first t sites makes exactly the units of degree t final, in every layer: they
         read units of degree at most t, all final by now, and are computed here once and for all.
         In order of degree they are a few rows of the weights and what they read is a prefix of
-        the columns, so no mask is needed. Sites are visited in order, from 0.
-
-        Args:
-            state: from `init_state`, updated in place.
-            previous: `(B, C)` value of site - 1, or None at the first site.
-            site: t.
-
-        Returns:
-            `(B, P)` parameters, and the state.
+        the columns, so no mask is needed. See `SteppingNetwork.step`.
         """
         values, starts = state.values, state.starts
         if previous is not None:

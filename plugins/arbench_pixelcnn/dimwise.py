@@ -86,15 +86,9 @@ class DimwiseNetwork(nn.Module):
     def step(
         self, state: DimwiseState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, DimwiseState]:
-        """Parameters of one site; all sites together cost about one forward pass.
+        """Parameters `(B, P)` of a site; those of all sites cost about one forward pass.
 
-        Args:
-            state: from `init_state`, updated in place.
-            previous: `(B, 1)`, the value of the site before; None at the first.
-            site: its number; sites are visited in order, from 0.
-
-        Returns:
-            `(B, P)`, and the state.
+        See `SteppingNetwork.step`.
         """
         pixel, colour = divmod(site, self.inputs.num_colours)
         column = pixel % self.inputs.width

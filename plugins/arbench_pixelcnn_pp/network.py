@@ -126,19 +126,12 @@ class PixelCNNPP(nn.Module):
     def step(
         self, state: SamplingState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, SamplingState]:
-        """Parameters of one site; all sites together cost little more than one forward pass.
+        """Parameters `(B, P)` of a site; those of all cost little more than one forward pass.
 
         The vertical stream depends on complete rows, so it is computed a row at a time. A pixel of
         a smaller resolution depends on what is before the first of the pixels that it stands for,
         so it is computed together with that one and then kept: caching is exact at all levels.
-
-        Args:
-            state: from `init_state`, updated in place.
-            previous: `(B, C)`, the values of the site before; None at the first.
-            site: its number; sites are visited in order, from 0.
-
-        Returns:
-            `(B, P)`, and the state.
+        See `SteppingNetwork.step`.
         """
         row, column = divmod(site, self.pictures.width)
         if previous is not None:

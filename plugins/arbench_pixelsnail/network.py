@@ -109,15 +109,9 @@ class PixelSNAIL(nn.Module):
     def step(
         self, state: SamplingState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, SamplingState]:
-        """Parameters of one site: one pixel's convolutions, and attention over the keys so far.
+        """Parameters `(B, P)` of a site: its convolutions, and attention over the keys so far.
 
-        Args:
-            state: from `init_state`, updated in place.
-            previous: `(B, C)`, the values of the site before; None at the first.
-            site: its number; sites are visited in order, from 0.
-
-        Returns:
-            `(B, P)`, and the state.
+        See `SteppingNetwork.step`.
         """
         if previous is not None:
             state.take(previous, site - 1)

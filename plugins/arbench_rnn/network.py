@@ -125,16 +125,7 @@ class RecurrentNetwork(nn.Module):
     def step(
         self, state: SamplingState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, SamplingState]:
-        """Parameters of one site; the cost does not depend on how many came before.
-
-        Args:
-            state: from `init_state`, updated in place. Sites are visited in order, from 0.
-            previous: `(B, site_dim)` value of site - 1, or None at the first site.
-            site: t.
-
-        Returns:
-            `(B, P)` parameters, and the state.
-        """
+        """Parameters `(B, P)` of a site at a cost that never grows; see `SteppingNetwork.step`."""
         first = state.cells[0]
         state.lookup(previous, site, first.inputs)
         first.advance()
