@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,38 @@ def test_the_wheel_holds_each_kind_of_file(contents: set[str], pattern: str) -> 
 
 def test_the_wheel_is_small_enough_to_be_fetched_in_passing(wheel: zipfile.ZipFile) -> None:
     assert Path(str(wheel.filename)).stat().st_size < 40e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "zoo"],
+        ["sample", "mnist/nade", "-n", "64", "--out", "grid.png"],
+        ["verify", "mnist-mini/nade"],
+    ],
+    ids=" ".join,
+)
+def test_the_zoo_works_from_the_wheel_without_a_network(
+    wheel: zipfile.ZipFile, tmp_path: Path, arguments: list[str]
+) -> None:
+    wheel.extractall(tmp_path / "site")
+    code = (
+        "import socket, sys; socket.socket.connect = None; from arbench.cli import main; "
+        "import arbench; assert 'site' in arbench.__file__; sys.exit(main(sys.argv[1:]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    environment.pop("ARBENCH_DATA", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "grid.png").exists() == ("sample" in arguments)
 
 
 def test_nothing_of_the_tests_is_in_the_wheel(contents: set[str]) -> None:
