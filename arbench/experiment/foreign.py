@@ -152,7 +152,7 @@ def _repeat(density: ForeignDensity, split: Split, log_probs: Tensor) -> float:
     again = evaluate_log_probs(density, split.first(_NUM_REPEATED), batch_size=_REPEAT_BATCH_SIZE)
     moved = (again - log_probs[: len(again)]).abs()
     allowed = _REPEAT_NATS + _REPEAT_SHARE * again.abs()
-    if not density.is_random and bool((moved > allowed).any()):
+    if not density.may_be_random and bool((moved > allowed).any()):
         raise PluginError(
             f"{density}.log_prob moves by {moved.max().item():.4f} nats when an event is evaluated "
             "again in a batch of another size: it is random, or depends on the events beside it; "

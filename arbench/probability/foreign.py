@@ -136,7 +136,7 @@ class ForeignDensity:
         return isinstance(self.spec.domain, Discrete) and self.dequantisation is None
 
     @property
-    def is_random(self) -> bool:
+    def may_be_random(self) -> bool:
         """Whether two evaluations of one event may differ: a bound may rest on random draws."""
         return self.kind == "bound"
 

@@ -84,7 +84,7 @@ def check_repeatable(density: ForeignDensity) -> None:
     """A second call says the same; a bound may be random."""
     events = _samples(density, _NUM_EVENTS)
     moved = _largest_move(_log_probs(density, events), _log_probs(density, events))
-    if moved is not None and density.is_random:
+    if moved is not None and density.may_be_random:
         raise NotApplicableError(
             f"this bound is random: a second call moved it by {moved:.3g} nats"
         )
@@ -163,9 +163,10 @@ def check_samples_fit(density: ForeignDensity, num_samples: int = 1000) -> None:
     """
     if density.kind == "bound":
         raise NotApplicableError("samples follow the density, and log_prob only bounds it")
-    terms = torch.stack(
-        [_moved_terms(density, num_samples, seed) for seed in range(_NUM_MOVES)]
-    ).mean(0)
+    num_drawn = num_samples * (1 if isinstance(density.spec.domain, Discrete) else 3)
+    drawn = _samples(density, num_drawn)
+    moves = [_moved_terms(density, drawn, num_samples, seed) for seed in range(_NUM_MOVES)]
+    terms = torch.stack(moves).mean(0)
     if terms.abs().sum() ** 2 < _LEAST_EFFECTIVE * terms.square().sum() or not bool(terms.any()):
         raise NotApplicableError("changing one dim of a sample is next to never likely")
     errors = (terms.mean() / (terms.std() / len(terms) ** 0.5)).item()
@@ -266,10 +267,12 @@ def _require_repeatable(density: ForeignDensity) -> None:
         raise NotApplicableError(f"nothing can be said of random numbers: {error}") from error
 
 
-def _moved_terms(density: ForeignDensity, num_samples: int, seed: int) -> Tensor:
-    """`s(D) tanh(D / 2)` of samples `(N,)` and one move of each; see `check_samples_fit`."""
+def _moved_terms(density: ForeignDensity, drawn: Tensor, num_samples: int, seed: int) -> Tensor:
+    """`s(D) tanh(D / 2)` of the first samples `(N,)`, each with one move; see `check_samples_fit`.
+
+    The other samples say how far real numbers may move, two for each.
+    """
     domain = density.spec.domain
-    drawn = _samples(density, num_samples * (1 if isinstance(domain, Discrete) else 3), seed)
     events, others = drawn[:num_samples], drawn[num_samples:]
     generator = keyed_generator(seed, "moves")  # not of the numbers that the samples are made of
     dims = torch.randint(density.spec.num_dims, (num_samples, 1), generator=generator)

@@ -163,7 +163,7 @@ def test_a_right_real_density_passes_all(build: Build) -> None:
         (of(BatchNormalised), WORDS, {"batches"}),
         (of(OwnGenerator), WORDS, {"samples_repeat"}),
         (of(Frozen), WORDS, {"samples_repeat"}),
-        (normal(sigma=0.6), REALS, {"samples_fit", "samples_follow"}),
+        (normal(sigma=0.8), REALS, {"samples_fit", "samples_follow"}),
         (normal(rho=0.5), REALS, {"samples_fit", "samples_follow"}),
         (normal(log_det=0.0), REALS, {"scale", "normalisation"}),
     ],
