@@ -272,7 +272,9 @@
 
   function setUpPlots(board) {
     const data = numbers[board.dataset.board];
-    const devices = [...new Set(data.rows.flatMap((row) => row.speeds.map((speed) => speed.device)))].sort();
+    const timed = data.rows.flatMap((row) => [...new Set(row.speeds.map((speed) => speed.device))]);
+    const many = (device) => timed.filter((other) => other === device).length;
+    const devices = [...new Set(timed)].sort((a, b) => many(b) - many(a) || a.localeCompare(b));
     for (const figure of all(".plot", board)) {
       if (figure.dataset.plot === "curves") {
         figure.hidden = !data.rows.some((row) => row.curve.length > 1);
