@@ -13,7 +13,8 @@ from arbench.cli.records import record_text
 from arbench.cli.settings import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
 from arbench.registry.entries import ModelEntry, TaskEntry
-from arbench.registry.manager import Registered, registry, split_argument
+from arbench.registry.manager import Registered, registry
+from arbench.registry.names import split_argument
 from arbench.registry.source import (
     keyword_arguments,
     package_folder,

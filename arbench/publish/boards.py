@@ -26,7 +26,7 @@ from arbench.publish.published import (
 )
 from arbench.publish.ranking import ranks
 from arbench.publish.results import Result, join_runs, kept_records, read_results, read_runs
-from arbench.registry.manager import did_you_mean
+from arbench.registry.names import did_you_mean
 
 if TYPE_CHECKING:
     from pandas import DataFrame

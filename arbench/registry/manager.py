@@ -14,8 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import CommandEntry, Entry, HeadEntry, ModelEntry, TaskEntry
-from arbench.registry.names import did_you_mean as did_you_mean
-from arbench.registry.names import split_argument as split_argument
+from arbench.registry.names import did_you_mean
 from arbench.registry.offers import Offers
 from arbench.registry.plugins import PluginInfo, UnfitError, contained, installed_plugins, normal
 
