@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from arbench.api import ForeignDensity as ForeignDensity
     from arbench.api import bench as bench
     from arbench.api import compare as compare
     from arbench.api import download as download
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
     from arbench.api import verify as verify
-    from arbench.probability.foreign import ForeignDensity as ForeignDensity
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ForeignDensity": "arbench.probability.foreign",
+    "ForeignDensity": "arbench.api",
     "CommandEntry": "arbench.registry.entries",
     "HeadEntry": "arbench.registry.entries",
     "ModelEntry": "arbench.registry.entries",

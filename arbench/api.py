@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from arbench.publish.push import Pushed
 
 __all__ = [
+    "ForeignDensity",
     "bench",
     "compare",
     "download",
