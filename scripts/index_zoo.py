@@ -23,7 +23,7 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.records import Record
 from arbench.publish.card import write_card
-from arbench.publish.snapshots import MANIFEST, fetch_commit
+from arbench.publish.snapshots import DOCUMENTS, EXTRAS, TENSORS, fetch_commit
 from arbench.publish.zoo import INDEX, PinnedFile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +63,8 @@ def _entry(folder: Path) -> dict[str, Any]:
     pins = {
         file.name: asdict(PinnedFile(sha256_of(file), file.stat().st_size))
         for file in sorted(folder.iterdir())
-        if file.name not in (MANIFEST, CARD)
+        if file.name in (*DOCUMENTS, *TENSORS) or EXTRAS.fullmatch(file.name)
+        if file.name != CARD
     }
     return {
         "files": pins,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from traceback import format_exception
 from typing import Literal, TypeVar
 
 # These are read when the client is imported. Uploads go through plain HTTP, which any Hub speaks.
@@ -49,7 +50,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _REPO = re.compile(rf"({_NAME.pattern})/({_NAME.pattern})")
 _PASSING = {408, 429, 500, 502, 503, 504}
 _STALE = 412
-_WRITERS = {"admin", "write", "contributor"}
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,10 @@ class Hub:
         role = me.get("auth", {}).get("accessToken", {}).get("role")
         if role == "read":
             raise NetworkError("your token may only read: make one with write access and log in")
-        roles = {org["name"]: org.get("roleInOrg") for org in me.get("orgs", [])}
-        if namespace == me["name"] or roles.get(namespace) in _WRITERS:
-            return
-        mine = ", ".join([me["name"], *(n for n, role in roles.items() if role in _WRITERS)])
-        raise NetworkError(f"you may not write to {namespace}; you may write to: {mine}")
+        orgs = [org["name"] for org in me.get("orgs", []) if org.get("roleInOrg") != "read"]
+        if namespace not in (me["name"], *orgs):
+            mine = ", ".join([me["name"], *orgs])
+            raise NetworkError(f"you may not write to {namespace}; you may write to: {mine}")
 
     def create(self, repo: Repo, *, private: bool = False) -> None:
         """Make sure that the repository exists."""
@@ -289,8 +288,13 @@ class Hub:
             passes = status in _PASSING or status in (None, _STALE)
             in_time = time.monotonic() + pause < deadline
             if not passes or failures >= _MOST_TRIES or not in_time:
-                raise NetworkError(f"the Hub: cannot {what}: {self._reason(error)}") from error
+                message = f"the Hub: cannot {what}: {self._reason(error)}"
+                raise NetworkError(message) from (None if self._shows_token(error) else error)
             time.sleep(pause)
+
+    def _shows_token(self, error: BaseException) -> bool:
+        """Whether a traceback would show the token, which a server may have echoed."""
+        return self._token is not None and self._token in "".join(format_exception(error))
 
     def _reason(self, error: BaseException) -> str:
         """What went wrong and what to do, without a word of the server's: it may echo the token."""
@@ -346,9 +350,11 @@ def _refuse_long_waits(response: httpx2.Response) -> None:
     """
     if response.status_code not in _PASSING:
         return
-    limit = parse_ratelimit_headers(response.headers)
     told = response.headers.get("Retry-After", "")
-    wait = limit.reset_in_seconds if limit is not None else int(told) if told.isdigit() else 0
+    wait = int(told) if told.isdigit() else 0
+    limit = parse_ratelimit_headers(response.headers)
+    if response.status_code == 429 and limit is not None and limit.remaining == 0:
+        wait = limit.reset_in_seconds
     if wait > _LONGEST_WAIT_S:
         raise NetworkError(f"the Hub asks to come back in {wait:,} seconds; try again then")
 

@@ -45,6 +45,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ["list"],
         ["list", "recipes"],
         ["list", "plugins", "--json"],
+        ["list", "zoo"],
+        ["show", "mnist-mini/nade"],
         ["show", "nade"],
         ["show", "nade", "--recipe", "mnist"],
         ["show", "mnist"],

@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_this-token-must-never-be-printed"
-LFS_FROM = 1 << 12  # the Hub decides by .gitattributes and size; here weights are always LFS
 _PLURALS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 
@@ -82,7 +81,8 @@ class Repo:
 class Fault:
     """What goes wrong at requests whose method and path match; `times` of them, then no more.
 
-    Kinds: a status such as "503"; "stall" answers nothing; "cut" ends in the middle of the body;
+    Kinds: a status such as "503", whose answer echoes the token; "stall" answers nothing; "cut"
+    ends in the middle of the body;
     "lost" does what was asked and then answers nothing; "flip" changes a byte of the body;
     "wait" is a 429 that asks for an hour's patience.
     """
@@ -120,7 +120,7 @@ class HubServer:
         with self.lock:
             repo = self.repos.setdefault((kind, name), Repo())
             before = repo.head.files if repo.commits else {}
-            blobs = {path: Blob(data, _is_large(path, len(data))) for path, data in files.items()}
+            blobs = {path: Blob(data, _is_large(path)) for path, data in files.items()}
             self.storage.update({b.sha256: b.data for b in blobs.values() if b.lfs})
             return repo.add("published", {**before, **blobs})
 
@@ -154,8 +154,9 @@ def hub_server(**roles: str) -> Iterator[HubServer]:
         server.close()
 
 
-def _is_large(path: str, size: int) -> bool:
-    return path.endswith((".safetensors", ".png", ".wav")) or size >= LFS_FROM * 64
+def _is_large(path: str) -> bool:
+    """Whether it goes to large-file storage, as a new repository's `.gitattributes` says."""
+    return path.endswith((".safetensors", ".png", ".wav"))
 
 
 def _serve(hub: HubServer, origin: str) -> ThreadingHTTPServer:
@@ -185,10 +186,6 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         request = f"{self.command} {unquote(urlsplit(self.path).path)}"
         fault = self.hub.fault(request)
-        if fault == "cut-request":  # the server goes away while the client is sending
-            self.rfile.read(length // 2)
-            self.close_connection = True
-            return
         self.body = self.rfile.read(length)
         self.hub.requests.append((self.origin, request, self.headers.get("Authorization")))
         self.fault = fault
@@ -317,9 +314,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = []
         for file in json.loads(self.body)["files"]:
             path, blob = file["path"], there.get(file["path"])
-            large = _is_large(path, file["size"])
             oid = None if blob is None else blob.sha256 if blob.lfs else blob.oid
-            mode = "lfs" if large else "regular"
+            mode = "lfs" if _is_large(path) else "regular"
             answer.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         self._json({"files": answer})
 

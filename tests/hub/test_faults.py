@@ -108,6 +108,17 @@ def test_a_refusal_is_not_repeated_and_says_what_to_do(
     assert TOKEN not in output.err + output.out
 
 
+@pytest.mark.parametrize("endpoint", ["whoami", "preupload", "upload"])
+def test_not_even_a_traceback_shows_the_token(
+    hub: HubServer, trained: Path, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.faults = [Fault(ENDPOINTS[endpoint], "403")]
+    assert main(["push", str(trained), "--to", "org/floor", "--debug"]) == 4
+    errors = capsys.readouterr().err
+    assert "Traceback" in errors
+    assert TOKEN not in errors
+
+
 def test_a_token_that_may_only_read_is_refused_before_anything(
     hub: HubServer, trained: Path
 ) -> None:
