@@ -9,14 +9,14 @@ SOURCES = arbench plugins tasks tests scripts setup.py leaderboards/__init__.py 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all bench check format
+.PHONY: help run test test-all bench check docs format
 
 help: ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]'
 	touch $@
 
 run: $(STAMP) ## set up, then the main job: train NADE on the digits that ship with the package
@@ -36,6 +36,9 @@ check: $(STAMP) ## lint, format check and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+
+docs: $(STAMP) ## the pages under docs/ and the reference, built into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(STAMP) ## put the sources in shape
 	$(BIN)/ruff check --fix $(SOURCES)

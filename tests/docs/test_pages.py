@@ -1,0 +1,135 @@
+"""Every code block of the pages under `docs/` runs: page by page, in order, in an empty folder.
+
+* bash: with `arbench`, `pip` and `pytest` on the path; it stops at the first failure.
+* python: alone, in the page's folder.
+* a block with `title="path"` is written to that file instead.
+* toml without a title is read as TOML.
+* text is what is shown, and is not run; nothing else may stand in a fence.
+
+A block that cannot run has `<!-- not run: reason -->` on the line above it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+FENCE = re.compile(
+    r"^(?:<!-- not run: (?P<reason>.+) -->\n)?"
+    r"```(?P<language>\S*)(?: title=\"(?P<title>\S+)\")?\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+# Pages that a test of their own follows, and how many blocks elsewhere say that they cannot run.
+FOLLOWED_ELSEWHERE = {"foreign-models.md": "tests/experiment/test_foreign_doc.py"}
+NUM_NOT_RUN = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    title: str | None
+    reason: str | None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """The page's blocks in order."""
+    text = page.read_text()
+    found = [Block(**match.groupdict()) for match in FENCE.finditer(text)]
+    fences = re.findall(r"^ *(?:```|~~~)", text, re.MULTILINE)
+    assert len(fences) == 2 * len(found), f"{page.name}: a fence that is not understood"
+    return found
+
+
+def follow(page: Path, shell: Shell, folder: Path) -> dict[str, str]:
+    """Run the page's blocks in a folder; returns what each of them printed."""
+    printed = {}
+    for block in blocks_of(page):
+        if block.reason is not None or block.language == "text":
+            continue
+        if block.title is not None:
+            assert (folder / block.title).is_file(), f"{block.title} is no file of the page"
+            (folder / block.title).write_text(block.text)
+        elif block.language == "toml":
+            tomllib.loads(block.text)
+        else:
+            script = block.text if block.language == "bash" else 'python -c "$BLOCK"'
+            done = shell(script, folder, BLOCK=block.text)
+            said = f"{page.name}:\n{block.text}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == 0, said
+            printed[block.text] = done.stdout
+    return printed
+
+
+PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in FOLLOWED_ELSEWHERE)
+
+
+def test_there_are_pages() -> None:
+    assert {"index.md", "write-a-model.md", "contract.md"} <= set(PAGES)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "write-a-model.md"])
+def test_every_block_runs(name: str, shell: Shell, tmp_path: Path) -> None:
+    follow(DOCS / name, shell, tmp_path)
+
+
+@pytest.mark.timeout(900)
+def test_write_a_model_ends_with_a_row_on_a_local_board(shell: Shell, tmp_path: Path) -> None:
+    printed = follow(DOCS / "write-a-model.md", shell, tmp_path)
+    (board,) = [text for block, text in printed.items() if "arbench leaderboard" in block]
+    rows = [line for line in board.splitlines() if re.search(r"\b(above|bernoulli)\b", line)]
+    assert len(rows) >= 2, board
+    assert "above" in rows[0], "the model of the page is better than independent pixels"
+    (compared,) = [text for block, text in printed.items() if "arbench compare" in block]
+    assert "runs/above is better" in compared
+    # What the page says of the line that declares the blind spots:
+    network = tmp_path / "arbench-above" / "arbench_above" / "network.py"
+    kept = [line for line in network.read_text().splitlines() if "known_failures" not in line]
+    network.write_text("\n".join(kept))
+    undeclared = shell("! pytest -q -p no:cacheprovider arbench-above -k influence", tmp_path)
+    assert undeclared.returncode == 0, undeclared.stdout
+    (quoted,) = [b.text for b in blocks_of(DOCS / "write-a-model.md") if b.language == "text"]
+    for words in quoted.strip().split("..."):
+        assert words.strip(" ,") in undeclared.stdout
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_block_is_of_a_kind_that_runs(name: str) -> None:
+    assert {block.language for block in blocks_of(DOCS / name)} <= {
+        "bash",
+        "python",
+        "toml",
+        "text",
+    }
+
+
+def test_blocks_that_cannot_run_are_counted() -> None:
+    marked = [block for name in PAGES for block in blocks_of(DOCS / name) if block.reason]
+    assert len(marked) == NUM_NOT_RUN
+
+
+def test_pages_that_are_followed_elsewhere_are() -> None:
+    for name, test in FOLLOWED_ELSEWHERE.items():
+        assert (DOCS / name).is_file()
+        assert name in (ROOT / test).read_text()
+
+
+def test_the_record_page_explains_every_part() -> None:
+    from arbench.experiment.records import Record
+
+    page = (DOCS / "reading-a-record.md").read_text()
+    explained = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert explained == list(Record.model_fields)
