@@ -127,17 +127,17 @@ def _speeds(speeds: Iterable[Speed]) -> str:
     others = [speed for speed in ordered if best[speed.device] is not speed]
     more = ""
     if others:
-        lines = "<br>".join(map(_speed, others))
+        lines = "".join(map(_speed, others))
         more = f"<details><summary>{len(others)} more</summary>{lines}</details>"
-    return "<br>".join(_speed(best[device]) for device in sorted(best)) + more
+    return "".join(_speed(best[device]) for device in sorted(best)) + more
 
 
 def _speed(speed: Speed) -> str:
     mark = "~" if speed.extrapolated else ""
     digits = 0 if speed.events_per_s >= 10 else 2
     return (
-        f"{mark}{speed.events_per_s:,.{digits}f} "
-        f"<small>{escape(speed.method)}, {escape(speed.device)}</small>"
+        f'<span class="speed">{mark}{speed.events_per_s:,.{digits}f} '
+        f"<small>{escape(speed.method)}, {escape(speed.device)}</small></span>"
     )
 
 

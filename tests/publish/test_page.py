@@ -129,6 +129,8 @@ def test_nothing_is_wider_than_the_screen(open_page: Open, boards: list[Board], 
         page.wait_for_selector(f"#{task or 'overview'}.shown")
         widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert widths[0] <= widths[1], task
+        tables = page.locator(".task.shown .scroll")
+        assert tables.evaluate_all("all => all.every(e => e.scrollWidth <= e.clientWidth)"), task
 
 
 @pytest.mark.parametrize("size", SIZES)
