@@ -46,8 +46,9 @@ FIRST_WAIT_S = 1.0
 _MOST_TRIES = 4
 _LONGEST_WAIT_S = 60
 _MOST_FILES = 20_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_REPO = re.compile(rf"({_NAME.pattern})/({_NAME.pattern})")
+_NAME = "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_])?"  # and no ".." or "--", says the Hub
+_REPO = re.compile(f"{_NAME}/{_NAME}")
+_LONGEST_NAME = 96
 _PASSING = {408, 429, 500, 502, 503, 504}
 _STALE = 412
 
@@ -100,7 +101,7 @@ def parse_repo(text: str, kind: RepoKind = "model") -> Repo:
     Raises:
         ConfigError: if that is not "ORG/NAME".
     """
-    if _REPO.fullmatch(text) is None or ".." in text:
+    if not _REPO.fullmatch(text) or ".." in text or "--" in text or len(text) > _LONGEST_NAME:
         raise ConfigError(f"{text!r} names no repository: expected ORG/NAME, such as me/mnist-nade")
     return Repo(text, kind)
 

@@ -33,7 +33,7 @@ def test_a_wrong_request_is_one_line_and_asks_nobody(
     assert said in line
 
 
-def test_a_run_is_not_pushed_from_a_queue_or_into_nothing(
+def test_a_run_is_pushed_to_an_organisation_and_no_further(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["run", "--task", "mnist-mini", "--model", "bernoulli", "--push", "a/b"]
