@@ -138,6 +138,17 @@ def test_the_project_has_ordinary_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "like").stat().st_mode
 
 
+def test_it_starts_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from arbench.cli import main; assert main(['new', 'model', 'above']) == 0\n"
+        "print(*{'torch', 'pydantic', 'pandas', 'numpy'} & {*sys.modules}, file=sys.stderr, end='')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_kind_has_templates() -> None:
     folder = Path(projects.__file__).parent / "templates"
     assert sorted(os.listdir(folder)) == sorted(KINDS)
