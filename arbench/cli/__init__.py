@@ -22,6 +22,7 @@ VERBS = {
     "bench": ("arbench.cli.bench", "Time every sampler of a run."),
     "compare": ("arbench.cli.compare", "Compare two runs on the same test events."),
     "leaderboard": ("arbench.cli.leaderboard", "Rank results, with published numbers among them."),
+    "check": ("arbench.cli.check", "Check a model, head or task against what it promises."),
     "verify": ("arbench.cli.verify", "Compute a run's number again from its weights."),
     "push": ("arbench.cli.push", "Put a run or its result onto the Hugging Face Hub."),
     "download": ("arbench.cli.download", "Fetch a trained run, checked."),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -81,6 +83,8 @@ class Task(ABC):
         public: whether results may stand on a board; False for the user's own files.
         files: the source files that `load` fetches, for `arbench data`; empty when there are none
             to fetch.
+        shared_events: how many events of the first split have an equal one in the second, where
+            the data repeat themselves; `arbench check` counts them.
     """
 
     name: str
@@ -91,6 +95,7 @@ class Task(ABC):
     pinned: bool = True
     public: bool = True
     files: tuple[SourceFile, ...] = ()
+    shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int]] = MappingProxyType({})
 
     @property
     def rendering(self) -> Rendering:

@@ -2,7 +2,7 @@
 
 In a plugin's own tests, one line makes one pytest item per check:
 
-    test_conformance = conformance(MyNetwork)
+    test_conformance = conformance(MyNetwork)  # or conformance("my-model"), once it is registered
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from arbench.errors import ConfigError
 from arbench.probability.events import EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
@@ -98,18 +99,32 @@ def subjects(
 def run_check(name: str, where: str, subject: Subject) -> Result:
     """The outcome of one check on one subject; whatever the network raises is a failure."""
     declared = getattr(subject.network_class, "known_failures", {}).get(name)
+    return outcome(name, where, lambda: CHECKS[name](subject), declared)
+
+
+def outcome(
+    check: str, where: str, run: Callable[[], object], declared: str | None = None
+) -> Result:
+    """What came of a check.
+
+    Args:
+        check: its name.
+        where: what it was run on.
+        run: the check itself; it raises what is wrong, or `NotApplicableError`.
+        declared: why failing it is right, if the author says so.
+    """
     try:
-        CHECKS[name](subject)
+        run()
     except NotApplicableError as reason:
-        return Result(name, where, "not applicable", str(reason))
+        return Result(check, where, "not applicable", str(reason))
     except ConformanceError as error:
         if declared is not None:
-            return Result(name, where, "declared", f"{error} (declared: {declared})", error)
-        return Result(name, where, "failed", str(error), error)
+            return Result(check, where, "declared", f"{error} (declared: {declared})", error)
+        return Result(check, where, "failed", str(error), error)
     except Exception as error:
-        # A network is somebody else's code: whatever it raises is evidence, and is kept.
-        return Result(name, where, "failed", f"{type(error).__name__}: {error}", error)
-    return Result(name, where, "passed")
+        # What is checked is somebody else's code: whatever it raises is evidence, and is kept.
+        return Result(check, where, "failed", f"{type(error).__name__}: {error}", error)
+    return Result(check, where, "passed")
 
 
 def checks_for(network_class: NetworkClass) -> list[str]:
@@ -151,20 +166,28 @@ def require(results: list[Result]) -> Iterator[str]:
             yield f"{result.check}, {result.subject}: {result.status}: {result.message}"
 
 
-def conformance(network_class: NetworkClass, **options: Any) -> Any:
+def conformance(target: NetworkClass | str, **options: Any) -> Any:
     """A pytest test of every check, each its own item; see the module's first lines.
 
     Args:
-        network_class: what a plugin registers.
-        options: as for `subjects`.
+        target: a network class; or what `arbench check` takes: the name of a model, head or task
+            that is registered, or `MODULE:CLASS`.
+        options: of a network class, as for `subjects`.
+
+    Raises:
+        ConfigError: if nothing has that name, or it is given options.
     """
     import pytest  # only test suites need it
 
-    everywhere = subjects(network_class, **options)
+    from arbench.testing.suites import Suite, find_suite, model_suite
 
-    @pytest.mark.parametrize("check", checks_for(network_class))
+    if isinstance(target, str) and options:
+        raise ConfigError(f"{target!r} is a name, which takes no options: give the class itself")
+    suite: Suite = find_suite(target) if isinstance(target, str) else model_suite(target, **options)
+
+    @pytest.mark.parametrize("check", suite.checks)
     def test_conformance(check: str) -> None:
-        for note in require([run_check(check, where, s) for where, s in everywhere.items()]):
+        for note in require([trial.run() for trial in suite.trials((check,))]):
             print(note)
 
     return test_conformance

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from scipy.io import loadmat
@@ -39,6 +41,11 @@ class CaltechSilhouettes(Task):
     """
 
     name = "caltech-silhouettes"
+    shared_events: ClassVar = {
+        ("validation", "train"): 9,
+        ("test", "train"): 11,
+        ("test", "validation"): 9,
+    }
     version = "1"
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"

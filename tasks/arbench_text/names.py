@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from typing import ClassVar
 
 import torch
 
@@ -41,6 +42,11 @@ class Names(Task):
     source = "names.txt of makemore (public domain), " + LIST.urls[0]
     files = (LIST,)
     rendering = TextRendering(symbols=tuple(SYMBOLS), end=END)
+    shared_events: ClassVar = {
+        ("validation", "train"): 424,
+        ("test", "train"): 377,
+        ("test", "validation"): 56,
+    }
 
     def load(self, split: SplitName) -> Split:
         """Names `(N, 16)`, uint8; scored are the letters and one end."""

@@ -66,6 +66,11 @@ class ParityTask(ToyTask):
 
     name = "toy-parity"
     seed = 1
+    shared_events: ClassVar = {
+        ("validation", "train"): 15,
+        ("test", "train"): 35,
+        ("test", "validation"): 5,
+    }
 
     def __init__(self) -> None:
         """The task as it stands on boards."""
@@ -77,6 +82,11 @@ class MarkovTask(ToyTask):
 
     name = "toy-markov"
     seed = 2
+    shared_events: ClassVar = {
+        ("validation", "train"): 461,
+        ("test", "train"): 963,
+        ("test", "validation"): 646,
+    }
 
     def __init__(self) -> None:
         """The task as it stands on boards."""
@@ -89,6 +99,9 @@ class IsingTask(ToyTask):
     name = "toy-ising"
     unit = "pixel"
     seed = 3
+    shared_events: ClassVar = {
+        ("test", "train"): 2,
+    }
 
     def __init__(self) -> None:
         """The task as it stands on boards."""

@@ -1,0 +1,231 @@
+"""`arbench check`: does a model, a head, a layout or a task keep its promises?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from arbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from arbench.testing.conformance import Result
+    from arbench.testing.suites import Suite
+
+
+@dataclass
+class Outcome:
+    """What came of a suite.
+
+    Attributes:
+        suite: what was checked.
+        results: of every check on every subject.
+        seconds: that it took.
+    """
+
+    suite: Suite
+    results: list[Result] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> str:
+        """The worst of its results; what is not applicable anywhere has passed nothing."""
+        found = {result.status for result in self.results}
+        order = ("failed", "passed", "declared", "not applicable")
+        return next(status for status in order if status in found)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a check failed; or, but for a task without its files, none was applicable."""
+        refused = self.status == "not applicable" and self.suite.kind != "task"
+        return self.status == "failed" or refused
+
+
+@click.command("check")
+@click.argument("name", required=False)
+@click.option(
+    "--all", "everything", is_flag=True, help="Check all that is registered, the default."
+)
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--receptive-field", "field_wanted", is_flag=True, help="Print which site sees which."
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw which pixel sees which into this PNG file.",
+)
+@click.option(
+    "--shape",
+    metavar="C,H,W",
+    help="Of the events for --receptive-field and --picture.  [default: 1,7,7]",
+)
+@click.option(
+    "--values", type=click.IntRange(2, 256), default=2, show_default=True, help="Of a dim."
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    name: str | None,
+    everything: bool,
+    only: tuple[str, ...],
+    as_json: bool,
+    field_wanted: bool,
+    picture: Path | None,
+    shape: str | None,
+    values: int,
+) -> None:
+    """Check NAME, or all that is registered.
+
+    NAME is a model, a head or a task, KIND:NAME where several share it (head:bernoulli), "layout",
+    or MODULE:CLASS of your own. The exit code is 1 if a check fails. docs/checks.md says what
+    each one proves.
+    """
+    from arbench.testing.suites import all_suites, find_suite
+
+    if name is not None and everything:
+        raise click.UsageError("--all checks everything: give no name with it.")
+    if field_wanted or picture is not None:
+        if name is None:
+            raise click.UsageError("A receptive field is that of one model: give its name.")
+        _report_field(find_suite(name), shape or "1,7,7", values, picture)
+        return
+    if shape is not None:
+        raise click.UsageError("--shape is for --receptive-field and --picture.")
+    suites = [find_suite(name)] if name is not None else all_suites()
+    _require_known(only, suites)
+    outcomes = _run([suite for suite in suites if not only or {*only} & {*suite.checks}], only)
+    if as_json:
+        click.echo(json.dumps([_as_json(outcome) for outcome in outcomes], indent=1))
+    else:
+        click.echo(_by_check(outcomes[0]) if name is not None else _by_suite(outcomes))
+        for line in _explained(outcomes):
+            click.echo(f"\n{line}")
+    ctx.exit(1 if any(outcome.failed for outcome in outcomes) else 0)
+
+
+def _require_known(only: Sequence[str], suites: Sequence[Suite]) -> None:
+    from arbench.registry.names import did_you_mean
+
+    known = dict.fromkeys(check for suite in suites for check in suite.checks)
+    for check in only:
+        if check not in known:
+            raise ConfigError(
+                f"no check of this is called {check!r}{did_you_mean(check, known)}; there are "
+                f"{', '.join(known)}"
+            )
+
+
+def _run(suites: Sequence[Suite], only: Sequence[str]) -> list[Outcome]:
+    """Run all trials under one bar; the note says which is running."""
+    from arbench.cli.console import ConsoleReporter
+
+    outcomes = [Outcome(suite) for suite in suites]
+    trials = [(outcome, trial) for outcome in outcomes for trial in outcome.suite.trials(only)]
+    with ConsoleReporter().bar("checking") as advance:
+        for done, (outcome, trial) in enumerate(trials):
+            advance(done / len(trials), f"{outcome.suite.name} {trial.check} {trial.subject}")
+            started = time.perf_counter()
+            outcome.results.append(trial.run())
+            outcome.seconds += time.perf_counter() - started
+        advance(1.0, f"{len(trials)} checks")
+    return outcomes
+
+
+def _by_check(outcome: Outcome) -> str:
+    """One suite: a line per check."""
+    from arbench.cli.columns import columns
+
+    rows = []
+    for check in dict.fromkeys(result.check for result in outcome.results):
+        results = [result for result in outcome.results if result.check == check]
+        rows.append([check, _tally(results)])
+    title = f"{outcome.suite.kind} {outcome.suite.name}, {outcome.seconds:.1f} s"
+    return f"{title}\n\n{columns(rows, ['check', 'result'])}"
+
+
+def _by_suite(outcomes: Sequence[Outcome]) -> str:
+    """Many suites: a line for each, and the time by kind."""
+    from arbench.cli.columns import columns
+
+    rows = [[o.suite.kind, o.suite.name, _tally(o.results), f"{o.seconds:.1f} s"] for o in outcomes]
+    kinds = dict.fromkeys(outcome.suite.kind for outcome in outcomes)
+    times = ", ".join(
+        f"{kind}s {sum(o.seconds for o in outcomes if o.suite.kind == kind):.0f} s"
+        for kind in kinds
+    )
+    return f"{columns(rows, ['kind', 'name', 'checks', 'time'])}\n\n{times}"
+
+
+def _tally(results: Sequence[Result]) -> str:
+    """Such as "14 passed, 2 not applicable", the worst first."""
+    counts: Counter[str] = Counter(result.status for result in results)
+    order = ("failed", "declared", "passed", "not applicable")
+    return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+
+
+def _explained(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line for every failure, declared or not; a check that fails alike is told once."""
+    lines = []
+    for outcome in outcomes:
+        groups: dict[tuple[str, str], list[Result]] = {}
+        for result in outcome.results:
+            if result.status in ("failed", "declared") or outcome.status == "not applicable":
+                groups.setdefault((result.status, result.check), []).append(result)
+        for (status, check), results in groups.items():
+            first, more = results[0], len(results) - 1
+            where = first.subject + (f" and {more} more" if more else "")
+            subject = "" if where == outcome.suite.name else f" on {where}"
+            lines.append(
+                f"{status.upper() if status == 'failed' else status}: {outcome.suite.name}, "
+                f"{check}{subject}: {first.message}"
+            )
+    return lines
+
+
+def _as_json(outcome: Outcome) -> dict[str, object]:
+    return {
+        "kind": outcome.suite.kind,
+        "name": outcome.suite.name,
+        "status": "failed" if outcome.failed else outcome.status,
+        "seconds": round(outcome.seconds, 3),
+        "results": [
+            {
+                "check": result.check,
+                "subject": result.subject,
+                "status": result.status,
+                "message": result.message,
+            }
+            for result in outcome.results
+        ],
+    }
+
+
+def _report_field(suite: Suite, shape: str, values: int, picture: Path | None) -> None:
+    """Print the receptive field of a model, and draw it if that is wanted."""
+    from arbench.testing.receptive import receptive_field
+
+    if suite.kind != "model":
+        raise ConfigError(f"{suite.name} is a {suite.kind}: only models have a receptive field")
+    try:
+        sizes = tuple(int(size) for size in shape.split(","))
+    except ValueError:
+        sizes = ()
+    if len(sizes) not in (1, 3) or min(sizes) < 1:
+        raise ConfigError(f"--shape is C,H,W or D, such as 1,7,7 or 20; got {shape!r}")
+    if picture is not None and (len(sizes) != 3 or picture.suffix.lower() != ".png"):
+        raise ConfigError("--picture is a PNG file, and of images: --shape C,H,W")
+    if picture is not None and not picture.absolute().parent.is_dir():
+        raise ConfigError(f"{picture.parent}: is no folder; make it first")
+    found = receptive_field(suite.target, sizes, values)
+    click.echo(f"{suite.name}: {found.describe()}")
+    if picture is not None:
+        found.draw().save(picture)
+        click.echo(f"picture: {picture}")

@@ -1,0 +1,175 @@
+"""The conformance of layouts: nothing is lost, every site is where the layout says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from arbench.probability.layouts import Layout
+from arbench.testing.conformance import ORDER_SEEDS
+from arbench.testing.subject import ConformanceError
+from arbench.testing.tiny import TINY_EVENTS, TinyEvents
+
+_NUM_EVENTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LayoutSubject:
+    """One layout of tiny events.
+
+    Attributes:
+        layout: in the test.
+        tiny: its events.
+        order: the permutation it was made with; None is the raster scan.
+    """
+
+    layout: Layout
+    tiny: TinyEvents
+    order: list[int] | None
+
+    def numbered(self) -> torch.Tensor:
+        """One event `(1, *shape)` int64 whose dims are numbered in memory order."""
+        return torch.arange(self.tiny.spec.num_dims).view(1, *self.tiny.spec.shape)
+
+
+def check_bijection(subject: LayoutSubject) -> None:
+    """`to_sites` holds every dim exactly once, in `(B, T, site_dim)`; `to_events` undoes it.
+
+    Raises:
+        ConformanceError: with the dims that are lost, or the place that differs.
+    """
+    layout, spec = subject.layout, subject.tiny.spec
+    if layout.num_sites * layout.site_dim != spec.num_dims:
+        raise ConformanceError(
+            f"{layout.num_sites} sites of {layout.site_dim} dims do not cover an event of "
+            f"{spec.num_dims} dims"
+        )
+    sites = layout.to_sites(subject.numbered())
+    if tuple(sites.shape) != (1, layout.num_sites, layout.site_dim):
+        raise ConformanceError(
+            f"to_sites returned shape {tuple(sites.shape)}, expected (B, T, site_dim) = "
+            f"{(1, layout.num_sites, layout.site_dim)}"
+        )
+    counts = torch.bincount(sites.flatten(), minlength=spec.num_dims)
+    if bool((counts != 1).any()):
+        dim = int((counts != 1).nonzero()[0])
+        raise ConformanceError(f"dim {dim} of an event is in {int(counts[dim])} sites, not in one")
+    events = subject.tiny.random(_NUM_EVENTS, seed=0)
+    back = layout.to_events(layout.to_sites(events))
+    if back.shape != events.shape or back.dtype != events.dtype:
+        raise ConformanceError(
+            f"to_events returned {tuple(back.shape)} {back.dtype} for events that were "
+            f"{tuple(events.shape)} {events.dtype}"
+        )
+    if not torch.equal(back, events):
+        dim = int((back != events).flatten(1).any(0).nonzero()[0])
+        raise ConformanceError(f"to_events does not undo to_sites: dim {dim} comes back changed")
+
+
+def check_order(subject: LayoutSubject) -> None:
+    """Site t is canonical site `permutation[t]`, at `coordinates[t]` in the event.
+
+    Raises:
+        ConformanceError: with the site that is elsewhere.
+    """
+    layout = subject.layout
+    expected = list(range(layout.num_sites)) if subject.order is None else subject.order
+    if layout.permutation.tolist() != expected:
+        raise ConformanceError(
+            f"the permutation is {layout.permutation.tolist()}, but it was made with {expected}"
+        )
+    event, sites = subject.numbered()[0], layout.to_sites(subject.numbered())[0]
+    for site, place in enumerate(layout.coordinates.tolist()):
+        if event.dim() == 1:
+            there = event[place[0]]
+        else:
+            row, column, *channel = place
+            there = event[:, row, column] if not channel else event[channel[0], row, column]
+        if not torch.equal(sites[site], there.reshape(-1)):
+            raise ConformanceError(
+                f"site {site} holds dims {sites[site].tolist()}, but its coordinates "
+                f"{tuple(place)} are those of {there.reshape(-1).tolist()}"
+            )
+
+
+def check_prefix(subject: LayoutSubject) -> None:
+    """The first n sites are a prefix of length n; anything with a hole is refused.
+
+    Raises:
+        ConformanceError: with n and what `prefix_length` said.
+    """
+    layout = subject.layout
+    for length in range(layout.num_sites + 1):
+        known = torch.zeros(1, layout.num_sites, layout.site_dim, dtype=torch.bool)
+        known[:, :length] = True
+        found = layout.prefix_length(layout.to_events(known)[0])
+        if found != length:
+            raise ConformanceError(f"the first {length} sites are a prefix of length {found}")
+        if length + 2 > layout.num_sites:
+            continue
+        known[:, length + 1] = True
+        try:
+            found = layout.prefix_length(layout.to_events(known)[0])
+        except ValueError:
+            continue
+        raise ConformanceError(
+            f"site {length} is unknown and site {length + 1} is given, yet prefix_length says "
+            f"{found}: conditioning on it is not exact"
+        )
+
+
+def check_grid(subject: LayoutSubject) -> None:
+    """The grid is the raster's shape, and None in any other order.
+
+    Raises:
+        ConformanceError: with the grid.
+    """
+    layout = subject.layout
+    if not layout.is_raster:
+        if layout.grid is not None:
+            raise ConformanceError(
+                f"the grid is {layout.grid} in an order that is not the raster scan: a network "
+                "would look for neighbours where there are none"
+            )
+        return
+    if layout.grid is None:
+        raise ConformanceError("the raster scan has no grid")
+    places = torch.cartesian_prod(*(torch.arange(size) for size in layout.grid))
+    if not torch.equal(places.view(-1, len(layout.grid)), layout.coordinates):
+        raise ConformanceError(f"the grid {layout.grid} does not count as the coordinates do")
+
+
+def check_config(subject: LayoutSubject) -> None:
+    """`from_config` makes the same layout of what `to_config` says.
+
+    Raises:
+        ConformanceError: with what differs.
+    """
+    layout = subject.layout
+    again = type(layout).from_config(layout.to_config())
+    if again.to_config() != layout.to_config():
+        raise ConformanceError(f"{layout} comes back from its config as {again}")
+
+
+LAYOUT_CHECKS: dict[str, Callable[[LayoutSubject], None]] = {
+    "bijection": check_bijection,
+    "order": check_order,
+    "prefix": check_prefix,
+    "grid": check_grid,
+    "config": check_config,
+}
+
+
+def layout_subjects(layout_class: type[Layout] = Layout) -> dict[str, LayoutSubject]:
+    """The class on all tiny events in every order, by name."""
+    found = {}
+    for name, tiny in TINY_EVENTS.items():
+        for seed in ORDER_SEEDS:
+            order = None if seed is None else tiny.layout(seed).permutation.tolist()
+            layout = layout_class(tiny.spec, order=order, sites=tiny.sites)
+            found[f"{name} {'raster' if seed is None else 'permuted'}"] = LayoutSubject(
+                layout, tiny, order
+            )
+    return found

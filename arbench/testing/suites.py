@@ -1,0 +1,235 @@
+"""Suites: every check of one model, head, layout or task, found by name, ready to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from arbench.errors import ConfigError
+from arbench.experiment.tasks import Task
+from arbench.probability.heads import Head
+from arbench.probability.layouts import Layout
+from arbench.registry.manager import registry
+from arbench.registry.names import did_you_mean, split_argument
+from arbench.registry.targets import import_target
+from arbench.testing.conformance import (
+    CHECKS,
+    NetworkClass,
+    Result,
+    checks_for,
+    outcome,
+    subjects,
+)
+from arbench.testing.heads import HEAD_CHECKS, head_subjects
+from arbench.testing.layouts import LAYOUT_CHECKS, layout_subjects
+from arbench.testing.subject import NotApplicableError
+from arbench.testing.tasks import TASK_CHECKS, TaskSubject
+
+Kind = Literal["model", "head", "layout", "task"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LAYOUT = "layout"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One check on one subject.
+
+    Attributes:
+        check: its name.
+        subject: what it is run on, such as "binary-2x3 permuted".
+        action: raises what is wrong.
+        declared: why failing it is right, if the author says so.
+    """
+
+    check: str
+    subject: str
+    action: Callable[[], object]
+    declared: str | None = None
+
+    def run(self) -> Result:
+        """The outcome."""
+        return outcome(self.check, self.subject, self.action, self.declared)
+
+
+@dataclass(frozen=True, eq=False)
+class Suite:
+    """All that is to be checked of one thing.
+
+    Attributes:
+        kind: what it is.
+        name: what users type.
+        target: the class, or what makes the task.
+        checks: name to what raises; each is called with a subject.
+        subjects: name to what the checks are called with.
+    """
+
+    kind: Kind
+    name: str
+    target: Callable[..., Any]
+    checks: Mapping[str, Callable[[Any], object]]
+    subjects: Mapping[str, Any]
+
+    def trials(self, only: Iterable[str] = ()) -> Iterator[Trial]:
+        """Every check on every subject, or those checks alone; unknown ones are not here."""
+        declared: Mapping[str, str] = getattr(self.target, "known_failures", {})
+        wanted = [name for name in self.checks if name in only] if only else self.checks
+        for check in wanted:
+            for where, subject in self.subjects.items():
+                action = self.checks[check]
+                yield Trial(
+                    check,
+                    where,
+                    lambda action=action, subject=subject: action(subject),  # type: ignore[misc]
+                    declared.get(check),
+                )
+
+
+def model_suite(network_class: NetworkClass, name: str = "", **options: Any) -> Suite:
+    """The suite of a network class; the options are those of `subjects`."""
+    checks = {check: CHECKS[check] for check in checks_for(network_class)}
+    return Suite(
+        "model",
+        _named(network_class, name),
+        network_class,
+        checks,
+        subjects(network_class, **options),
+    )
+
+
+def head_suite(head_class: Callable[..., Head], name: str = "") -> Suite:
+    """The suite of a head; where it describes no tiny event, every check says so."""
+    name = _named(head_class, name)
+    try:
+        return Suite("head", name, head_class, HEAD_CHECKS, head_subjects(head_class))
+    except NotApplicableError as error:
+        refusal = str(error)
+
+    def refuse(subject: object) -> None:
+        raise NotApplicableError(refusal)
+
+    return Suite("head", name, head_class, dict.fromkeys(HEAD_CHECKS, refuse), {"all": None})
+
+
+def layout_suite(layout_class: type[Layout] = Layout, name: str = LAYOUT) -> Suite:
+    """The suite of layouts."""
+    return Suite("layout", name, layout_class, LAYOUT_CHECKS, layout_subjects(layout_class))
+
+
+def task_suite(
+    task_class: Callable[..., Task], name: str = "", argument: str | None = None
+) -> Suite:
+    """The suite of a task, called with its argument if it has one."""
+    arguments = () if argument is None else (argument,)
+    subject = TaskSubject(lambda: task_class(*arguments))
+    name = _named(task_class, name)
+    return Suite("task", name, task_class, TASK_CHECKS, {name: subject})
+
+
+def find_suite(text: str) -> Suite:
+    """The suite of what a name means.
+
+    Args:
+        text: a registered NAME; KIND:NAME where several things share it, such as "head:bernoulli";
+            "layout"; a task with its argument, such as "images:PATH"; or MODULE:CLASS.
+
+    Raises:
+        ConfigError: if nothing has that name, or several things do.
+    """
+    if text == LAYOUT:
+        return layout_suite()
+    before, colon, after = text.partition(":")
+    tasks = registry().tasks
+    if not colon:
+        return _registered(_kind_of(text), text)
+    if before in KINDS:
+        return _registered(before, after)
+    if before in tasks:
+        return _registered("task", text)
+    return _suite_of(import_target(text), text)
+
+
+def all_suites() -> list[Suite]:
+    """Everything that is registered, but for tasks that need an argument; and layouts."""
+    offers = registry()
+    tasks = [name for name, offer in offers.tasks.items() if offer.entry.argument is None]
+    return [
+        *(_registered("model", name) for name in offers.models),
+        *(_registered("head", name) for name in offers.heads),
+        layout_suite(),
+        *(_registered("task", name) for name in tasks),
+    ]
+
+
+def _kind_of(name: str) -> Kind:
+    """The only kind of thing that has this name.
+
+    Raises:
+        ConfigError: if there is none, or there are several.
+    """
+    wanted = name.strip().lower()
+    spellings: dict[Kind, set[str]] = {
+        "model": {s for offer in registry().models.values() for s in offer.entry.spellings},
+        "head": {*registry().heads},
+        "task": {*registry().tasks},
+    }
+    for clash in registry().clashes:
+        if clash.kind in ("model", "head", "task"):
+            spellings[clash.kind].add(clash.name)
+    kinds = [kind for kind, names in spellings.items() if wanted in names]
+    if not kinds:
+        close = did_you_mean(wanted, set().union(*spellings.values()))
+        raise ConfigError(
+            f"no model, head or task is called {name!r}{close}; `arbench list` shows all, and "
+            "MODULE:CLASS checks a class of your own"
+        )
+    if len(kinds) > 1:
+        choices = " or ".join(f"{kind}:{wanted}" for kind in kinds)
+        raise ConfigError(f"{name!r} is a {' and a '.join(kinds)}: write {choices}")
+    return kinds[0]
+
+
+def _registered(kind: Kind, name: str) -> Suite:
+    """The suite of something that a plugin registers.
+
+    Raises:
+        ConfigError: if nothing has that name.
+        PluginError: if two plugins offer it, or it cannot be loaded.
+    """
+    if kind == "layout":
+        return layout_suite()
+    if kind == "model":
+        model = registry().model(name)
+        return model_suite(model.load(), model.entry.name)
+    if kind == "head":
+        head = registry().head(name)
+        return head_suite(head.load(), head.entry.name)
+    name, argument = split_argument(name)
+    task = registry().task(name)
+    return task_suite(task.load(), task.entry.name, argument)
+
+
+def _suite_of(target: Any, text: str) -> Suite:
+    """The suite of somebody's own class.
+
+    Raises:
+        ConfigError: if it is no class that can be checked.
+    """
+    if isinstance(target, type) and issubclass(target, nn.Module):
+        return model_suite(target, text)
+    if isinstance(target, type) and issubclass(target, Head):
+        return head_suite(target, text)
+    if isinstance(target, type) and issubclass(target, Task):
+        return task_suite(target, text)
+    if isinstance(target, type) and issubclass(target, Layout):
+        return layout_suite(target, text)
+    raise ConfigError(
+        f"{text} is no class of networks (torch.nn.Module), heads, tasks or layouts; a density "
+        "that is none of them is checked by `arbench evaluate --density`"
+    )
+
+
+def _named(target: Any, name: str) -> str:
+    return name or getattr(target, "__name__", str(target))
