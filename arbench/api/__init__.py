@@ -9,13 +9,14 @@ arbench.sample(model, 16)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
+from arbench.api.training import resume, run, run_queue
+from arbench.errors import ConfigError
 from arbench.experiment.bench import measure_sampling
 from arbench.experiment.comparison import compare_runs
 from arbench.experiment.config import RunConfig
@@ -24,12 +25,10 @@ from arbench.experiment.evaluation import evaluate_log_probs, nll_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.foreign import evaluate_foreign
 from arbench.experiment.loading import load_run
-from arbench.experiment.queue import read_queue
 from arbench.experiment.records import SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest, reopen_task, task_of_events
-from arbench.experiment.run import Run, resume_run, start_run
-from arbench.experiment.schedule import parse_seconds
+from arbench.experiment.request import reopen_task, task_of_events
+from arbench.experiment.run import Run
 from arbench.experiment.streams import windows_of
 from arbench.experiment.tasks import SplitName, Task, check_events, open_task
 from arbench.experiment.texts import draw_texts
@@ -69,138 +68,6 @@ __all__ = [
     "sample_texts",
     "verify",
 ]
-
-
-def run(
-    task: str,
-    model: str,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    budget: str | float | None = None,
-    epochs: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    precision: str = "float32",
-    compile: bool = False,
-    out: str | Path | None = None,
-    limit: int | None = None,
-    reporter: Reporter | None = None,
-) -> Run:
-    """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
-
-    Args:
-        task: a task's name, such as "mnist", or "images:PATH".
-        model: a model's name, such as "nade".
-        settings: overrides of the recipe, such as `{"hidden": 200, "training.batch_size": 50}`.
-        budget: wall-clock training time, such as "60s", or seconds; the schedule is laid over it.
-        epochs: length instead of a budget; the recipe's own length when both are None.
-        seed: keys every random draw.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "float32" or "bfloat16", of training; evaluation is in float32.
-        compile: compile the training loss with `torch.compile`.
-        out: the run folder; by default a new one under `runs/`.
-        limit: use only the first so many events of every split, for a quick try.
-        reporter: who is told of progress; by default nobody.
-
-    Returns:
-        The run folder's path and its record.
-
-    Raises:
-        ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
-    """
-    request = RunRequest(
-        task=task,
-        model=model,
-        overrides={key: _as_toml(value) for key, value in (settings or {}).items()},
-        budget_s=None if budget is None else parse_seconds(str(budget)),
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        precision=precision,
-        compile=compile,
-        out=None if out is None else Path(out),
-        limit=limit,
-    )
-    finished = start_run(request, reporter or Reporter())
-    if finished.is_main:
-        write_card(finished.path)
-    return finished
-
-
-def resume(
-    path: str | Path,
-    *,
-    task: str | None = None,
-    device: str = "auto",
-    reporter: Reporter | None = None,
-) -> Run:
-    """Continue a run that was interrupted or killed, exactly where its checkpoint stands.
-
-    Args:
-        path: the run folder.
-        task: for a run on data of your own, where they are, such as "images:PATH".
-        device: where to continue.
-        reporter: who is told of progress.
-    """
-    finished = resume_run(Path(path), device, reporter or Reporter(), task)
-    if finished.is_main:
-        write_card(finished.path)
-    return finished
-
-
-def run_queue(
-    path: str | Path,
-    *,
-    out: str | Path = "runs",
-    device: str = "auto",
-    reporter: Reporter | None = None,
-) -> list[Run]:
-    """Make all runs of a queue, in order; what is finished is skipped, what is begun continued.
-
-    Args:
-        path: a queue file; see `arbench.experiment.queue`.
-        out: the folder that holds the run folders, one for each run by its name.
-        device: where to train.
-        reporter: who is told of progress.
-
-    Raises:
-        ConfigError: if the file is no queue.
-        Interrupted: at a stop signal; the same call takes the queue up again.
-        RunError: at the end, if some of the runs failed; the others have been made.
-    """
-    reporter = reporter or Reporter()
-    queued = read_queue(Path(path))
-    finished: list[Run] = []
-    failed: list[str] = []
-    for number, item in enumerate(queued, start=1):
-        folder = Path(out) / item.name
-        reporter.say(f"queue   {number} of {len(queued)}: {item.name}")
-        try:
-            if RunFolder(folder).config.exists():
-                made = resume(folder, task=item.task, device=device, reporter=reporter)
-            else:
-                made = run(
-                    item.task,
-                    item.model,
-                    settings=item.settings,
-                    epochs=item.epochs,
-                    budget=item.budget,
-                    precision=item.precision,
-                    seed=item.seed,
-                    device=device,
-                    out=folder,
-                    reporter=reporter,
-                )
-        except Interrupted:
-            raise
-        except ArbenchError as error:
-            reporter.say(f"failed  {item.name}: {error}")
-            failed.append(item.name)
-        else:
-            finished.append(made)
-    if failed:
-        raise RunError(f"{len(failed)} of {len(queued)} runs failed: {', '.join(failed)}")
-    return finished
 
 
 def load(path: str | Path, *, device: str = "cpu") -> Density:
@@ -503,12 +370,3 @@ def push_space(to: str, *, private: bool = False) -> Pushed:
     from arbench.publish.push import push_space as push_page
 
     return push_page(to, private=private)
-
-
-def _as_toml(value: Any) -> str:
-    """A Python value as `--set` would be given it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_as_toml(v) for v in value) + "]"
-    return str(value)
