@@ -165,7 +165,8 @@
     const low = Math.min(...scores);
     // A floor far away would press all others together: it is shown at the upper edge.
     const high = Math.max(...scores.filter((score) => low <= 0 || score <= 1.5 * low));
-    const pad = (high - low || Math.abs(high) || 1) * 0.1;
+    const errors = points.filter((point) => point.row.score <= high).map((point) => point.row.error ?? 0);
+    const pad = Math.max((high - low || Math.abs(high) || 1) * 0.1, ...errors);
     const x = logarithmic(Math.min(...rates) / 1.7, Math.max(...rates) * 1.7, margin.left, width - margin.right);
     const scale = linear(low - pad, high + pad, height - margin.bottom, margin.top + 8);
     const y = Object.assign((value) => Math.max(scale(value), margin.top - 2), scale);
