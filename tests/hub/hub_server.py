@@ -269,10 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "type": "user",
                 "name": "somebody",
                 "orgs": [{"name": "org", "roleInOrg": self.hub.org_role}],
-                "auth": {
-                    "type": "access_token",
-                    "accessToken": {"displayName": "test", "role": self.hub.role},
-                },
+                "auth": {"type": "access_token", "accessToken": {"role": self.hub.role}},
             }
         )
 
