@@ -22,7 +22,7 @@ from rich.table import Table
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Advance, Reporter, duration_text, few_events_note
 from arbench.experiment.units import nats_per
-from arbench.publish.published import neighbours, nats_of
+from arbench.publish.published import nats_of, neighbours
 
 _SECONDS_BETWEEN_LINES = 60.0
 
