@@ -187,7 +187,10 @@ def conformance(target: NetworkClass | str, **options: Any) -> Any:
 
     @pytest.mark.parametrize("check", suite.checks)
     def test_conformance(check: str) -> None:
-        for note in require([trial.run() for trial in suite.trials((check,))]):
+        results = [trial.run() for trial in suite.trials((check,))]
+        if suite.kind == "task" and results[0].status == "not applicable":
+            pytest.skip(results[0].message)  # a task need not have files, padding or a view
+        for note in require(results):
             print(note)
 
     return test_conformance

@@ -1,0 +1,113 @@
+"""`arbench check`: a table, one sentence per failure, exit code 1, JSON, and a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from arbench.cli import main
+from arbench.registry.manager import Registry
+from arbench.testing import suites
+
+WRONG = """
+from arbench.testing.toys import LinearNetwork
+
+class Leaks(LinearNetwork):
+    known_failures = {"influence": "I like it"}
+
+    def forward(self, sites):
+        return super().forward(sites) + 0.5 * sites
+
+class Blind(LinearNetwork):
+    known_failures = {"influence": "the first site is a secret"}
+
+    def forward(self, sites):
+        return super().forward(sites * (sites.new_tensor(range(sites.shape[1]))[:, None] > 0))
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a module of wrong models, the current one."""
+    (tmp_path / "wrong_for_check.py").write_text(WRONG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_a_failure_is_one_sentence_with_the_evidence(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "wrong_for_check:Leaks", "--only", "causality"]) == 1
+    out = capsys.readouterr().out
+    assert "causality  13 failed, 3 not applicable" in out
+    (line,) = [line for line in out.splitlines() if line.startswith("FAILED")]
+    assert "causality on binary-2x3 raster and 12 more: params at site 0 moved by 0.5" in line
+    assert line.endswith("a site sees its own value")
+
+
+def test_a_declared_failure_shows_and_passes(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "wrong_for_check:Blind", "--only", "influence"]) == 0
+    out = capsys.readouterr().out
+    assert "FAILED" not in out
+    assert "(declared: the first site is a secret)" in out
+
+
+def test_json_has_every_result(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "toy-markov", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["name"], found["status"]) == ("task", "toy-markov", "passed")
+    status = {result["check"]: result["status"] for result in found["results"]}
+    assert status["true_log_prob"] == "passed"
+    assert status["hashes"] == "not applicable"
+
+
+def test_without_a_name_everything_is_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = suites.registry()
+    small = Registry(
+        models=[full.models["fvsbn"]], heads=[full.heads["gaussian"]], tasks=[full.tasks["toy-ar1"]]
+    )
+    monkeypatch.setattr(suites, "registry", lambda: small)
+    options = [f"--only={check}" for check in ("causality", "prepare", "order", "spec")]
+    assert main(["check", "--all", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[1:5]] == ["fvsbn", "gaussian", "layout", "toy-ar1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nade", "--only", "causalty"], "did you mean causality?"),
+        (["nade", "--all"], "--all checks everything"),
+        (["--picture", "field.png"], "give its name"),
+        (["toy-ar1", "--receptive-field"], "only models have a receptive field"),
+        (["nade", "--receptive-field", "--shape", "3x3"], "--shape is C,H,W or D"),
+        (["nade", "--picture", "field.png", "--shape", "9"], "of images"),
+        (["nade", "--picture", "nowhere/field.png"], "is no folder"),
+        (["nade", "--shape", "9"], "--shape is for"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_receptive_field_is_told_and_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "field.png"
+    assert main(["check", "pixelcnn", "--picture", str(picture), "--shape", "1,3,4"]) == 0
+    out = capsys.readouterr().out
+    assert "blind spots" in out
+    assert "(1, 0) never sees (0, 2)" in out
+    with Image.open(picture) as image:
+        assert image.size == (4 * (4 * 6 + 4) + 4, 3 * (3 * 6 + 4) + 4)
