@@ -31,6 +31,8 @@ FENCE = re.compile(
 )
 # Pages that a test of their own follows, and how many blocks elsewhere say that they cannot run.
 FOLLOWED_ELSEWHERE = {"foreign-models.md": "tests/experiment/test_foreign_doc.py"}
+# Its commands name a package of the reader's own, or take minutes; its verb has tests of its own.
+NOT_FOLLOWED = {"checks.md"}
 NUM_NOT_RUN = 0
 
 
@@ -73,7 +75,7 @@ def follow(page: Path, shell: Shell, folder: Path) -> dict[str, str]:
     return printed
 
 
-PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in FOLLOWED_ELSEWHERE)
+PAGES = sorted({page.name for page in DOCS.glob("*.md")} - {*FOLLOWED_ELSEWHERE} - NOT_FOLLOWED)
 
 
 def test_there_are_pages() -> None:
