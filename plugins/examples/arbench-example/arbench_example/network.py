@@ -23,7 +23,8 @@ class Chain(nn.Module):
     """
 
     known_failures: ClassVar[dict[str, str]] = {
-        "influence": "a chain looks at the site before and at nothing else"
+        "influence": "a chain looks at the site before and at nothing else",
+        "memorises_one_event": "what comes after a value is the same at every site",
     }
 
     def __init__(self, layout: Layout, num_params: int, *, scale: float = 0.01) -> None:
