@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import Block, rotary_turns, swiglu
 
+# A step reads what is in use and half of this; every so many steps all keys and values are copied.
+MORE_SITES = 32
+
 
 class StepWeights(NamedTuple):
     """One block's weights; norms, and the scale of the scores, are part of what follows them."""
@@ -21,7 +25,51 @@ class StepWeights(NamedTuple):
     mix: Affine
     up: Affine
     down: Affine
+    num_heads: int
     gated: bool
+
+
+class Seen:
+    """Keys and values of all sites so far, in one block.
+
+    A site reads all of them. Over the part in use of a room for all sites, that takes up to three
+    times as long as over memory without gaps. So room is made for a few sites at a time, and used
+    whole: what is not yet in use is 0, and gets no attention.
+
+    Args:
+        batch_size: B.
+        num_heads: of the attention.
+        head_dim: units per head.
+        like: gives dtype and device.
+    """
+
+    def __init__(self, batch_size: int, num_heads: int, head_dim: int, like: Tensor) -> None:
+        self.keys = like.new_empty(batch_size, num_heads, 0, head_dim)
+        self.values = self.keys
+        self.mask = like.new_empty(1, 1, 0)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
+        """Keep a site's key and value; mix the values of all sites by its query.
+
+        Args:
+            query: `(B, heads, head_dim)`, scaled.
+            key: `(B, heads, head_dim)`.
+            value: `(B, heads, head_dim)`.
+            site: t. Sites come in order, from 0.
+
+        Returns:
+            `(B, heads * head_dim)`.
+        """
+        if site == self.keys.shape[2]:
+            self.keys, self.values = _extend(self.keys), _extend(self.values)
+            self.mask = F.pad(self.mask, (0, MORE_SITES), value=-math.inf)
+        self.keys[:, :, site] = key
+        self.values[:, :, site] = value
+        self.mask[..., site] = 0
+        scores = torch.baddbmm(
+            self.mask, query.flatten(0, 1).unsqueeze(1), self.keys.flatten(0, 1).mT
+        )
+        return torch.bmm(scores.softmax(-1), self.values.flatten(0, 1)).view(len(query), -1)
 
 
 class SamplingState(NamedTuple):
@@ -34,7 +82,8 @@ class SamplingState(NamedTuple):
         places: per site the vector of its place, `(H,)`; empty unless it has one of its own.
         turns: per site `(head_dim / 2,)` complex, by which queries and keys are multiplied; empty
             unless positions are rotary.
-        cache: `(layers, 2, B, heads, T, head_dim)`, keys and values of all sites so far.
+        seen: per block, the keys and values of all sites so far.
+        stream: `(B, H)`, the residual stream of a site; overwritten.
     """
 
     inputs: SiteLookup
@@ -42,7 +91,8 @@ class SamplingState(NamedTuple):
     outputs: Affine
     places: tuple[Tensor, ...]
     turns: tuple[Tensor, ...]
-    cache: Tensor
+    seen: list[Seen]
+    stream: Tensor
 
 
 def make_state(
@@ -80,32 +130,25 @@ def make_state(
         outputs=Affine(*_fold(norm, outputs), batch_size),
         places=() if places is None else places.unbind(0),
         turns=turns,
-        cache=_room((len(blocks), 2, batch_size, num_heads, num_sites, head_dim), like),
+        seen=[Seen(batch_size, num_heads, head_dim, like) for _ in blocks],
+        stream=like.new_empty(batch_size, outputs.in_features),
     )
 
 
 def advance(state: SamplingState, previous: Tensor | None, site: int) -> Tensor:
     """Parameters `(B, P)` of a site from the value of the one before, `(B, site_dim)`."""
-    _, _, batch_size, num_heads, _, head_dim = state.cache.shape
-    width = num_heads * head_dim
-    stream = state.cache.new_empty(batch_size, width)
+    stream = state.stream
     state.inputs(previous, site, stream)
     if state.places:
         stream.add_(state.places[site])
-    # Views for all layers at once: what has been seen, and where this site goes.
-    seen = state.cache[..., : site + 1, :].flatten(0, 1).unbind(0)
-    own = state.cache[..., site, :].unbind(0)
-    for index, layer in enumerate(state.layers):
+    width = stream.shape[1]
+    for layer, seen in zip(state.layers, state.seen, strict=True):
         qkv = layer.qkv(F.layer_norm(stream, (width,)))
-        by_head = qkv.view(batch_size, 3, num_heads, head_dim)
+        by_head = qkv.view(len(stream), 3, layer.num_heads, -1)
         if state.turns:
-            pairs = by_head[:, :2].view(batch_size, 2, num_heads, head_dim // 2, 2)
+            pairs = by_head[:, :2].unflatten(-1, (-1, 2))
             torch.view_as_complex(pairs).mul_(state.turns[site])
-        own[index].copy_(by_head[:, 1:].transpose(0, 1))
-        attended = F.scaled_dot_product_attention(
-            by_head[:, 0].unsqueeze(2), seen[2 * index], seen[2 * index + 1], scale=1.0
-        )
-        stream = layer.mix.add_to(stream, attended.view(batch_size, width))
+        stream = layer.mix.add_to(stream, seen.attend(*by_head.unbind(1), site))
         normed = F.layer_norm(stream, (width,))
         hidden = swiglu(layer.up(normed)) if layer.gated else layer.up.gelu(normed)
         stream = layer.down.add_to(stream, hidden)
@@ -131,6 +174,7 @@ def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
         mix=Affine(block.mix.weight, block.mix.bias, batch_size),
         up=Affine(*_fold(block.mlp_norm, block.up), batch_size),
         down=Affine(block.down.weight, block.down.bias, batch_size),
+        num_heads=num_heads,
         gated=block.gated,
     )
 
@@ -143,12 +187,17 @@ def _fold(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor | None]
     return weight, torch.addmv(linear.bias, linear.weight, norm.bias)
 
 
-def _room(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """An uninitialised tensor of that shape, with the dtype and the device of another one.
+def _extend(x: Tensor) -> Tensor:
+    """Keys or values `(B, heads, T, head_dim)`, and zeros for more sites behind them.
 
-    A site reads all of the cache. On a CPU it comes from numpy, which asks Linux for huge pages:
-    with ordinary ones, finding the pages takes longer than reading them.
+    On a CPU it comes from numpy, which asks Linux for huge pages: with ordinary ones, finding the
+    pages takes longer than reading them.
     """
-    if like.device.type != "cpu":
-        return like.new_empty(shape)
-    return torch.from_numpy(np.empty(shape, np.dtype(str(like.dtype).removeprefix("torch."))))
+    if x.device.type != "cpu":
+        return F.pad(x, (0, 0, 0, MORE_SITES))
+    batch_size, num_heads, num_sites, head_dim = x.shape
+    shape = (batch_size, num_heads, num_sites + MORE_SITES, head_dim)
+    longer = torch.from_numpy(np.empty(shape, np.dtype(str(x.dtype).removeprefix("torch."))))
+    longer[:, :, :num_sites] = x
+    longer[:, :, num_sites:] = 0
+    return longer

@@ -5,13 +5,11 @@ Images are 28x28 with about the density of ones of binarised MNIST; the kernel's
 
 from __future__ import annotations
 
-import os
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
+from interleaved import interleaved_medians
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
@@ -78,20 +76,6 @@ def training_step(model: Model) -> Callable[[], None]:
     return step
 
 
-def seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-@pytest.fixture
-def restored_threads() -> Iterator[None]:
-    """The number of threads is a setting of the process: put it back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("restored_threads")
 def test_training(benchmark: BenchmarkFixture, layout: Layout) -> None:
     """Each at the number of threads that suits it: small products gain little from a second."""
@@ -100,20 +84,7 @@ def test_training(benchmark: BenchmarkFixture, layout: Layout) -> None:
         "what the peer does": training_step(make_model(layout, LoopNADE(like_the_peer=True))),
         "a bare loop": training_step(make_model(layout, LoopNADE(like_the_peer=False))),
     }
-    taken: dict[str, dict[int, list[float]]] = {name: {} for name in steps}
-
-    def measure_all() -> None:
-        for num_threads in {1, os.cpu_count() or 1}:
-            torch.set_num_threads(num_threads)
-            for name, step in steps.items():
-                taken[name].setdefault(num_threads, []).append(seconds(step))
-
-    # Interleaved, so that what else the machine does concerns all alike.
-    benchmark.pedantic(measure_all, rounds=7, warmup_rounds=1)
-    medians = {
-        name: {threads: statistics.median(s[1:]) for threads, s in by_threads.items()}
-        for name, by_threads in taken.items()
-    }
+    medians = interleaved_medians(benchmark, steps, rounds=7)
     ours_s = min(medians.pop("nade").values())
     ratios = {name: min(by_threads.values()) / ours_s for name, by_threads in medians.items()}
     benchmark.extra_info["images_per_s"] = BATCH_SIZE / ours_s

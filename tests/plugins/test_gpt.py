@@ -15,6 +15,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import rotary_turns, rotate
+from arbench_gpt.cache import MORE_SITES, Seen
 from arbench_gpt.network import GPT
 
 VARIANTS = [
@@ -231,19 +232,18 @@ def test_every_site_sees_every_earlier_one_across_row_ends() -> None:
         assert moved.tolist() == [s < t for s in range(12)]
 
 
-def test_a_state_is_read_no_further_than_its_site() -> None:
-    """The cache is not initialised: what lies behind the current site must not matter."""
-    layout = make_layout((5,))
-    network = make_network(layout)
-    sites, params = random_sites(layout), []
-    for filling in (0.0, math.nan):
-        state, previous = network.init_state(len(sites)), None
-        state.cache.fill_(filling)
-        for t in range(5):
-            stepped, state = network.step(state, previous, t)
-            previous = sites[:, t]
-        params.append(stepped)
-    assert torch.equal(*params)
+def test_room_for_what_is_not_yet_seen_gets_no_attention() -> None:
+    """One site of many in the room; then the room grows, and what was in it is still there."""
+    generator = torch.Generator().manual_seed(0)
+    sites, shape = 2 * MORE_SITES + 1, (2, 3, 4)
+    draws = torch.randn(3, sites, *shape, generator=generator, dtype=torch.float64)
+    seen = Seen(*shape, like=draws)
+    for t in range(sites):
+        attended = seen.attend(*draws[:, t], t)
+        query, key, value = draws[0, t], draws[1, : t + 1], draws[2, : t + 1]
+        weights = torch.einsum("bhd,tbhd->tbh", query, key).softmax(0)
+        expected = torch.einsum("tbh,tbhd->bhd", weights, value).flatten(1)
+        torch.testing.assert_close(attended, expected, rtol=0, atol=1e-12)
 
 
 def test_branches_start_small_in_proportion_to_their_number() -> None:
