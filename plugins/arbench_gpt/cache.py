@@ -146,9 +146,10 @@ def advance(state: SamplingState, previous: Tensor | None, site: int) -> Tensor:
         qkv = layer.qkv(F.layer_norm(stream, (width,)))
         by_head = qkv.view(len(stream), 3, layer.num_heads, -1)
         if state.turns:
-            pairs = by_head[:, :2].unflatten(-1, (-1, 2))
+            pairs = by_head[:, :2].view(len(stream), 2, layer.num_heads, -1, 2)
             torch.view_as_complex(pairs).mul_(state.turns[site])
-        stream = layer.mix.add_to(stream, seen.attend(*by_head.unbind(1), site))
+        query, key, value = by_head.unbind(1)
+        stream = layer.mix.add_to(stream, seen.attend(query, key, value, site))
         normed = F.layer_norm(stream, (width,))
         hidden = swiglu(layer.up(normed)) if layer.gated else layer.up.gelu(normed)
         stream = layer.down.add_to(stream, hidden)
