@@ -18,11 +18,16 @@ TINY = 1e-12
 def command(run_a: Path, run_b: Path, as_json: bool) -> None:
     """Paired difference of per-event test log-probabilities of RUN_A and RUN_B, with a verdict."""
     from arbench import api
+    from arbench.probability.metrics import FEWEST_EVENTS
 
     result = api.compare(run_a, run_b)
     better = run_a if result.nats > 0 else run_b
-    significant = result.p_value < 0.05
-    verdict = f"{better} is better" if significant else "no significant difference at 5 %"
+    if not result.has_enough_events:
+        verdict = f"no verdict: a test needs at least {FEWEST_EVENTS} events"
+    elif result.p_value < 0.05:
+        verdict = f"{better} is better"
+    else:
+        verdict = "no significant difference at 5 %"
     if as_json:
         click.echo(
             json.dumps(

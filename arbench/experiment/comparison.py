@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from arbench.errors import DataError
 from arbench.experiment.folders import RunFolder
-from arbench.experiment.records import Record
+from arbench.experiment.records import EvaluationRecord, Record
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import PairedDifference, paired_difference
 
@@ -36,10 +39,56 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
             f"{tasks[1].name} (data {tasks[1].data_sha256[:12]}): only runs on the same events "
             "can be compared"
         )
-    log_probs = [load_tensors(folder.log_probs)["test"] for folder in folders]
-    if len(log_probs[0]) != len(log_probs[1]):
+    num_dims = [record.nll["test"].num_dims for record in records]
+    if num_dims[0] != num_dims[1]:
         raise DataError(
-            f"{path_a} has {len(log_probs[0])} test events and {path_b} {len(log_probs[1])}: "
-            "one of them was run with --limit"
+            f"{path_a} was evaluated on {num_dims[0]:,} dims and {path_b} on {num_dims[1]:,} of "
+            "the same test split: --limit left some out"
         )
-    return paired_difference(log_probs[0], log_probs[1])
+    log_probs = [load_tensors(folder.log_probs)["test"] for folder in folders]
+    difference = difference_of(records[0], log_probs[0], records[1], log_probs[1])
+    if difference is None:
+        raise DataError(
+            f"{path_a} and {path_b} have no two stretches of the test split in common: evaluate "
+            "one with the other's context and stride"
+        )
+    return difference
+
+
+def difference_of(
+    record_a: Record, log_probs_a: Tensor, record_b: Record, log_probs_b: Tensor
+) -> PairedDifference | None:
+    """The paired difference of two results, positive if a is better; None with less than 2 events.
+
+    Of a stream the events are windows, whose scored symbols follow one another without a gap. Where
+    two results were evaluated on other windows, they are compared on the smallest stretches of the
+    stream that both cover with whole windows.
+
+    Args:
+        record_a: one result.
+        log_probs_a: its `(N,)` nats of test events.
+        record_b: another on the same data.
+        log_probs_b: its `(M,)` nats.
+    """
+    if record_a.evaluation != record_b.evaluation:
+        ends_a, ends_b = _window_ends(record_a), _window_ends(record_b)
+        shared = ends_a[torch.isin(ends_a, ends_b)]
+        log_probs_a = _block_sums(log_probs_a, ends_a, shared)
+        log_probs_b = _block_sums(log_probs_b, ends_b, shared)
+    if len(log_probs_a) < 2:
+        return None
+    return paired_difference(log_probs_a, log_probs_b)
+
+
+def _window_ends(record: Record) -> Tensor:
+    """How many symbols of the stream are scored up to each window's end, `(M,)` int64."""
+    windows = record.evaluation or EvaluationRecord(context=1, stride=1)
+    test = record.nll["test"]
+    ends = windows.context + windows.stride * torch.arange(test.num_events)
+    return ends.clamp_max(test.num_dims)
+
+
+def _block_sums(values: Tensor, ends: Tensor, shared: Tensor) -> Tensor:
+    """Sums of consecutive values `(M,)` up to each shared end, `(S,)` float64."""
+    totals = values.double().cumsum(0)[torch.searchsorted(ends, shared)]
+    return totals.diff(prepend=totals.new_zeros(1))

@@ -110,6 +110,11 @@ def _error_of_sum(values: Tensor) -> float:
     return math.sqrt(len(values) * values.var().item()) if len(values) > 1 else 0.0
 
 
+# Sums of float32 terms, in another order or on another device, agree to about this share.
+_ROUNDING_SHARE = 1e-6
+FEWEST_EVENTS = 30  # with fewer, the normal approximation of a test promises too much
+
+
 @dataclass(frozen=True)
 class PairedDifference:
     """Mean difference in nats per event of two densities on the same events.
@@ -118,18 +123,27 @@ class PairedDifference:
         nats: mean of `log p_a(x) - log p_b(x)`; positive when a is better.
         standard_error: of that mean.
         num_events: N.
+        rounding: how large a difference may come from rounding alone, in nats.
     """
 
     nats: float
     standard_error: float
     num_events: int
+    rounding: float = 0.0
 
     @property
     def z(self) -> float:
-        """The difference in standard errors; infinite when it never varies and is not 0."""
+        """The difference in standard errors; 0 if it is rounding, infinite if it never varies."""
+        if abs(self.nats) <= self.rounding:
+            return 0.0
         if self.standard_error == 0:
-            return math.copysign(math.inf, self.nats) if self.nats else 0.0
+            return math.copysign(math.inf, self.nats)
         return self.nats / self.standard_error
+
+    @property
+    def has_enough_events(self) -> bool:
+        """Whether the p-value is worth its name."""
+        return self.num_events >= FEWEST_EVENTS
 
     @property
     def p_value(self) -> float:
@@ -154,5 +168,9 @@ def paired_difference(log_probs_a: Tensor, log_probs_b: Tensor) -> PairedDiffere
         )
     difference = log_probs_a.double() - log_probs_b.double()
     num_events = len(difference)
-    error = difference.std().item() / math.sqrt(num_events)
-    return PairedDifference(difference.mean().item(), error, num_events)
+    return PairedDifference(
+        nats=difference.mean().item(),
+        standard_error=difference.std().item() / math.sqrt(num_events),
+        num_events=num_events,
+        rounding=_ROUNDING_SHARE * log_probs_a.double().abs().mean().item(),
+    )

@@ -13,7 +13,7 @@ from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
-from arbench.probability.precision import widest_dtype
+from arbench.probability.precision import full_precision, widest_dtype
 from arbench.probability.sampling import (
     SAMPLERS,
     OnSite,
@@ -241,11 +241,12 @@ def known_values(spec: EventSpec, num_events: int, given: Tensor, known: Tensor)
 
 @contextlib.contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Switches dropout and the like off for the duration, then restores every submodule."""
+    """Dropout and the like are off, and float32 is float32; restores every submodule at the end."""
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     try:
-        yield
+        with full_precision():
+            yield
     finally:
         for m, training in modes:
             m.training = training

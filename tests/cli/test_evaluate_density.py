@@ -82,7 +82,9 @@ def test_two_folders_compare_and_json_is_the_record_alone(
         assert main([*command, "--out", out, "--name", out, "--json"]) == 0
         assert Record.model_validate(json.loads(capsys.readouterr().out)).model.name == out
     assert main(["compare", "a", "b", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["difference_nats_per_event"] == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["difference_nats_per_event"] == 0
+    assert found["verdict"] == "no verdict: a test needs at least 30 events"
 
 
 def test_a_stream_is_seen_through_windows(folder: Path) -> None:

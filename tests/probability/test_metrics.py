@@ -125,6 +125,17 @@ def test_differences_without_spread() -> None:
     assert (shifted.z, shifted.p_value) == (math.inf, 0)
 
 
+def test_rounding_is_no_difference() -> None:
+    """The same density in float32 and in float64: the error has no spread to speak of."""
+    nats = np.random.default_rng(0).normal(-90, 20, 1000)
+    exact = torch.tensor(nats)
+    rounded = exact.float() * (1 + 2e-7)
+    assert paired_difference(exact, rounded).nats != 0
+    assert paired_difference(exact, rounded).z == 0
+    assert paired_difference(exact, rounded).p_value == 1
+    assert paired_difference(exact, exact - 1e-3).p_value == 0
+
+
 @pytest.mark.parametrize(("first", "second"), [((3,), (4,)), ((1,), (1,)), ((2, 2), (2, 2))])
 def test_pairs_need_the_same_events(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="the same events"):

@@ -17,11 +17,9 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import ConfigError
-from arbench.experiment.records import EvaluationRecord, Record
-from arbench.experiment.streams import overlapping_windows
 from arbench.publish.board_text import board_pages, boards_text
 from arbench.publish.boards import find_boards, flat_rows, make_boards
-from arbench.publish.ranking import difference_of, holm, ranks
+from arbench.publish.ranking import holm, ranks
 from arbench.publish.results import Result, kept_records, read_results
 from arbench.publish.speeds import SpeedReport
 
@@ -104,39 +102,6 @@ def test_rank_counts_only_what_is_significantly_better(make_result: MakeResult) 
 def test_too_few_events_make_no_difference(make_result: MakeResult) -> None:
     good, bad = make_result("good", noise(0, 10)), make_result("bad", noise(0, 10) - 5)
     assert ranks([(r.record, r.log_probs) for r in (bad, good)]) == [1, 1]
-
-
-def stream_result(per_symbol: Tensor, context: int, stride: int) -> tuple[Record, Tensor]:
-    """A record on a stream, and its windows' log-probabilities, from those of the symbols."""
-    windows = overlapping_windows(torch.arange(len(per_symbol)), context, stride)
-    assert windows.scored is not None
-    log_probs = (per_symbol[windows.events] * windows.scored).sum(1)
-    test = BASE.nll["test"].model_copy(
-        update={"num_dims": len(per_symbol), "num_events": len(log_probs)}
-    )
-    evaluation = EvaluationRecord(context=context, stride=stride)
-    return BASE.model_copy(update={"evaluation": evaluation, "nll": {"test": test}}), log_probs
-
-
-@pytest.mark.parametrize(("a", "b"), [((8, 4), (16, 4)), ((8, 4), (16, 8)), ((16, 8), (8, 8))])
-def test_streams_with_other_windows_compare_on_shared_stretches(
-    a: tuple[int, int], b: tuple[int, int]
-) -> None:
-    record_a, log_probs_a = stream_result(noise(3, 1003), *a)
-    record_b, log_probs_b = stream_result(noise(4, 1003) - 0.5, *b)
-    difference = difference_of(record_a, log_probs_a, record_b, log_probs_b)
-    assert difference is not None
-    total = (noise(3, 1003) - noise(4, 1003) + 0.5).sum().item()
-    assert difference.nats * difference.num_events == pytest.approx(total, rel=1e-12)
-    # Independent symbols: the error of the total is sqrt(2 * 1003), whatever the blocks.
-    assert difference.standard_error * difference.num_events == pytest.approx(
-        math.sqrt(2006), rel=0.3
-    )
-
-
-def test_windows_without_shared_stretches_cannot_be_compared() -> None:
-    a, b = stream_result(noise(3, 1003), 97, 89), stream_result(noise(4, 1003), 101, 83)
-    assert difference_of(*a, *b) is None
 
 
 def test_kinds_and_tasks_are_kept_apart(make_result: MakeResult) -> None:
