@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from arbench.testing.conformance import Result
     from arbench.testing.suites import Suite
 
+WORST_FIRST = ("failed", "declared", "passed", "not applicable")
+
 
 @dataclass
 class Outcome:
@@ -37,8 +39,7 @@ class Outcome:
     def status(self) -> str:
         """The worst of its results; what is not applicable anywhere has passed nothing."""
         found = {result.status for result in self.results}
-        order = ("failed", "passed", "declared", "not applicable")
-        return next(status for status in order if status in found)
+        return next(status for status in WORST_FIRST if status in found)
 
     @property
     def failed(self) -> bool:
@@ -136,6 +137,8 @@ def _run(suites: Sequence[Suite], only: Sequence[str]) -> list[Outcome]:
             outcome.results.append(trial.run())
             outcome.seconds += time.perf_counter() - started
         advance(1.0, f"{len(trials)} checks")
+    for outcome in outcomes:
+        outcome.results += outcome.suite.false_declarations(outcome.results)
     return outcomes
 
 
@@ -167,8 +170,7 @@ def _by_suite(outcomes: Sequence[Outcome]) -> str:
 def _tally(results: Sequence[Result]) -> str:
     """Such as "14 passed, 2 not applicable", the worst first."""
     counts: Counter[str] = Counter(result.status for result in results)
-    order = ("failed", "declared", "passed", "not applicable")
-    return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    return ", ".join(f"{counts[status]} {status}" for status in WORST_FIRST if counts[status])
 
 
 def _explained(outcomes: Sequence[Outcome]) -> list[str]:

@@ -1,3 +1,3 @@
 """What proves that a model is right: toys, and the conformance checks that plugin authors run."""
 
-from arbench.testing.conformance import conformance as conformance
+from arbench.testing.suites import conformance as conformance

@@ -67,8 +67,9 @@ def check_integrates_to_one(model: Model, contexts: Tensor) -> None:
 def chi_square(found: Tensor, expected: Tensor) -> tuple[float, int | None]:
     """How likely counts as uneven as these are.
 
-    Pearson's test over all cells; those with fewer than 5 expected samples are pooled. A pool
-    that itself expects fewer joins the rarest cell that stands alone.
+    Pearson's test over all cells; those with fewer than 5 expected samples are pooled, and a pool
+    that itself expects fewer by its own Poisson tail: no common cell hides it. A sample
+    in a cell that expects none is impossible.
 
     Args:
         found: `(N,)`, how many samples fell into each cell.
@@ -77,19 +78,28 @@ def chi_square(found: Tensor, expected: Tensor) -> tuple[float, int | None]:
     Returns:
         The p-value, and the cell that differs most; None is the pool.
     """
-    order = expected.argsort(descending=True)
-    alone = int((expected >= _MIN_EXPECTED).sum())
-    if alone < len(order) and expected[order[alone:]].sum() < _MIN_EXPECTED:
-        alone = max(alone - 1, 0)
-    kept, pooled = order[:alone], order[alone:]
-    counts, means = (
-        torch.cat((x[kept].double(), x[pooled].double().sum().reshape(1)))
-        for x in (found, expected)
-    )
-    terms = (counts - means) ** 2 / means.clamp_min(1e-12)
-    p_value = float(stats.chi2.sf(terms.sum().item(), max(len(terms) - 1, 1)))
+    impossible = (found > 0) & (expected <= 0)
+    if bool(impossible.any()):
+        return 0.0, int((found * impossible).argmax())
+    is_alone = expected >= _MIN_EXPECTED
+    alone = is_alone.nonzero().flatten()
+    counts, means = found[alone].double(), expected[alone]
+    pooled = found[~is_alone].sum().double(), expected[~is_alone].sum()
+    tail = None
+    if pooled[1] >= _MIN_EXPECTED:
+        counts = torch.cat((counts, pooled[0].reshape(1)))
+        means = torch.cat((means, pooled[1].reshape(1)))
+    elif pooled[1] > 0:
+        # So rare that too few cannot be told from enough.
+        tail = float(stats.poisson.sf(pooled[0].item() - 1, pooled[1].item()))
+    terms = (counts - means) ** 2 / means
+    p_value = float(stats.chi2.sf(terms.sum().item(), len(terms) - 1)) if len(terms) > 1 else 1.0
+    if tail is not None and tail < p_value:
+        return 2 * tail, None
     worst = int(terms.argmax())
-    return p_value, int(kept[worst]) if worst < alone else None
+    # Two tests, of which the better counts, are right by luck twice as often.
+    p_value = min(1.0, p_value * (1 if tail is None else 2))
+    return p_value, int(alone[worst]) if worst < len(alone) else None
 
 
 def check_samples_follow(density: Density, samples: Tensor, tiny: TinyEvents | None = None) -> None:

@@ -9,6 +9,7 @@ are gone through in full: nothing else can show that probabilities sum to one.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -18,7 +19,7 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.foreign import ForeignDensity
 from arbench.probability.randomness import keyed_generator
 from arbench.testing.cells import event_masses, interval_numbers, real_grid
-from arbench.testing.conformance import Result
+from arbench.testing.conformance import Result, outcome
 from arbench.testing.distributions import check_samples_follow, require_likely
 from arbench.testing.subject import ConformanceError, NotApplicableError
 from arbench.testing.tiny import TinyEvents
@@ -69,14 +70,19 @@ def check_foreign(
         "normalisation": check_normalised,
         "samples_follow": check_tiny_samples,
     }
-    results = [_run(name, "own events", check, lambda: density) for name, check in own.items()]
+    results = [
+        outcome(name, "own events", functools.partial(check, density))
+        for name, check in own.items()
+    ]
     for name, check in tiny.items():
         if build is None:
             reason = "there is no `build` to make it for events that can be gone through"
             results.append(Result(name, "tiny events", "not applicable", reason))
             continue
         for where, spec in _tiny_specs(density).items():
-            results.append(_run(name, where, check, lambda spec=spec: _built(build, spec)))  # type: ignore[misc]
+            results.append(
+                outcome(name, where, functools.partial(_check_built, check, build, spec))
+            )
     return results
 
 
@@ -223,24 +229,12 @@ def _tiny_specs(density: ForeignDensity) -> dict[str, EventSpec]:
     return {name: spec for name, spec in TINY_SPECS.items() if len(spec.shape) == rank}
 
 
-def _run(name: str, where: str, check: Check, make: Callable[[], ForeignDensity]) -> Result:
+def _check_built(check: Check, build: Build, spec: EventSpec) -> None:
     try:
-        check(make())
-    except NotApplicableError as reason:
-        return Result(name, where, "not applicable", str(reason))
-    except ConformanceError as error:
-        return Result(name, where, "failed", str(error), error)
-    except Exception as error:
-        # Somebody else's code: whatever it raises is evidence, and is kept.
-        return Result(name, where, "failed", f"{type(error).__name__}: {error}", error)
-    return Result(name, where, "passed")
-
-
-def _built(build: Build, spec: EventSpec) -> ForeignDensity:
-    try:
-        return build(spec)
+        density = build(spec)
     except ValueError as error:
         raise NotApplicableError(f"cannot be built for {spec}: {error}") from error
+    check(density)
 
 
 def _samples(density: ForeignDensity, num_events: int, seed: int = 0) -> Tensor:

@@ -1,9 +1,4 @@
-"""The conformance of a head: probabilities of values, samples and gradients, for any parameters.
-
-In a plugin's own tests, one line makes one pytest item per check:
-
-    test_conformance = head_conformance(MyHead)
-"""
+"""The conformance of a head: probabilities of values, samples and gradients, for any parameters."""
 
 from __future__ import annotations
 
@@ -210,25 +205,6 @@ def head_subjects(
     if not found:
         raise NotApplicableError(f"the head refuses every tiny event: {refusal}")
     return found
-
-
-def head_conformance(
-    head_class: Callable[..., Head], *, options: Mapping[str, Any] | None = None
-) -> Any:
-    """A pytest test of every check, each its own item; see the module's first lines.
-
-    Args:
-        head_class: what a plugin registers.
-        options: keyword arguments of the head.
-    """
-    import pytest  # only test suites need it
-
-    @pytest.mark.parametrize("check", HEAD_CHECKS)
-    def test_conformance(check: str) -> None:
-        for subject in head_subjects(head_class, options=options).values():
-            HEAD_CHECKS[check](subject)
-
-    return test_conformance
 
 
 def _name(subject: HeadSubject, number: int) -> str:

@@ -44,8 +44,8 @@ class Subject:
     """One network class on tiny events of one kind, in one order, in float64.
 
     A network class may say three things about its own checks, as class attributes:
-    `tiny_hyperparameters`, keyword arguments that make it small; `known_failures`, from the name of
-    a check to the reason why failing it is right; `reordered_sums = True`, if causality holds only
+    `tiny_hyperparameters`, keyword arguments that make it small; `known_failures`, from "influence"
+    to the reason why its blind spots are meant; `reordered_sums = True`, if causality holds only
     up to the rounding of a sum that is reordered, such as an FFT.
 
     Args:

@@ -1,10 +1,15 @@
-"""Suites: every check of one model, head, layout or task, found by name, ready to be run."""
+"""Suites: every check of one model, head, layout or task, found by name, ready to be run.
+
+In a plugin's own tests, one line makes one pytest item per check:
+
+    test_conformance = conformance(MyNetwork)  # or conformance("my-model"), once it is registered
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from torch import nn
 
@@ -17,10 +22,13 @@ from arbench.registry.names import did_you_mean, split_argument
 from arbench.registry.targets import import_target
 from arbench.testing.conformance import (
     CHECKS,
+    WAIVABLE,
     NetworkClass,
     Result,
     checks_for,
+    declared_reason,
     outcome,
+    require,
     subjects,
 )
 from arbench.testing.heads import HEAD_CHECKS, head_subjects
@@ -74,7 +82,6 @@ class Suite:
 
     def trials(self, only: Iterable[str] = ()) -> Iterator[Trial]:
         """Every check on every subject, or those checks alone; unknown ones are not here."""
-        declared: Mapping[str, str] = getattr(self.target, "known_failures", {})
         wanted = [name for name in self.checks if name in only] if only else self.checks
         for check in wanted:
             for where, subject in self.subjects.items():
@@ -83,8 +90,26 @@ class Suite:
                     check,
                     where,
                     lambda action=action, subject=subject: action(subject),  # type: ignore[misc]
-                    declared.get(check),
+                    declared_reason(self.target, check),
                 )
+
+    def false_declarations(self, results: Sequence[Result]) -> list[Result]:
+        """A failure for everything that `known_failures` says and that does not hold.
+
+        Args:
+            results: of all trials of some checks.
+        """
+        faults = []
+        for check in getattr(self.target, "known_failures", {}):
+            found = {result.status for result in results if result.check == check}
+            if check not in WAIVABLE and (found or check not in self.checks):
+                message = f"only {' and '.join(WAIVABLE)} may be declared, not {check!r}"
+            elif found and found <= {"passed", "not applicable"}:
+                message = "is declared to fail, and never does: take the declaration out"
+            else:
+                continue
+            faults.append(Result(check, "known_failures", "failed", message))
+        return faults
 
 
 def model_suite(network_class: NetworkClass, name: str = "", **options: Any) -> Suite:
@@ -99,11 +124,13 @@ def model_suite(network_class: NetworkClass, name: str = "", **options: Any) -> 
     )
 
 
-def head_suite(head_class: Callable[..., Head], name: str = "") -> Suite:
-    """The suite of a head; where it describes no tiny event, every check says so."""
+def head_suite(head_class: Callable[..., Head], name: str = "", **options: Any) -> Suite:
+    """The suite of a head with these options; where it describes no tiny event, all say so."""
     name = _named(head_class, name)
     try:
-        return Suite("head", name, head_class, HEAD_CHECKS, head_subjects(head_class))
+        return Suite(
+            "head", name, head_class, HEAD_CHECKS, head_subjects(head_class, options=options)
+        )
     except NotApplicableError as error:
         refusal = str(error)
 
@@ -126,6 +153,40 @@ def task_suite(
     subject = TaskSubject(lambda: task_class(*arguments))
     name = _named(task_class, name)
     return Suite("task", name, task_class, TASK_CHECKS, {name: subject})
+
+
+def conformance(target: NetworkClass | type[Head] | str, **options: Any) -> Any:
+    """A pytest test of every check, each its own item; see the module's first lines.
+
+    Args:
+        target: a class of networks or heads; or what `arbench check` takes: the name of a model,
+            head or task that is registered, or `MODULE:CLASS`.
+        options: of a class of networks, as for `subjects`; of a class of heads, its own.
+
+    Raises:
+        ConfigError: if nothing has that name, or it is given options.
+    """
+    import pytest  # only test suites need it
+
+    if isinstance(target, str) and options:
+        raise ConfigError(f"{target!r} is a name, which takes no options: give the class itself")
+    if isinstance(target, str):
+        suite = find_suite(target)
+    elif isinstance(target, type) and issubclass(target, Head):
+        suite = head_suite(target, **options)
+    else:
+        suite = model_suite(cast(NetworkClass, target), **options)
+
+    @pytest.mark.parametrize("check", suite.checks)
+    def test_conformance(check: str) -> None:
+        results = [trial.run() for trial in suite.trials((check,))]
+        results += suite.false_declarations(results)
+        if suite.kind == "task" and results[0].status == "not applicable":
+            pytest.skip(results[0].message)  # a task need not have files, padding or a view
+        for note in require(results):
+            print(note)
+
+    return test_conformance
 
 
 def find_suite(text: str) -> Suite:

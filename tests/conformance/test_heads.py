@@ -8,13 +8,12 @@ import pytest
 
 from arbench.probability.heads import Gaussian, GaussianMixture
 from arbench.registry.manager import registry
-from arbench.testing.heads import HEAD_CHECKS, head_conformance, head_subjects
+from arbench.testing import conformance
+from arbench.testing.heads import HEAD_CHECKS, head_subjects
 from arbench.testing.toys import JointCategorical
 
-test_equal_weights = head_conformance(
-    GaussianMixture, options={"weights": "uniform", "num_components": 3}
-)
-test_joint_categorical = head_conformance(JointCategorical)
+test_equal_weights = conformance(GaussianMixture, weights="uniform", num_components=3)
+test_joint_categorical = conformance(JointCategorical)
 
 
 @pytest.mark.parametrize("check", HEAD_CHECKS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from arbench.testing.conformance import CHECKS, conformance, run_checks
+from arbench.testing import conformance
+from arbench.testing.conformance import CHECKS, run_checks
 from arbench.testing.toys import (
     TINY_SPECS,
     CountingTable,

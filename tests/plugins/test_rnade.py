@@ -16,7 +16,7 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Gaussian, GaussianMixture, Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.testing.conformance import conformance
+from arbench.testing import conformance
 from arbench.testing.tiny import TINY_EVENTS
 from arbench_rnade import arbench_register_models
 from arbench_rnade.network import RNADE

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
+from torch import Tensor
 
 from arbench.errors import ConfigError
 from arbench.probability.layouts import Layout
@@ -12,6 +14,7 @@ from arbench.registry.manager import registry
 from arbench.testing import conformance
 from arbench.testing.conformance import CHECKS
 from arbench.testing.heads import HEAD_CHECKS
+from arbench.testing.subject import ConformanceError
 from arbench.testing.suites import all_suites, find_suite, head_suite, model_suite
 from arbench.testing.tasks import TASK_CHECKS
 from arbench.testing.toys import LinearNetwork
@@ -104,3 +107,39 @@ def test_a_task_is_checked_by_pytest_where_there_is_something_to_check() -> None
 def test_a_name_takes_no_options() -> None:
     with pytest.raises(ConfigError, match="give the class itself"):
         conformance("nade", hyperparameters={"hidden": 3})
+
+
+class Leaky(LinearNetwork):
+    """Sees the site whose turn it is, and says that this is meant."""
+
+    known_failures: ClassVar = {"causality": "I like it", "causalty": "and cannot spell"}
+
+    def forward(self, sites: Tensor) -> Tensor:
+        return super().forward(sites) + 0.5 * sites
+
+
+class Modest(LinearNetwork):
+    """Declares a weakness that it has not."""
+
+    known_failures: ClassVar = {"influence": "I thought so"}
+
+
+def test_what_makes_a_number_wrong_cannot_be_declared() -> None:
+    suite = model_suite(Leaky)
+    results = [trial.run() for trial in suite.trials(("causality",))]
+    assert {result.status for result in results} == {"failed", "not applicable"}
+    faults = {result.check: result.message for result in suite.false_declarations(results)}
+    assert faults == {
+        "causality": "only influence and splits_disjoint may be declared, not 'causality'",
+        "causalty": "only influence and splits_disjoint may be declared, not 'causalty'",
+    }
+
+
+def test_a_declared_failure_that_never_occurs_is_a_failure() -> None:
+    suite = model_suite(Modest)
+    results = [trial.run() for trial in suite.trials(("influence",))]
+    (fault,) = suite.false_declarations(results)
+    assert fault.message.startswith("is declared to fail, and never does")
+    assert suite.false_declarations([]) == []  # nothing was tried
+    with pytest.raises(ConformanceError, match="influence, known_failures: is declared to fail"):
+        conformance(Modest)("influence")

@@ -9,7 +9,7 @@ from arbench_example.network import Chain
 from arbench_example.task import LENGTH, NUM_HOURS, STANDS_STILL, Clock
 
 from arbench.experiment.tasks import SPLITS
-from arbench.testing.conformance import conformance
+from arbench.testing import conformance
 
 test_chain = conformance(Chain)
 
