@@ -61,7 +61,7 @@ def sample_stream(
     while (drawn := sequence.shape[1] - num_given) < length:
         # A window that begins with the sequence itself may be filled up; others move on by stride.
         is_first = sequence.shape[1] < context
-        given = sequence if is_first else sequence[:, stride - context :]
+        given = sequence if is_first else sequence[:, sequence.shape[1] - (context - stride) :]
         window = _window(model, num_events, given, generator, method, progress, drawn, length)
         sequence = torch.cat([sequence.to(window.dtype), window[:, given.shape[1] :]], 1)
     if progress is not None:

@@ -82,6 +82,13 @@ def test_up_to_the_context_it_is_plain_sampling(length: int, members: int) -> No
     assert torch.equal(drawn, plain[:, :length])
 
 
+def test_with_a_stride_of_the_context_windows_are_independent() -> None:
+    model, shared = linear(6), generator(3)
+    windows = [model.sample(50, generator=shared) for _ in range(3)]
+    drawn = sample_stream(model, 50, 15, stride=6, generator=generator(3))
+    assert torch.equal(drawn, torch.cat(windows, 1)[:, :15])
+
+
 def test_beyond_it_the_windows_conditional_is_drawn_from() -> None:
     """Symbol 6 given symbols 2 to 5 as the first four of a window: the shares of 20,000."""
     model = linear(6)
