@@ -22,18 +22,21 @@ def command(ctx: click.Context, run: Path, task: str | None, device: str, as_jso
     """
     from arbench import api
     from arbench.cli.console import ConsoleReporter
-    from arbench.publish.verification import TOLERANCE_NATS
 
     found = api.verify(run, task=task, device=device, reporter=ConsoleReporter())
     if as_json:
         click.echo(json.dumps({"run": str(run), **found.to_json()}, indent=1))
     else:
         largest = found.largest_difference_nats
-        events = "there is not one for every event" if largest is None else f"{largest:.1e}"
+        events = (
+            "there is not one for every event"
+            if largest is None
+            else f"{largest:.1e} nats, of at most {found.tolerance_nats:.1e}"
+        )
         click.echo(
             f"{run} {'holds' if found.holds else 'DOES NOT HOLD'}: recorded "
             f"{found.recorded_nats:.6f}, found {found.found_nats:.6f} nats/event over "
             f"{found.num_events:,} test events on {found.device}; largest difference of an event: "
-            f"{events} (at most {TOLERANCE_NATS:g} nats)"
+            f"{events}"
         )
     ctx.exit(0 if found.holds else 1)

@@ -111,7 +111,7 @@ def _error_of_sum(values: Tensor) -> float:
 
 
 # Sums of float32 terms, in another order or on another device, agree to about this share.
-_ROUNDING_SHARE = 1e-6
+ROUNDING_SHARE = 1e-6
 FEWEST_EVENTS = 30  # with fewer, the normal approximation of a test promises too much
 
 
@@ -172,5 +172,5 @@ def paired_difference(log_probs_a: Tensor, log_probs_b: Tensor) -> PairedDiffere
         nats=difference.mean().item(),
         standard_error=difference.std().item() / math.sqrt(num_events),
         num_events=num_events,
-        rounding=_ROUNDING_SHARE * log_probs_a.double().abs().mean().item(),
+        rounding=ROUNDING_SHARE * log_probs_a.double().abs().mean().item(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -18,8 +19,22 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task
 from arbench.experiment.tasks import check_events
 from arbench.experiment.weights import load_tensors
+from arbench.probability.metrics import ROUNDING_SHARE
 
-TOLERANCE_NATS = 1e-3  # other devices, threads and versions of torch stay well below
+Nats = TypeVar("Nats", float, Tensor)
+
+TOLERANCE_NATS = 1e-3  # for events of few nats, whatever the share of them that is rounding
+
+
+def tolerance_nats(nats: Nats) -> Nats:
+    """How far other devices, threads and versions of torch may move numbers of so many nats.
+
+    Every site's term is float32, and rounding moves it in proportion to its size: a wider event
+    moves more. Float32 and float64 were seen to differ by at most one part in 2^23 of the event,
+    over convolutions, recurrences and attention, from 80 to 30,000 nats; the share allowed is
+    eight times that.
+    """
+    return TOLERANCE_NATS + ROUNDING_SHARE * abs(nats)
 
 
 @dataclass(frozen=True)
@@ -29,8 +44,10 @@ class Verification:
     Attributes:
         recorded_nats: per event, as the record has it.
         found_nats: per event, recomputed.
-        largest_difference_nats: between an event's recorded log-probability and the recomputed one;
-            None if there is not one for every event.
+        largest_difference_nats: between an event's recorded log-probability and the recomputed one,
+            of the event that differs most beside its tolerance; None if there is not one for
+            every event.
+        tolerance_nats: for that event.
         num_events: test events.
         device: where it was recomputed.
     """
@@ -38,6 +55,7 @@ class Verification:
     recorded_nats: float
     found_nats: float
     largest_difference_nats: float | None
+    tolerance_nats: float
     num_events: int
     device: str
 
@@ -51,8 +69,8 @@ class Verification:
         """Whether the number and every event's agree within the tolerance."""
         return (
             self.largest_difference_nats is not None
-            and self.difference_nats <= TOLERANCE_NATS
-            and self.largest_difference_nats <= TOLERANCE_NATS
+            and self.difference_nats <= tolerance_nats(self.found_nats)
+            and self.largest_difference_nats <= self.tolerance_nats
         )
 
     def to_json(self) -> dict[str, object]:
@@ -60,7 +78,6 @@ class Verification:
         return {
             **asdict(self),
             "difference_nats": self.difference_nats,
-            "tolerance_nats": TOLERANCE_NATS,
             "holds": self.holds,
         }
 
@@ -95,17 +112,22 @@ def verify_run(
     check_events(task, "test", split.events)
     with (reporter or Reporter()).bar("evaluating test") as advance:
         found = evaluate_log_probs(density, split, progress=advance)
+    largest, tolerance = _largest_difference(recorded, found)
     return Verification(
         recorded_nats=record.nll["test"].nats_per_event,
         found_nats=-found.mean().item(),
-        largest_difference_nats=_largest_difference(recorded, found),
+        largest_difference_nats=largest,
+        tolerance_nats=tolerance,
         num_events=len(split),
         device=str(target),
     )
 
 
-def _largest_difference(recorded: Tensor | None, found: Tensor) -> float | None:
-    """In nats; None where the two are not of the same events."""
+def _largest_difference(recorded: Tensor | None, found: Tensor) -> tuple[float | None, float]:
+    """In nats, beside the tolerance; None where the two are not of the same events."""
+    tolerances = tolerance_nats(found)
     if recorded is None or recorded.shape != found.shape:
-        return None
-    return (recorded.double() - found).abs().max().item()
+        return None, tolerances.min().item()
+    differences = (recorded.double() - found).abs()
+    worst = (differences / tolerances).argmax()
+    return differences[worst].item(), tolerances[worst].item()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from arbench.cli import main
 from arbench.experiment.weights import load_tensors, save_tensors
-from arbench.publish.verification import TOLERANCE_NATS
+from arbench.publish.verification import TOLERANCE_NATS, Verification, tolerance_nats
 from arbench.publish.zoo import zoo_folder
 
 
@@ -60,6 +61,25 @@ def test_events_that_differ_are_seen_where_their_mean_does_not(
     assert code == 1
     assert found["difference_nats"] < 1e-6
     assert found["largest_difference_nats"] == pytest.approx(0.01, rel=0.1)
+
+
+def test_a_large_event_may_round_more_and_a_small_one_may_not(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Float32 and float64 differ by 1.4e-3 nats of 26,000, and that is no other number."""
+    large = Verification(26_000, 26_000 + 2e-4, 1.4e-3, tolerance_nats(26_000.0), 1, "cpu")
+    assert large.holds
+    assert not replace(large, largest_difference_nats=0.1).holds
+    assert not replace(large, found_nats=26_000.1).holds
+    # Not the largest event's tolerance for all: this one is within that of twice its size alone.
+    log_probs = load_tensors(run / "log_probs.safetensors")["test"]
+    smallest = int(log_probs.argmax())
+    tolerances = tolerance_nats(log_probs)
+    log_probs[smallest] += (tolerances[smallest] + tolerances.max()) / 2
+    save_tensors(run / "log_probs.safetensors", {"test": log_probs})
+    code, found = verify(run, capsys)
+    assert code == 1
+    assert found["tolerance_nats"] == pytest.approx(tolerances[smallest].item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("values", [{"test": torch.zeros(7).double()}, {"other": torch.zeros(1)}])
