@@ -67,9 +67,9 @@ def check_integrates_to_one(model: Model, contexts: Tensor) -> None:
 def chi_square(found: Tensor, expected: Tensor) -> tuple[float, int | None]:
     """How likely counts as uneven as these are.
 
-    Pearson's test over all cells; those with fewer than 5 expected samples are pooled, and a pool
-    that itself expects fewer by its own Poisson tail: no common cell hides it. A sample
-    in a cell that expects none is impossible.
+    Pearson's test over all cells; those with fewer than 5 expected samples are pooled. A pool that
+    itself expects fewer is tested alone, by its Poisson tail: no common cell hides it. A sample in
+    a cell that expects none, or what is no number, is impossible.
 
     Args:
         found: `(N,)`, how many samples fell into each cell.
@@ -78,7 +78,7 @@ def chi_square(found: Tensor, expected: Tensor) -> tuple[float, int | None]:
     Returns:
         The p-value, and the cell that differs most; None is the pool.
     """
-    impossible = (found > 0) & (expected <= 0)
+    impossible = (found > 0) & ~(expected > 0)
     if bool(impossible.any()):
         return 0.0, int((found * impossible).argmax())
     is_alone = expected >= _MIN_EXPECTED

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import Bernoulli, Gaussian, GaussianMixture, Head, LogisticMixture
+from arbench.probability.heads import (
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    GaussianMixture,
+    Head,
+    LogisticMixture,
+)
 from arbench.probability.heads.components import choose, floored, floored_scale
 from arbench.probability.layouts import Layout
 from arbench.testing.conformance import Result, run_check, subjects
@@ -112,6 +119,21 @@ class NaiveLogistic(LogisticMixture):
         return ((upper - lower).log() + logits[..., 0].log_softmax(-1)).logsumexp(-1)
 
 
+class CutOffInLogProbAlone(Categorical):
+    """Values of less than 0.1 % are forbidden in log_prob, and drawn all the same."""
+
+    def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
+        log_probs = params.log_softmax(-1)
+        return super().log_prob(log_probs.masked_fill(log_probs < math.log(1e-3), -math.inf), value)
+
+
+class FloorInSamplesAlone(Categorical):
+    """No value is drawn with less than 0.1 %, whatever log_prob says."""
+
+    def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
+        return super().draw(params.log_softmax(-1).clamp_min(math.log(1e-3)), prepared)
+
+
 # The head, the check, and what it must say.
 HEAD_CASES: list[tuple[type[Head], str, str]] = [
     (FlippedBernoulli, "samples", "log_prob expects"),
@@ -122,6 +144,8 @@ HEAD_CASES: list[tuple[type[Head], str, str]] = [
     (MeanOfComponents, "samples", "log_prob expects"),
     (OneUniformForBoth, "samples", "log_prob expects"),
     (SquaredScale, "normalised", "sum to"),
+    (CutOffInLogProbAlone, "samples", "where log_prob expects 0.0"),
+    (FloorInSamplesAlone, "samples", "rare events are drawn"),
 ]
 
 

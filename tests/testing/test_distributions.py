@@ -42,6 +42,11 @@ def test_a_single_impossible_sample_is_refused() -> None:
     check_samples_follow(density, samples(2500, 1500, 1000, 0), TinyEvents(SPEC))
 
 
+def test_samples_whose_probability_is_no_number_are_refused() -> None:
+    found, expected = torch.tensor([500, 300, 200]), torch.tensor([500.0, 300.0, math.nan])
+    assert chi_square(found, expected.double()) == (0.0, 2)
+
+
 def test_rare_events_drawn_far_too_often_are_refused() -> None:
     """Half a sample is expected; twenty of them are nothing beside a common cell's own spread."""
     density = table(0.5, 0.3, 0.1999, 0.0001)
