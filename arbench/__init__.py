@@ -35,58 +35,38 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# Where each name is; type checkers read the imports above.
 _HOMES = {
-    "ForeignDensity": "arbench.api",
-    "CommandEntry": "arbench.registry.entries",
-    "HeadEntry": "arbench.registry.entries",
-    "ModelEntry": "arbench.registry.entries",
-    "TaskEntry": "arbench.registry.entries",
+    **dict.fromkeys(
+        (
+            "ForeignDensity",
+            "bench",
+            "compare",
+            "download",
+            "evaluate",
+            "evaluate_density",
+            "leaderboard",
+            "load",
+            "open_task",
+            "push",
+            "push_board",
+            "push_space",
+            "resume",
+            "run",
+            "run_queue",
+            "sample",
+            "sample_texts",
+            "verify",
+        ),
+        "arbench.api",
+    ),
+    **dict.fromkeys(
+        ("CommandEntry", "HeadEntry", "ModelEntry", "TaskEntry"), "arbench.registry.entries"
+    ),
     "hookimpl": "arbench.registry.hookspecs",
-    "bench": "arbench.api",
-    "compare": "arbench.api",
-    "download": "arbench.api",
-    "evaluate": "arbench.api",
-    "evaluate_density": "arbench.api",
-    "leaderboard": "arbench.api",
-    "load": "arbench.api",
-    "open_task": "arbench.api",
-    "push": "arbench.api",
-    "push_board": "arbench.api",
-    "push_space": "arbench.api",
-    "resume": "arbench.api",
-    "run": "arbench.api",
-    "run_queue": "arbench.api",
-    "sample": "arbench.api",
-    "sample_texts": "arbench.api",
-    "verify": "arbench.api",
 }
 
-__all__ = [
-    "CommandEntry",
-    "ForeignDensity",
-    "HeadEntry",
-    "ModelEntry",
-    "TaskEntry",
-    "__version__",
-    "bench",
-    "compare",
-    "download",
-    "evaluate",
-    "evaluate_density",
-    "hookimpl",
-    "leaderboard",
-    "load",
-    "open_task",
-    "push",
-    "push_board",
-    "push_space",
-    "resume",
-    "run",
-    "run_queue",
-    "sample",
-    "sample_texts",
-    "verify",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

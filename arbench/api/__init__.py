@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from arbench.api.training import resume, run, run_queue
+from arbench.api.training import resume as resume
+from arbench.api.training import run as run
+from arbench.api.training import run_queue as run_queue
 from arbench.errors import ConfigError
 from arbench.experiment.bench import measure_sampling
 from arbench.experiment.comparison import compare_runs
@@ -30,10 +32,11 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, task_of_events
 from arbench.experiment.run import Run
 from arbench.experiment.streams import windows_of
-from arbench.experiment.tasks import SplitName, Task, check_events, open_task
+from arbench.experiment.tasks import SplitName, Task, check_events
+from arbench.experiment.tasks import open_task as open_task
 from arbench.experiment.texts import draw_texts
 from arbench.probability.density import Density
-from arbench.probability.foreign import ForeignDensity
+from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.probability.metrics import PairedDifference
 from arbench.probability.randomness import keyed_generator
 from arbench.probability.sampling import OnSite
@@ -47,27 +50,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from arbench.publish.push import Pushed
-
-__all__ = [
-    "ForeignDensity",
-    "bench",
-    "compare",
-    "download",
-    "evaluate",
-    "evaluate_density",
-    "leaderboard",
-    "load",
-    "open_task",
-    "push",
-    "push_board",
-    "push_space",
-    "resume",
-    "run",
-    "run_queue",
-    "sample",
-    "sample_texts",
-    "verify",
-]
 
 
 def load(path: str | Path, *, device: str = "cpu") -> Density:
