@@ -9,8 +9,8 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import EvaluationRecord, Record
-from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import PairedDifference, paired_difference
 
 
@@ -18,7 +18,7 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
     """How much better the run in one folder is than that in another; positive when a is better.
 
     Raises:
-        CheckpointError: if one of them is unfinished.
+        CheckpointError: if one of them is unfinished or damaged.
         DataError: if the two have no test numbers that can be compared: they are of different kinds
             (a bound says nothing of what it bounds), or not of the same events.
     """
@@ -45,7 +45,10 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
             f"{path_a} was evaluated on {num_dims[0]:,} dims and {path_b} on {num_dims[1]:,} of "
             "the same test split: --limit left some out"
         )
-    log_probs = [load_tensors(folder.log_probs)["test"] for folder in folders]
+    log_probs = [
+        read_log_probs(record, folder.log_probs)
+        for record, folder in zip(records, folders, strict=True)
+    ]
     difference = difference_of(records[0], log_probs[0], records[1], log_probs[1])
     if difference is None:
         raise DataError(

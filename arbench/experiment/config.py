@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from arbench.errors import CheckpointError, ConfigError
-from arbench.experiment.documents import read_document
+from arbench.experiment.documents import Name, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.recipes import Recipe, check_options
 from arbench.experiment.rendering import Rendering, natural_rendering
@@ -27,10 +27,8 @@ from arbench.probability.events import EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.registry.entries import NAME_PATTERN
 from arbench.registry.manager import registry
 
-Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Precision = Literal["float32", "bfloat16"]
 _MAX_DIMS = 1 << 22
 _MISSING = "no such file; is this a run folder? One of a foreign density holds no weights to build"

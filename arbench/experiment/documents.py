@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from arbench.errors import ArbenchError
 from arbench.experiment.recipes import describe_validation
+from arbench.registry.entries import NAME_PATTERN
 
 Document = TypeVar("Document", bound=BaseModel)
+# Of a task, a model or a head; it may become part of a path.
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
 
 def read_document(

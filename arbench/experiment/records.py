@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arbench.errors import DataError
-from arbench.experiment.documents import read_document
+from arbench.experiment.documents import Name, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
@@ -30,7 +30,7 @@ class _Part(BaseModel):
 class TaskRecord(_Part):
     """On what data."""
 
-    name: str
+    name: Name
     version: str
     data_sha256: Sha256
     num_dims: int
@@ -58,7 +58,7 @@ class ModelRecord(_Part):
     `plugin` is the distribution that it comes from; of a foreign density, whoever wrote it.
     """
 
-    name: str
+    name: Name
     plugin: str
     plugin_version: str
     hyperparameters: dict[str, Any]

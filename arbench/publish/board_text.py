@@ -54,10 +54,9 @@ def board_table(board: Board, *, markdown: bool) -> str:
     headers += ["parameters", "training", *(f"samples/s, {device}" for device in devices)]
     rows = []
     for row in board.rows:
-        mark = "*" if row.published else ""
         cells = [
             "-" if row.rank is None else str(row.rank),
-            f"{mark}{_escaped(row.model)}{mark}" if markdown else row.model,
+            row.model,
             _number(row.bits_per_dim, row.bits_error, 4),
             _number(row.nats, row.nats_error, 2 if nats_per(board.unit) == "event" else 4),
         ]
@@ -66,10 +65,15 @@ def board_table(board: Board, *, markdown: bool) -> str:
             "-" if row.num_parameters is None else f"{row.num_parameters:,}",
             _training(row),
             *(speed_text(row, device) for device in devices),
-            _escaped(status_text(row)) if markdown else status_text(row),
+            status_text(row),
         ]
+        if markdown:
+            cells = [_escaped(cell) for cell in cells]
+            cells[1] = f"*{cells[1]}*" if row.published else cells[1]
         rows.append(cells)
     alignment = ["right" if h not in ("model", "training") else "left" for h in headers]
+    if markdown:
+        headers = [_escaped(header) for header in headers]
     return tabulate(
         rows,
         (*headers, "status"),
@@ -117,9 +121,9 @@ def _page(task: str, boards: Sequence[Board]) -> str:
         if notes:
             blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
     blocks.append(f"{ABOUT_RANKS} {ABOUT_PUBLISHED} {ABOUT_SPEEDS}")
-    sha256 = boards[0].data_sha256
-    if sha256 is not None:
-        blocks.append(f"Data: sha256 `{sha256}`.")
+    for sha256, data in dict.fromkeys((board.data_sha256, board.data) for board in boards):
+        if sha256 is not None:
+            blocks.append(f"Data{f' of {data}' if data else ''}: sha256 `{sha256}`.")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -157,6 +161,7 @@ def _number(value: float | None, error: float | None, digits: int) -> str:
 
 def _escaped(text: str) -> str:
     """Text that Markdown shows as it is, in a cell of a table too."""
+    text = " ".join(text.split())
     for character in "\\|*_<>[]`":
         text = text.replace(character, f"\\{character}")
     return text

@@ -6,8 +6,9 @@ kind on each version of a task has a board of its own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,7 @@ class Board:
         unit: what one dim is called.
         data_sha256: of the events; None where there are published rows alone.
         rows: best first.
+        data: what sets its data apart, if the task has results on several; else empty.
     """
 
     task: str
@@ -126,12 +128,20 @@ class Board:
     unit: str
     data_sha256: str | None
     rows: tuple[Row, ...]
+    data: str = ""
 
     @property
     def title(self) -> str:
-        """Its task, and its kind where that is not the usual one."""
+        """Its task, its data where there are several, and its kind where that is not the usual."""
         kinds = {"exact": "", "density": ", densities", "bound": ", bounds and estimates"}
-        return f"{self.task}{kinds[self.kind]}"
+        data = f" ({self.data})" if self.data else ""
+        return f"{self.task}{data}{kinds[self.kind]}"
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other board, for machines."""
+        data = f"-{self.data_sha256[:8]}" if self.data and self.data_sha256 else ""
+        return f"{self.task}{data}-{self.kind}"
 
     @property
     def num_results(self) -> int:
@@ -169,16 +179,21 @@ def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[B
     def data(result: Result) -> tuple[str, str]:
         return result.record.task.name, result.record.task.data_sha256
 
+    ordered = sorted(results, key=data)
+    several = Counter(task for task, _ in {data(result) for result in ordered})
     boards = []
-    for (task, sha256), group in groupby(sorted(results, key=data), data):
+    for (task, sha256), group in groupby(ordered, data):
         own = [*group]
+        about = f"version {own[0].record.task.version}, data {sha256[:8]}"
         published = [r for r in published_results(task) if r.checked or unchecked]
         for kind in KINDS:
             rows = _ranked([r for r in own if r.record.nll["test"].kind == kind])
             rows += [_published(r, own[0].record) for r in published if r.kind == kind]
             if rows:
                 unit = own[0].record.task.unit
-                boards.append(Board(task, kind, unit, sha256, _in_order(rows)))
+                label = about if several[task] > 1 else ""
+                rows = _with_machines_apart(rows)
+                boards.append(Board(task, kind, unit, sha256, _in_order(rows), label))
     return boards
 
 
@@ -292,7 +307,7 @@ def _training_device(record: Record) -> str:
 
 
 def best_speeds(result: Result) -> tuple[Speed, ...]:
-    """Every sampler's speed on every device, at its best batch size."""
+    """Every sampler's speed on every machine, at its best batch size."""
     rows = [
         Speed(
             row.method,
@@ -306,13 +321,26 @@ def best_speeds(result: Result) -> tuple[Speed, ...]:
         for row in report.sampling
     ]
 
-    def sampler(speed: Speed) -> tuple[str, str]:
-        return speed.device, speed.method
+    def sampler(speed: Speed) -> tuple[str, str, str]:
+        return speed.device, speed.machine, speed.method
 
     return tuple(
         max(group, key=lambda speed: speed.events_per_s)
         for _, group in groupby(sorted(rows, key=sampler), sampler)
     )
+
+
+def _with_machines_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows of a board; where several machines have a device of one name, it says which."""
+    machines = {(speed.device, speed.machine) for row in rows for speed in row.speeds}
+    count = Counter(device for device, _ in machines)
+
+    def named(speed: Speed) -> Speed:
+        if count[speed.device] == 1:
+            return speed
+        return replace(speed, device=f"{speed.device} ({speed.machine})")
+
+    return [replace(row, speeds=tuple(named(speed) for speed in row.speeds)) for row in rows]
 
 
 def _published(published: PublishedResult, record: Record) -> Row:

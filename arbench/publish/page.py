@@ -40,7 +40,7 @@ def write_page(out: Path, boards: Sequence[Board]) -> None:
 def render_page(boards: Sequence[Board]) -> str:
     """The page as HTML."""
     tasks = {task: [*group] for task, group in groupby(boards, lambda board: board.task)}
-    numbers = {_id(board): _numbers(board) for board in boards}
+    numbers = {board.key: _numbers(board) for board in boards}
     return Template(_asset("page.html")).substitute(
         style=_asset("page.css"),
         script=_asset("page.js"),
@@ -65,10 +65,6 @@ def _script_json(value: object) -> str:
     return text
 
 
-def _id(board: Board) -> str:
-    return f"{board.task}-{board.kind}"
-
-
 def _card(task: str, boards: Sequence[Board]) -> str:
     """A task in the overview: its best result, and where all others lie."""
     board = max(boards, key=lambda board: board.num_results)
@@ -89,8 +85,8 @@ def _counts(boards: Sequence[Board]) -> str:
 
 def _task(task: str, boards: Sequence[Board]) -> str:
     sections = "\n".join(_board(board) for board in boards)
-    sha256 = boards[0].data_sha256
-    data = "" if sha256 is None else f" · data <code title={_quoted(sha256)}>{sha256[:12]}</code>"
+    hashes = dict.fromkeys(board.data_sha256 for board in boards if board.data_sha256 is not None)
+    data = "".join(f" · data <code title={_quoted(h)}>{h[:12]}</code>" for h in hashes)
     return f"""<section class="task" id="{escape(task)}" aria-labelledby="title-{escape(task)}">
 <h2 id="title-{escape(task)}" tabindex="-1">{escape(task)}</h2>
 <p class="quiet">{_counts(boards)}{data}</p>
@@ -104,12 +100,13 @@ def _quoted(text: str) -> str:
 
 
 def _board(board: Board) -> str:
-    key = escape(_id(board))
+    key = escape(board.key)
     heading = {
         "exact": "Exact likelihoods",
         "density": "Densities",
         "bound": "Bounds and estimates",
     }[board.kind]
+    heading += f" ({escape(board.data)})" if board.data else ""
     figures = ""
     if board.num_results:
         figures = f"""<div class="figures">

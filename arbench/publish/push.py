@@ -16,9 +16,9 @@ from arbench.experiment.config import RunConfig
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
+from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
-from arbench.experiment.weights import load_tensors
 from arbench.publish.board_text import board_pages
 from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
@@ -121,7 +121,7 @@ def _run_files(path: Path) -> dict[str, Path]:
         if file.is_symlink() or not file.is_file():
             raise CheckpointError(f"{file}: expected a file of the run itself, not a link")
     load_run(path)
-    load_tensors(folder.log_probs)
+    read_log_probs(Record.read(folder.record), folder.log_probs)
     return files
 
 
@@ -145,7 +145,6 @@ def push_board(name: str, runs: Sequence[Path] = (), *, private: bool = False) -
         own, board = Path(scratch) / "own", Path(scratch) / "board"
         if runs:
             for run in runs:
-                _check_names(run)
                 keep_result(run, own / "records")
                 for report in sorted(run.glob("speed-*.json")):
                     keep_speeds(report, own / "records")
@@ -203,18 +202,6 @@ def _with_metadata(metadata: Mapping[str, object], text: str) -> str:
     return f"---\n{yaml.safe_dump(dict(metadata), sort_keys=False)}---\n{text}"
 
 
-def _check_names(run: Path) -> None:
-    """Refuse a record whose names are not names: they become the path of a file.
-
-    Raises:
-        DataError: if so.
-    """
-    record = Record.read(RunFolder(run).record)
-    for name in (record.task.name, record.model.name):
-        if not re.fullmatch(NAME_PATTERN, name):
-            raise DataError(f"{run}: its record has the name {name!r}, which can be none")
-
-
 def _mirror(hub: Hub, repo: Repo, head: str, board: Path) -> None:
     """Make a folder hold the results of a board at a commit; what it has already is not fetched.
 
@@ -231,6 +218,9 @@ def _mirror(hub: Hub, repo: Repo, head: str, board: Path) -> None:
         hub.download(repo, head, [file], board)
         with blamed_on(str(repo), board):
             _check_result(local)
+    for local in [*board.glob("records/*/*.*"), *board.glob("records/*/speed/*.json")]:
+        if local.relative_to(board).as_posix() not in there:
+            local.unlink()  # of a head that was looked at before, and removed since
     for path in there:
         twin = re.sub(r"\.json$", ".safetensors", path)
         if "/speed/" not in path and twin not in there:
@@ -245,10 +235,7 @@ def _check_result(path: Path) -> None:
         CheckpointError: if it should be log-probabilities.
     """
     if path.suffix == ".safetensors":
-        num_events = Record.read(path.with_suffix(".json")).nll["test"].num_events
-        log_probs = load_tensors(path).get("test")
-        if log_probs is None or log_probs.shape != (num_events,):
-            raise DataError(f"{path}: has not one log-probability for each event of its record")
+        read_log_probs(Record.read(path.with_suffix(".json")), path)
     elif path.parent.name == "speed":
         SpeedReport.read(path)
     else:

@@ -19,8 +19,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from arbench.errors import ArbenchError, ConfigError
-from arbench.experiment.files import write_text
+from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
 from arbench.publish.published import beside
 from arbench.publish.speeds import SpeedReport
@@ -69,8 +70,10 @@ def keep_result(run: Path, records: Path) -> Path:
 
     Raises:
         ConfigError: if the result may stand on no board; says why.
+        DataError: if its log-probabilities are not those of its record.
     """
     record = read_for_board(run)
+    read_log_probs(record, RunFolder(run).log_probs)
     kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
     kept.parent.mkdir(parents=True, exist_ok=True)
     record.write(kept)
@@ -107,7 +110,11 @@ def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
     found = verify_run(run, task_text=None, device=device, reporter=None)
     note = kept.parent / "verified" / kept.name
     note.parent.mkdir(exist_ok=True)
-    about = {"result_sha256": record.result_sha256, **found.to_json()}
+    about = {
+        "result_sha256": record.result_sha256,
+        "log_probs_sha256": sha256_of(RunFolder(run).log_probs),
+        **found.to_json(),
+    }
     write_text(note, json.dumps(about, indent=1) + "\n")
     return note
 
@@ -147,8 +154,9 @@ def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
         run = path.parent
         try:
             record = read_for_board(run)
+            read_log_probs(record, RunFolder(run).log_probs)
             reports = [SpeedReport.read(file) for file in sorted(run.glob("speed-*.json"))]
-        except ArbenchError as error:
+        except (ArbenchError, OSError) as error:
             left_out.append(str(error))
             continue
         found.append(
@@ -204,6 +212,7 @@ def _is_verified(record: Record, path: Path) -> bool:
     return bool(
         found["holds"]
         and found["result_sha256"] == record.result_sha256
+        and found["log_probs_sha256"] == sha256_of(path.with_suffix(".safetensors"))
         and found["recorded_nats"] == record.nll["test"].nats_per_event
     )
 

@@ -24,8 +24,8 @@ from arbench.experiment.data import cache_dir, writing
 from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
+from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
-from arbench.experiment.weights import load_tensors
 from arbench.publish.hub import Hub, RemoteFile, Repo, parse_repo
 from arbench.publish.zoo import PinnedFile, check_files
 
@@ -166,7 +166,7 @@ def _download(
         if record.checkpoint is None:
             raise CheckpointError("its record names no weights")
         load_run(folder)
-        load_tensors(folder / "log_probs.safetensors")
+        read_log_probs(record, folder / "log_probs.safetensors")
     manifest = {name: asdict(file) for name, file in files.items()}
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 

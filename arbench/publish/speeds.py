@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from arbench.errors import DataError
-from arbench.experiment.documents import read_document
+from arbench.experiment.documents import Name, read_document
 from arbench.experiment.environment import describe_environment
 from arbench.experiment.files import write_text
 from arbench.experiment.records import Environment, Record, Sha256, SpeedRecord
@@ -34,8 +34,8 @@ class SpeedReport(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    task: str
-    model: str
+    task: Name
+    model: Name
     result_sha256: Sha256
     sampling: Annotated[list[SpeedRecord], Field(min_length=1)]
     environment: Environment

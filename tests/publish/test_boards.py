@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import ConfigError
+from arbench.experiment.records import CheckpointRecord
 from arbench.publish.board_text import board_pages, boards_text
 from arbench.publish.boards import find_boards, flat_rows, make_boards
 from arbench.publish.ranking import holm, ranks
@@ -65,6 +67,12 @@ def make_result(tmp_path: Path) -> MakeResult:
         return Result(record, file, () if own is None else (own,))
 
     return make
+
+
+def replace_device(report: SpeedReport, device: str) -> SpeedReport:
+    """The same speeds on a device of another name."""
+    rows = [row.model_copy(update={"device": device}) for row in report.sampling]
+    return report.model_copy(update={"sampling": rows})
 
 
 def noise(seed: int, size: int = 400) -> Tensor:
@@ -166,10 +174,43 @@ def test_an_unknown_task_is_answered_with_what_comes_close() -> None:
 
 
 def test_results_of_the_same_name_are_told_apart(make_result: MakeResult) -> None:
-    twice = [make_result("a", noise(0)), make_result("a", noise(1))]
+    hashes = ["1" * 64, "2" * 64]
+    twice = []
+    for seed, sha256 in enumerate(hashes):
+        result = make_result("a", noise(seed))
+        record = result.record.model_copy(update={"checkpoint": CheckpointRecord(sha256=sha256)})
+        twice.append(replace(result, record=record))
     (board,) = make_boards(twice)
-    assert BASE.result_sha256 is not None
-    assert [row.model for row in board.rows] == [f"a {BASE.result_sha256[:8]}"] * 2
+    assert sorted(row.model for row in board.rows) == ["a 11111111", "a 22222222"]
+
+
+def test_versions_of_a_task_s_data_are_boards_of_their_own(make_result: MakeResult) -> None:
+    both = []
+    for version, sha256 in (("1", "1" * 64), ("2", "2" * 64)):
+        result = make_result(f"model-{version}", noise(0))
+        task = result.record.task.model_copy(update={"version": version, "data_sha256": sha256})
+        both.append(replace(result, record=result.record.model_copy(update={"task": task})))
+    boards = make_boards(both)
+    assert [board.title for board in boards] == [
+        "somewhere (version 1, data 11111111)",
+        "somewhere (version 2, data 22222222)",
+    ]
+    assert len({board.key for board in boards}) == 2
+    page = board_pages(both)["somewhere.md"]
+    assert all(f"sha256 `{board.data_sha256}`" in page for board in boards)
+    assert [board.title for board in make_boards(both[:1])] == ["somewhere"]
+
+
+def test_a_processor_is_named_where_there_are_several(make_result: MakeResult) -> None:
+    """Two machines' "cpu" are not one column, and the faster one does not hide the other."""
+    result = make_result("a", noise(0))
+    (own,) = result.speeds
+    other = own.model_copy(
+        update={"environment": own.environment.model_copy(update={"cpu": "Another CPU"})}
+    )
+    (board,) = make_boards([replace(result, speeds=(own, other))])
+    expected = {f"cpu ({own.machine})", "cpu (Another CPU)"}
+    assert {speed.device for speed in board.rows[0].speeds} == expected
 
 
 def test_json_and_csv_say_what_the_board_says() -> None:
@@ -194,9 +235,17 @@ def test_in_python_a_board_is_a_data_frame() -> None:
 
 
 def test_a_page_shows_what_data_say_and_nothing_else(make_result: MakeResult) -> None:
-    page = board_pages([make_result("a|b<script>", noise(0))])["somewhere.md"]
-    (row,) = (line for line in page.splitlines() if "a" in line and "self-reported" in line)
-    assert "a\\|b\\<script\\>" in row
+    result = make_result("a", noise(0))
+    assert result.record.training is not None
+    training = result.record.training.model_copy(update={"device": "a|b\n<script>"})
+    task = result.record.task.model_copy(update={"unit": "c|d"})
+    record = result.record.model_copy(update={"training": training, "task": task})
+    speeds = [replace_device(speed, "e|f") for speed in result.speeds]
+    page = board_pages([replace(result, record=record, speeds=tuple(speeds))])["somewhere.md"]
+    header, _, row = (line for line in page.splitlines() if line.startswith("|"))
+    assert "a\\|b \\<script\\>" in row
+    assert "bits/c\\|d" in header
+    assert "samples/s, e\\|f" in header
 
 
 def test_pages_are_listed() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from arbench.errors import DataError
 from arbench.experiment.records import Record
@@ -61,11 +62,12 @@ def test_a_part_of_the_data_is_no_result_for_machines() -> None:
     assert "model-index" not in metadata_of(front_matter(changed(training={"limit": 100})))
 
 
-def test_a_name_that_would_break_the_metadata_is_quoted() -> None:
+def test_a_source_that_would_break_the_metadata_is_quoted() -> None:
     name = "a: [b]\n---\nlicense: evil"
-    metadata = metadata_of(front_matter(changed(model={"name": name})))
-    assert name in metadata["tags"]
-    assert "license" not in metadata
+    with pytest.raises(ValidationError):  # what becomes a path or a tag is a name
+        changed(model={"name": name})
+    unit = "a: [b]\n---\nlicense: evil"
+    assert "license" not in metadata_of(front_matter(changed(task={"unit": unit})))
 
 
 @pytest.mark.parametrize("load_as", ["hf:org/name", "mnist-mini/nade"])

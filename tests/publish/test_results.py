@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 import arbench
-from arbench.errors import ConfigError
+from arbench.errors import ConfigError, DataError
+from arbench.experiment.comparison import compare_runs
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import NLL, in_bits
@@ -20,6 +23,7 @@ from arbench.publish.results import (
     keep_result,
     keep_verification,
     read_results,
+    read_runs,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -97,10 +101,57 @@ def test_a_result_is_verified_by_its_weights_and_by_nothing_else(tmp_path: Path)
     assert [result.status for result in read_results(records)] == ["self-reported"]
 
 
+def test_other_log_probabilities_than_those_verified_are_not_verified(tmp_path: Path) -> None:
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    records = tmp_path / "records"
+    kept = keep_result(run.path, records).with_suffix(".safetensors")
+    keep_verification(run.path, records)
+    save_file({"test": load_tensors(kept)["test"].flip(0)}, kept)
+    assert [result.status for result in read_results(records)] == ["self-reported"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda log_probs: log_probs + 50, "they sum to"),
+        (lambda log_probs: log_probs.mean().expand(4000).clone(), "their standard error is 0,"),
+        (lambda log_probs: log_probs[:-1], "expected 4,000 of them"),
+        (lambda log_probs: log_probs.long(), "expected 4,000 of them"),
+    ],
+)
+def test_log_probabilities_of_something_else_are_refused_everywhere(
+    tmp_path: Path, change: Callable[[Tensor], Tensor], message: str
+) -> None:
+    """On a board of one's own they are left out with the reason, and the others stay."""
+    runs = [
+        arbench.run(task, "bernoulli", epochs=1, device="cpu", out=tmp_path / task).path
+        for task in ("toy-markov", "toy-parity")
+    ]
+    file = runs[0] / "log_probs.safetensors"
+    save_file({"test": change(load_tensors(file)["test"])}, file)
+    with pytest.raises(DataError, match=f"are not the record's: {message}"):
+        keep_result(runs[0], tmp_path / "records")
+    with pytest.raises(DataError, match=message):
+        compare_runs(runs[0], runs[0])
+    found, left_out = read_runs(tmp_path)
+    assert [result.record.task.name for result in found] == ["toy-parity"]
+    assert len(left_out) == 1
+    assert message in left_out[0]
+
+
+def test_a_record_whose_name_is_a_path_is_no_record(tmp_path: Path) -> None:
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    record = json.loads((run.path / "record.json").read_text())
+    record["task"]["name"] = "../../etc"
+    (run.path / "record.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="task.name"):
+        keep_result(run.path, tmp_path / "records")
+
+
 def test_a_number_that_its_weights_do_not_give_is_not_verified(tmp_path: Path) -> None:
     run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
     file = run.path / "log_probs.safetensors"
-    save_file({"test": load_tensors(file)["test"] + 0.01}, file)
+    save_file({"test": load_tensors(file)["test"].flip(0)}, file)  # of the same sum and spread
     keep_result(run.path, tmp_path / "records")
     note = keep_verification(run.path, tmp_path / "records")
     assert json.loads(note.read_text())["holds"] is False

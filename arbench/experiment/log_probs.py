@@ -1,0 +1,55 @@
+"""The log-probabilities of the test events, which a record's number is made of."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from torch import Tensor
+
+from arbench.errors import DataError
+from arbench.experiment.files import sha256_of
+from arbench.experiment.records import Record
+from arbench.experiment.weights import load_tensors
+
+_ROUNDING = 1e-9  # of float64 sums in another order
+
+
+def read_log_probs(record: Record, path: Path) -> Tensor:
+    """The per-event log-probabilities in a file, if they are those of the record.
+
+    Comparisons, ranks and verification rest on this file, and tables show the record: the two
+    could otherwise tell different stories.
+
+    Args:
+        record: with a test number.
+        path: a `log_probs.safetensors`.
+
+    Returns:
+        `(N,)` nats, float64.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+        DataError: if the record has no test number, or it is not the one of these events.
+    """
+    test = record.nll.get("test")
+    if test is None:
+        raise DataError(f"{path}: its record has no test number, so the run is not finished")
+    found = load_tensors(path).get("test")
+    fault = None
+    if found is None or found.shape != (test.num_events,) or not found.is_floating_point():
+        fault = f"expected {test.num_events:,} of them, one for each test event"
+    elif record.foreign is not None and sha256_of(path) != record.foreign.log_probs_sha256:
+        fault = "their sha256 is another"
+    else:
+        found = found.double()
+        nats, spread = -found.sum().item(), 0.0
+        if len(found) > 1:
+            spread = found.std().item() / math.sqrt(len(found))
+        if not math.isclose(nats, test.total_nats, rel_tol=_ROUNDING):
+            fault = f"they sum to {nats:,.3f} nats, and it says {test.total_nats:,.3f}"
+        elif not math.isclose(spread, test.standard_error_nats, rel_tol=1e-6, abs_tol=1e-9):
+            fault = f"their standard error is {spread:.6g}, and it says {test.standard_error_nats}"
+    if fault is not None or found is None:
+        raise DataError(f"{path}: these log-probabilities are not the record's: {fault}")
+    return found
