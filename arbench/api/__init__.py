@@ -23,7 +23,7 @@ from arbench.experiment.bench import measure_sampling
 from arbench.experiment.comparison import compare_runs
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
-from arbench.experiment.evaluation import evaluate_log_probs, nll_of
+from arbench.experiment.evaluation import evaluate_log_probs, load_split, nll_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.foreign import evaluate_foreign
 from arbench.experiment.loading import load_run
@@ -32,7 +32,7 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, task_of_events
 from arbench.experiment.run import Run
 from arbench.experiment.streams import windows_of
-from arbench.experiment.tasks import SplitName, Task, check_events
+from arbench.experiment.tasks import SplitName, Task
 from arbench.experiment.tasks import open_task as open_task
 from arbench.experiment.texts import draw_texts
 from arbench.probability.density import Density
@@ -181,8 +181,7 @@ def evaluate(
             f"{data.name} resamples its train split every epoch, so it has no one likelihood; "
             "evaluate validation or test"
         )
-    events = data.load(split).first(limit)
-    check_events(data, split, events.events)
+    events = load_split(data, split, limit)
     with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
         log_probs = evaluate_log_probs(density, events, progress=advance)
     return SplitRecord.from_nll(nll_of(log_probs, events, data.spec.domain), density.kind)

@@ -1,14 +1,15 @@
-"""Evaluation: the log-probability of every event of a split, in float32 or better."""
+"""Evaluation: a split's events, and the log-probability of each, in float32 or better."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from arbench.errors import Diverged
-from arbench.experiment.records import TruthRecord
+from arbench.errors import DataError, Diverged
+from arbench.experiment.records import EvaluationRecord, TruthRecord
 from arbench.experiment.reporting import Advance
-from arbench.experiment.tasks import Split, Task
+from arbench.experiment.streams import WindowedTask
+from arbench.experiment.tasks import Split, SplitName, Task, check_events
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete, Domain
 from arbench.probability.metrics import NLL, paired_difference
@@ -17,6 +18,28 @@ from arbench.probability.model import evaluation_mode
 _MOST_EVENTS = 200
 # Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
 _MOST_DIMS = 1 << 18
+
+
+def load_split(task: Task, name: SplitName, limit: int | None = None) -> Split:
+    """The events of a split, or the first few, which are what the task says they are.
+
+    Raises:
+        DataError: if there are none, or one is not. A resampled train split is left alone: what
+            training sees of it is checked epoch by epoch.
+    """
+    split = task.load(name).first(limit)
+    if len(split) == 0:
+        raise DataError(f"{task.name}: its {name} split is empty")
+    if name != "train" or not task.has_training_view:
+        check_events(task, name, split.events)
+    return split
+
+
+def scored_windows(task: Task) -> EvaluationRecord | None:
+    """How a stream is scored; None for a task of events."""
+    if not isinstance(task, WindowedTask):
+        return None
+    return EvaluationRecord(context=task.context, stride=task.stride)
 
 
 @torch.no_grad()

@@ -8,13 +8,18 @@ from pathlib import Path
 
 from torch import Tensor
 
-from arbench.errors import ConfigError, DataError, PluginError
+from arbench.errors import ConfigError, PluginError
 from arbench.experiment.bench import SPEED_BATCH_SIZES, measure_sampling
 from arbench.experiment.environment import describe_environment
-from arbench.experiment.evaluation import compare_with_truth, evaluate_log_probs, nll_of
+from arbench.experiment.evaluation import (
+    compare_with_truth,
+    evaluate_log_probs,
+    load_split,
+    nll_of,
+    scored_windows,
+)
 from arbench.experiment.folders import new_run_folder
 from arbench.experiment.records import (
-    EvaluationRecord,
     ForeignRecord,
     ModelRecord,
     Record,
@@ -25,7 +30,7 @@ from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.run import Run
 from arbench.experiment.streams import WindowedTask
-from arbench.experiment.tasks import Split, SplitName, Task, check_events, data_sha256
+from arbench.experiment.tasks import Split, SplitName, Task, data_sha256
 from arbench.experiment.weights import save_tensors
 from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity, seeded
@@ -75,11 +80,11 @@ def evaluate_foreign(
     reporter = reporter or Reporter()
     folder = new_run_folder(out, task.name, name)
     with folder.locked(), seeded(derive_seed(seed, "evaluation"), density.device):
-        validation = _load(task, "validation", limit)
+        validation = load_split(task, "validation", limit)
         seen = _evaluate(density, "validation", validation, reporter)
         repeat_nats = _repeat(density, validation, seen)
         # The test split is read once, after validation has shown that the density keeps its word.
-        test = _load(task, "test", limit)
+        test = load_split(task, "test", limit)
         log_probs = _evaluate(density, "test", test, reporter)
         truth = compare_with_truth(name, task, test, log_probs)
         with reporter.bar("sampling and timing") as advance:
@@ -114,9 +119,7 @@ def evaluate_foreign(
                 repeat_nats=repeat_nats,
                 log_probs_sha256=digest,
             ),
-            evaluation=EvaluationRecord(context=task.context, stride=task.stride)
-            if isinstance(task, WindowedTask)
-            else None,
+            evaluation=scored_windows(task),
             nll={
                 "validation": _nll(density, validation, seen),
                 "test": _nll(density, test, log_probs),
@@ -128,14 +131,6 @@ def evaluate_foreign(
         )
         record.write(folder.record)
     return Run(folder.path, record)
-
-
-def _load(task: Task, name: SplitName, limit: int | None) -> Split:
-    split = task.load(name).first(limit)
-    if len(split) == 0:
-        raise DataError(f"{task.name}: its {name} split is empty")
-    check_events(task, name, split.events)
-    return split
 
 
 def _evaluate(density: Density, name: SplitName, split: Split, reporter: Reporter) -> Tensor:

@@ -14,27 +14,25 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from arbench.errors import (
-    ArbenchError,
-    ConfigError,
-    DataError,
-    Diverged,
-    Interrupted,
-    RunError,
-)
+from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
 from arbench.experiment.batches import TrainingBatches
 from arbench.experiment.bench import SPEED_BATCH_SIZES, measure_sampling
 from arbench.experiment.checkpoints import CheckpointStore, Progress
 from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.devices import make_accelerator
 from arbench.experiment.environment import describe_environment
-from arbench.experiment.evaluation import compare_with_truth, evaluate_log_probs, nll_of
+from arbench.experiment.evaluation import (
+    compare_with_truth,
+    evaluate_log_probs,
+    load_split,
+    nll_of,
+    scored_windows,
+)
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
     CheckpointRecord,
-    EvaluationRecord,
     ModelRecord,
     Record,
     SpeedRecord,
@@ -47,8 +45,7 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, resolve
 from arbench.experiment.schedule import Length
 from arbench.experiment.signals import StopSignal
-from arbench.experiment.streams import WindowedTask
-from arbench.experiment.tasks import Split, SplitName, Task, check_events, open_task
+from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.experiment.training import Trainer
 from arbench.experiment.weights import save_tensors
 from arbench.probability.randomness import derive_seed, keyed_generator
@@ -135,7 +132,9 @@ class _Experiment:
         return bool(self.accelerator.is_main_process)
 
     def run(self) -> Run:
-        train, validation = self._load("train"), self._load("validation")
+        limit = self.config.limit
+        train = load_split(self.task, "train", limit)
+        validation = load_split(self.task, "validation", limit)
         fits_itself = hasattr(self.assembly.network, "fit")
         self._announce(train)
         batches = TrainingBatches(
@@ -165,14 +164,6 @@ class _Experiment:
             CheckpointStore(self.folder.checkpoint).clear()
         self.accelerator.wait_for_everyone()
         return Run(self.folder.path, record, is_main=self.is_main)
-
-    def _load(self, name: SplitName) -> Split:
-        split = self.task.load(name).first(self.config.limit)
-        if len(split) == 0:
-            raise DataError(f"{self.task.name}: its {name} split is empty")
-        if name != "train":  # what training sees is checked where it is made, epoch by epoch
-            check_events(self.task, name, split.events)
-        return split
 
     def _announce(self, train: Split) -> None:
         config, recipe = self.config, self.config.recipe
@@ -258,7 +249,7 @@ class _Experiment:
     def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
         """Evaluate both splits, sample and time; the test split is read here and nowhere else."""
         density = self.assembly.density
-        test = self._load("test")
+        test = load_split(self.task, "test", self.config.limit)
         splits: dict[SplitName, Split] = {"validation": validation, "test": test}
         log_probs: dict[str, Tensor] = {}
         nll = {}
@@ -340,9 +331,7 @@ class _Experiment:
                     processes=self.accelerator.num_processes,
                     status=status,  # type: ignore[arg-type]
                 ),
-                "evaluation": EvaluationRecord(context=task.context, stride=task.stride)
-                if isinstance(task, WindowedTask)
-                else None,
+                "evaluation": scored_windows(task),
                 "environment": describe_environment(self.device),
                 "nll": {},
                 "sampling": [],

@@ -11,13 +11,12 @@ from torch import Tensor
 from arbench.errors import ConfigError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
-from arbench.experiment.evaluation import evaluate_log_probs
+from arbench.experiment.evaluation import evaluate_log_probs, load_split
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.records import Record
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task
-from arbench.experiment.tasks import check_events
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import ROUNDING_SHARE
 
@@ -108,8 +107,7 @@ def verify_run(
     target = resolve_device(device)
     density = load_run(path, device=target).density
     task = reopen_task(config, task_text)
-    split = task.load("test").first(record.limit)
-    check_events(task, "test", split.events)
+    split = load_split(task, "test", record.limit)
     with (reporter or Reporter()).bar("evaluating test") as advance:
         found = evaluate_log_probs(density, split, progress=advance)
     largest, tolerance = _largest_difference(recorded, found)

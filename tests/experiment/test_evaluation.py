@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from arbench.experiment.evaluation import evaluate_log_probs
-from arbench.experiment.tasks import Split
+import arbench
+from arbench.errors import DataError
+from arbench.experiment.evaluation import evaluate_log_probs, load_split
+from arbench.experiment.tasks import Split, SplitName, Task
 from arbench.probability.density import Density
+from arbench.probability.events import Discrete, EventSpec
 
 
 class Numbering:
@@ -32,3 +35,37 @@ def test_long_events_come_in_small_batches(num_dims: int, expected: list[int]) -
     log_probs = evaluate_log_probs(density, Split(events))
     assert density.batch_sizes == expected  # type: ignore[attr-defined]
     assert torch.equal(log_probs, torch.arange(430, dtype=torch.float64))
+
+
+class Threes(Task):
+    """Says that its dims are bits, and is made of threes."""
+
+    name, version, unit, source = "threes", "1", "dim", "nowhere"
+    spec = EventSpec((2,), Discrete(2))
+
+    def load(self, split: SplitName) -> Split:
+        return Split(torch.full((5, 2), 3))
+
+
+class Resampled(Threes):
+    """The same, but that training draws its bits."""
+
+    def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randint(2, events.shape, generator=generator)
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_a_split_that_breaks_its_task_is_not_loaded(name: SplitName) -> None:
+    with pytest.raises(DataError, match=f"threes, {name}: .*does not keep its own spec"):
+        load_split(Threes(), name)
+
+
+def test_what_training_resamples_is_not_checked_before() -> None:
+    assert len(load_split(Resampled(), "train", 4)) == 4
+    with pytest.raises(DataError, match="does not keep its own spec"):
+        load_split(Resampled(), "test")
+
+
+def test_no_events_have_no_likelihood() -> None:
+    with pytest.raises(DataError, match="mnist-mini: its test split is empty"):
+        arbench.evaluate("mnist-mini/nade", limit=0)
