@@ -46,9 +46,17 @@ class CheckpointError(ArbenchError):
 
 
 class NetworkError(ArbenchError):
-    """A download or the Hub failed."""
+    """A download or the Hub failed.
+
+    Attributes:
+        status: of the answer; None if there was none.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PluginError(ArbenchError):

@@ -49,7 +49,7 @@ _MOST_FILES = 20_000
 _NAME = "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_])?"  # and no ".." or "--", says the Hub
 _REPO = re.compile(f"{_NAME}/{_NAME}")
 _LONGEST_NAME = 96
-_PASSING = {408, 429, 500, 502, 503, 504}
+PASSING = {408, 429, 500, 502, 503, 504}
 _STALE = 412
 
 
@@ -170,16 +170,22 @@ class Hub:
         """Every file at a commit, by its path.
 
         Raises:
-            CheckpointError: if a path leads anywhere but into the repository.
+            CheckpointError: if a path leads anywhere but into the repository, or there are more
+                files than anything of arbench has.
         """
 
         def listing() -> list[RepoFile]:
             tree = self._api.list_repo_tree(
                 repo.name, revision=commit, recursive=True, repo_type=repo.kind
             )
-            return [e for e in islice(tree, _MOST_FILES) if isinstance(e, RepoFile)]
+            return [e for e in islice(tree, _MOST_FILES + 1) if isinstance(e, RepoFile)]
 
         found = self._ask(f"list {repo}", listing)
+        if len(found) > _MOST_FILES:
+            raise CheckpointError(
+                f"{repo}: holds more than {_MOST_FILES:,} files, which no run and no board has; "
+                "nothing of it was used"
+            )
         for file in found:
             if not _is_plain(file.path):
                 raise CheckpointError(
@@ -286,11 +292,13 @@ class Hub:
             else:
                 failures += 1
                 pause, wait = wait, 2 * wait
-            passes = status in _PASSING or status in (None, _STALE)
+            passes = status in PASSING or status in (None, _STALE)
             in_time = time.monotonic() + pause < deadline
             if not passes or failures >= _MOST_TRIES or not in_time:
                 message = f"the Hub: cannot {what}: {self._reason(error)}"
-                raise NetworkError(message) from (None if self._shows_token(error) else error)
+                raise NetworkError(message, status=status) from (
+                    None if self._shows_token(error) else error
+                )
             time.sleep(pause)
 
     def _shows_token(self, error: BaseException) -> bool:
@@ -311,7 +319,7 @@ class Hub:
             _STALE: "others keep committing to it; try again later",
             429: "it asks for fewer requests; try again later",
         }
-        later = "; try again later" if status in _PASSING else ""
+        later = "; try again later" if status in PASSING else ""
         return reasons.get(status, f"it answers with status {status}{later}")
 
 
@@ -349,7 +357,7 @@ def _refuse_long_waits(response: httpx2.Response) -> None:
     Raises:
         NetworkError: if a server asks for more than a minute.
     """
-    if response.status_code not in _PASSING:
+    if response.status_code not in PASSING:
         return
     told = response.headers.get("Retry-After", "")
     wait = int(told) if told.isdigit() else 0

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,7 +27,7 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
-from arbench.publish.hub import Hub, RemoteFile, Repo, parse_repo
+from arbench.publish.hub import PASSING, Hub, RemoteFile, Repo, parse_repo
 from arbench.publish.zoo import PinnedFile, check_files
 
 MANIFEST = "files.json"
@@ -42,12 +43,13 @@ _REVISION = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def fetch_revision(repo_name: str, revision: str) -> Path:
     """The folder of a run on the Hub at a branch, a tag or a commit.
 
-    Without a network, what the revision stood for last is used, if it is in the cache.
+    Where the Hub does not answer, or has no time, what the revision stood for last is used if it is
+    in the cache, and standard error says so. A Hub that says no is believed.
 
     Raises:
         ConfigError: if the names cannot be any.
         CheckpointError: if what the Hub holds is not a run that loads.
-        NetworkError: if the Hub does not answer, and the cache does not hold the revision.
+        NetworkError: if the Hub says no, or does not answer and the cache does not hold it.
     """
     repo = parse_repo(repo_name)
     if _COMMIT.fullmatch(revision):
@@ -57,11 +59,17 @@ def fetch_revision(repo_name: str, revision: str) -> Path:
     note = _home(repo) / "refs" / revision
     try:
         commit = Hub().resolve(repo, revision)
-    except NetworkError:
+    except NetworkError as error:
         known = note.read_text().strip() if note.is_file() else ""
-        if not _COMMIT.fullmatch(known):
+        if error.status not in (None, *PASSING) or not _COMMIT.fullmatch(known):
             raise
-        return fetch_commit(repo_name, known)
+        folder = fetch_commit(repo_name, known)
+        print(
+            f"arbench: warning: {error}; {repo}@{revision} is what it was when last seen, "
+            f"{known[:8]}",
+            file=sys.stderr,
+        )
+        return folder
     folder = fetch_commit(repo_name, commit)
     if not note.is_file() or note.read_text() != commit:
         with writing(note.parent):

@@ -223,6 +223,16 @@ def test_a_link_in_the_cache_is_not_followed(hub: HubServer, trained: Path, tmp_
         arbench.load("hf:org/floor")
 
 
+def test_a_repository_of_too_many_files_is_refused(
+    hub: HubServer, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a listing would look like a run without the rest."""
+    arbench.push(run, "org/floor")
+    monkeypatch.setattr("arbench.publish.hub._MOST_FILES", 3)
+    with pytest.raises(arbench.errors.CheckpointError, match="holds more than 3 files"):
+        arbench.load("hf:org/floor")
+
+
 def test_a_link_in_a_run_is_not_pushed(hub: HubServer, run: Path, tmp_path: Path) -> None:
     (run / "samples.png").unlink()
     (tmp_path / "secret").write_text("what nobody should read")

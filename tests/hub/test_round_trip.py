@@ -11,12 +11,13 @@ from types import ModuleType
 
 import pytest
 import torch
-from hub_server import HubServer
+from hub_server import Fault, HubServer
 from huggingface_hub import ModelCard, RepoCard
 
 import arbench
 import arbench.errors
 from arbench.cli import main
+from arbench.errors import NetworkError
 from arbench.experiment.records import Record
 from arbench.experiment.tasks import open_task
 from arbench.publish import zoo
@@ -79,12 +80,34 @@ def test_a_commit_in_the_cache_needs_no_network(hub: HubServer, run: Path) -> No
 
 
 def test_without_a_network_a_branch_is_what_it_was_last(
-    hub: HubServer, run: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubServer,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arbench.push(run, "org/floor")
     folder = arbench.download("hf:org/floor")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert arbench.download("hf:org/floor") == folder
+    told = capsys.readouterr().err
+    assert told.startswith("arbench: warning: the Hub: cannot find org/floor: ConnectError")
+    assert told.endswith(f"org/floor@main is what it was when last seen, {folder.name[:8]}\n")
+
+
+@pytest.mark.parametrize("status", ["401", "403", "404", "503"])
+def test_a_hub_that_says_no_is_believed(
+    hub: HubServer, run: Path, status: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was taken back or made private is not served from the cache as if nothing had been."""
+    arbench.push(run, "org/floor")
+    folder = arbench.download("hf:org/floor")
+    hub.faults = [Fault("GET /api/models/org/floor/revision/main", status)]
+    if status == "503":
+        assert arbench.download("hf:org/floor") == folder
+        assert "when last seen" in capsys.readouterr().err
+    else:
+        with pytest.raises(NetworkError, match="cannot find org/floor"):
+            arbench.download("hf:org/floor")
 
 
 def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub: HubServer, run: Path) -> None:

@@ -44,6 +44,22 @@ def test_who_comes_second_makes_the_page_again(
     assert len(hub.repos["dataset", "org/board"].commits) == 3
 
 
+def test_a_result_that_is_taken_back_meanwhile_is_on_no_page(
+    hub: HubServer, result: Callable[[int], Path]
+) -> None:
+    arbench.push_board("org/board", [result(1)])
+    board = hub.repos["dataset", "org/board"]
+
+    def somebody_else() -> None:
+        hub.before_commit = lambda: None
+        files = board.head.files.items()
+        board.add("taken back", {p: blob for p, blob in files if "/bernoulli-00000001" not in p})
+
+    hub.before_commit = somebody_else
+    arbench.push_board("org/board", [result(2)])
+    assert results(hub) == rows(hub) == 1
+
+
 def test_a_lost_answer_doubles_no_row(hub: HubServer, result: Callable[[int], Path]) -> None:
     arbench.push_board("org/board", [result(1)])
     hub.faults = [Fault("POST /api/datasets/org/board/commit", "lost", times=1)]
