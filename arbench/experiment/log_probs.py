@@ -43,13 +43,14 @@ def read_log_probs(record: Record, path: Path) -> Tensor:
         fault = "their sha256 is another"
     else:
         found = found.double()
-        nats, spread = -found.sum().item(), 0.0
-        if len(found) > 1:
-            spread = found.std().item() / math.sqrt(len(found))
+        nats, error = -found.sum().item(), test.standard_error_nats
+        spread = found.std().item() / math.sqrt(len(found)) if len(found) > 1 else None
         if not math.isclose(nats, test.total_nats, rel_tol=_ROUNDING):
             fault = f"they sum to {nats:,.3f} nats, and it says {test.total_nats:,.3f}"
-        elif not math.isclose(spread, test.standard_error_nats, rel_tol=1e-6, abs_tol=1e-9):
-            fault = f"their standard error is {spread:.6g}, and it says {test.standard_error_nats}"
+        elif spread is not None and (
+            error is None or not math.isclose(spread, error, rel_tol=1e-6, abs_tol=1e-9)
+        ):
+            fault = f"their standard error is {spread:.6g}, and it says {error}"
     if fault is not None or found is None:
         raise DataError(f"{path}: these log-probabilities are not the record's: {fault}")
     return found

@@ -124,8 +124,8 @@ class SplitRecord(_Part):
     num_dims: int
     nats_per_event: Finite
     bits_per_dim: Finite | None
-    standard_error_nats: Finite
-    standard_error_bits_per_dim: Finite
+    standard_error_nats: Finite | None
+    standard_error_bits_per_dim: Finite | None
     kind: Kind
 
     @classmethod

@@ -18,19 +18,27 @@ def nats_per(unit: str) -> str:
 def nats_text(unit: str, nll: Mapping[str, Any], *, digits: int = 3) -> str:
     """Nats with their standard error, such as "1.4697 ± 0.0031", per what `nats_per` says.
 
+    One event has no standard error.
+
     Args:
         unit: what a dim is called.
         nll: one split's part of a record.
         digits: after the point, per event; per symbol there are four.
     """
     if nats_per(unit) == "event":
-        return f"{nll['nats_per_event']:.{digits}f} ± {nll['standard_error_nats']:.{digits}f}"
-    error = nll["standard_error_bits_per_dim"] * math.log(2)
-    return f"{nll['total_nats'] / nll['num_dims']:.4f} ± {error:.4f}"
+        return with_error(nll["nats_per_event"], nll["standard_error_nats"], digits)
+    error = nll["standard_error_bits_per_dim"]
+    in_nats = None if error is None else error * math.log(2)
+    return with_error(nll["total_nats"] / nll["num_dims"], in_nats, 4)
 
 
 def bits_text(nll: Mapping[str, Any]) -> str:
     """Bits per dim with their standard error, or a dash where a density has none."""
     if nll["bits_per_dim"] is None:
         return "-"
-    return f"{nll['bits_per_dim']:.4f} ± {nll['standard_error_bits_per_dim']:.4f}"
+    return with_error(nll["bits_per_dim"], nll["standard_error_bits_per_dim"], 4)
+
+
+def with_error(value: float, error: float | None, digits: int) -> str:
+    """A number and its standard error, where it has one, with so many digits after the point."""
+    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")

@@ -21,7 +21,8 @@ class NLL:
         total_nats: sum over events, float64.
         num_events: N.
         num_dims: number of scored dims, summed over events.
-        standard_error_nats: of `nats_per_event`, over independent events (0 for one event).
+        standard_error_nats: of `nats_per_event`, over independent events; None for one event, of
+            which nobody knows how far others are.
         standard_error_nats_per_dim: of total nats over total dims, likewise.
         bin_width: how wide a region one value stands for: 1 for discrete data, that of the bins for
             quantised real data, None for real data that were not quantised.
@@ -30,8 +31,8 @@ class NLL:
     total_nats: float
     num_events: int
     num_dims: int
-    standard_error_nats: float
-    standard_error_nats_per_dim: float
+    standard_error_nats: float | None
+    standard_error_nats_per_dim: float | None
     bin_width: float | None = 1.0
 
     @classmethod
@@ -61,12 +62,13 @@ class NLL:
         lengths = torch.as_tensor(dims, dtype=torch.float64).cpu().expand(len(nats))
         total_nats, num_dims = nats.sum().item(), lengths.sum().item()
         residuals = nats - total_nats / num_dims * lengths
+        is_spread = len(nats) > 1
         return cls(
             total_nats=total_nats,
             num_events=len(nats),
             num_dims=round(num_dims),
-            standard_error_nats=_error_of_sum(nats) / len(nats),
-            standard_error_nats_per_dim=_error_of_sum(residuals) / num_dims,
+            standard_error_nats=_error_of_sum(nats) / len(nats) if is_spread else None,
+            standard_error_nats_per_dim=_error_of_sum(residuals) / num_dims if is_spread else None,
             bin_width=bin_width,
         )
 
@@ -87,9 +89,10 @@ class NLL:
         return in_bits(self.total_nats / self.num_dims) - math.log2(self.bin_width)
 
     @property
-    def standard_error_bits_per_dim(self) -> float:
-        """Standard error of `bits_per_dim`."""
-        return in_bits(self.standard_error_nats_per_dim)
+    def standard_error_bits_per_dim(self) -> float | None:
+        """Standard error of `bits_per_dim`; None for one event."""
+        error = self.standard_error_nats_per_dim
+        return None if error is None else in_bits(error)
 
 
 def in_bits(nats: float) -> float:
@@ -106,8 +109,8 @@ def bits_of_dims(log_probs: Tensor, bin_width: float | None) -> Tensor:
 
 
 def _error_of_sum(values: Tensor) -> float:
-    """Standard error of a sum of independent values `(N,)`; 0 for one value."""
-    return math.sqrt(len(values) * values.var().item()) if len(values) > 1 else 0.0
+    """Standard error of a sum of independent values `(N,)`, N at least 2."""
+    return math.sqrt(len(values) * values.var().item())
 
 
 # Sums of float32 terms, in another order or on another device, agree to about this share.

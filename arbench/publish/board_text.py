@@ -11,7 +11,7 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from arbench.experiment.units import nats_per
+from arbench.experiment.units import nats_per, with_error
 from arbench.publish.boards import Board, Row, flat_rows, make_boards
 from arbench.publish.results import Result, training_text
 
@@ -154,9 +154,7 @@ def _training(row: Row) -> str:
 
 
 def _number(value: float | None, error: float | None, digits: int) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+    return "-" if value is None else with_error(value, error, digits)
 
 
 def _escaped(text: str) -> str:

@@ -279,7 +279,7 @@ def _ranked(results: Sequence[Result]) -> list[Row]:
                 bits_per_dim=test.bits_per_dim,
                 bits_error=None if test.bits_per_dim is None else by_dim,
                 nats=nats_of(record),
-                nats_error=by_event if per == "event" else by_dim / in_bits(1),
+                nats_error=by_event if per == "event" or by_dim is None else by_dim / in_bits(1),
                 gap_nats=None if record.truth is None else record.truth.gap_nats_per_event,
                 num_parameters=record.model.num_parameters,
                 training_s=None if training is None else training.seconds,

@@ -9,6 +9,7 @@ from torch import Tensor
 import arbench
 from arbench.errors import DataError
 from arbench.experiment.evaluation import evaluate_log_probs, load_split
+from arbench.experiment.records import SplitRecord
 from arbench.experiment.tasks import Split, SplitName, Task
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete, EventSpec
@@ -69,3 +70,14 @@ def test_what_training_resamples_is_not_checked_before() -> None:
 def test_no_events_have_no_likelihood() -> None:
     with pytest.raises(DataError, match="mnist-mini: its test split is empty"):
         arbench.evaluate("mnist-mini/nade", limit=0)
+
+
+@pytest.mark.parametrize("unit", ["pixel", "char"])
+def test_of_one_event_nobody_knows_the_error(unit: str) -> None:
+    one, two = (arbench.evaluate("mnist-mini/nade", limit=n, device="cpu") for n in (1, 2))
+    assert one.standard_error_nats is None
+    assert one.standard_error_bits_per_dim is None
+    assert "±" not in one.nats_text(unit) + one.bits_text
+    assert "±" in two.nats_text(unit)
+    assert "±" in two.bits_text
+    assert SplitRecord.model_validate_json(one.model_dump_json()) == one
