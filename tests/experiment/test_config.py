@@ -55,12 +55,13 @@ def test_a_loaded_ensemble_is_in_evaluation_mode(tmp_path: Path) -> None:
 
 
 class Inked(Task):
-    """Says binary, gives ink at 255."""
+    """Says binary; its validation events have ink at 255."""
 
     name, version, spec = "toy-markov", "1", open_task("toy-markov").spec
 
     def load(self, split: SplitName) -> Split:
-        return Split(torch.full((4, 32), 255, dtype=torch.uint8))
+        ink = 255 if split == "validation" else 0
+        return Split(torch.full((4, 32), ink, dtype=torch.uint8))
 
 
 class InkedView(Inked):

@@ -1,4 +1,4 @@
-"""A Markov chain: one table of parameters for every value of the site before."""
+"""A Markov chain: every site has a table, with a row of parameters for every value before it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arbench.probability.layouts import Layout
 
 
 class Chain(nn.Module):
-    """`p(x) = prod_t p(x_t | x_{t-1})`, with the same table at every site but the first.
+    """`p(x) = prod_t p_t(x_t | x_{t-1})`, with a table for every site but the first.
 
     Args:
         layout: discrete dims, drawn one at a time.
@@ -24,7 +24,6 @@ class Chain(nn.Module):
 
     known_failures: ClassVar[dict[str, str]] = {
         "influence": "a chain looks at the site before and at nothing else",
-        "memorises_one_event": "what comes after a value is the same at every site",
     }
 
     def __init__(self, layout: Layout, num_params: int, *, scale: float = 0.01) -> None:
@@ -32,12 +31,14 @@ class Chain(nn.Module):
         if layout.site_dim != 1:
             raise ValueError(f"draws one dim at a time, but a site has {layout.site_dim}")
         self.first = nn.Parameter(torch.zeros(num_params))
-        self.table = nn.Parameter(scale * torch.randn(layout.alphabet_size, num_params))
+        size = (layout.num_sites - 1, layout.alphabet_size, num_params)
+        self.tables = nn.Parameter(scale * torch.randn(size))
 
     def forward(self, sites: Tensor) -> Tensor:
         """Parameters `(B, T, P)` of sites `(B, T, 1)` int64."""
         first = self.first.expand(len(sites), 1, -1)
-        return torch.cat((first, self.table[sites[:, :-1, 0]]), 1)
+        earlier = torch.arange(sites.shape[1] - 1, device=sites.device)
+        return torch.cat((first, self.tables[earlier, sites[:, :-1, 0]]), 1)
 
     def init_state(self, batch_size: int) -> Tensor:
         """The parameters of the first site, `(B, P)`; nothing has to be remembered."""
@@ -45,4 +46,4 @@ class Chain(nn.Module):
 
     def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:
         """Parameters `(B, P)` of a site, given the value `(B, 1)` of the one before."""
-        return (state if previous is None else self.table[previous[:, 0]]), state
+        return (state if previous is None else self.tables[site - 1, previous[:, 0]]), state

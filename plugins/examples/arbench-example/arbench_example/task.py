@@ -15,7 +15,7 @@ NUM_HOURS = 12
 LENGTH = 40
 STANDS_STILL = 0.3
 SEED = 12
-NUM_EVENTS: dict[SplitName, int] = {"train": 2000, "validation": 500, "test": 1000}
+NUM_EVENTS: dict[SplitName, int] = {"train": 20000, "validation": 500, "test": 1000}
 
 
 class Clock(Task):
