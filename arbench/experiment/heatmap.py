@@ -14,7 +14,7 @@ from torch import Tensor
 
 from arbench.experiment.colours import FONT_SIZE, Numbers, Scale
 from arbench.experiment.evaluation import bin_width
-from arbench.experiment.pictures import draw_grid, draw_waveforms
+from arbench.experiment.pictures import draw_grid, draw_waveforms, loudest
 from arbench.experiment.rendering import (
     AudioRendering,
     ImageRendering,
@@ -184,8 +184,9 @@ def _draw_sounds(surprise: Surprise, rendering: AudioRendering) -> Image.Image:
     strips: list[Image.Image] = []
     columns = [_column_means(event, _CHART_WIDTH) for event in bits]
     scale = Scale.over(np.append(columns, 0.0), quantile=QUANTILE)  # bars start at 0
+    peak = loudest(amplitudes)
     for wave, column in zip(amplitudes, columns, strict=True):
-        strips.append(draw_waveforms(wave[None]).convert("RGB"))
+        strips.append(draw_waveforms(wave[None], peak=peak).convert("RGB"))
         strips.append(_bars(column, scale, (_CHART_WIDTH, _SOUND_HEIGHT)))
     title = _caption(f"the first {len(bits)} events, and their bits; {_WHITE}")
     chart = _with_bar(_stack(strips, across=False), scale, surprise.unit)

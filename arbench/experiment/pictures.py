@@ -111,13 +111,21 @@ def draw_grid(
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def draw_waveforms(amplitudes: NDArray[np.float64]) -> Image.Image:
+def loudest(amplitudes: NDArray[np.float64]) -> float:
+    """The largest amplitude, or a twentieth where all are quieter: silence stays a line."""
+    return max(float(np.abs(amplitudes).max()), 0.05)
+
+
+def draw_waveforms(amplitudes: NDArray[np.float64], *, peak: float | None = None) -> Image.Image:
     """The first few sounds below one another: in every column, from the lowest to the highest.
 
     Args:
         amplitudes: `(B, T)` in [-1, 1].
+        peak: the amplitude that fills a row, the same one for all, so that loud and quiet can be
+            told apart; by default that of the `loudest` shown.
     """
     shown = amplitudes[:_MOST_WAVES]
+    shown = shown / (peak or loudest(shown))
     canvas = np.full((len(shown) * _WAVE_HEIGHT, _WAVE_WIDTH), 255, dtype=np.uint8)
     edges = np.linspace(0, shown.shape[1], _WAVE_WIDTH + 1)
     for row, wave in enumerate(shown):

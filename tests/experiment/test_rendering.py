@@ -198,3 +198,15 @@ def test_a_waveform_goes_through_its_extremes() -> None:
     assert ink[60:].any(1).sum() == 1  # one straight line
     assert ink[10, :50].any()  # up first
     assert not ink[50, :50].any()
+
+
+def test_waveforms_are_drawn_to_one_scale_that_the_loudest_fills() -> None:
+    time = np.arange(8000)
+    sound = np.sin(2 * np.pi * time / 1000)
+    ink = np.asarray(draw_waveforms(np.stack([0.2 * sound, 0.1 * sound, 0.001 * sound]))) == 0
+    heights = [ink[row : row + 60].any(1).sum() for row in (0, 60, 120)]
+    assert heights[0] == 60
+    assert 29 <= heights[1] <= 31
+    assert heights[2] <= 2
+    # Noise that is no louder than the rounding of 8 bits is no sound.
+    assert (np.asarray(draw_waveforms(0.001 * sound[None])) == 0).any(1).sum() <= 3
