@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,11 @@ def test_a_killed_download_leaves_no_run_and_is_not_in_the_way(
 def test_a_stop_signal_ends_a_push_in_one_line(hub: HubServer, trained: Path) -> None:
     hub.faults = [Fault("POST /api/models/org/floor/commit", "stall")]
     child = subprocess.Popen(
-        [*CLIENT, "push", str(trained), "--to", "org/floor"], stderr=subprocess.PIPE, text=True
+        [*CLIENT, "push", str(trained), "--to", "org/floor"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in a shell's background, as these tests may be, passes on that SIGINT is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while not hub.seen("POST /api/models/org/floor/commit"):
         time.sleep(0.02)
