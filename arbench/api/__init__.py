@@ -312,12 +312,14 @@ def download(path: str, *, out: str | Path | None = None) -> Path:
 
     Raises:
         ConfigError: if `out` holds something already, or the name stands for nothing.
-        CheckpointError: if a file is not what it must be; nothing of the run is left behind.
+        CheckpointError: if a file is not what it must be, of which nothing is left behind, or the
+            folder holds no run.
         NetworkError: if the Hub does not answer.
     """
     from arbench.publish.snapshots import copy_run
 
     folder = find_run(path)
+    RunConfig.read(RunFolder(folder).config)
     return folder if out is None else copy_run(folder, Path(out))
 
 

@@ -33,7 +33,8 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
     from arbench.experiment.tasks import open_task
 
     offers = registry().tasks
-    names = [task] if task else [n for n, offer in offers.items() if offer.entry.argument is None]
+    every = [name for name, offer in offers.items() if offer.entry.argument is None]
+    names = every if task is None else [task]
     files: list[list[str]] = []
     splits: list[list[str]] = []
     exit_code = 0
@@ -41,7 +42,7 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
         try:
             opened = open_task(name)
             states = [_state(source, download) for source in opened.files]
-            if verify or task:
+            if verify or task is not None:
                 sizes = _sizes(opened, verify)
                 splits.append(sizes or [opened.name, *[""] * 3, f"{MISSING}: add --download"])
                 if sizes:  # a task may keep in the cache what it made of its files
@@ -51,7 +52,7 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
                     ]
             files += [[opened.name, *state] for state in states]
         except ArbenchError as error:
-            if task:
+            if task is not None:
                 raise
             print(f"arbench: error: {name}: {error}", file=sys.stderr)
             files.append([name, "", "failed", "", ""])
