@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -109,6 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            # Whatever writes a file names it: what has no name is standard output.
+            return _report("standard output: the disk is full; free some space", 1, debug)
         hint = "" if debug else "; add --debug for the traceback"
         return _report(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
 

@@ -212,6 +212,7 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
 
 def _report_field(suite: Suite, shape: str, values: int, picture: Path | None) -> None:
     """Print the receptive field of a model, and draw it if that is wanted."""
+    from arbench.experiment.pictures import save_picture
     from arbench.testing.receptive import receptive_field
 
     if suite.kind != "model":
@@ -229,5 +230,5 @@ def _report_field(suite: Suite, shape: str, values: int, picture: Path | None) -
     found = receptive_field(suite.target, sizes, values)
     click.echo(f"{suite.name}: {found.describe()}")
     if picture is not None:
-        found.draw().save(picture)
+        save_picture(found.draw(), picture)
         click.echo(f"picture: {picture}")

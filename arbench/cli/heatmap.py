@@ -24,6 +24,7 @@ from arbench.experiment.heatmap import (
     shown_part,
     spell,
 )
+from arbench.experiment.pictures import save_picture
 from arbench.experiment.rendering import ImageRendering, TextRendering, output_path
 from arbench.experiment.request import reopen_task
 from arbench.probability.ensemble import Ensemble
@@ -63,7 +64,7 @@ def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
     note = f"{surprise.bits_per_dim:.4f} {surprise.unit}, mean of {len(part):,} test events"
     console = Console(highlight=False, soft_wrap=True)
     if file is not None:
-        draw_heatmap(surprise, rendering).save(file)
+        save_picture(draw_heatmap(surprise, rendering), file)
         console.print(f"heatmap: {file} ({note})")
     elif isinstance(rendering, TextRendering):
         _print_text(console, spell(surprise, rendering), surprise.unit)

@@ -26,21 +26,33 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            free = shutil.disk_usage(path.parent).free
-            raise RunError(
-                f"{path}: the disk is full ({free / 1e6:.0f} MB free); what was there before is "
-                "intact. Free some space and run the same command again (a run: with --resume)"
-            ) from error
-        raise
+        with full_disk_named(path):
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Within, `path` is written, in such a way that what was there before stays.
+
+    Raises:
+        RunError: when the disk is full, with the path and the free space.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        free = shutil.disk_usage(path.parent).free
+        raise RunError(
+            f"{path}: the disk is full ({free / 1e6:.0f} MB free); what was there before is "
+            "intact. Free some space and run the same command again (a run: with --resume)"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

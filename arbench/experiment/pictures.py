@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
+from arbench.experiment.files import atomic_path
 from arbench.probability.events import Discrete, EventSpec
 
 _GAP = 2
@@ -50,6 +51,12 @@ def read_image(path: Path, spec: EventSpec) -> Tensor:
     size = spec.domain.size
     levels = np.asarray(image).astype(np.int64).reshape(height, width, channels)
     return torch.from_numpy(levels * size // 256).permute(2, 0, 1)
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture atomically as PNG."""
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def known_rows(spec: EventSpec, rows: int) -> Tensor:

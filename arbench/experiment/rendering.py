@@ -6,6 +6,7 @@ the data are not.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ from torch import Tensor
 
 from arbench.errors import ConfigError
 from arbench.experiment import mu_law
-from arbench.experiment.files import write_text
-from arbench.experiment.pictures import draw_grid, draw_waveforms
+from arbench.experiment.files import atomic_path, write_text
+from arbench.experiment.pictures import draw_grid, draw_waveforms, save_picture
 from arbench.probability.events import Discrete, EventSpec
 
 NUM_SAMPLES = 64  # in a run's folder
@@ -239,7 +240,7 @@ def save_samples(
     path = output_path(path, rendering)
     match rendering:
         case ImageRendering():
-            draw_grid(events, spec, known=known).save(path)
+            save_picture(draw_grid(events, spec, known=known), path)
         case TableRendering():
             between = "," if path.suffix.lower() == ".csv" else " "
             rows = events.flatten(1).tolist()
@@ -267,5 +268,8 @@ def _save_sound(path: Path, events: Tensor, rendering: AudioRendering) -> None:
     amplitudes = rendering.amplitudes(events)
     pause = np.zeros((len(amplitudes), rendering.sample_rate // 4))
     track = np.concatenate([amplitudes, pause], axis=1).ravel()
-    soundfile.write(path, track, rendering.sample_rate, subtype="PCM_16", format="WAV")
-    draw_waveforms(amplitudes).save(path.with_suffix(".png"))
+    sound = io.BytesIO()  # the library wraps a full disk in an error of its own
+    soundfile.write(sound, track, rendering.sample_rate, subtype="PCM_16", format="WAV")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(sound.getbuffer())
+    save_picture(draw_waveforms(amplitudes), path.with_suffix(".png"))

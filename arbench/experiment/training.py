@@ -21,6 +21,7 @@ from arbench.experiment.batches import Batch, TrainingBatches
 from arbench.experiment.checkpoints import CheckpointStore, Progress
 from arbench.experiment.config import Assembly
 from arbench.experiment.evaluation import bin_width, evaluate_log_probs, nll_of
+from arbench.experiment.files import full_disk_named
 from arbench.experiment.objective import Objective
 from arbench.experiment.recipes import TrainingRecipe
 from arbench.experiment.reporting import Reporter
@@ -194,7 +195,11 @@ class Trainer:
         }
         progress.loss_total, progress.loss_events = 0.0, 0
         if self.accelerator.is_main_process:
-            with open(self.metrics, "a", encoding="utf-8") as file:
+            # A line that is cut short, a resumed training cuts off.
+            with (
+                full_disk_named(self.metrics),
+                open(self.metrics, "a", encoding="utf-8") as file,
+            ):
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 os.fsync(file.fileno())

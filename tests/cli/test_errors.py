@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -142,3 +143,17 @@ def test_a_closed_pipe_is_quiet(monkeypatch: pytest.MonkeyPatch, arguments: list
     child.stderr.close()
     assert child.wait(60) == 1
     assert [line for line in errors.splitlines() if "arbench: warning:" not in line] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["leaderboard", "--format", "json"]])
+def test_a_full_disk_behind_standard_output_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", ":".join(filter(None, sys.path)))
+    command = [sys.executable, "-m", "arbench", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line == "arbench: error: standard output: the disk is full; free some space"

@@ -203,18 +203,23 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     tmp_path: Path, undisturbed: tuple[str, list[dict[str, float]], int]
 ) -> None:
     folder = tmp_path / "run"
-    # The write of one checkpoint fails as on a full disk; files of the run itself are smaller.
+    # From the 41st flush on the system lets no file grow beyond a kilobyte.
     limit = (
-        "import os, errno\nreal = os.fsync\ncalls = 0\n"
-        "def full(fd):\n    global calls\n    calls += 1\n"
-        "    if calls > 40: raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "    return real(fd)\nos.fsync = full\n"
+        "import os, resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "real = os.fsync\ncalls = 0\n"
+        "def flush(fd):\n    global calls\n    calls += 1\n"
+        "    if calls == 41:\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
+        "    return real(fd)\nos.fsync = flush\n"
     )
     code, errors = _finish(_start(*ARGUMENTS, "--out", str(folder), prelude=limit))
     assert code == 1
     assert "disk is full" in errors
     assert "MB free" in errors
+    assert str(folder) in errors
     assert "Traceback" not in errors
+    assert 0 < _steps_done(folder) < STEPS
+    assert not list(folder.rglob(".*tmp*"))
     code, errors = _finish(_start("--resume", str(folder)))
     assert code == 0, errors
     assert _outcome(folder) == undisturbed
