@@ -29,24 +29,83 @@ class StepWeights(NamedTuple):
     gated: bool
 
 
-class Seen:
-    """Keys and values of all sites so far, in one block.
+class Grown:
+    """Keys or values of all sites so far, in one block.
 
     A site reads all of them. Over the part in use of a room for all sites, that takes up to three
     times as long as over memory without gaps. So room is made for a few sites at a time, and used
-    whole: what is not yet in use is 0, and gets no attention.
+    whole: what is not yet in use is 0.
 
     Args:
         batch_size: B.
         num_heads: of the attention.
+        num_sites: T, of a whole event.
         head_dim: units per head.
         like: gives dtype and device.
+        spare: memory that others have moved out of, and into which this may move.
     """
 
-    def __init__(self, batch_size: int, num_heads: int, head_dim: int, like: Tensor) -> None:
-        self.keys = like.new_empty(batch_size, num_heads, 0, head_dim)
-        self.values = self.keys
-        self.mask = like.new_empty(1, 1, 0)
+    def __init__(
+        self,
+        batch_size: int,
+        num_heads: int,
+        num_sites: int,
+        head_dim: int,
+        like: Tensor,
+        spare: list[Tensor],
+    ) -> None:
+        self.num_sites = num_sites
+        self.spare = spare
+        self.memory = like.new_empty(0)
+        self.sites = self.memory.view(batch_size, num_heads, 0, head_dim)
+
+    def put(self, value: Tensor, site: int) -> None:
+        """Keep `(B, heads, head_dim)` of a site; sites come in order, from 0."""
+        if site == self.sites.shape[2]:
+            self._move()
+        self.sites[:, :, site] = value
+
+    def _move(self) -> None:
+        batch_size, num_heads, in_use, head_dim = self.sites.shape
+        room = min(in_use + MORE_SITES, self.num_sites)
+        per_site = batch_size * num_heads * head_dim
+        # Fresh memory costs more than the copy: the system gives it page by page, each set to 0.
+        memory = (
+            self.spare.pop() if self.spare else _allocate(per_site * self.num_sites, self.memory)
+        )
+        longer = memory[: per_site * room].view(batch_size, num_heads, room, head_dim)
+        longer[:, :, :in_use] = self.sites
+        longer[:, :, in_use:] = 0
+        if in_use:
+            self.spare.append(self.memory)
+        self.memory, self.sites = memory, longer
+
+
+class Seen:
+    """Keys and values of all sites so far, in one block.
+
+    Args:
+        batch_size: B.
+        num_heads: of the attention.
+        num_sites: T, of a whole event.
+        head_dim: units per head.
+        like: gives dtype and device.
+        spare: see `Grown`.
+    """
+
+    def __init__(
+        self,
+        batch_size: int,
+        num_heads: int,
+        num_sites: int,
+        head_dim: int,
+        like: Tensor,
+        spare: list[Tensor],
+    ) -> None:
+        self.keys = Grown(batch_size, num_heads, num_sites, head_dim, like, spare)
+        self.values = Grown(batch_size, num_heads, num_sites, head_dim, like, spare)
+        # What is not yet in use gets no attention.
+        self.mask = like.new_full((1, 1, num_sites), -math.inf)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
         """Keep a site's key and value; mix the values of all sites by its query.
@@ -60,16 +119,13 @@ class Seen:
         Returns:
             `(B, heads * head_dim)`.
         """
-        if site == self.keys.shape[2]:
-            self.keys, self.values = _extend(self.keys), _extend(self.values)
-            self.mask = F.pad(self.mask, (0, MORE_SITES), value=-math.inf)
-        self.keys[:, :, site] = key
-        self.values[:, :, site] = value
+        self.keys.put(key, site)
+        self.values.put(value, site)
         self.mask[..., site] = 0
-        scores = torch.baddbmm(
-            self.mask, query.flatten(0, 1).unsqueeze(1), self.keys.flatten(0, 1).mT
-        )
-        return torch.bmm(scores.softmax(-1), self.values.flatten(0, 1)).view(len(query), -1)
+        keys, values = self.keys.sites.flatten(0, 1), self.values.sites.flatten(0, 1)
+        mask = self.mask[..., : keys.shape[1]]
+        scores = torch.baddbmm(mask, query.flatten(0, 1).unsqueeze(1), keys.mT)
+        return torch.bmm(scores.softmax(-1), values).view(len(query), -1)
 
 
 class SamplingState(NamedTuple):
@@ -121,6 +177,7 @@ def make_state(
     like = outputs.weight
     num_heads = blocks[0].num_heads
     head_dim = outputs.in_features // num_heads
+    spare: list[Tensor] = []
     turns: tuple[Tensor, ...] = ()
     if rotary:
         turns = torch.complex(*rotary_turns(num_sites, head_dim, like)).unbind(0)
@@ -130,7 +187,7 @@ def make_state(
         outputs=Affine(*_fold(norm, outputs), batch_size),
         places=() if places is None else places.unbind(0),
         turns=turns,
-        seen=[Seen(batch_size, num_heads, head_dim, like) for _ in blocks],
+        seen=[Seen(batch_size, num_heads, num_sites, head_dim, like, spare) for _ in blocks],
         stream=like.new_empty(batch_size, outputs.in_features),
     )
 
@@ -188,17 +245,12 @@ def _fold(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor | None]
     return weight, torch.addmv(linear.bias, linear.weight, norm.bias)
 
 
-def _extend(x: Tensor) -> Tensor:
-    """Keys or values `(B, heads, T, head_dim)`, and zeros for more sites behind them.
+def _allocate(size: int, like: Tensor) -> Tensor:
+    """Uninitialised memory `(size,)`.
 
     On a CPU it comes from numpy, which asks Linux for huge pages: with ordinary ones, finding the
     pages takes longer than reading them.
     """
-    if x.device.type != "cpu":
-        return F.pad(x, (0, 0, 0, MORE_SITES))
-    batch_size, num_heads, num_sites, head_dim = x.shape
-    shape = (batch_size, num_heads, num_sites + MORE_SITES, head_dim)
-    longer = torch.from_numpy(np.empty(shape, np.dtype(str(x.dtype).removeprefix("torch."))))
-    longer[:, :, :num_sites] = x
-    longer[:, :, num_sites:] = 0
-    return longer
+    if like.device.type != "cpu":
+        return like.new_empty(size)
+    return torch.from_numpy(np.empty(size, np.dtype(str(like.dtype).removeprefix("torch."))))

@@ -233,11 +233,13 @@ def test_every_site_sees_every_earlier_one_across_row_ends() -> None:
 
 
 def test_room_for_what_is_not_yet_seen_gets_no_attention() -> None:
-    """One site of many in the room; then the room grows, and what was in it is still there."""
+    """One site of many in the room; then it grows, into memory that holds something else."""
     generator = torch.Generator().manual_seed(0)
     sites, shape = 2 * MORE_SITES + 1, (2, 3, 4)
     draws = torch.randn(3, sites, *shape, generator=generator, dtype=torch.float64)
-    seen = Seen(*shape, like=draws)
+    batch_size, num_heads, head_dim = shape
+    spare = [torch.full((draws[0].numel(),), math.nan, dtype=torch.float64) for _ in range(2)]
+    seen = Seen(batch_size, num_heads, sites, head_dim, draws, spare)
     for t in range(sites):
         attended = seen.attend(*draws[:, t], t)
         query, key, value = draws[0, t], draws[1, : t + 1], draws[2, : t + 1]
