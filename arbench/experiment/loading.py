@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from arbench.errors import CheckpointError
 from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
+
+_MOST_TENSORS = 1 << 14
+# Networks may register a weight and then another in its place.
+_MOST_WEIGHTS = 4
+_SMALL_BYTES = 1 << 20
 
 
 def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
@@ -23,7 +33,11 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     config = RunConfig.read(folder.config)
     if not folder.model.exists() and folder.checkpoint.exists():
         raise CheckpointError(f"{path}: this run is not finished; continue it with --resume {path}")
-    expected = assemble(config, device="meta").network.state_dict()
+    try:
+        size = folder.model.stat().st_size
+    except OSError as error:
+        raise CheckpointError(f"{folder.model}: no such file") from error
+    expected = weights_of(config, size)
     sha256 = None
     if folder.record.exists():
         checkpoint = Record.read(folder.record).checkpoint
@@ -34,3 +48,46 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     # The density, not the network: views of an ensemble have a mode and buffers of their own.
     assembly.density.to(device).eval()
     return assembly
+
+
+def weights_of(config: RunConfig, num_bytes: int) -> dict[str, Tensor]:
+    """The tensors that a configuration asks for, by name, on the meta device.
+
+    Args:
+        config: from anywhere; nothing of what it asks for is allocated.
+        num_bytes: of the file that is said to hold them. Where that is far too small the network
+            is not built to its end, however deep or wide it is to become.
+
+    Raises:
+        CheckpointError: if the file could not hold them.
+        ConfigError: if there is no such network.
+    """
+    with _growth_limited(num_bytes):
+        tensors: dict[str, Tensor] = assemble(config, device="meta").network.state_dict()
+    return tensors
+
+
+@contextmanager
+def _growth_limited(num_bytes: int) -> Iterator[None]:
+    """Within, a network that is built by this thread stays in proportion to a file."""
+    thread = threading.get_ident()
+    seen: dict[int, nn.Parameter] = {}  # weights that are tied count once
+    most_bytes, found_bytes = _MOST_WEIGHTS * num_bytes + _SMALL_BYTES, 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal found_bytes
+        if parameter is None or id(parameter) in seen or threading.get_ident() != thread:
+            return
+        seen[id(parameter)] = parameter
+        found_bytes += parameter.numel() * parameter.element_size()
+        if found_bytes > most_bytes or len(seen) > _MOST_TENSORS:
+            raise CheckpointError(
+                f"the configuration asks for more weights than there are in {num_bytes:,} bytes; "
+                "the two do not belong together"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()

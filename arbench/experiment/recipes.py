@@ -21,6 +21,7 @@ from arbench.registry.entries import ModelEntry
 
 # A configuration from elsewhere must not be able to ask for more than a machine can count to.
 _LARGEST = 1 << 20
+_LONGEST = 1 << 8
 
 
 class _Section(BaseModel):
@@ -162,8 +163,14 @@ def check_options(target: type, values: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: for unknown keys and values of the wrong type.
     """
     for key, value in values.items():
-        for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, (int, float)) and abs(number) > _LARGEST:
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) > _LONGEST:
+            raise ConfigError(
+                f"{target.__name__}: {key} has {len(numbers):,} values, expected at most {_LONGEST}"
+            )
+        for number in numbers:
+            # Written so that what is no number, NaN, is refused too.
+            if isinstance(number, (int, float)) and not abs(number) <= _LARGEST:
                 raise ConfigError(
                     f"{target.__name__}: {key} = {number}: no setting may exceed {_LARGEST:,}"
                 )

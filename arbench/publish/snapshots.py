@@ -20,11 +20,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, NetworkError
-from arbench.experiment.config import RunConfig, assemble
+from arbench.experiment.config import RunConfig
 from arbench.experiment.data import cache_dir, writing
 from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
-from arbench.experiment.loading import load_run
+from arbench.experiment.loading import load_run, weights_of
 from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
 from arbench.publish.hub import PASSING, Hub, RemoteFile, Repo, parse_repo
@@ -197,7 +197,7 @@ def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolde
     Raises:
         CheckpointError: if they are.
     """
-    weights = assemble(RunConfig.read(folder.config), device="meta").network.state_dict()
+    weights = weights_of(RunConfig.read(folder.config), there["model.safetensors"].size)
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     _limit(repo, there["model.safetensors"], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
