@@ -37,7 +37,7 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
         size = folder.model.stat().st_size
     except OSError as error:
         raise CheckpointError(f"{folder.model}: no such file") from error
-    expected = weights_of(config, size)
+    expected = weights_of(config, folder.model, size)
     sha256 = None
     if folder.record.exists():
         checkpoint = Record.read(folder.record).checkpoint
@@ -50,25 +50,26 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     return assembly
 
 
-def weights_of(config: RunConfig, num_bytes: int) -> dict[str, Tensor]:
+def weights_of(config: RunConfig, file: Path, num_bytes: int) -> dict[str, Tensor]:
     """The tensors that a configuration asks for, by name, on the meta device.
 
     Args:
         config: from anywhere; nothing of what it asks for is allocated.
-        num_bytes: of the file that is said to hold them. Where that is far too small the network
-            is not built to its end, however deep or wide it is to become.
+        file: that is said to hold them; it need not be here yet.
+        num_bytes: of the file. Where that is far too small the network is not built to its end,
+            however deep or wide it is to become.
 
     Raises:
         CheckpointError: if the file could not hold them.
         ConfigError: if there is no such network.
     """
-    with _growth_limited(num_bytes):
+    with _growth_limited(file, num_bytes):
         tensors: dict[str, Tensor] = assemble(config, device="meta").network.state_dict()
     return tensors
 
 
 @contextmanager
-def _growth_limited(num_bytes: int) -> Iterator[None]:
+def _growth_limited(file: Path, num_bytes: int) -> Iterator[None]:
     """Within, a network that is built by this thread stays in proportion to a file."""
     thread = threading.get_ident()
     seen: dict[int, nn.Parameter] = {}  # weights that are tied count once
@@ -82,8 +83,8 @@ def _growth_limited(num_bytes: int) -> Iterator[None]:
         found_bytes += parameter.numel() * parameter.element_size()
         if found_bytes > most_bytes or len(seen) > _MOST_TENSORS:
             raise CheckpointError(
-                f"the configuration asks for more weights than there are in {num_bytes:,} bytes; "
-                "the two do not belong together"
+                f"{file}: the configuration asks for more weights than there are in its "
+                f"{num_bytes:,} bytes; the two do not belong together"
             )
 
     handle = register_module_parameter_registration_hook(count)

@@ -197,7 +197,8 @@ def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolde
     Raises:
         CheckpointError: if they are.
     """
-    weights = weights_of(RunConfig.read(folder.config), there["model.safetensors"].size)
+    config = RunConfig.read(folder.config)
+    weights = weights_of(config, folder.model, there[folder.model.name].size)
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     _limit(repo, there["model.safetensors"], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
