@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,14 +20,6 @@ from arbench.publish.zoo import check_files, find_run, read_index, zoo_folder, z
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = sorted(zoo_index())
-NO_NETWORK = """
-import socket, sys
-def refuse(*args, **kwargs):
-    raise AssertionError("a request")
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from arbench.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 def test_the_index_is_up_to_date() -> None:
@@ -110,20 +100,3 @@ def test_an_entry_that_is_nowhere_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     )
     with pytest.raises(CheckpointError, match="install arbench again"):
         find_run("a/b")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["list", "zoo"], ["show", "mnist-mini/nade"], ["verify", "mnist-mini/nade"]],
-    ids=" ".join,
-)
-def test_the_zoo_needs_no_network(arguments: list[str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", NO_NETWORK, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "nade" in done.stdout
