@@ -110,11 +110,11 @@ def test_a_killed_run_resumes_to_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments_change_nothing(
+def test_twenty_kills_at_random_moments_change_nothing(
     tmp_path: Path, undisturbed: tuple[str, list[dict[str, float]], int]
 ) -> None:
     folder = tmp_path / "run"
-    targets = np.random.default_rng(0).choice(np.arange(1, STEPS), 10, replace=False)
+    targets = np.random.default_rng(0).choice(np.arange(1, STEPS), 20, replace=False)
     kills = 0
     arguments = [*ARGUMENTS, "--out", str(folder)]
     for target in sorted(targets):
@@ -124,7 +124,7 @@ def test_ten_kills_at_random_moments_change_nothing(
         kills += process.wait() == -signal.SIGKILL
         _finish(process)
         arguments = ["--resume", str(folder)]
-    assert kills == 10
+    assert kills == 20
     code, errors = _finish(_start(*arguments))
     assert code == 0, errors
     assert _outcome(folder) == undisturbed
@@ -137,6 +137,10 @@ POINTS = {
     "before a flush": "os.fsync = deadly(os.fsync, 41)",
     "between temporary file and rename": "os.replace = deadly(os.replace, 30)",
     "while old checkpoints are removed": "os.unlink = deadly(os.unlink, 12)",
+    "in an evaluation on the way": (
+        "import arbench.experiment.training as t; "
+        "t.evaluate_log_probs = deadly(t.evaluate_log_probs, 3)"
+    ),
     "in the final evaluation": (
         "import arbench.experiment.run as r; r.evaluate_log_probs = deadly(r.evaluate_log_probs, 2)"
     ),

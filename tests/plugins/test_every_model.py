@@ -1,13 +1,23 @@
-"""What holds for every registered model alike: recipes that fit their tasks, and dropout."""
+"""What holds for every registered model alike: recipes that fit, dropout, and killed trainings."""
 
 from __future__ import annotations
 
 import inspect
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import arbench
+from arbench.experiment import run as run_module
+from arbench.experiment.batches import Batch, TrainingBatches
 from arbench.experiment.config import make_head, plan_members
+from arbench.experiment.files import sha256_of
 from arbench.experiment.recipes import Recipe, resolve_recipe
 from arbench.experiment.request import task_of_events
 from arbench.experiment.tasks import open_task
@@ -84,3 +94,50 @@ def test_dropout_acts_in_training_alone(model: str) -> None:
     assert torch.equal(network(sites), network(sites))
     network.train()
     assert not torch.equal(network(sites), network(sites))
+
+
+def train(model: str, folder: Path) -> None:
+    """Twelve steps with a checkpoint after each, three evaluations and averaged weights."""
+    network = registry().model(model).load()
+    tiny = getattr(network, "tiny_hyperparameters", {})
+    settings: dict[str, Any] = {f"network.{key}": value for key, value in tiny.items()}
+    settings |= {"batch_size": 10, "checkpoint_seconds": 0, "evaluations": 3, "ema_decay": 0.9}
+    if "dropout" in inspect.signature(network).parameters:
+        settings["dropout"] = 0.1
+    task = "toy-ar1" if model == "rnade" else "toy-ising"
+    arbench.run(task, model, settings=settings, epochs=2, limit=60, device="cpu", out=folder)
+
+
+def outcome(folder: Path) -> tuple[str, list[dict[str, float]]]:
+    """The weights' hash, and the metrics but for the clock."""
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+    return sha256_of(folder / "model.safetensors"), [
+        {key: value for key, value in line.items() if key != "seconds"} for line in metrics
+    ]
+
+
+@pytest.mark.parametrize("model", registry().models)
+def test_a_killed_training_resumes_to_the_same_bytes(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "measure_sampling", lambda *arguments, **options: [])
+    train(model, tmp_path / "undisturbed")
+
+    def child() -> None:
+        take = TrainingBatches.batch
+
+        def die(batches: TrainingBatches, step: int) -> Batch:
+            if step == 7:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return take(batches, step)
+
+        TrainingBatches.batch = die  # type: ignore[method-assign]
+        train(model, tmp_path / "killed")
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "record.json").exists()
+    arbench.resume(tmp_path / "killed", device="cpu")
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "undisturbed")
