@@ -11,14 +11,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from arbench.errors import CheckpointError
 from arbench.experiment.files import write_text
+from arbench.experiment.recipes import describe_validation
 from arbench.experiment.weights import load_tensors, save_tensors
 
 _FORMAT = 1
+_Count = Annotated[int, Field(ge=0)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass
@@ -36,14 +41,14 @@ class Progress:
         metrics_bytes: length of `metrics.jsonl` that belongs to this state.
     """
 
-    step: int = 0
-    elapsed_s: float = 0.0
-    evaluations: int = 0
-    best_nats: float | None = None
-    best_step: int = 0
-    loss_total: float = 0.0
-    loss_events: int = 0
-    metrics_bytes: int = 0
+    step: _Count = 0
+    elapsed_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    evaluations: _Count = 0
+    best_nats: _Finite | None = None
+    best_step: _Count = 0
+    loss_total: _Finite = 0.0
+    loss_events: _Count = 0
+    metrics_bytes: _Count = 0
 
 
 class CheckpointStore:
@@ -79,9 +84,15 @@ class CheckpointStore:
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
             if state["format"] != _FORMAT:
-                raise CheckpointError(f"{path}: format {state['format']}, expected {_FORMAT}")
-            progress = Progress(**state["progress"])
+                raise CheckpointError(
+                    f"{path}: format {state['format']}, this arbench reads {_FORMAT}; upgrade "
+                    "arbench, or train anew"
+                )
+            given = Progress(**state["progress"])  # which refuses unknown keys
+            progress = TypeAdapter(Progress).validate_python(asdict(given))
             name, digest = str(state["tensors"]), str(state["sha256"])
+        except ValidationError as error:
+            raise CheckpointError(f"{path}: {describe_validation(error)}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path}: not a checkpoint: {error!r}") from error
         if Path(name).name != name:

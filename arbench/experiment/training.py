@@ -250,6 +250,7 @@ class Trainer:
             return
         self.progress, tensors = loaded
         try:
+            self._require_own(tensors)
             _load(self.network, _under(tensors, "network."))
             self.best = {
                 k: v.to(self.accelerator.device) for k, v in _under(tensors, "best.").items()
@@ -262,11 +263,39 @@ class Trainer:
                 index, key = name.split(".", 1)
                 state["state"].setdefault(int(index), {})[key] = value
             self.optimizer.load_state_dict(state)
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (LookupError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.store.folder}: does not belong to this configuration: {error}"
             ) from error
         self.reporter.say(f"resuming after step {self.progress.step}")
+
+    def _require_own(self, tensors: dict[str, Tensor]) -> None:
+        """Refuse tensors that are not, name by name and shape by shape, those of this training.
+
+        Raises:
+            ValueError: with the first that is not.
+        """
+        weights = self.network.state_dict()
+        parts = {"network": True, "best": self.progress.best_nats is not None}
+        parts["average"] = self.average is not None
+        expected = {
+            f"{part}.{name}": weight
+            for part, is_there in parts.items()
+            for name, weight in weights.items()
+            if is_there
+        }
+        found = {k: v for k, v in tensors.items() if not k.startswith("optimizer.")}
+        if found.keys() != expected.keys():
+            raise ValueError(f"{min(found.keys() ^ expected.keys())} is missing or unknown")
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for name, tensor in tensors.items():
+            if name in expected:
+                fits = (tensor.shape, tensor.dtype) == (expected[name].shape, expected[name].dtype)
+            else:
+                own = parameters[int(name.split(".")[1])]
+                fits = tensor.dim() == 0 or tensor.shape == own.shape
+            if not fits:
+                raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}")
 
     def _agree(self, elapsed: float, signal_number: int | None) -> tuple[float, int]:
         """The main process's clock and stop signal, the same in every process."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+import arbench
 from arbench.errors import CheckpointError, RunError
 from arbench.experiment import files
 from arbench.experiment.checkpoints import CheckpointStore, Progress
+from arbench.experiment.training import Trainer
 
 
 def _tensors(value: float) -> dict[str, torch.Tensor]:
@@ -103,3 +109,102 @@ def test_state_may_not_point_outside_its_folder(tmp_path: Path) -> None:
     state.write_text(state.read_text().replace("step-1.safetensors", "../step-1.safetensors"))
     with pytest.raises(CheckpointError, match="outside its folder"):
         store.load()
+
+
+def test_a_mutated_state_is_refused_or_a_state(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "checkpoint")
+    store.save(Progress(step=12, best_nats=3.5), _tensors(1.0))
+    state = store.folder / "state.json"
+    good = state.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(2000):
+        bad = bytearray(good)
+        for _ in range(random.integers(1, 4)):
+            bad[random.integers(len(bad))] = random.integers(256)
+        state.write_bytes(bytes(bad[: random.integers(1, 2 * len(bad))]))
+        try:
+            loaded = store.load()
+        except CheckpointError:
+            refused += 1
+            continue
+        assert loaded is not None
+        assert all(n is None or math.isfinite(n) for n in vars(loaded[0]).values())
+        assert loaded[0].step >= 0
+    assert refused > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "format 2, this arbench reads 1; upgrade arbench"),
+        ({"progress": {"step": -1}}, "greater than or equal to 0"),
+        ({"progress": {"elapsed_s": float("nan")}}, "elapsed_s"),
+        ({"progress": {"best_nats": float("inf")}}, "finite"),
+        ({"progress": {"steps": 1}}, "unexpected keyword argument 'steps'"),
+    ],
+)
+def test_a_state_that_no_training_has_is_refused(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    store = CheckpointStore(tmp_path / "checkpoint")
+    store.save(Progress(step=1), _tensors(1.0))
+    state = store.folder / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | change))
+    with pytest.raises(CheckpointError, match=message):
+        store.load()
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that broke off at its seventh step."""
+
+    class Stopped(Exception):
+        pass
+
+    real = Trainer._step
+
+    def step(trainer: Trainer, fraction: float) -> None:
+        if trainer.progress.step == 6:
+            raise Stopped
+        real(trainer, fraction)
+
+    settings = {"hidden": [8], "batch_size": 10, "checkpoint_seconds": 0, "evaluations": 4}
+    settings["ema_decay"] = 0.9
+    out = tmp_path_factory.mktemp("begun") / "run"
+    options = {"settings": settings, "epochs": 2, "limit": 60, "device": "cpu", "out": out}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_step", step)
+        with pytest.raises(Stopped):
+            arbench.run("toy-markov", "made", **options)  # type: ignore[arg-type]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("network.layers.0.bias", torch.zeros(1), r"network.layers.0.bias is torch.float32 \[1\]"),
+        ("best.layers.0.bias", torch.zeros(8).double(), "best.layers.0.bias is torch.float64"),
+        ("average.layers.0.bias", torch.zeros(1), "average.layers.0.bias is"),
+        ("average.layers.0.bias", None, "average.layers.0.bias is missing or unknown"),
+        ("best.layers.0.bias", None, "best.layers.0.bias is missing or unknown"),
+        ("surprise", torch.zeros(1), "surprise is missing or unknown"),
+        ("optimizer.0.exp_avg", torch.zeros(1), "optimizer.0.exp_avg is"),
+        ("optimizer.99.exp_avg", torch.zeros(1), "out of range"),
+        ("optimizer.x.exp_avg", torch.zeros(1), "invalid literal"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(
+    begun: Path, tmp_path: Path, name: str, tensor: torch.Tensor | None, message: str
+) -> None:
+    folder = Path(shutil.copytree(begun, tmp_path / "run"))
+    store = CheckpointStore(folder / "checkpoint")
+    loaded = store.load()
+    assert loaded is not None
+    progress, tensors = loaded
+    changed = {**tensors, name: tensor}
+    store.save(progress, {key: value for key, value in changed.items() if value is not None})
+    with pytest.raises(
+        CheckpointError, match=f"does not belong to this configuration: .*{message}"
+    ):
+        arbench.resume(folder, device="cpu")
