@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -86,6 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; None for those of this process.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the locale lacks is shown as a question mark; no command fails for it.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     # Not `list(...)`: once that verb is imported, `list` is a module here.
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     options = words[: words.index("--")] if "--" in words else words

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import random
+import subprocess
+import sys
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -279,8 +283,8 @@ def test_its_name_is_of_the_content_and_never_of_the_path(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("ab" * 500 + "x" + "ab" * 10, "character 'x' at offset 1,000 is none of the 2 known"),
-        (b"ab" * 500 + b"\xff", r"byte 1,000 is not UTF-8.*\?bytes"),
+        ("ab" * 500 + "x" + "ab" * 10, "a.txt: the character 'x' at offset 1,000 is none of the 2"),
+        (b"ab" * 500 + b"\xff", r"a.txt: byte 1,000 is not UTF-8.*\?bytes"),
         ("a" * 1000, "found 1 kinds of characters"),
         ("", "found 0 kinds of characters"),
         ("abababab", "found 8 chars, expected enough for three splits"),
@@ -289,6 +293,73 @@ def test_its_name_is_of_the_content_and_never_of_the_path(tmp_path: Path) -> Non
 def test_what_is_no_text_is_refused(content: str | bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
         OwnText(own(tmp_path / "a.txt", content))
+
+
+ODD = {
+    "crlf": b"one\r\ntwo\r\n" * 50,
+    "nul": b"a\0b\0" * 50,
+    "bom": b"\xef\xbb\xbfab" * 50,
+    "latin-1": bytes(range(160, 256)) * 5,
+    "separators": "a\u2028b\x0bc\x1c".encode() * 50,
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_bytes_are_kept_as_they_are(kind: str, tmp_path: Path) -> None:
+    """By bytes always; by characters where they are UTF-8, else with the file and the offset."""
+    path = own(tmp_path / "odd.txt", ODD[kind])
+    assert joined(OwnText(path + "?bytes")).numpy().tobytes() == ODD[kind]
+    if kind == "latin-1":
+        with pytest.raises(DataError, match=r"odd\.txt: byte 0 is not UTF-8"):
+            OwnText(path)
+        return
+    task = OwnText(path)
+    assert isinstance(task.rendering, TextRendering)
+    assert task.rendering.decode(joined(task)).encode() == ODD[kind]
+
+
+def test_a_line_of_ten_megabytes_is_read_at_once(tmp_path: Path) -> None:
+    line = b"ab c" * 2_500_000
+    path = own(tmp_path / "line.txt", line)
+    started = time.process_time()
+    for argument in (path, path + "?bytes"):
+        assert sum(len(OwnText(argument).load_stream(split)) for split in SPLITS) == len(line)
+    assert time.process_time() - started < 10
+
+
+def test_the_locale_decides_nothing(tmp_path: Path) -> None:
+    """In the C locale, and with Python's own remedies for it switched off."""
+    path = own(tmp_path / "notes.txt", "Wörter und 漢字.\n" * 40)
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {**os.environ, **locale, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    run = tmp_path / "run"
+    options = [
+        "--set=stream.context=8",
+        "--set=stream.stride=4",
+        "--device",
+        "cpu",
+        "--out",
+        str(run),
+    ]
+    commands = [
+        ["run", "--task", f"text:{path}", "--model", "bernoulli", *options],
+        ["sample", str(run), "--length", "30"],
+        ["sample", str(run), "--length", "30", "--out", str(tmp_path / "drawn.txt")],
+        ["show", str(run)],
+        ["evaluate", str(run), "--task", f"text:{path}"],
+    ]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "arbench", *command],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+    drawn = (tmp_path / "drawn.txt").read_bytes().decode("utf-8")
+    assert set(drawn) <= set("Wörter und 漢字.\n")
+    assert set(drawn) & set("ö漢字")
 
 
 def test_a_text_that_is_not_there_is_refused(tmp_path: Path) -> None:
