@@ -117,8 +117,12 @@ def test_twenty_kills_at_random_moments_change_nothing(
     targets = np.random.default_rng(0).choice(np.arange(1, STEPS), 20, replace=False)
     kills = 0
     arguments = [*ARGUMENTS, "--out", str(folder)]
+    # Slowly enough to be met between any two steps.
+    slowly = (
+        "import os, time\nflush = os.fsync\nos.fsync = lambda fd: (time.sleep(0.02), flush(fd))"
+    )
     for target in sorted(targets):
-        process = _start(*arguments)
+        process = _start(*arguments, prelude=slowly)
         _wait_for_steps(process, folder, int(target))
         process.kill()
         kills += process.wait() == -signal.SIGKILL

@@ -25,6 +25,8 @@ ENDPOINTS = {
     "commit": "POST /api/models/org/floor/commit",
 }
 
+PASSING_FAULTS = ("429", "500", "503", "stall", "cut", "lost")
+
 
 def commits(hub: HubServer) -> int:
     """How many there are beside the first, which makes the repository."""
@@ -34,9 +36,7 @@ def commits(hub: HubServer) -> int:
 
 @pytest.mark.parametrize(
     ("endpoint", "kind"),
-    [(endpoint, kind) for endpoint in ENDPOINTS for kind in ("503", "lost")]
-    + [(endpoint, kind) for endpoint in ("upload", "commit") for kind in ("429", "cut")]
-    + [(endpoint, "stall") for endpoint in ("head", "preupload", "upload", "commit")],
+    [(endpoint, kind) for endpoint in ENDPOINTS for kind in PASSING_FAULTS],
 )
 def test_what_passes_is_tried_again_and_ends_in_one_commit(
     hub: HubServer, trained: Path, endpoint: str, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -53,14 +53,17 @@ def test_what_passes_is_tried_again_and_ends_in_one_commit(
     assert hub.files("org/floor")["model.safetensors"] == weights
 
 
-@pytest.mark.parametrize("endpoint", ["whoami", "create", "head", "commit"])
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_what_does_not_pass_ends_after_a_few_tries_and_can_be_finished_later(
-    hub: HubServer, trained: Path, endpoint: str
+    hub: HubServer, trained: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     hub.faults = [Fault(ENDPOINTS[endpoint], "500")]
     with pytest.raises(NetworkError, match="status 500; try again later"):
         arbench.push(trained, "org/floor")
-    assert 2 <= hub.seen(ENDPOINTS[endpoint] + ".*") <= 8
+    # For uploads the client makes six tries of each of ours, for each of three files.
+    most = 4 * 6 * 3 if endpoint in ("preupload", "batch", "upload") else 8
+    assert 2 <= hub.seen(ENDPOINTS[endpoint] + ".*") <= most
     assert commits(hub) == 0
     hub.faults = []
     arbench.push(trained, "org/floor")
@@ -183,13 +186,16 @@ def below(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("pattern", "kind"),
     [
-        ("GET /api/models/org/floor/revision", "503"),
-        ("GET /api/models/org/floor/tree", "lost"),
-        ("HEAD /org/floor/resolve/.*/record.json", "503"),
-        ("GET /org/floor/resolve/.*/record.json", "cut"),
-        ("GET /blob/", "cut"),
-        ("GET /blob/", "429"),
-        ("GET /blob/", "stall"),
+        (pattern, kind)
+        for pattern in (
+            "GET /api/models/org/floor/revision",
+            "GET /api/models/org/floor/tree",
+            "HEAD /org/floor/resolve/.*/record.json",
+            "GET /org/floor/resolve/.*/record.json",
+            "GET /blob/",
+        )
+        for kind in PASSING_FAULTS
+        if (kind, pattern[:4]) != ("cut", "HEAD")  # which has no body
     ],
 )
 def test_a_download_goes_on_after_what_passes(
