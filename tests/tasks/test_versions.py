@@ -1,0 +1,66 @@
+"""The splits of every task: disjoint as it states, and of one version the same bytes for ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from arbench.experiment.data import NotHereError, offline
+from arbench.experiment.tasks import data_sha256, open_task
+from arbench.publish.results import kept_records, read_results
+from arbench.registry.manager import registry
+from arbench.testing.suites import find_suite
+
+# Of all events of all splits; whoever changes one changes the task's version, and adds a line.
+EVENTS_SHA256 = {
+    (
+        "caltech-silhouettes",
+        "1",
+    ): "b4db659e3079cc2a86956563b9590c789817e6efa87edd5a2f957dc0c6840a56",
+    ("fsdd", "1"): "80069e20d02554754ea3a394775e7eec09f123b66d7de0960a82f7813c0f6e9a",
+    ("mnist", "1"): "da301f952c8fbbe9981275052b94abc8c106e20600fbaf0aa15608c792d3717f",
+    ("mnist-gray", "1"): "a233f1a9e2ef16a899fb65a593e83bb314ec3f35cd5ad3cb2afd0e13c963daec",
+    ("mnist-mini", "1"): "ecfb1548ff56686fda037ede3c9ffaf3e94d54ac7d08c4e28a62fdb4bf56e5eb",
+    ("mnist-static", "1"): "ceff8a64f72cae2067dfca887d85595df3522b8c99a8ecda616b90fe7e7d810d",
+    ("names", "1"): "279282d4fa4e863bf37910797d33e965ee66b6092cb12eac37be47b86b5ca164",
+    ("shakespeare", "1"): "83c03be655c319e9e32a3dd177554ac2316c7b22ab1fca662e76e07ff0da5066",
+    ("toy-ar1", "1"): "2706555c63727ac2be4e7581192688e809094cdbf518fdba4e4a4e51d5cfb6fd",
+    ("toy-ising", "1"): "8c50595cfeba92898d3978e0dc85f2096c4cfd62d757f5bf2348cb8f4d6b53de",
+    ("toy-markov", "1"): "a8721dc567f7f3e9b984a9633ec0761298f1b6ef3e40ff23145fad23cba7f367",
+    ("toy-parity", "1"): "7716bfb2a7ad3e64dc535c86e6af3dbf3b8b8ef50d0467bc08c8085e69c2c5b5",
+    ("uci-dna", "1"): "df21747a92805506ba1567aa33ef160ecad2f9a746e86bb0b12d8881842bc9ce",
+    ("uci-mushrooms", "1"): "57b29496922bb3b3a56021dbe67410e9c1887fb7d7fdf7803994fd12314980f8",
+    ("uci-nips", "1"): "9b54a0bf3106f57ce4e61ed516a77ccf91d7f6c960f83cf8e539e548b13b79f9",
+}
+NAMES = [name for name, offer in registry().tasks.items() if offer.entry.argument is None]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARBENCH_CACHE", str(cache))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_version_is_these_events_and_its_splits_are_disjoint_as_stated(name: str) -> None:
+    task = open_task(name)
+    try:
+        with offline():
+            found = data_sha256(task)
+    except NotHereError as error:
+        pytest.skip(str(error))
+    assert found == EVENTS_SHA256.get((name, task.version)), "other events want another version"
+    for trial in find_suite(f"task:{name}").trials(("splits_disjoint", "deterministic")):
+        result = trial.run()
+        assert result.status == "passed", result.message
+
+
+def test_the_kept_results_are_on_events_of_a_version() -> None:
+    for result in read_results(kept_records()):
+        task = result.record.task
+        assert task.data_sha256 == EVENTS_SHA256[task.name, task.version], task.name
