@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from arbench.errors import DataError, NetworkError
 from arbench.experiment.archives import read_members
+from arbench.experiment.arrays import read_npz
 from arbench.experiment.data import SourceFile, cache_dir, fetch, writing
 from arbench.experiment.files import atomic_path
 from arbench.experiment.tasks import Split, SplitName, Task
@@ -67,7 +68,7 @@ class ImageNet32(Task):
         return Split(torch.from_numpy(images))
 
     def _images(self, archive: SourceFile) -> NDArray[np.uint8]:
-        kept = cache_dir() / f"{archive.path}-{self.version}.npy"
+        kept = cache_dir() / f"{archive.path}-{self.version}.npz"
         if not kept.is_file():
             try:
                 place = fetch(archive)
@@ -84,8 +85,8 @@ class ImageNet32(Task):
                 atomic_path(kept) as temporary,
                 open(temporary, "wb") as file,
             ):
-                np.save(file, images, allow_pickle=False)
-        return np.load(kept, allow_pickle=False)  # type: ignore[no-any-return]
+                np.savez(file, images=images)
+        return read_npz(kept, ["images"])["images"]  # which checks the archive's checksum
 
 
 def _decode(archive: Path) -> NDArray[np.uint8]:

@@ -130,6 +130,12 @@ class TestImageNet32:
         for tar in (tmp_path / "cache" / "imagenet32").glob("*.tar"):
             tar.unlink()
         assert all(torch.equal(ImageNet32().load(s).events, first[s]) for s in SPLITS)
+        (kept,) = (tmp_path / "cache" / "imagenet32").glob("valid*.npz")
+        whole = kept.read_bytes()
+        for damaged in (whole[: len(whole) // 2], whole[:2000] + b"\1\2" + whole[2002:], b""):
+            kept.write_bytes(damaged)
+            with pytest.raises(DataError, match=r"valid_32x32.*npz"):
+                ImageNet32().load("test")
 
     def test_who_has_no_files_is_told_where_they_are(
         self, server: str, monkeypatch: pytest.MonkeyPatch
