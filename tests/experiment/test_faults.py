@@ -1,6 +1,6 @@
 """When things go wrong: killed, told to stop, out of disk or memory, turned to NaN, run twice.
 
-Every test starts real child processes. The ones marked slow do the same at many more moments.
+Every test starts real child processes. Those marked slow take long, or try many more moments.
 """
 
 from __future__ import annotations
@@ -168,7 +168,10 @@ def test_dying_at_a_named_point_changes_nothing(
     assert _outcome(folder) == undisturbed
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_stop_signal_leaves_a_checkpoint_and_its_exit_code(
     tmp_path: Path,
     undisturbed: tuple[str, list[dict[str, float]], int],
@@ -191,6 +194,7 @@ def test_a_stop_signal_leaves_a_checkpoint_and_its_exit_code(
     assert _outcome(folder) == undisturbed
 
 
+@pytest.mark.slow
 def test_two_runs_never_share_a_folder_and_a_stale_lock_is_no_obstacle(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     first = _start(*ARGUMENTS, "--epochs", "4000", "--out", str(folder))
@@ -207,6 +211,7 @@ def test_two_runs_never_share_a_folder_and_a_stale_lock_is_no_obstacle(tmp_path:
     assert _finish(third)[0] == 130
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_last_checkpoint(
     tmp_path: Path, undisturbed: tuple[str, list[dict[str, float]], int]
 ) -> None:

@@ -345,8 +345,6 @@ def test_the_locale_decides_nothing(tmp_path: Path) -> None:
         ["run", "--task", f"text:{path}", "--model", "bernoulli", *options],
         ["sample", str(run), "--length", "30"],
         ["sample", str(run), "--length", "30", "--out", str(tmp_path / "drawn.txt")],
-        ["show", str(run)],
-        ["evaluate", str(run), "--task", f"text:{path}"],
     ]
     for command in commands:
         done = subprocess.run(
