@@ -50,8 +50,9 @@ class StreamTask(Task):
 class WindowedTask(Task):
     """A stream as events `(context,)`.
 
-    Training sees random crops: in every epoch as many as there are windows in the stream, at
-    uniformly random places. Validation and test are windows that start `stride` symbols apart, of
+    Training sees windows side by side, in every epoch cut anew from a random place on, the stream
+    taken as a ring: every symbol once per epoch, wherever in its window. (Crops at random places
+    miss more than a third of the symbols in an epoch and see others twice.) Validation and test are windows that start `stride` symbols apart, of
     which only the last `stride` symbols are scored (all of the first window's), so that every
     symbol of the split is scored exactly once, with at least `context - stride` symbols before it
     wherever there are that many. A window's scored symbols are one contiguous block, so the
@@ -98,9 +99,9 @@ class WindowedTask(Task):
         return overlapping_windows(symbols, self.context, self.stride)
 
     def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
-        """Random crops of the windows laid end to end, as many as there are windows."""
-        crops = events.flatten().unfold(0, self.context, 1)
-        return crops[torch.randint(len(crops), (len(events),), generator=generator)]
+        """The windows laid end to end as a ring, cut from a random place on."""
+        shift = int(torch.randint(events.numel(), (), generator=generator))
+        return events.flatten().roll(-shift).view_as(events)
 
 
 def windows_of(task: Task, context: int, stride: int | None = None) -> Task:

@@ -46,18 +46,19 @@ def test_every_symbol_is_scored_once_with_enough_before_it(
         assert bool((seen.diff() == 1).all())  # one contiguous block
 
 
-def test_training_sees_crops_at_every_place() -> None:
+def test_every_epoch_of_training_sees_every_symbol_once_in_windows_cut_anew() -> None:
     task = Counting().windows(10, 5)
     assert task.spec == EventSpec((10,), Discrete(1000))
     train = task.load("train")
     assert train.events.shape == (10, 10)
     starts = set()
-    for epoch in range(200):
-        crops = task.training_view(train.events, torch.Generator().manual_seed(epoch))
-        assert crops.shape == train.events.shape
-        assert bool((crops.diff(dim=1) == 1).all())
-        starts |= set(crops[:, 0].tolist())
-    assert starts == set(range(91))
+    for epoch in range(1000):
+        windows = task.training_view(train.events, torch.Generator().manual_seed(epoch))
+        assert windows.shape == train.events.shape
+        assert windows.flatten().sort().values.tolist() == list(range(100))
+        assert set(windows.diff(dim=1).unique().tolist()) <= {1, -99}  # after the last, the first
+        starts.add(int(windows[0, 0]))
+    assert starts == set(range(100))
 
 
 def test_what_cannot_be_windowed_is_refused() -> None:
