@@ -174,10 +174,15 @@ def check_options(target: type, values: Mapping[str, Any]) -> dict[str, Any]:
                 raise ConfigError(
                     f"{target.__name__}: {key} = {number}: no setting may exceed {_LARGEST:,}"
                 )
+    schema = options_schema(target)
     try:
-        checked = options_schema(target).model_validate(dict(values))
+        checked = schema.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(f"{target.__name__}: {describe_validation(error)}") from error
+        known = ", ".join(schema.model_fields) or "none"
+        raise ConfigError(
+            f"{target.__name__}: {describe_validation(error)} (its settings, in a recipe or by "
+            f"--set: {known})"
+        ) from error
     return checked.model_dump(mode="json")
 
 
