@@ -9,6 +9,7 @@ from typing import Any, Protocol, final
 import torch
 from torch import Tensor, nn
 
+from arbench.errors import PluginError
 from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Head
@@ -117,7 +118,7 @@ class Model(nn.Module):
         if not self.training:  # training checks its events once an epoch, not once a step
             self.spec.validate(events)
         sites = self._sites(events)
-        params = self.network(sites)
+        params = self.site_params(sites)
         if params.dtype in (torch.bfloat16, torch.float16):
             params = params.float()
         log_probs = self.head.log_prob(params, sites)
@@ -128,6 +129,21 @@ class Model(nn.Module):
         if self.layout.site_dim > 1 and not torch.equal(counted, by_site.any(-1)):
             raise ValueError("a site is scored as a whole: all of its dims or none")
         return log_probs.masked_fill(~counted, 0.0)
+
+    def site_params(self, sites: Tensor) -> Tensor:
+        """The network's parameters `(B, T, P)` for sites `(B, T, site_dim)`.
+
+        Raises:
+            PluginError: if they have another shape: broadcasting could make a number of it.
+        """
+        params: Tensor = self.network(sites)
+        expected = (*sites.shape[:2], self.head.num_params)
+        if tuple(params.shape) != expected:
+            raise PluginError(
+                f"{type(self.network).__name__}: forward returned parameters of shape "
+                f"{tuple(params.shape)}, expected (B, T, P) = {expected}"
+            )
+        return params
 
     def dim_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Conditional log-probabilities in nats, each at its dim's place in the event.

@@ -60,7 +60,7 @@ def sample_whole(
     sites = _start(model, prepared, prefix)
     num_sites = prepared.shape[1]
     for t in range(prefix.shape[1], num_sites):
-        params = model.network(sites)[:, t]
+        params = model.site_params(sites)[:, t]
         sites[:, t] = model.head.draw(params, prepared[:, t])
         if progress is not None:
             progress(t + 1, num_sites)
@@ -87,7 +87,7 @@ def excerpt_of_whole(model: Model, batch_size: int) -> Excerpt | None:
     @torch.no_grad()
     def draw() -> None:
         for t, known, own in jobs:
-            model.head.draw(model.network(known)[:, t], own)
+            model.head.draw(model.site_params(known)[:, t], own)
 
     return Excerpt(draw, num_sites / _EXCERPT_SITES)
 
@@ -125,7 +125,7 @@ def sample_fixed_point(
     active = torch.arange(len(sites), device=sites.device)
     for round_number in range(num_given, num_sites):
         current = sites[active]
-        proposal = model.head.draw(model.network(current), prepared[active]).to(sites.dtype)
+        proposal = model.head.draw(model.site_params(current), prepared[active]).to(sites.dtype)
         proposal[:, :num_given] = prefix[active]
         sites[active] = proposal
         active = active[(proposal != current).flatten(1).any(1)]

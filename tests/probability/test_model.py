@@ -8,6 +8,7 @@ import torch
 from brute_force import LAYOUTS, Dropping, table_log_probs, table_model
 from torch import Tensor, nn
 
+from arbench.errors import PluginError
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
@@ -168,3 +169,24 @@ def test_events_of_another_shape_are_refused() -> None:
     model = table_model(LAYOUTS["binary-2x3-raster"])
     with pytest.raises(ValueError, match="expected events of shape"):
         model.log_prob(torch.zeros(2, 1, 3, 2))
+
+
+@pytest.mark.parametrize("method", ["log_prob", "whole", "fixed-point"])
+@pytest.mark.parametrize("shape", [(6, 1), (1, 6), (6,), (5, 1), (6, 2)], ids=str)
+def test_parameters_that_would_only_broadcast_make_no_number(
+    method: str, shape: tuple[int, ...]
+) -> None:
+    class Misshapen(LinearNetwork):
+        def forward(self, sites: Tensor) -> Tensor:
+            return torch.zeros(len(sites), *shape)
+
+    layout = Layout(EventSpec((1, 2, 3), Discrete(2)))
+    model = Model(Misshapen(layout, 1), Bernoulli(layout), layout)
+    if shape == (6, 1):
+        assert model.log_prob(torch.zeros(6, 1, 2, 3)).tolist() == pytest.approx([-4.158883] * 6)
+        return
+    with pytest.raises(PluginError, match=r"expected \(B, T, P\) = \(6, 6, 1\)"):
+        if method == "log_prob":
+            model.log_prob(torch.zeros(6, 1, 2, 3))
+        else:
+            model.sample(6, method=method)
