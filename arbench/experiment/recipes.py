@@ -181,7 +181,7 @@ def check_options(target: type, values: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join(schema.model_fields) or "none"
         raise ConfigError(
             f"{target.__name__}: {describe_validation(error)} (its settings, in a recipe or by "
-            f"--set: {known})"
+            f"--set, are its keyword-only arguments: {known})"
         ) from error
     return checked.model_dump(mode="json")
 

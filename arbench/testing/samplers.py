@@ -32,7 +32,13 @@ def check_step_equals_forward(subject: Subject) -> None:
         with torch.no_grad():
             state, previous = model.network.init_state(num_events), None
             for t in range(model.layout.num_sites):
-                params, state = model.network.step(state, previous, t)
+                returned = model.network.step(state, previous, t)
+                if not (isinstance(returned, tuple) and len(returned) == 2):
+                    raise ConformanceError(
+                        f"step returned a {type(returned).__name__}, expected a pair: parameters "
+                        "(B, P) and the state"
+                    )
+                params, state = returned
                 if params.shape != expected[:, t].shape:
                     raise ConformanceError(
                         f"step returned shape {tuple(params.shape)} at site {t}, expected "

@@ -100,6 +100,21 @@ class ShiftedStep(SteppingTable):
         return params, state
 
 
+class ReturnsNoState(SteppingTable):
+    """`step` returns the parameters and keeps the state to itself."""
+
+    def step(self, state: Tensor, previous: Tensor | None, site: int) -> Tensor:  # type: ignore[override]
+        return super().step(state, previous, site)[0]
+
+
+class ReturnsSites(SteppingTable):
+    """`step` returns the parameters of one site as if they were many."""
+
+    def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:
+        params, state = super().step(state, previous, site)
+        return params[:, None], state
+
+
 class ForgetsTheFirstSite(SteppingTable):
     """The cache of `step` never hears of the first value."""
 
@@ -236,6 +251,8 @@ CASES: list[tuple[type[nn.Module], str, str, str]] = [
     (UnseededMask, "binary-2x3", "invariances", "saving and loading"),
     (ShiftedStep, "sequence-5", "step_equals_forward", "at site 1, in the first batch"),
     (ShiftedStep, "sequence-5", "samplers_agree", "the step sampler differs"),
+    (ReturnsNoState, "binary-2x3", "step_equals_forward", "a Tensor, expected a pair"),
+    (ReturnsSites, "binary-2x3", "step_equals_forward", "expected (B, P) = (64, 1)"),
     (ForgetsTheFirstSite, "binary-2x3", "step_equals_forward", "at site 1"),
     (LeakingState, "binary-2x3", "step_equals_forward", "in the batch after another one"),
     (DropoutLeftOn, "binary-2x3", "invariances", "calling log_prob a second time"),
