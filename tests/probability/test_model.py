@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -172,7 +175,7 @@ def test_events_of_another_shape_are_refused() -> None:
 
 
 @pytest.mark.parametrize("method", ["log_prob", "whole", "fixed-point"])
-@pytest.mark.parametrize("shape", [(6, 1), (1, 6), (6,), (5, 1), (6, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 6), (6,), (5, 1), (6, 2)], ids=str)
 def test_parameters_that_would_only_broadcast_make_no_number(
     method: str, shape: tuple[int, ...]
 ) -> None:
@@ -182,11 +185,11 @@ def test_parameters_that_would_only_broadcast_make_no_number(
 
     layout = Layout(EventSpec((1, 2, 3), Discrete(2)))
     model = Model(Misshapen(layout, 1), Bernoulli(layout), layout)
-    if shape == (6, 1):
-        assert model.log_prob(torch.zeros(6, 1, 2, 3)).tolist() == pytest.approx([-4.158883] * 6)
-        return
+    events = torch.zeros(6, 1, 2, 3)
+    use = partial(model.sample, 6, method=method)
+    if method == "log_prob":
+        use = partial(model.log_prob, events)
     with pytest.raises(PluginError, match=r"expected \(B, T, P\) = \(6, 6, 1\)"):
-        if method == "log_prob":
-            model.log_prob(torch.zeros(6, 1, 2, 3))
-        else:
-            model.sample(6, method=method)
+        use()
+    shape = (6, 1)
+    assert model.log_prob(events).tolist() == pytest.approx([-6 * math.log(2)] * 6)
