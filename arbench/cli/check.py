@@ -109,6 +109,8 @@ def command(
         click.echo(_by_check(outcomes[0]) if name is not None else _by_suite(outcomes))
         for line in _explained(outcomes):
             click.echo(f"\n{line}")
+        if name is None:
+            click.echo(f"\n{_verdict(outcomes)}")
     ctx.exit(1 if any(outcome.failed for outcome in outcomes) else 0)
 
 
@@ -173,13 +175,23 @@ def _tally(results: Sequence[Result]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in WORST_FIRST if counts[status])
 
 
+def _verdict(outcomes: Sequence[Outcome]) -> str:
+    """Such as "67 checked: 66 passed, 1 not applicable", which `_by_suite` is too long to show."""
+    counts = Counter("failed" if outcome.failed else outcome.status for outcome in outcomes)
+    tallies = [f"{counts[status]} {status}" for status in WORST_FIRST if counts[status]]
+    return f"{len(outcomes)} checked: {', '.join(tallies)}"
+
+
 def _explained(outcomes: Sequence[Outcome]) -> list[str]:
-    """One line for every failure, declared or not; a check that fails alike is told once."""
+    """One line for every failure, declared or not; what is told alike is told once."""
     lines = []
     for outcome in outcomes:
+        if outcome.status == "not applicable":
+            lines.append(f"not applicable: {outcome.suite.name}: {outcome.results[0].message}")
+            continue
         groups: dict[tuple[str, str], list[Result]] = {}
         for result in outcome.results:
-            if result.status in ("failed", "declared") or outcome.status == "not applicable":
+            if result.status in ("failed", "declared"):
                 groups.setdefault((result.status, result.check), []).append(result)
         for (status, check), results in groups.items():
             first, more = results[0], len(results) - 1

@@ -79,6 +79,21 @@ def test_without_a_name_everything_is_checked(
     assert main(["check", "--all", *options]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[1:5]] == ["fvsbn", "gaussian", "layout", "toy-ar1"]
+    assert lines[-1] == "4 checked: 4 passed"
+
+
+def test_a_task_without_its_files_takes_one_line_among_many(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tasks = suites.registry().tasks
+    small = Registry(tasks=[tasks["toy-parity"], tasks["uci-adult"]])
+    monkeypatch.setattr(suites, "registry", lambda: small)
+    monkeypatch.setenv("ARBENCH_DATA", str(tmp_path))
+    assert main(["check", "--only", "spec", "--only", "splits_disjoint"]) == 0
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if line.startswith("not applicable: ")]
+    assert line.startswith("not applicable: uci-adult: uci/adult.npz is not on this machine")
+    assert out.endswith("2 checked: 1 passed, 1 not applicable\n")
 
 
 @pytest.mark.parametrize(
