@@ -88,7 +88,8 @@ def test_a_task_without_its_files_takes_one_line_among_many(
     tasks = suites.registry().tasks
     small = Registry(tasks=[tasks["toy-parity"], tasks["uci-adult"]])
     monkeypatch.setattr(suites, "registry", lambda: small)
-    monkeypatch.setenv("ARBENCH_DATA", str(tmp_path))
+    for folder in ("ARBENCH_DATA", "ARBENCH_CACHE"):
+        monkeypatch.setenv(folder, str(tmp_path))
     assert main(["check", "--only", "spec", "--only", "splits_disjoint"]) == 0
     out = capsys.readouterr().out
     (line,) = [line for line in out.splitlines() if line.startswith("not applicable: ")]
