@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench.probability.layouts import Layout
 
@@ -76,7 +76,7 @@ class ResidualNetwork(nn.Module):
             `(B, T, P)`; entry t depends on sites before t and, but for the rounding of branches
             that reorder sums, on no other.
         """
-        stream = F.dropout(self.inputs(sites), self.dropout, self.training)
+        stream = unit_dropout(self.inputs(sites), self.dropout, self.training)
         for branch in self.branches:
             stream = stream + branch(stream)
         params: Tensor = self.outputs(self.norm(stream))

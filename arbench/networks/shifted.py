@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
+
 
 def concat_elu(values: Tensor) -> Tensor:
     """`elu` of the values and of their negatives, one after the other along dim 1.
@@ -117,7 +119,7 @@ class GatedBlock(nn.Module):
         hidden = self.first(concat_elu(x))
         for layer, side in zip(self.sides, sides, strict=True):
             hidden = hidden + layer(concat_elu(side))
-        hidden = F.dropout(concat_elu(hidden), self.dropout, self.training)
+        hidden = unit_dropout(concat_elu(hidden), self.dropout, self.training)
         return x + F.glu(self.second(hidden), 1)
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
+
 MLP = Literal["gelu", "swiglu"]
 
 
@@ -48,10 +50,10 @@ class Block(nn.Module):
             `(B, T, H)`.
         """
         attended = self._attend(self.attention_norm(values), turns)
-        values = values + F.dropout(self.mix(attended), dropout, self.training)
+        values = values + unit_dropout(self.mix(attended), dropout, self.training)
         hidden = self.up(self.mlp_norm(values))
         hidden = swiglu(hidden) if self.gated else F.gelu(hidden)
-        return values + F.dropout(self.down(hidden), dropout, self.training)
+        return values + unit_dropout(self.down(hidden), dropout, self.training)
 
     def _attend(self, values: Tensor, turns: tuple[Tensor, Tensor] | None) -> Tensor:
         by_head = self.qkv(values).unflatten(-1, (3, self.num_heads, -1))

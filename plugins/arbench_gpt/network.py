@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteVectors
 from arbench.probability.layouts import Layout
 from arbench_gpt.blocks import MLP, Block, rotary_turns
@@ -116,7 +116,7 @@ class GPT(nn.Module):
         values = self.inputs(sites)
         if self.places is not None:
             values = values + self.places
-        values = F.dropout(values, self.dropout, self.training)
+        values = unit_dropout(values, self.dropout, self.training)
         turns = rotary_turns(self.num_sites, self.head_dim, values) if self.rotary else None
         for block in self.blocks:
             values = block(values, turns, self.dropout)

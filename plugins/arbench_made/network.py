@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from arbench.networks.dropout import unit_dropout
 from arbench.probability.events import Discrete
 from arbench.probability.layouts import Layout
 from arbench_made.masks import Degrees
@@ -113,7 +114,7 @@ class MADE(nn.Module):
         values = inputs
         for index, layer in enumerate(self._linears):
             if index > 0:
-                values = nn.functional.dropout(self.activation(values), self.dropout, self.training)
+                values = unit_dropout(self.activation(values), self.dropout, self.training)
             values = nn.functional.linear(values, self._masked(layer, index + 1, index), layer.bias)
         if self.direct is not None:
             values = values + nn.functional.linear(inputs, self._masked(self.direct, -1, 0))

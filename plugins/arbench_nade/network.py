@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.pairwise import PairwiseWeights
 from arbench.probability.layouts import Layout
 from arbench_nade.kernel import Activation, activate, all_sites
@@ -128,9 +129,11 @@ class NADE(nn.Module):
                 _at_least_float32, (self.weight, self.bias, self.readout, self.readout_bias)
             )
             told = self._features(sites.squeeze(-1), weight.dtype)
-            features = F.dropout(told, self.input_dropout, self.training)
+            features = unit_dropout(told, self.input_dropout, self.training)
             if self.training and self.dropout:
-                readout = readout * F.dropout(readout.new_ones(readout.shape[-1]), self.dropout)
+                readout = readout * unit_dropout(
+                    readout.new_ones(readout.shape[-1]), self.dropout, True
+                )
             evaluate = all_sites if self.tied else self._untied
             params: Tensor = evaluate(
                 features, weight, bias, readout, readout_bias, self.activation

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.networks.shifted import ShiftedConv
 from arbench.networks.shifted_steps import RowConv
@@ -160,7 +161,7 @@ class GatedLayer(nn.Module):
         """Both stacks, `(B, I, H, W)` each, to `(B, p, H, W)` each."""
         above = self.vertical(vertical)
         gated = gate(self.link(above) + self.horizontal(horizontal))
-        out = self.residual(F.dropout(gated, self.dropout, self.training))
+        out = self.residual(unit_dropout(gated, self.dropout, self.training))
         return gate(above), out if self.is_first else horizontal + out
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.probability.layouts import Layout
 from arbench_pixelcnn.dimwise import DimwiseNetwork, DimwiseState
@@ -120,7 +121,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, 2 h, H, W)` to the same."""
         hidden = F.relu(self.spread(F.relu(self.reduce(F.relu(x)))))
-        out: Tensor = x + self.expand(F.dropout(hidden, self.dropout, self.training))
+        out: Tensor = x + self.expand(unit_dropout(hidden, self.dropout, self.training))
         return out
 
 

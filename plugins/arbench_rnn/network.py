@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench.probability.layouts import Layout
 from arbench_rnn.cells import Cell, GRUCell, LayerWeights, LSTMCell, SamplingState, TanhCell
@@ -97,7 +98,7 @@ class RecurrentNetwork(nn.Module):
         """
         first = self.initial.unsqueeze(2).expand(-1, -1, len(sites), -1).contiguous()
         states = first[0] if self.num_states == 1 else tuple(first)
-        values = nn.functional.dropout(
+        values = unit_dropout(
             self.layers(self.inputs(sites), states)[0], self.dropout, self.training
         )
         params: Tensor = self.outputs(values)

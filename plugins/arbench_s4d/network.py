@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.residual import Branch, ResidualNetwork
 from arbench.probability.layouts import Layout
 from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
@@ -123,5 +124,5 @@ class Block(Branch):
 
     def _mixed(self, values: Tensor) -> Tensor:
         """What comes after the state space, `(..., H)` to `(..., H)`."""
-        values = F.dropout(F.gelu(values), self.dropout, self.training)
+        values = unit_dropout(F.gelu(values), self.dropout, self.training)
         return F.glu(self.mix(values), -1)

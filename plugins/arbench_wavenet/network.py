@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench.probability.layouts import Layout
 from arbench_wavenet.queues import LayerState, SamplingState
@@ -190,7 +191,7 @@ class GatedLayer(nn.Module):
         firsts = range(self.reach, -1, -self.dilation)
         taps = torch.cat([padded[:, first : first + num_sites] for first in firsts], -1)
         filters, switches = self.gates(taps).chunk(2, -1)
-        gated = nn.functional.dropout(filters.tanh() * switches.sigmoid(), dropout, self.training)
+        gated = unit_dropout(filters.tanh() * switches.sigmoid(), dropout, self.training)
         skip: Tensor = self.skip(gated)
         return (values if self.residual is None else values + self.residual(gated)), skip
 

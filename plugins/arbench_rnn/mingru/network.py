@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench.networks.dropout import unit_dropout
 from arbench.networks.residual import Branch, ResidualNetwork
 from arbench.probability.layouts import Layout
 from arbench_rnn.mingru.scan import scan
@@ -111,7 +112,7 @@ class Part(Branch):
 
     def added(self, units: Tensor) -> Tensor:
         """What is added to the stream, `(..., H)`, from units `(..., num_units)`."""
-        return F.dropout(self.mix(units), self.dropout, self.training)
+        return unit_dropout(self.mix(units), self.dropout, self.training)
 
 
 class Perceptron(Part):
