@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from arbench.experiment.memory import kept_for_reuse
 from arbench.experiment.records import SpeedRecord
 from arbench.experiment.speed import time_callable
 from arbench.probability.density import Density, Excerpt
@@ -45,7 +46,7 @@ def measure_sampling(
         for batch_size in batch_sizes:
             excerpt = None if full else density.excerpt(method, batch_size)
             timed = excerpt or _everything(density, batch_size, method)
-            with evaluation_mode(module):
+            with kept_for_reuse(), evaluation_mode(module):
                 timing = time_callable(
                     timed.call, device=density.device, repeats=repeats, cap_s=cap_s
                 )

@@ -30,6 +30,7 @@ from arbench.experiment.evaluation import (
 )
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
+from arbench.experiment.memory import kept_for_reuse
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
     CheckpointRecord,
@@ -148,8 +149,9 @@ class _Experiment:
             num_processes=1 if fits_itself else self.accelerator.num_processes,
         )
         try:
-            progress = self._train(batches, validation)
-            record = self._measure(batches, validation, progress)
+            with kept_for_reuse():
+                progress = self._train(batches, validation)
+                record = self._measure(batches, validation, progress)
         except (Interrupted, Diverged) as error:
             self._write_unfinished(batches, error)
             raise

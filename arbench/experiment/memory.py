@@ -1,0 +1,34 @@
+"""Memory that a training step frees and the next one needs again."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import platform
+from collections.abc import Iterator
+
+# Options of glibc's mallopt (man 3 mallopt), and values beyond what a step uses.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_NEVER, _NOT_SOON, _AT_ONCE = (1 << 31) - 1, 1 << 30, 1 << 26
+
+
+@contextlib.contextmanager
+def kept_for_reuse() -> Iterator[None]:
+    """Freed memory stays with the process until the end.
+
+    Without this, the C library gives large blocks back to the system, which hands them out anew,
+    page by page, each set to 0: with PixelCNN on a CPU that is a fifth of a training step. The
+    settings stay; what is free at the end is given back. Does nothing where the C library is not
+    glibc, or is one that has no such settings.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_TRIM_THRESHOLD, _NEVER)
+    libc.mallopt(_MMAP_THRESHOLD, _NOT_SOON)
+    libc.mallopt(_TOP_PAD, _AT_ONCE)
+    try:
+        yield
+    finally:
+        libc.malloc_trim(0)
