@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -30,6 +31,9 @@ class RecurrentNetwork(nn.Module):
         embedding: width of the vectors that stand for values.
         dropout: probability that a unit is left out on its way to the next layer, or from the
             last one to the parameters, in a training step; never on its way to the next site.
+        locked_dropout: leave out the same units at every site of an event, not others at each
+            (Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent
+            neural networks", NeurIPS 2016, section 4, without its masks inside the recurrence).
         ordinal: add to the vector of a discrete value a multiple of the value itself, so that
             neighbouring values start alike.
         coordinates: add vectors for the row, column and channel of the site whose turn it is.
@@ -40,6 +44,7 @@ class RecurrentNetwork(nn.Module):
 
     tiny_hyperparameters: ClassVar = {"hidden": 12, "num_layers": 2, "embedding": 6}
     layer_class: ClassVar[type[nn.RNNBase]]
+    run_layer: ClassVar[Callable[..., Any]]
     cell_class: ClassVar[type[Cell]]
     num_states: ClassVar = 1
 
@@ -52,6 +57,7 @@ class RecurrentNetwork(nn.Module):
         num_layers: int = 1,
         embedding: int = 64,
         dropout: float = 0.0,
+        locked_dropout: bool = False,
         ordinal: bool = False,
         coordinates: bool = False,
     ) -> None:
@@ -65,12 +71,10 @@ class RecurrentNetwork(nn.Module):
             raise ValueError(f"dropout is a probability below 1, got {dropout}")
         self.num_layers = num_layers
         self.dropout = dropout
+        self.locked_dropout = locked_dropout
         self.inputs = SiteVectors(layout, embedding, ordinal=ordinal, coordinates=coordinates)
-        between = dropout if num_layers > 1 else 0.0
         layer_class: Any = self.layer_class
-        self.layers: nn.RNNBase = layer_class(
-            embedding, hidden, num_layers, batch_first=True, dropout=between
-        )
+        self.layers: nn.RNNBase = layer_class(embedding, hidden, num_layers, batch_first=True)
         self.initial = nn.Parameter(torch.zeros(self.num_states, num_layers, hidden))
         self.outputs = nn.Linear(hidden, num_params)
         self._initialise()
@@ -97,24 +101,42 @@ class RecurrentNetwork(nn.Module):
             `(B, T, P)`; entry t depends on all sites before t and on no other.
         """
         first = self.initial.unsqueeze(2).expand(-1, -1, len(sites), -1).contiguous()
-        states = first[0] if self.num_states == 1 else tuple(first)
-        values = unit_dropout(
-            self.layers(self.inputs(sites), states)[0], self.dropout, self.training
-        )
+        values = self.inputs(sites)
+        for layer in range(self.num_layers):
+            states = first[:, layer : layer + 1]
+            values = self.run_layer(
+                values,
+                states[0] if self.num_states == 1 else tuple(states),
+                self._layer_weights(layer),
+                has_biases=True,
+                num_layers=1,
+                dropout=0.0,
+                train=self.training,
+                bidirectional=False,
+                batch_first=True,
+            )[0]
+            values = self._left_out(values)
         params: Tensor = self.outputs(values)
         return params
+
+    def _layer_weights(self, layer: int) -> LayerWeights:
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return LayerWeights(*(self.layers.get_parameter(f"{kind}_l{layer}") for kind in kinds))
+
+    def _left_out(self, values: Tensor) -> Tensor:
+        """Dropout of `(B, T, H)`."""
+        if not self.locked_dropout:
+            return unit_dropout(values, self.dropout, self.training)
+        every = values.new_ones(len(values), 1, values.shape[2])
+        return values * unit_dropout(every, self.dropout, self.training)
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> SamplingState:
         """Weights as a step needs them, and every layer in its first state."""
         cells = []
         for layer in range(self.num_layers):
-            kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            names = (f"{kind}_l{layer}" for kind in kinds)
-            weights = (self.layers.get_parameter(name).detach() for name in names)
-            cells.append(
-                self.cell_class(LayerWeights(*weights), self.initial[:, layer], batch_size)
-            )
+            weights = LayerWeights(*(w.detach() for w in self._layer_weights(layer)))
+            cells.append(self.cell_class(weights, self.initial[:, layer], batch_size))
         return SamplingState(
             lookup=SiteLookup(self.inputs, cells[0].weight_in.T, cells[0].bias_in),
             cells=cells,
@@ -145,6 +167,7 @@ class RNN(RecurrentNetwork):
     """
 
     layer_class = nn.RNN
+    run_layer = staticmethod(torch.rnn_tanh)
     cell_class = TanhCell
 
 
@@ -158,6 +181,7 @@ class LSTM(RecurrentNetwork):
     """
 
     layer_class = nn.LSTM
+    run_layer = staticmethod(torch.lstm)
     cell_class = LSTMCell
     num_states = 2
 
@@ -178,4 +202,5 @@ class GRU(RecurrentNetwork):
     """
 
     layer_class = nn.GRU
+    run_layer = staticmethod(torch.gru)
     cell_class = GRUCell

@@ -201,6 +201,20 @@ def test_dropout_acts_in_training_alone(name: str) -> None:
     assert not torch.equal(network(sites), network(sites))
 
 
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("locked", [False, True])
+def test_locked_dropout_leaves_out_the_same_units_at_every_site(name: str, locked: bool) -> None:
+    options = {"num_layers": 1, "dropout": 0.5, "locked_dropout": locked}
+    network = make_network(name, make_layout(), **options).train()
+    seen: list[torch.Tensor] = []
+    network.outputs.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(torch.randint(5, (20, 12, 1)))
+    left_out = seen[0] == 0  # (B, T, H)
+    assert 0.3 < left_out.double().mean() < 0.7
+    assert bool((left_out == left_out[:, :1]).all()) == locked
+    assert not (left_out == left_out[:1]).all()  # each event has its own
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_runs_in_bfloat16_autocast(name: str) -> None:
     network = make_network(name, make_layout(60)).float()
