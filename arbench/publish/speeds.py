@@ -72,8 +72,8 @@ class SpeedReport(BaseModel):
 
     @property
     def machine(self) -> str:
-        """The processor that it was measured on."""
-        return self.environment.gpu or self.environment.cpu
+        """The processor that it was measured on, without the marks of its trade."""
+        return re.sub(r"\((R|TM)\)", "", self.environment.gpu or self.environment.cpu)
 
     @property
     def file_name(self) -> str:
