@@ -91,11 +91,11 @@ class DimwiseNetwork(nn.Module):
         See `SteppingNetwork.step`.
         """
         pixel, colour = divmod(site, self.inputs.num_colours)
-        column = pixel % self.inputs.width
+        row, column = divmod(pixel, self.inputs.width)
         if previous is not None:
             state.take(previous, site - 1)
         if column == 0 and colour == 0:
-            state.start_row()
+            state.start_row(row)
         return state.readout(state.features(column, colour), colour), state
 
 
@@ -122,8 +122,8 @@ class DimwiseState:
         slot.copy_(self.inputs.encoded(values, slot.dtype))
 
     @abstractmethod
-    def start_row(self) -> None:
-        """A row is complete, or none has begun."""
+    def start_row(self, row: int) -> None:
+        """A row begins, and the one above it, if any, is complete."""
 
     @abstractmethod
     def features(self, column: int, colour: int) -> Tensor:

@@ -177,7 +177,7 @@ class SamplingState(DimwiseState):
         # Per colour, where the last layer's output goes.
         self.outputs = [torch.empty_like(view) for view in self.layers[-1].residual.inputs]
 
-    def start_row(self) -> None:
+    def start_row(self, row: int) -> None:
         """See `DimwiseState.start_row`; the vertical stack goes on by a row, all at once."""
         vertical = self.values.row.transpose(1, 2).unsqueeze(2)
         for layer in self.layers:

@@ -25,7 +25,8 @@ class PixelCNN(DimwiseNetwork):
 
     Source: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel recurrent neural networks", ICML
     2016, sections 3.3 to 3.5, figure 5 and table 1. Deviations: sizes by default are smaller; He's
-    initialisation, with the last convolution of a block scaled by `num_blocks ** -0.5`; dropout.
+    initialisation, with the last convolution of a block scaled by `num_blocks ** -0.5`; dropout;
+    places.
 
     Args:
         layout: images in raster order, drawn dim by dim.
@@ -36,6 +37,8 @@ class PixelCNN(DimwiseNetwork):
         first_kernel: k, odd and at least 3.
         outputs: units before the last convolution; at least as many as there are colours.
         encoding: how a value enters: "scalar", a number in [-1, 1] if discrete, or "one-hot".
+        places: add a learned vector per pixel, at first 0, to what the first convolution gives:
+            where in the picture it is matters if what it shows is always at the same place.
         dropout: probability that a unit in front of a block's last convolution is left out of a
             training step.
 
@@ -63,6 +66,7 @@ class PixelCNN(DimwiseNetwork):
         first_kernel: int = 7,
         outputs: int = 32,
         encoding: Literal["scalar", "one-hot"] = "scalar",
+        places: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__(
@@ -81,6 +85,8 @@ class PixelCNN(DimwiseNetwork):
         self.first = MaskedConv(
             self.inputs.colours, stream, above=reach, reach=reach, kind="A", gain=1.0
         )
+        size = (2 * hidden, self.inputs.height, self.inputs.width)
+        self.places = nn.Parameter(torch.zeros(size)) if places else None
         self.blocks = cast(
             Sequence[ResidualBlock],
             nn.ModuleList(
@@ -94,6 +100,8 @@ class PixelCNN(DimwiseNetwork):
         """The stream `(B, 2 h, H, W)` after the last block."""
         # Convolutions of few units take half the time where those of a pixel lie side by side.
         x: Tensor = self.first(pictures).contiguous(memory_format=torch.channels_last)
+        if self.places is not None:
+            x = x + self.places.to(x.dtype)
         for block in self.blocks:
             x = block(x)
         return x
@@ -141,10 +149,13 @@ class SamplingState(DimwiseState):
             for block in network.blocks
         ]
         self.streams = [torch.empty_like(part[0]) for part in self.first.totals]
+        # Per row, `(W, 2 h)`.
+        places = network.places
+        self.places = () if places is None else places.permute(1, 2, 0).unbind(0)
 
-    def start_row(self) -> None:
+    def start_row(self, row: int) -> None:
         """See `DimwiseState.start_row`."""
-        self.first.start_row()
+        self.first.start_row(self.places[row] if self.places else None)
         for _, spread, _ in self.blocks:
             spread.start_row()
 

@@ -66,7 +66,7 @@ class DimConv:
         """The row at hand is complete and becomes one of those above; at first it holds zeros.
 
         Args:
-            term: `(B, W, O)`, added to the outputs of the row that starts.
+            term: `(B, W, O)` or `(W, O)`, added to the outputs of the row that starts.
         """
         for index in range(len(self.rows) - 1):
             self.rows[index].copy_(self.rows[index + 1])

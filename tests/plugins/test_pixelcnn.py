@@ -35,7 +35,7 @@ def make_network(kind: str, layout: Layout, num_params: int = 2, **options: obje
     network: nn.Module = KINDS[kind](layout, num_params, **(TINY[kind] | options))
     with torch.no_grad():
         for name, weight in network.named_parameters():
-            if name.endswith("bias"):
+            if name.endswith("bias") or name == "places":
                 weight.normal_(std=0.5)
     return network.double().eval()
 
@@ -122,6 +122,31 @@ def test_samplers_agree(kind: str) -> None:
     noise = model.draw_noise(6, torch.Generator().manual_seed(3))
     slow = model.sample(6, noise=noise, method="whole")
     assert torch.equal(model.sample(6, noise=noise, method="step"), slow)
+
+
+def test_places_are_added_at_every_pixel_alike_in_steps_and_forward() -> None:
+    """Without what reads values, parameters are those of the place: here of one pixel on."""
+    layout = make_layout(3, 4, 5, size=4)
+    network = make_network("pixelcnn", layout, places=True)
+    assert isinstance(network, PixelCNN)
+    assert network.places is not None
+    sites = torch.randint(4, (3, layout.num_sites, 1))
+    state, previous = network.init_state(3), None
+    for t, expected in enumerate(network(sites).unbind(1)):
+        params, _ = network.step(state, previous, t)
+        torch.testing.assert_close(params, expected, rtol=0, atol=1e-12)
+        previous = sites[:, t]
+    with torch.no_grad():
+        network.first.weight.zero_()
+        network.places.zero_()
+        network.places[:, 2, 3] = 1.0
+        changed = network(sites) - network(sites).mean(0, keepdim=True)
+        before = network(sites)
+        network.places.zero_()
+        moved = (network(sites) - before).abs().sum((0, 2)).view(4, 5, 3).sum(-1) > 0
+    assert (changed.abs() < 1e-12).all()
+    first = int(moved.flatten().nonzero()[0])
+    assert first == 2 * 5 + 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
