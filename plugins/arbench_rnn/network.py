@@ -34,6 +34,9 @@ class RecurrentNetwork(nn.Module):
         locked_dropout: leave out the same units at every site of an event, not others at each
             (Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent
             neural networks", NeurIPS 2016, section 4, without its masks inside the recurrence).
+        weight_dropout: probability that a weight of a recurrent matrix is left out of a training
+            step, the same at every site of every event (Merity, Keskar and Socher, "Regularizing
+            and optimizing LSTM language models", ICLR 2018, section 2).
         ordinal: add to the vector of a discrete value a multiple of the value itself, so that
             neighbouring values start alike.
         coordinates: add vectors for the row, column and channel of the site whose turn it is.
@@ -58,6 +61,7 @@ class RecurrentNetwork(nn.Module):
         embedding: int = 64,
         dropout: float = 0.0,
         locked_dropout: bool = False,
+        weight_dropout: float = 0.0,
         ordinal: bool = False,
         coordinates: bool = False,
     ) -> None:
@@ -67,11 +71,13 @@ class RecurrentNetwork(nn.Module):
                 "hidden, num_layers and embedding are at least 1, got "
                 f"{hidden}, {num_layers} and {embedding}"
             )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+        for probability in (dropout, weight_dropout):
+            if not 0 <= probability < 1:
+                raise ValueError(f"dropout is a probability below 1, got {probability}")
         self.num_layers = num_layers
         self.dropout = dropout
         self.locked_dropout = locked_dropout
+        self.weight_dropout = weight_dropout
         self.inputs = SiteVectors(layout, embedding, ordinal=ordinal, coordinates=coordinates)
         layer_class: Any = self.layer_class
         self.layers: nn.RNNBase = layer_class(embedding, hidden, num_layers, batch_first=True)
@@ -107,7 +113,7 @@ class RecurrentNetwork(nn.Module):
             values = self.run_layer(
                 values,
                 states[0] if self.num_states == 1 else tuple(states),
-                self._layer_weights(layer),
+                self._thinned(self._layer_weights(layer)),
                 has_biases=True,
                 num_layers=1,
                 dropout=0.0,
@@ -122,6 +128,11 @@ class RecurrentNetwork(nn.Module):
     def _layer_weights(self, layer: int) -> LayerWeights:
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return LayerWeights(*(self.layers.get_parameter(f"{kind}_l{layer}") for kind in kinds))
+
+    def _thinned(self, weights: LayerWeights) -> LayerWeights:
+        """A layer's weights, some of the recurrent ones left out in training."""
+        kept = unit_dropout(weights.weight_hh, self.weight_dropout, self.training)
+        return weights._replace(weight_hh=kept)
 
     def _left_out(self, values: Tensor) -> Tensor:
         """Dropout of `(B, T, H)`."""

@@ -215,6 +215,30 @@ def test_locked_dropout_leaves_out_the_same_units_at_every_site(name: str, locke
     assert not (left_out == left_out[:1]).all()  # each event has its own
 
 
+@pytest.mark.parametrize("name", RECURRENT)
+def test_weight_dropout_thins_recurrent_weights_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(name, make_layout(), hidden=64, num_layers=2, weight_dropout=0.25)
+    seen: list[tuple[torch.Tensor, ...]] = []
+    run_layer = network.run_layer
+
+    def recorded(values: torch.Tensor, states: Any, weights: Any, **options: Any) -> Any:
+        seen.append(tuple(weights))
+        return run_layer(values, states, weights, **options)
+
+    monkeypatch.setattr(network, "run_layer", recorded)
+    sites = torch.randint(5, (4, 12, 1))
+    network(sites)
+    network.train()(sites)
+    for whole, thinned in zip(seen[:2], seen[2:], strict=True):
+        left_out = thinned[1] == 0
+        assert 0.2 < left_out.double().mean() < 0.3
+        torch.testing.assert_close(thinned[1], torch.where(left_out, 0, whole[1] / 0.75))
+        for kept, weight in zip(thinned[:1] + thinned[2:], whole[:1] + whole[2:], strict=True):
+            assert torch.equal(kept, weight)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_runs_in_bfloat16_autocast(name: str) -> None:
     network = make_network(name, make_layout(60)).float()
@@ -332,6 +356,7 @@ def test_scan_changes_none_of_its_arguments() -> None:
         ("gru", {"num_layers": 0}, "at least 1, got 256, 0 and 64"),
         ("rnn", {"embedding": 0}, "at least 1"),
         ("rnn", {"dropout": 1.0}, "probability below 1"),
+        ("lstm", {"weight_dropout": 1.0}, "probability below 1"),
         ("mingru", {"width": 0}, "at least 1 and perceptron at least 0"),
         ("mingru", {"perceptron": -1}, "perceptron at least 0"),
         ("mingru", {"dropout": -0.1}, "probability below 1"),
