@@ -65,8 +65,9 @@ def _model(model: dict[str, Any], foreign: dict[str, Any] | None) -> str:
         about += [foreign["object"], *([f"from {source}"] if source else []), "trained elsewhere"]
     else:
         about += [f"head {model['head']}", model["layout"]]
-        if (members := model.get("num_members", 1)) > 1:
-            about.append(f"{members} members")
+        for what in ("copies", "members"):
+            if (number := model.get(f"num_{what}", 1)) > 1:
+                about.append(f"{number} {what}")
     return f"{model['name']}: {', '.join(about)}"
 
 

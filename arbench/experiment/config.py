@@ -22,6 +22,7 @@ from arbench.experiment.documents import Name, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.recipes import Recipe, check_options
 from arbench.experiment.rendering import Rendering, natural_rendering
+from arbench.probability.copies import copies_of
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
 from arbench.probability.heads import Head
@@ -203,16 +204,24 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
     Raises:
         ConfigError: if the network or the head refuses the data, or the plugin is missing.
     """
-    registered = registry().model(config.model)
-    network_class = registered.load()
+    network_class = registry().model(config.model).load()
+    num_copies = config.recipe.ensemble.num_copies
     hyperparameters = check_options(network_class, config.hyperparameters)
     layouts = [member.layout.build() for member in config.members]
     try:
         heads = [make_head(config.head, layout, config.head_options) for layout in layouts]
         with torch.device(device):
-            network = network_class(layouts[0], heads[0].num_params, **hyperparameters)
+            networks = [
+                network_class(layouts[0], heads[0].num_params, **hyperparameters)
+                for _ in range(num_copies)
+            ]
+        network: Any = networks[0] if num_copies == 1 else copies_of(networks, heads[0])
     except ValueError as error:
         raise ConfigError(f"{config.model} on {config.task}: {error}") from error
+    if num_copies > 1 and hasattr(network_class, "fit"):
+        raise ConfigError(f"{config.model} fits itself, so all copies would be alike: num_copies=1")
+    if num_copies > 1 and len(layouts) > 1:
+        raise ConfigError("copies are of one ordering and mask: set all but num_copies to 1")
     if len(layouts) == 1:
         model = Model(network, heads[0], layouts[0])
         return Assembly(network, [model], model)

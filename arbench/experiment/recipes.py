@@ -62,12 +62,15 @@ class StreamRecipe(_Section):
 
 
 class EnsembleRecipe(_Section):
-    """How many orderings and mask seeds share the weights; one of each is a single model.
+    """How many models are averaged; one of each is a single model.
 
-    Training cycles through all `num_orderings * num_masks` members, one per step; evaluation is
-    the log-mean-exp of their joint log-probabilities.
+    Copies of the network, each with weights of its own, average the probabilities of every site:
+    see `arbench.probability.copies`. Orderings and mask seeds share the weights: training cycles
+    through all `num_orderings * num_masks` members, one per step; evaluation is the log-mean-exp of
+    their joint log-probabilities.
     """
 
+    num_copies: Annotated[int, Field(ge=1, le=64)] = 1
     num_orderings: Annotated[int, Field(ge=1, le=1024)] = 1
     num_masks: Annotated[int, Field(ge=1, le=1024)] = 1
 

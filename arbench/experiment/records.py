@@ -65,6 +65,7 @@ class ModelRecord(_Part):
     head: str | None
     head_options: dict[str, Any] = {}
     layout: str | None
+    num_copies: int = 1
     num_members: int = 1
     num_parameters: int | None
 

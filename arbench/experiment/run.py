@@ -314,6 +314,7 @@ class _Experiment:
                     head=config.head,
                     head_options=config.head_options,
                     layout=describe_layout(config.recipe, layout.is_raster),
+                    num_copies=config.recipe.ensemble.num_copies,
                     num_members=len(config.members),
                     num_parameters=self.assembly.num_parameters,
                 ),

@@ -295,7 +295,9 @@ def _ranked(results: Sequence[Result]) -> list[Row]:
 
 def _label(record: Record) -> str:
     model = record.model
-    about = [f"{model.num_members} members"] if model.num_members > 1 else []
+    about = [f"{model.num_copies} copies"] if model.num_copies > 1 else []
+    if model.num_members > 1:
+        about.append(f"{model.num_members} members")
     if record.evaluation is not None:
         about.append(f"context {record.evaluation.context}")
     return f"{model.name} ({', '.join(about)})" if about else model.name

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
-from arbench.experiment.records import Record
+from arbench.experiment.records import ModelRecord, Record
 from arbench.experiment.reporting import duration_text, few_events_note
 from arbench.experiment.units import nats_per
 from arbench.publish.card_curve import curve_table
@@ -87,6 +87,11 @@ def _samples(path: Path) -> str:
     return "\n".join(f"Samples: [{name}]({name})" for name in others)
 
 
+def _counted(model: ModelRecord) -> str:
+    copies = f"{model.num_copies} copies of the network, " if model.num_copies > 1 else ""
+    return f"{copies}{model.num_members} member(s)"
+
+
 def _origin(record: Record) -> str:
     """Where the model and its numbers come from, as lines of a list."""
     model, training, machine = record.model, record.training, record.environment
@@ -95,7 +100,7 @@ def _origin(record: Record) -> str:
     where = f"({machine.cpu}, {machine.threads} threads)"
     if training is not None:
         return f"""* model: {size}head {model.head}, {model.layout}, \
-{model.num_members} member(s), from {source}
+{_counted(model)}, from {source}
 * training: recipe {training.recipe}, seed {training.seed}, {training.epochs:.4g} epochs \
 ({training.steps:,} steps, best on validation at step {training.best_step:,}) in \
 {training.seconds:.0f} s on {training.device} {where}, {training.precision}"""

@@ -75,6 +75,20 @@ class Head(ABC):
         """
         return noise
 
+    def averaged(self, params: Tensor) -> Tensor:
+        """Parameters of the mean of several distributions; not every head has them.
+
+        Args:
+            params: `(K, ..., P)`, of K distributions.
+
+        Returns:
+            `(..., P)`, under which a value's probability is the mean of its K probabilities.
+
+        Raises:
+            NotImplementedError: if the mean is no distribution of this head.
+        """
+        raise NotImplementedError(f"the mean of several {self.name} heads is none")
+
     @abstractmethod
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """The values of sites from their parameters and prepared noise; see `sample`."""

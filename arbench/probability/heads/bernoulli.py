@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
+from arbench.probability.heads.components import log_mean_exp
 from arbench.probability.layouts import Layout
 
 
@@ -37,6 +38,10 @@ class Bernoulli(Head):
         """`log sigmoid((2x - 1) * logit)`, stable for logits of any size; see `Head.log_prob`."""
         sign = 2 * value[..., 0].to(params.dtype) - 1
         return F.logsigmoid(sign * params[..., 0])
+
+    def averaged(self, params: Tensor) -> Tensor:
+        """The logit of the mean probability; see `Head.averaged`."""
+        return log_mean_exp(F.logsigmoid(params)) - log_mean_exp(F.logsigmoid(-params))
 
     def prepare(self, noise: Tensor) -> Tensor:
         """The logit from which on the value is 1: `u >= 1 - p` is `logit(p) >= logit(1 - u)`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from arbench.probability.heads.base import Head
-from arbench.probability.heads.components import choose
+from arbench.probability.heads.components import choose, log_mean_exp
 from arbench.probability.layouts import Layout
 
 
@@ -34,6 +34,10 @@ class Categorical(Head):
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
         """`log_softmax(params)[x]`; see `Head.log_prob`."""
         return params.log_softmax(-1).gather(-1, value).squeeze(-1)
+
+    def averaged(self, params: Tensor) -> Tensor:
+        """Logarithms of mean probabilities; see `Head.averaged`."""
+        return log_mean_exp(params.log_softmax(-1))
 
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """The first value whose cumulative probability exceeds the uniform; see `Head.sample`."""

@@ -27,6 +27,11 @@ def choose(logits: Tensor, noise: Tensor) -> Tensor:
     return (noise >= edges).sum(-1, keepdim=True)
 
 
+def log_mean_exp(x: Tensor) -> Tensor:
+    """`log(mean(exp(x)))` over the first dimension."""
+    return x.logsumexp(0) - math.log(len(x))
+
+
 def floored(log_scale: Tensor, floor: float) -> Tensor:
     """`log(exp(floor) + exp(log_scale))`: the logarithm of a scale that is above `exp(floor)`.
 
