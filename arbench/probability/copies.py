@@ -43,13 +43,10 @@ class Copies(nn.Module):
     def forward(self, sites: Tensor) -> Tensor:
         """Parameters `(B, T, P)`: averaged, or in training those of one copy per event."""
         if not self.training:
-            averaged: Tensor = self.head.averaged(
-                torch.stack([net(sites) for net in self.networks])
-            )
-            return averaged
+            return self.head.averaged(torch.stack([network(sites) for network in self.networks]))
         num_used = min(len(self.networks), len(sites))
         parts = [self.networks[k](sites[k :: len(self.networks)]) for k in range(num_used)]
-        params = parts[0].new_empty(len(sites), *parts[0].shape[1:])
+        params: Tensor = parts[0].new_empty(len(sites), *parts[0].shape[1:])
         for k, part in enumerate(parts):
             params[k :: len(self.networks)] = part
         return params

@@ -16,6 +16,8 @@ from arbench.experiment import request as request_module
 from arbench.experiment.config import assemble
 from arbench.experiment.request import RunRequest, resolve
 from arbench.experiment.tasks import Split, SplitName, Task, open_task
+from arbench.experiment.weights import load_tensors
+from arbench.probability.model import Model
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 
@@ -52,6 +54,32 @@ def test_a_loaded_ensemble_is_in_evaluation_mode(tmp_path: Path) -> None:
     assert not any(module.training for module in model.modules())
     events = open_task("toy-markov").load("test").events[:5]
     assert torch.equal(model.log_prob(events), model.log_prob(events))
+
+
+def test_copies_are_trained_kept_and_averaged(tmp_path: Path) -> None:
+    run, one = (
+        arbench.run(
+            *("toy-markov", "lstm"),
+            settings={"hidden": 8, "num_copies": count},
+            epochs=1,
+            limit=200,
+            out=tmp_path / str(count),
+        )
+        for count in (2, 1)
+    )
+    assert (run.record.model.num_copies, one.record.model.num_copies) == (2, 1)
+    assert run.record.model.num_parameters == 2 * (one.record.model.num_parameters or 0)
+    model = arbench.load(run.path)
+    assert isinstance(model, Model)
+    test = open_task("toy-markov").load("test").first(200)
+    single = [Model(network, model.head, model.layout) for network in model.network.networks]
+    with torch.no_grad():
+        by_copy = torch.stack([m.site_log_probs(test.events) for m in single]).double()
+    weights = [dict(m.named_parameters()) for m in single]
+    assert not any(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    expected = by_copy.exp().mean(0).log().sum(1)
+    stored = load_tensors(run.path / "log_probs.safetensors")["test"]
+    torch.testing.assert_close(stored, expected, rtol=0, atol=1e-4)
 
 
 class Inked(Task):
