@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import EventSpec
+from arbench.probability.heads.components import log_mean_exp
 from arbench.probability.model import Model, evaluation_mode, known_values
 from arbench.probability.sampling import OnSite
 
@@ -72,7 +73,7 @@ class Ensemble(nn.Module):
     def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """`logsumexp_m log p_m(x) - log M`, `(B,)` float64; see `Density.log_prob`."""
         joint = torch.stack([m.log_prob(events, scored) for m in self._models])
-        return joint.logsumexp(0) - math.log(len(self._models))
+        return log_mean_exp(joint)
 
     def dim_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Every dim's part of `log_prob`, `(B, *event_shape)` float64; see `Model.dim_log_probs`.
