@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import Block, rotary_turns, swiglu
 
-# A step reads what is in use and half of this; every so many steps all keys and values are copied.
+# So many numbers as keys of all blocks, and a step no longer finds them in caches.
+BEYOND_CACHES = 1 << 22
+# It then reads the keys in use and half of this; every so many steps all keys are copied.
 MORE_SITES = 32
 
 
@@ -29,83 +31,35 @@ class StepWeights(NamedTuple):
     gated: bool
 
 
-class Grown:
-    """Keys or values of all sites so far, in one block.
+class Room(NamedTuple):
+    """What keys, or values, of a whole batch of events are to be kept of one block.
 
-    A site reads all of them. Over the part in use of a room for all sites, that takes up to three
-    times as long as over memory without gaps. So room is made for a few sites at a time, and used
-    whole: what is not yet in use is 0.
-
-    Args:
+    Attributes:
         batch_size: B.
         num_heads: of the attention.
         num_sites: T, of a whole event.
         head_dim: units per head.
-        like: gives dtype and device.
-        spare: memory that others have moved out of, and into which this may move.
     """
 
-    def __init__(
-        self,
-        batch_size: int,
-        num_heads: int,
-        num_sites: int,
-        head_dim: int,
-        like: Tensor,
-        spare: list[Tensor],
-    ) -> None:
-        self.num_sites = num_sites
-        self.spare = spare
-        self.memory = like.new_empty(0)
-        self.sites = self.memory.view(batch_size, num_heads, 0, head_dim)
+    batch_size: int
+    num_heads: int
+    num_sites: int
+    head_dim: int
 
-    def put(self, value: Tensor, site: int) -> None:
-        """Keep `(B, heads, head_dim)` of a site; sites come in order, from 0."""
-        if site == self.sites.shape[2]:
-            self._move()
-        self.sites[:, :, site] = value
+    def allocate(self, like: Tensor) -> Tensor:
+        """Uninitialised memory `(B * heads * T * head_dim,)`.
 
-    def _move(self) -> None:
-        batch_size, num_heads, in_use, head_dim = self.sites.shape
-        room = min(in_use + MORE_SITES, self.num_sites)
-        per_site = batch_size * num_heads * head_dim
-        # Fresh memory costs more than the copy: the system gives it page by page, each set to 0.
-        memory = (
-            self.spare.pop() if self.spare else _allocate(per_site * self.num_sites, self.memory)
-        )
-        longer = memory[: per_site * room].view(batch_size, num_heads, room, head_dim)
-        longer[:, :, :in_use] = self.sites
-        longer[:, :, in_use:] = 0
-        if in_use:
-            self.spare.append(self.memory)
-        self.memory, self.sites = memory, longer
+        On a CPU it comes from numpy, which asks Linux for huge pages: with ordinary ones, finding
+        the pages takes longer than reading them.
+        """
+        size = math.prod(self)
+        if like.device.type != "cpu":
+            return like.new_empty(size)
+        return torch.from_numpy(np.empty(size, np.dtype(str(like.dtype).removeprefix("torch."))))
 
 
-class Seen:
-    """Keys and values of all sites so far, in one block.
-
-    Args:
-        batch_size: B.
-        num_heads: of the attention.
-        num_sites: T, of a whole event.
-        head_dim: units per head.
-        like: gives dtype and device.
-        spare: see `Grown`.
-    """
-
-    def __init__(
-        self,
-        batch_size: int,
-        num_heads: int,
-        num_sites: int,
-        head_dim: int,
-        like: Tensor,
-        spare: list[Tensor],
-    ) -> None:
-        self.keys = Grown(batch_size, num_heads, num_sites, head_dim, like, spare)
-        self.values = Grown(batch_size, num_heads, num_sites, head_dim, like, spare)
-        # What is not yet in use gets no attention.
-        self.mask = like.new_full((1, 1, num_sites), -math.inf)
+class Seen(Protocol):
+    """Keys and values of all sites so far, in one block."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
         """Keep a site's key and value; mix the values of all sites by its query.
@@ -119,13 +73,109 @@ class Seen:
         Returns:
             `(B, heads * head_dim)`.
         """
-        self.keys.put(key, site)
-        self.values.put(value, site)
-        self.mask[..., site] = 0
-        keys, values = self.keys.sites.flatten(0, 1), self.values.sites.flatten(0, 1)
-        mask = self.mask[..., : keys.shape[1]]
-        scores = torch.baddbmm(mask, query.flatten(0, 1).unsqueeze(1), keys.mT)
+        ...
+
+
+class SeenNearby:
+    """Keys and values that a step finds in caches, or on a GPU.
+
+    Args:
+        room: for them.
+        like: gives dtype and device.
+    """
+
+    def __init__(self, room: Room, like: Tensor) -> None:
+        self.keys = room.allocate(like).view(room)
+        self.values = room.allocate(like).view(room)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
+        """See `Seen`."""
+        self.keys[:, :, site] = key
+        self.values[:, :, site] = value
+        keys = self.keys.flatten(0, 1)[:, : site + 1]
+        values = self.values.flatten(0, 1)[:, : site + 1]
+        scores = torch.bmm(query.flatten(0, 1).unsqueeze(1), keys.mT)
         return torch.bmm(scores.softmax(-1), values).view(len(query), -1)
+
+
+class SeenFarAway:
+    """Keys and values so many that a CPU fetches them from memory: what counts is how it reads.
+
+    Products read fastest with the matrix first, and what has no gaps: over the part in use of a
+    room for all sites they take up to twice as long. So room for keys is made for a few sites at a
+    time, and used whole. `embedding_bag`, which sums lines of a table, reads faster still, gaps or
+    not: it mixes the values.
+
+    Args:
+        room: for keys, and for values.
+        like: gives dtype; on a CPU.
+        lines: shared by all blocks.
+        spare: memory that keys of other blocks have moved out of, and these may move into.
+    """
+
+    def __init__(self, room: Room, like: Tensor, lines: Lines, spare: list[Tensor]) -> None:
+        self.room = room
+        self.lines = lines
+        self.spare = spare
+        self.memory = like.new_empty(0)
+        self.keys = self.memory.view(room._replace(num_sites=0))
+        self.values = room.allocate(like).view(room)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
+        """See `Seen`."""
+        if site == self.keys.shape[2]:
+            self._move()
+        self.keys[:, :, site] = key
+        self.values[:, :, site] = value
+        queries = query.flatten(0, 1).unsqueeze(1).mT
+        scores = torch.bmm(self.keys.flatten(0, 1), queries).squeeze(2)
+        shares = scores[:, : site + 1].softmax(-1).flatten()
+        table, (places, starts), by_sum = self.values.flatten(0, 2), self.lines.up_to(site), 0
+        mixed, *_ = torch.embedding_bag(
+            table, places, starts, mode=by_sum, per_sample_weights=shares
+        )
+        return mixed.view(len(query), -1)
+
+    def _move(self) -> None:
+        in_use = self.keys.shape[2]
+        more = self.room._replace(num_sites=min(in_use + MORE_SITES, self.room.num_sites))
+        # Fresh memory costs more than the copy: the system gives it page by page, each set to 0.
+        memory = self.spare.pop() if self.spare else self.room.allocate(self.memory)
+        keys = memory[: math.prod(more)].view(more)
+        keys[:, :, :in_use] = self.keys
+        if in_use:
+            self.spare.append(self.memory)
+        self.memory, self.keys = memory, keys
+
+
+class Lines:
+    """Where the values of the sites up to one lie in a table `(B * heads * T, head_dim)`.
+
+    Args:
+        room: of the values.
+    """
+
+    def __init__(self, room: Room) -> None:
+        rows = room.batch_size * room.num_heads
+        self.all = torch.arange(rows * room.num_sites).view(rows, room.num_sites)
+        self.site = -1
+
+    def up_to(self, site: int) -> tuple[Tensor, Tensor]:
+        """Lines `(B * heads * (site + 1),)`, row by row, and where among them each row begins."""
+        if site != self.site:
+            count = site + 1
+            self.site = site
+            self.places = self.all[:, :count].flatten()
+            self.starts = self.all.view(-1)[: len(self.places) : count].contiguous()
+        return self.places, self.starts
+
+
+def _make_seen(num_blocks: int, room: Room, like: Tensor) -> list[Seen]:
+    if like.device.type != "cpu" or num_blocks * math.prod(room) < BEYOND_CACHES:
+        return [SeenNearby(room, like) for _ in range(num_blocks)]
+    lines = Lines(room)
+    spare: list[Tensor] = []
+    return [SeenFarAway(room, like, lines, spare) for _ in range(num_blocks)]
 
 
 class SamplingState(NamedTuple):
@@ -177,7 +227,6 @@ def make_state(
     like = outputs.weight
     num_heads = blocks[0].num_heads
     head_dim = outputs.in_features // num_heads
-    spare: list[Tensor] = []
     turns: tuple[Tensor, ...] = ()
     if rotary:
         turns = torch.complex(*rotary_turns(num_sites, head_dim, like)).unbind(0)
@@ -187,7 +236,7 @@ def make_state(
         outputs=Affine(*_fold(norm, outputs), batch_size),
         places=() if places is None else places.unbind(0),
         turns=turns,
-        seen=[Seen(batch_size, num_heads, num_sites, head_dim, like, spare) for _ in blocks],
+        seen=_make_seen(len(blocks), Room(batch_size, num_heads, num_sites, head_dim), like),
         stream=like.new_empty(batch_size, outputs.in_features),
     )
 
@@ -243,14 +292,3 @@ def _fold(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor | None]
     if norm.bias is None:
         return weight, linear.bias
     return weight, torch.addmv(linear.bias, linear.weight, norm.bias)
-
-
-def _allocate(size: int, like: Tensor) -> Tensor:
-    """Uninitialised memory `(size,)`.
-
-    On a CPU it comes from numpy, which asks Linux for huge pages: with ordinary ones, finding the
-    pages takes longer than reading them.
-    """
-    if like.device.type != "cpu":
-        return like.new_empty(size)
-    return torch.from_numpy(np.empty(size, np.dtype(str(like.dtype).removeprefix("torch."))))

@@ -15,7 +15,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import rotary_turns, rotate
-from arbench_gpt.cache import MORE_SITES, Seen
+from arbench_gpt.cache import MORE_SITES, Lines, Room, SeenFarAway, SeenNearby
 from arbench_gpt.network import GPT
 
 VARIANTS = [
@@ -232,20 +232,37 @@ def test_every_site_sees_every_earlier_one_across_row_ends() -> None:
         assert moved.tolist() == [s < t for s in range(12)]
 
 
-def test_room_for_what_is_not_yet_seen_gets_no_attention() -> None:
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_room_for_what_is_not_yet_seen_gets_no_attention(
+    dtype: torch.dtype, tolerance: float, far: bool
+) -> None:
     """One site of many in the room; then it grows, into memory that holds something else."""
     generator = torch.Generator().manual_seed(0)
-    sites, shape = 2 * MORE_SITES + 1, (2, 3, 4)
-    draws = torch.randn(3, sites, *shape, generator=generator, dtype=torch.float64)
-    batch_size, num_heads, head_dim = shape
-    spare = [torch.full((draws[0].numel(),), math.nan, dtype=torch.float64) for _ in range(2)]
-    seen = Seen(batch_size, num_heads, sites, head_dim, draws, spare)
-    for t in range(sites):
+    num_sites, shape = 2 * MORE_SITES + 1, (2, 3, 4)
+    draws = torch.randn(3, num_sites, *shape, generator=generator, dtype=dtype)
+    room = Room(shape[0], shape[1], num_sites, shape[2])
+    spare = [torch.full((draws[0].numel(),), math.nan, dtype=dtype) for _ in range(2)]
+    seen = SeenFarAway(room, draws, Lines(room), spare) if far else SeenNearby(room, draws)
+    seen.keys.fill_(math.nan)
+    seen.values.fill_(math.nan)
+    for t in range(num_sites):
         attended = seen.attend(*draws[:, t], t)
         query, key, value = draws[0, t], draws[1, : t + 1], draws[2, : t + 1]
         weights = torch.einsum("bhd,tbhd->tbh", query, key).softmax(0)
         expected = torch.einsum("tbh,tbhd->bhd", weights, value).flatten(1)
-        torch.testing.assert_close(attended, expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(attended, expected, rtol=0, atol=tolerance)
+
+
+def test_events_beyond_caches_are_sampled_as_those_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = make_layout((1, 8, 9))
+    network = make_network(layout, positions="rotary")
+    model = Model(network, natural_head(layout), layout)
+    noise = model.draw_noise(4, torch.Generator().manual_seed(0))
+    nearby = model.sample(4, noise=noise, method="step")
+    monkeypatch.setattr("arbench_gpt.cache.BEYOND_CACHES", 1)
+    assert isinstance(network.init_state(4).seen[0], SeenFarAway)
+    assert torch.equal(model.sample(4, noise=noise, method="step"), nearby)
 
 
 def test_branches_start_small_in_proportion_to_their_number() -> None:
