@@ -11,7 +11,7 @@ from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteVectors
 from arbench.probability.layouts import Layout
 from arbench_gpt.blocks import MLP, Block, rotary_turns
-from arbench_gpt.cache import SamplingState, advance, make_state
+from arbench_gpt.stepping import SamplingState, advance, make_state
 
 
 class GPT(nn.Module):

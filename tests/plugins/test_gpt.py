@@ -15,8 +15,8 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import rotary_turns, rotate
-from arbench_gpt.cache import MORE_SITES, Lines, Room, SeenFarAway, SeenNearby
 from arbench_gpt.network import GPT
+from arbench_gpt.seen import MORE_SITES, Lines, Room, SeenFarAway, SeenNearby
 
 VARIANTS = [
     {},
@@ -260,7 +260,7 @@ def test_events_beyond_caches_are_sampled_as_those_nearby(monkeypatch: pytest.Mo
     model = Model(network, natural_head(layout), layout)
     noise = model.draw_noise(4, torch.Generator().manual_seed(0))
     nearby = model.sample(4, noise=noise, method="step")
-    monkeypatch.setattr("arbench_gpt.cache.BEYOND_CACHES", 1)
+    monkeypatch.setattr("arbench_gpt.seen.BEYOND_CACHES", 1)
     assert isinstance(network.init_state(4).seen[0], SeenFarAway)
     assert torch.equal(model.sample(4, noise=noise, method="step"), nearby)
 
