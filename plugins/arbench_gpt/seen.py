@@ -1,0 +1,163 @@
+"""Keys and values of the sites so far, kept so that a step reads them as fast as it can."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# So many numbers as keys of all blocks, and a step no longer finds them in caches.
+BEYOND_CACHES = 1 << 22
+# It then reads the keys in use and half of this; every so many steps all keys are copied.
+MORE_SITES = 32
+
+
+class Room(NamedTuple):
+    """What keys, or values, of a whole batch of events are to be kept of one block.
+
+    Attributes:
+        batch_size: B.
+        num_heads: of the attention.
+        num_sites: T, of a whole event.
+        head_dim: units per head.
+    """
+
+    batch_size: int
+    num_heads: int
+    num_sites: int
+    head_dim: int
+
+    def allocate(self, like: Tensor) -> Tensor:
+        """Uninitialised memory `(B * heads * T * head_dim,)`.
+
+        On a CPU it comes from numpy, which asks Linux for huge pages: with ordinary ones, finding
+        the pages takes longer than reading them.
+        """
+        size = math.prod(self)
+        if like.device.type != "cpu":
+            return like.new_empty(size)
+        return torch.from_numpy(np.empty(size, np.dtype(str(like.dtype).removeprefix("torch."))))
+
+
+class Seen(Protocol):
+    """Keys and values of all sites so far, in one block."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
+        """Keep a site's key and value; mix the values of all sites by its query.
+
+        Args:
+            query: `(B, heads, head_dim)`, scaled.
+            key: `(B, heads, head_dim)`.
+            value: `(B, heads, head_dim)`.
+            site: t. Sites come in order, from 0.
+
+        Returns:
+            `(B, heads * head_dim)`.
+        """
+        ...
+
+
+class SeenNearby:
+    """Keys and values that a step finds in caches, or on a GPU.
+
+    Args:
+        room: for them.
+        like: gives dtype and device.
+    """
+
+    def __init__(self, room: Room, like: Tensor) -> None:
+        self.keys = room.allocate(like).view(room)
+        self.values = room.allocate(like).view(room)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
+        """See `Seen`."""
+        self.keys[:, :, site] = key
+        self.values[:, :, site] = value
+        keys = self.keys.flatten(0, 1)[:, : site + 1]
+        values = self.values.flatten(0, 1)[:, : site + 1]
+        scores = torch.bmm(query.flatten(0, 1).unsqueeze(1), keys.mT)
+        return torch.bmm(scores.softmax(-1), values).view(len(query), -1)
+
+
+class SeenFarAway:
+    """Keys and values so many that a CPU fetches them from memory: what counts is how it reads.
+
+    Products read fastest with the matrix first, and what has no gaps: over the part in use of a
+    room for all sites they take up to twice as long. So room for keys is made for a few sites at a
+    time, and used whole. `embedding_bag`, which sums lines of a table, reads faster still, gaps or
+    not: it mixes the values.
+
+    Args:
+        room: for keys, and for values.
+        like: gives dtype; on a CPU.
+        lines: shared by all blocks.
+        spare: memory that keys of other blocks have moved out of, and these may move into.
+    """
+
+    def __init__(self, room: Room, like: Tensor, lines: Lines, spare: list[Tensor]) -> None:
+        self.room = room
+        self.lines = lines
+        self.spare = spare
+        self.memory = like.new_empty(0)
+        self.keys = self.memory.view(room._replace(num_sites=0))
+        self.values = room.allocate(like).view(room)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
+        """See `Seen`."""
+        if site == self.keys.shape[2]:
+            self._move()
+        self.keys[:, :, site] = key
+        self.values[:, :, site] = value
+        queries = query.flatten(0, 1).unsqueeze(1).mT
+        scores = torch.bmm(self.keys.flatten(0, 1), queries).squeeze(2)
+        shares = scores[:, : site + 1].softmax(-1).flatten()
+        table, (places, starts), by_sum = self.values.flatten(0, 2), self.lines.up_to(site), 0
+        mixed, *_ = torch.embedding_bag(
+            table, places, starts, mode=by_sum, per_sample_weights=shares
+        )
+        return mixed.view(len(query), -1)
+
+    def _move(self) -> None:
+        in_use = self.keys.shape[2]
+        more = self.room._replace(num_sites=min(in_use + MORE_SITES, self.room.num_sites))
+        # Fresh memory costs more than the copy: the system gives it page by page, each set to 0.
+        memory = self.spare.pop() if self.spare else self.room.allocate(self.memory)
+        keys = memory[: math.prod(more)].view(more)
+        keys[:, :, :in_use] = self.keys
+        if in_use:
+            self.spare.append(self.memory)
+        self.memory, self.keys = memory, keys
+
+
+class Lines:
+    """Where the values of the sites up to one lie in a table `(B * heads * T, head_dim)`.
+
+    Args:
+        room: of the values.
+    """
+
+    def __init__(self, room: Room) -> None:
+        rows = room.batch_size * room.num_heads
+        self.all = torch.arange(rows * room.num_sites).view(rows, room.num_sites)
+        self.site = -1
+
+    def up_to(self, site: int) -> tuple[Tensor, Tensor]:
+        """Lines `(B * heads * (site + 1),)`, row by row, and where among them each row begins."""
+        if site != self.site:
+            count = site + 1
+            self.site = site
+            self.places = self.all[:, :count].flatten()
+            self.starts = self.all.view(-1)[: len(self.places) : count].contiguous()
+        return self.places, self.starts
+
+
+def make_seen(num_blocks: int, room: Room, like: Tensor) -> list[Seen]:
+    """For every block the kind that suits the device and the size."""
+    if like.device.type != "cpu" or num_blocks * math.prod(room) < BEYOND_CACHES:
+        return [SeenNearby(room, like) for _ in range(num_blocks)]
+    lines = Lines(room)
+    spare: list[Tensor] = []
+    return [SeenFarAway(room, like, lines, spare) for _ in range(num_blocks)]
