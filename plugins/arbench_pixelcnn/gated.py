@@ -46,6 +46,9 @@ class GatedPixelCNN(DimwiseNetwork):
         first_kernel: width of the first layer's kernels, odd and at least 3.
         outputs: units before the last convolution; at least as many as there are colours.
         encoding: how a value enters: "scalar", a number in [-1, 1] if discrete, or "one-hot".
+        places: add a learned vector per pixel, at first 0, to what the first vertical convolution
+            gives: a picture's content depends on where in it one is, and borders alone tell that to
+            the convolutions only as far as they reach.
         dropout: probability that a gated unit of the horizontal stack is left out of a training
             step.
 
@@ -70,6 +73,7 @@ class GatedPixelCNN(DimwiseNetwork):
         first_kernel: int = 7,
         outputs: int = 32,
         encoding: Literal["scalar", "one-hot"] = "scalar",
+        places: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__(
@@ -99,15 +103,18 @@ class GatedPixelCNN(DimwiseNetwork):
                 for index in range(num_layers + 1)
             ),
         )
+        size = (2 * channels, self.inputs.height, self.inputs.width)
+        self.places = nn.Parameter(torch.zeros(size)) if places else None
         self.add_readout(stream, outputs, num_params)
 
     def features(self, pictures: Tensor) -> Tensor:
         """The horizontal stack `(B, p, H, W)` after the last layer."""
-        horizontal = pictures
+        horizontal, places = pictures, self.places
         # Moved down by a row: what is in a row of the vertical stack knows the rows before only.
         vertical = F.pad(pictures, (0, 0, 1, -1))
         for layer in self.layers:
-            vertical, horizontal = layer(vertical, horizontal)
+            vertical, horizontal = layer(vertical, horizontal, places)
+            places = None  # Told once.
         return horizontal
 
     @torch.no_grad()
@@ -157,9 +164,13 @@ class GatedLayer(nn.Module):
         self.is_first = is_first
         self.dropout = dropout
 
-    def forward(self, vertical: Tensor, horizontal: Tensor) -> tuple[Tensor, Tensor]:
-        """Both stacks, `(B, I, H, W)` each, to `(B, p, H, W)` each."""
+    def forward(
+        self, vertical: Tensor, horizontal: Tensor, places: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Both stacks, `(B, I, H, W)` each, to `(B, p, H, W)` each; places are `(2 p, H, W)`."""
         above = self.vertical(vertical)
+        if places is not None:
+            above = above + places.to(above.dtype)
         gated = gate(self.link(above) + self.horizontal(horizontal))
         out = self.residual(unit_dropout(gated, self.dropout, self.training))
         return gate(above), out if self.is_first else horizontal + out
@@ -174,14 +185,19 @@ class SamplingState(DimwiseState):
             LayerState(layer, batch_size, width, num_colours) for layer in network.layers
         ]
         super().__init__(network, batch_size, self.layers[0].horizontal)
+        # Per row, `(2 p, 1, W)`.
+        places = network.places
+        self.places = () if places is None else places.unsqueeze(2).unbind(1)
         # Per colour, where the last layer's output goes.
         self.outputs = [torch.empty_like(view) for view in self.layers[-1].residual.inputs]
 
     def start_row(self, row: int) -> None:
         """See `DimwiseState.start_row`; the vertical stack goes on by a row, all at once."""
         vertical = self.values.row.transpose(1, 2).unsqueeze(2)
+        places = self.places[row] if self.places else None
         for layer in self.layers:
-            vertical = layer.start_row(vertical)
+            vertical = layer.start_row(vertical, places)
+            places = None
 
     def features(self, column: int, colour: int) -> Tensor:
         """See `DimwiseState.features`."""
@@ -204,10 +220,12 @@ class LayerState:
         self.gates = [torch.empty_like(part[0]) for part in self.horizontal.totals]
         self.halves = [gates.chunk(2, 1) for gates in self.gates]
 
-    def start_row(self, vertical: Tensor) -> Tensor:
-        """The vertical stack's next row, `(B, I, 1, W)` to `(B, p, 1, W)`."""
+    def start_row(self, vertical: Tensor, places: Tensor | None) -> Tensor:
+        """The vertical stack's next row, `(B, I, 1, W)` to `(B, p, 1, W)`; see `GatedLayer`."""
         self.vertical.push(vertical)
         above = self.vertical()
+        if places is not None:
+            above = above + places
         self.horizontal.start_row(self.link(above).squeeze(2).transpose(1, 2))
         return gate(above)
 

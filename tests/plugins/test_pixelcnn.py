@@ -124,11 +124,12 @@ def test_samplers_agree(kind: str) -> None:
     assert torch.equal(model.sample(6, noise=noise, method="step"), slow)
 
 
-def test_places_are_added_at_every_pixel_alike_in_steps_and_forward() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_are_added_at_every_pixel_alike_in_steps_and_forward(kind: str) -> None:
     """Without what reads values, parameters are those of the place: here of one pixel on."""
     layout = make_layout(3, 4, 5, size=4)
-    network = make_network("pixelcnn", layout, places=True)
-    assert isinstance(network, PixelCNN)
+    network = make_network(kind, layout, places=True)
+    assert isinstance(network, PixelCNN | GatedPixelCNN)
     assert network.places is not None
     sites = torch.randint(4, (3, layout.num_sites, 1))
     state, previous = network.init_state(3), None
@@ -136,17 +137,22 @@ def test_places_are_added_at_every_pixel_alike_in_steps_and_forward() -> None:
         params, _ = network.step(state, previous, t)
         torch.testing.assert_close(params, expected, rtol=0, atol=1e-12)
         previous = sites[:, t]
+    pictures = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     with torch.no_grad():
-        network.first.weight.zero_()
+        if isinstance(network, PixelCNN):
+            network.first.weight.zero_()
+        else:
+            network.layers[0].vertical.weight.zero_()
+            network.layers[0].horizontal.weight.zero_()
         network.places.zero_()
         network.places[:, 2, 3] = 1.0
-        changed = network(sites) - network(sites).mean(0, keepdim=True)
-        before = network(sites)
+        there = network.features(pictures)
         network.places.zero_()
-        moved = (network(sites) - before).abs().sum((0, 2)).view(4, 5, 3).sum(-1) > 0
-    assert (changed.abs() < 1e-12).all()
-    first = int(moved.flatten().nonzero()[0])
-    assert first == 2 * 5 + 3
+        moved = (there - network.features(pictures)).abs().sum((0, 1)) > 0
+    assert (there - there[:1]).abs().max() < 1e-12
+    assert not moved[:2].any()
+    # The vertical stack sees the row above as far as its kernels reach: two layers of width 3.
+    assert moved[2].tolist() == [False, kind == "gated", kind == "gated", True, True]
 
 
 @pytest.mark.parametrize("kind", KINDS)
