@@ -11,6 +11,7 @@ from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteVectors
 from arbench.probability.layouts import Layout
 from arbench_gpt.blocks import MLP, Block, rotary_turns
+from arbench_gpt.memory import SpareMemory
 from arbench_gpt.stepping import SamplingState, advance, make_state
 
 
@@ -92,6 +93,8 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(width, num_heads, mlp, bias) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width, bias=bias)
         self.outputs = nn.Linear(width, num_params, bias=bias)
+        # For keys and values of every block, and one more: keys move.
+        self._spare = SpareMemory(2 * num_layers + 1)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -135,6 +138,7 @@ class GPT(nn.Module):
             num_sites=self.num_sites,
             batch_size=batch_size,
             rotary=self.rotary,
+            spare=self._spare,
         )
 
     @torch.no_grad()

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+import weakref
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from arbench_gpt.memory import Room, SpareMemory
 
 # So many numbers as keys of all blocks, and a step no longer finds them in caches.
 BEYOND_CACHES = 1 << 22
 # It then reads the keys in use and half of this; every so many steps all keys are copied.
 MORE_SITES = 32
-
-
-class Room(NamedTuple):
-    """What keys, or values, of a whole batch of events are to be kept of one block.
-
-    Attributes:
-        batch_size: B.
-        num_heads: of the attention.
-        num_sites: T, of a whole event.
-        head_dim: units per head.
-    """
-
-    batch_size: int
-    num_heads: int
-    num_sites: int
-    head_dim: int
-
-    def allocate(self, like: Tensor) -> Tensor:
-        """Uninitialised memory `(B * heads * T * head_dim,)`.
-
-        On a CPU it comes from numpy, which asks Linux for huge pages: with ordinary ones, finding
-        the pages takes longer than reading them.
-        """
-        size = math.prod(self)
-        if like.device.type != "cpu":
-            return like.new_empty(size)
-        return torch.from_numpy(np.empty(size, np.dtype(str(like.dtype).removeprefix("torch."))))
 
 
 class Seen(Protocol):
@@ -69,8 +44,8 @@ class SeenNearby:
     """
 
     def __init__(self, room: Room, like: Tensor) -> None:
-        self.keys = room.allocate(like).view(room)
-        self.values = room.allocate(like).view(room)
+        self.keys = room.allocate(like)
+        self.values = room.allocate(like)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
         """See `Seen`."""
@@ -94,16 +69,18 @@ class SeenFarAway:
         room: for keys, and for values.
         like: gives dtype; on a CPU.
         lines: shared by all blocks.
-        spare: memory that keys of other blocks have moved out of, and these may move into.
+        spare: where memory comes from, and goes to when nothing refers to this any longer.
     """
 
-    def __init__(self, room: Room, like: Tensor, lines: Lines, spare: list[Tensor]) -> None:
+    def __init__(self, room: Room, like: Tensor, lines: Lines, spare: SpareMemory) -> None:
         self.room = room
         self.lines = lines
         self.spare = spare
-        self.memory = like.new_empty(0)
-        self.keys = self.memory.view(room._replace(num_sites=0))
-        self.values = room.allocate(like).view(room)
+        # Of the values, and of the keys if there are any.
+        self.taken = [spare.take(room.num_bytes(like.dtype))]
+        weakref.finalize(self, spare.give_back, self.taken).atexit = False
+        self.values = room.laid_over(self.taken[0], like.dtype)
+        self.keys = like.new_empty(room._replace(num_sites=0))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
         """See `Seen`."""
@@ -123,13 +100,12 @@ class SeenFarAway:
     def _move(self) -> None:
         in_use = self.keys.shape[2]
         more = self.room._replace(num_sites=min(in_use + MORE_SITES, self.room.num_sites))
-        # Fresh memory costs more than the copy: the system gives it page by page, each set to 0.
-        memory = self.spare.pop() if self.spare else self.room.allocate(self.memory)
-        keys = memory[: math.prod(more)].view(more)
+        memory = self.spare.take(self.taken[0].nbytes)
+        keys = more.laid_over(memory, self.keys.dtype)
         keys[:, :, :in_use] = self.keys
-        if in_use:
-            self.spare.append(self.memory)
-        self.memory, self.keys = memory, keys
+        self.spare.give_back(self.taken[1:])
+        self.taken[1:] = [memory]
+        self.keys = keys
 
 
 class Lines:
@@ -154,10 +130,9 @@ class Lines:
         return self.places, self.starts
 
 
-def make_seen(num_blocks: int, room: Room, like: Tensor) -> list[Seen]:
-    """For every block the kind that suits the device and the size."""
+def make_seen(num_blocks: int, room: Room, like: Tensor, spare: SpareMemory) -> list[Seen]:
+    """For every block the kind that suits the device and the size; see `SeenFarAway`."""
     if like.device.type != "cpu" or num_blocks * math.prod(room) < BEYOND_CACHES:
         return [SeenNearby(room, like) for _ in range(num_blocks)]
     lines = Lines(room)
-    spare: list[Tensor] = []
     return [SeenFarAway(room, like, lines, spare) for _ in range(num_blocks)]

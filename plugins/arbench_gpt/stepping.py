@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import Block, rotary_turns, swiglu
-from arbench_gpt.seen import Room, Seen, make_seen
+from arbench_gpt.memory import Room, SpareMemory
+from arbench_gpt.seen import Seen, make_seen
 
 
 class StepWeights(NamedTuple):
@@ -58,6 +59,7 @@ def make_state(
     num_sites: int,
     batch_size: int,
     rotary: bool,
+    spare: SpareMemory,
 ) -> SamplingState:
     """Weights as a step needs them, and room for keys and values.
 
@@ -70,10 +72,12 @@ def make_state(
         num_sites: T.
         batch_size: B.
         rotary: whether queries and keys are turned.
+        spare: memory that earlier states have left.
     """
     like = outputs.weight
     num_heads = blocks[0].num_heads
     head_dim = outputs.in_features // num_heads
+    room = Room(batch_size, num_heads, num_sites, head_dim)
     turns: tuple[Tensor, ...] = ()
     if rotary:
         turns = torch.complex(*rotary_turns(num_sites, head_dim, like)).unbind(0)
@@ -83,7 +87,7 @@ def make_state(
         outputs=Affine(*_fold(norm, outputs), batch_size),
         places=() if places is None else places.unbind(0),
         turns=turns,
-        seen=make_seen(len(blocks), Room(batch_size, num_heads, num_sites, head_dim), like),
+        seen=make_seen(len(blocks), room, like, spare),
         stream=like.new_empty(batch_size, outputs.in_features),
     )
 

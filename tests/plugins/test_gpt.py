@@ -15,8 +15,9 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import rotary_turns, rotate
+from arbench_gpt.memory import Room, SpareMemory
 from arbench_gpt.network import GPT
-from arbench_gpt.seen import MORE_SITES, Lines, Room, SeenFarAway, SeenNearby
+from arbench_gpt.seen import MORE_SITES, Lines, SeenFarAway, SeenNearby
 
 VARIANTS = [
     {},
@@ -242,7 +243,11 @@ def test_room_for_what_is_not_yet_seen_gets_no_attention(
     num_sites, shape = 2 * MORE_SITES + 1, (2, 3, 4)
     draws = torch.randn(3, num_sites, *shape, generator=generator, dtype=dtype)
     room = Room(shape[0], shape[1], num_sites, shape[2])
-    spare = [torch.full((draws[0].numel(),), math.nan, dtype=dtype) for _ in range(2)]
+    spare = SpareMemory(2)
+    used = [spare.take(room.num_bytes(dtype)) for _ in range(2)]
+    for piece in used:
+        room.laid_over(piece, dtype).fill_(math.nan)
+    spare.give_back(used)
     seen = SeenFarAway(room, draws, Lines(room), spare) if far else SeenNearby(room, draws)
     seen.keys.fill_(math.nan)
     seen.values.fill_(math.nan)
