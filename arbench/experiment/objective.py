@@ -13,7 +13,7 @@ class Objective(nn.Module):
     """A module, so that data parallelism and compilation wrap the whole loss.
 
     The members share their weights; step s trains member `s mod M`, as MADE cycles through its
-    masks (Germain et al., ICML 2015, section 4.4).
+    masks (Germain et al., ICML 2015).
     """
 
     def __init__(self, members: Sequence[Model]) -> None:

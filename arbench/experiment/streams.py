@@ -51,12 +51,13 @@ class WindowedTask(Task):
     """A stream as events `(context,)`.
 
     Training sees windows side by side, in every epoch cut anew from a random place on, the stream
-    taken as a ring: every symbol once per epoch, wherever in its window. (Crops at random places
-    miss more than a third of the symbols in an epoch and see others twice.) Validation and test are
-    windows that start `stride` symbols apart, of which only the last `stride` symbols are scored
-    (all of the first window's), so that every symbol of the split is scored exactly once, with at
-    least `context - stride` symbols before it wherever there are that many. A window's scored
-    symbols are one contiguous block, so the standard error over events is one over blocks.
+    taken as a ring: every symbol once per epoch, wherever in its window, but for the last `N mod
+    context` of the split, which fill no window. (Crops at random places miss more than a third of
+    the symbols in an epoch and see others twice.) Validation and test are windows that start
+    `stride` symbols apart, of which only the last `stride` symbols are scored (all of the first
+    window's), so that every symbol of the split is scored exactly once, with at least
+    `context - stride` symbols before it wherever there are that many. A window's scored symbols are
+    one contiguous block, so the standard error over events is one over blocks.
 
     Args:
         stream: the task to look at.

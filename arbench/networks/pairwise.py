@@ -48,6 +48,8 @@ class PairwiseWeights(nn.Module):
         super().__init__()
         if locality < 0:
             raise ValueError(f"locality is at least 0, got {locality}")
+        if not kernel_range > 0:
+            raise ValueError(f"kernel_range is positive, got {kernel_range}")
         self.num_sites = num_sites = layout.num_sites
         self.num_params = num_params
         self.num_features = num_features
@@ -97,11 +99,11 @@ class OffsetKernels(nn.Module):
         offsets: `(N, A)` int64, later minus earlier, for every pair of sites.
         later: `(N,)` int64, the later site of every pair.
         grids: points per axis of each grid; an axis shorter than that gets one point per place.
-        reach: distance over which a kernel's scale falls to 1/e.
+        reach: distance over which a kernel's scale falls to 1/e, positive.
         block: numbers per pair.
 
     Raises:
-        ValueError: if a grid has no point, or the reach is not positive.
+        ValueError: if a grid has no point.
     """
 
     def __init__(
@@ -116,8 +118,6 @@ class OffsetKernels(nn.Module):
         super().__init__()
         if any(grid < 1 for grid in grids):
             raise ValueError(f"a kernel grid has at least 1 point per axis, got {list(grids)}")
-        if not reach > 0:
-            raise ValueError(f"kernel_range is positive, got {reach}")
         distinct, which = torch.unique(offsets, dim=0, return_inverse=True)
         places = torch.cat([tents(coordinates, grid) for grid in grids], dim=1)
         scale = (-distinct.double().norm(dim=-1) / reach).exp().float()

@@ -70,9 +70,9 @@ class ShiftedDeconv(nn.ConvTranspose2d):
         self.left = 0 if right else 1
 
     def forward(self, pictures: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """`(B, C, H', W')` to `(B, C, H, W)`: output_size is (H, W), at most twice as large."""
+        """`(B, C, H', W')` to `(B, C, H, W)`; output_size is (H, W), by default twice as large."""
         out = super().forward(pictures)
-        height, width = output_size or (out.shape[2], out.shape[3] - 2 * self.left)
+        height, width = output_size or (out.shape[2], out.shape[3] - self.left)
         return out[:, :, :height, self.left : self.left + width]
 
 

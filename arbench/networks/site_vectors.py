@@ -20,9 +20,12 @@ class SiteVectors(nn.Module):
         layout: any order.
         width: H.
         ordinal: add to the vector of a discrete value a multiple of the value itself, so that
-            neighbouring values start alike.
+            neighbouring values start alike; real ones always do.
         coordinates: add vectors for where in the event the site lies whose turn it is: its row,
             column and channel, say.
+
+    Raises:
+        ValueError: if real values are to be ordinal.
     """
 
     def __init__(
@@ -31,6 +34,8 @@ class SiteVectors(nn.Module):
         super().__init__()
         self.site_dim = layout.site_dim
         self.size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
+        if ordinal and not self.size:
+            raise ValueError("ordinal is for discrete values; real ones enter as they are")
         self.start = nn.Parameter(torch.zeros(width))
         self.table = nn.Embedding(self.site_dim * self.size, width) if self.size else None
         self.linear: nn.Linear | None = None

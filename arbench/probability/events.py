@@ -82,7 +82,7 @@ class EventSpec:
                 f"expected events of shape (B, {', '.join(map(str, self.shape))}), "
                 f"got {tuple(events.shape)}"
             )
-        flat = events.reshape(events.shape[0], -1)
+        flat = events.reshape(events.shape[0], self.num_dims)
         if isinstance(self.domain, Discrete):
             # Comparing uint8 with 256 would wrap round to a comparison with 0.
             flat = flat if flat.is_floating_point() else flat.long()

@@ -28,7 +28,7 @@ class SteppingNetwork(Protocol):
     """The optional part of a network's contract: sampling in T cheap steps."""
 
     def init_state(self, batch_size: int) -> Any:
-        """A pytree of preallocated tensors for one batch; only `step` knows what is in it."""
+        """What is kept for one batch, all of it allocated here; only `step` knows what it is."""
         ...
 
     def step(self, state: Any, previous: Tensor | None, site: int) -> tuple[Tensor, Any]:
@@ -54,10 +54,20 @@ class Model(nn.Module):
             see sites before t only. It may offer `init_state` and `step`.
         head: what the parameters mean.
         layout: how events become sites.
+
+    Raises:
+        ValueError: if the network names the heads that it can serve, and this is another.
     """
 
     def __init__(self, network: nn.Module, head: Head, layout: Layout) -> None:
         super().__init__()
+        served: tuple[type[Head], ...] = getattr(network, "heads", (Head,))
+        if not isinstance(head, served):
+            names = " or ".join(kind.__name__ for kind in served)
+            raise ValueError(
+                f"{type(network).__name__} gives parameters of {names}, not of "
+                f"{type(head).__name__}"
+            )
         self.network: Any = network
         self.head = head
         self.layout = layout
@@ -186,9 +196,12 @@ class Model(nn.Module):
             `(B, *event_shape)`; int64 for discrete domains.
 
         Raises:
-            ValueError: if the known dims are no prefix in the layout's order, a given value is
-                outside the domain, a shape is wrong, or the method is not available.
+            ValueError: if there is no event to draw, the known dims are no prefix in the layout's
+                order, a given value is outside the domain, a shape is wrong, or the method is not
+                available.
         """
+        if num_events < 1:
+            raise ValueError(f"num_events must be at least 1, got {num_events}")
         if method == "auto":
             method = self.samplers[0]
         if method not in self.samplers:

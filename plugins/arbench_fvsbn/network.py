@@ -83,11 +83,13 @@ class FVSBN(nn.Module):
         params = F.linear(features, self.pairs(), self.bias.flatten())
         return params.view(-1, self.num_sites, self.num_params)
 
+    @torch.no_grad()
     def init_state(self, batch_size: int) -> History:
         """The matrix, written out once, and room for a batch of histories."""
         weight = self.pairs()
         return weight, weight.new_zeros(batch_size, weight.shape[1])
 
+    @torch.no_grad()
     def step(self, state: History, previous: Tensor | None, site: int) -> tuple[Tensor, History]:
         """Parameters `(B, P)` of a site: its rows of W times the history, O(T) work per event."""
         matrix, features = state

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,8 @@ class GPT(nn.Module):
 
     Raises:
         ValueError: for sizes below 1, heads that do not divide the width, rotary positions with an
-            odd number of units per head, or a dropout outside [0, 1).
+            odd number of units per head, a dropout outside [0, 1), ordinal real values, or a choice
+            that is none.
     """
 
     tiny_hyperparameters: ClassVar = {"num_layers": 2, "width": 12, "num_heads": 2}
@@ -74,6 +76,10 @@ class GPT(nn.Module):
                 "num_layers, width and num_heads are at least 1, got "
                 f"{num_layers}, {width} and {num_heads}"
             )
+        if positions not in ("rotary", "learned"):
+            raise ValueError(f"positions are 'rotary' or 'learned', got {positions!r}")
+        if mlp not in get_args(MLP):
+            raise ValueError(f"mlp is 'gelu' or 'swiglu', got {mlp!r}")
         if width % num_heads:
             raise ValueError(f"num_heads divides the width, got {num_heads} and {width}")
         self.head_dim = width // num_heads
@@ -96,6 +102,12 @@ class GPT(nn.Module):
         # For keys and values of every block, and one more: keys move.
         self._spare = SpareMemory(2 * num_layers + 1)
         self._initialise()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Every move and cast comes through here, and what was kept is no longer what is wanted.
+        self._spare = SpareMemory(self._spare.most)
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return moved
 
     def _initialise(self) -> None:
         for name, weight in self.named_parameters():

@@ -47,7 +47,7 @@ class MADE(nn.Module):
     every order and every choice of masks: see `reordered`.
 
     Source: Germain, Gregor, Murray and Larochelle, "MADE: Masked Autoencoder for Distribution
-    Estimation", ICML 2015, equations 8 to 13; `direct` is the matrix A of equation 8's output.
+    Estimation", ICML 2015; `direct` is the paper's matrix A.
     Deviation: discrete values beyond two enter one-hot and leave as P parameters; dropout on the
     hidden units is ours; for the degrees see `Degrees`.
 
@@ -61,7 +61,8 @@ class MADE(nn.Module):
         mask_seed: decides which hidden unit sees how much.
 
     Raises:
-        ValueError: for a width below 1, a dropout outside [0, 1) or a negative seed.
+        ValueError: for a width below 1, an unknown activation, a dropout outside [0, 1) or a
+            negative seed.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class MADE(nn.Module):
         super().__init__()
         if not hidden or min(hidden) < 1:
             raise ValueError(f"hidden is one or more widths of at least 1, got {list(hidden)}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, got {activation!r}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is a probability below 1, got {dropout}")
         if mask_seed < 0:
@@ -125,7 +128,8 @@ class MADE(nn.Module):
         """The same weights in another order and with other masks.
 
         The result shares every Parameter with this network and owns nothing but its degrees, one
-        small integer per unit. Source: Germain et al., sections 4.1 and 4.2.
+        small integer per unit. Source: Germain et al., order-agnostic
+        and connectivity-agnostic training.
 
         Args:
             layout: the order, of the same events.

@@ -44,7 +44,7 @@ class NADE(nn.Module):
         readout_scale: factor on the first readout weights; a small one starts every site near its
             bias, so that what little data does not determine stays near independence.
         direct: whether earlier values also reach the parameters straight, through a strictly
-            triangular matrix, as in MADE (Germain et al., ICML 2015, equation 8). Not in the paper.
+            triangular matrix, as in MADE (Germain et al., ICML 2015). Not in the paper.
         locality: of the direct weights, with the next two; see `PairwiseWeights`.
         kernel_grids: as there.
         kernel_range: as there.
@@ -88,6 +88,8 @@ class NADE(nn.Module):
             )
         if readout_scale <= 0:
             raise ValueError(f"readout_scale is above 0, got {readout_scale}")
+        if not direct and (locality or kernel_grids):
+            raise ValueError("locality and kernel_grids are of the direct weights: set direct=true")
         self.alphabet_size = layout.alphabet_size
         self.num_features = 1 if self.alphabet_size == 2 else self.alphabet_size
         self.num_sites = num_sites = layout.num_sites

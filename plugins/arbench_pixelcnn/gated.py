@@ -33,7 +33,7 @@ class GatedPixelCNN(DimwiseNetwork):
     both; the vertical stack knows all colours of the rows above.
 
     Source: van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves and Kavukcuoglu, "Conditional
-    image generation with PixelCNN decoders", NeurIPS 2016, sections 2.2 and 2.3, equation 2 and
+    image generation with PixelCNN decoders", NeurIPS 2016, sections 2.1 and 2.2, equation 2 and
     figure 2. Deviations: it is the picture that is moved down by a row, not every layer's output;
     no conditioning; the output layers are those of PixelCNN; He's initialisation where a rectifier
     follows, with residual convolutions scaled by `num_layers ** -0.5`; dropout.

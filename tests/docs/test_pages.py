@@ -135,3 +135,16 @@ def test_the_record_page_explains_every_part() -> None:
     page = (DOCS / "reading-a-record.md").read_text()
     explained = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert explained == list(Record.model_fields)
+
+
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted(path for room in ("docs", "plugins", "tasks") for path in (ROOT / room).rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_a_text_names_are_there(page: Path) -> None:
+    rooms = "arbench|docs|leaderboards|plugins|scripts|tasks|tests|zoo"
+    named = re.findall(rf"(?<![\w/-])(?:{rooms})/[\w./-]+\.\w+", page.read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []

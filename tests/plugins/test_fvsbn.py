@@ -147,12 +147,19 @@ def test_tents_interpolate() -> None:
     torch.testing.assert_close(tents(coordinates, 9), torch.eye(15))
 
 
+def test_steps_by_hand_keep_no_graph() -> None:
+    network = FVSBN(Layout(SPEC), 1)
+    params, state = network.step(network.init_state(2), None, 0)
+    assert not params.requires_grad
+    assert not any(part.requires_grad for part in state)
+
+
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="smaller events or alphabets"):
         FVSBN(Layout(EventSpec((1, 28, 28), Discrete(256))), 256)
     with pytest.raises(ValueError, match="at least 1 point"):
         FVSBN(Layout(SPEC), 1, kernel_grids=[0])
     with pytest.raises(ValueError, match="kernel_range is positive"):
-        FVSBN(Layout(SPEC), 1, kernel_grids=[1], kernel_range=0)
+        FVSBN(Layout(SPEC), 1, kernel_range=0)
     with pytest.raises(ValueError, match="locality is at least 0"):
         FVSBN(Layout(SPEC), 1, locality=-1)

@@ -296,6 +296,8 @@ def test_builds_without_data(options: dict[str, object]) -> None:
         ({"width": 10, "num_heads": 3}, "divides the width"),
         ({"width": 6, "num_heads": 2}, "width / num_heads is even"),
         ({"dropout": 1.0}, "probability below 1"),
+        ({"positions": "rotray"}, "'rotary' or 'learned'"),
+        ({"mlp": "relu"}, "'gelu' or 'swiglu'"),
     ],
 )
 def test_unacceptable_settings_are_refused(options: dict[str, object], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -137,3 +138,13 @@ def test_copies_of_a_network_share_no_memory_and_carry_none(
     other = copied(network)
     mine, theirs = started(network), started(other)
     assert not pieces(mine) & pieces(theirs)
+
+
+def test_what_is_kept_is_let_go_when_the_network_moves(network: GPT) -> None:
+    state = started(network)
+    (first, *_), *_ = (seen.taken for seen in state.seen if isinstance(seen, SeenFarAway))
+    piece = weakref.ref(first)
+    del state, first
+    assert piece() is not None
+    network.float()
+    assert piece() is None

@@ -319,6 +319,7 @@ def test_one_site_alone_is_a_bias() -> None:
         ({"hidden": []}, "widths of at least 1"),
         ({"hidden": [5, 0]}, "widths of at least 1"),
         ({"dropout": 1.0}, "probability below 1"),
+        ({"activation": "gelu"}, "one of relu, softplus, tanh"),
         ({"mask_seed": -1}, "not negative"),
     ],
 )

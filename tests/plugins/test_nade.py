@@ -320,6 +320,9 @@ def test_cuda_agrees_with_the_cpu() -> None:
         {"dropout": 1.0},
         {"input_dropout": -0.1},
         {"readout_scale": 0.0},
+        {"locality": 1.0},  # without direct weights
+        {"kernel_grids": [1]},
+        {"kernel_range": 0.0, "direct": True},
     ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any]) -> None:

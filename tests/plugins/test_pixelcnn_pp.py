@@ -190,6 +190,7 @@ def test_the_way_back_from_a_stride_stays_causal(right: bool, size: tuple[int, i
         down.weight.fill_(1.0)
         up.weight.fill_(1.0)
     picture = torch.zeros(1, 1, *size, dtype=torch.float64)
+    assert up(down(picture)).shape == (1, 1, 2 * -(-size[0] // 2), 2 * -(-size[1] // 2))
     before = up(down(picture), size)
     assert before.shape == picture.shape
     for r, c in np.ndindex(*size):
@@ -286,9 +287,11 @@ def test_there_is_no_blind_spot_up_and_to_the_right() -> None:
         assert moved[r, c + 1 :].all()
 
 
-@pytest.mark.parametrize(("num_blocks", "num_levels", "rows"), [(1, 1, 7), (2, 1, 11), (1, 2, 20)])
+@pytest.mark.parametrize(
+    ("num_blocks", "num_levels", "rows"), [(1, 1, 7), (2, 1, 11), (1, 2, 20), (2, 2, 32)]
+)
 def test_the_reach_is_what_the_readme_says(num_blocks: int, num_levels: int, rows: int) -> None:
-    layout = make_layout(1, 24, 7)
+    layout = make_layout(1, rows + 4, 7)
     network = make_network(layout, num_blocks=num_blocks, num_levels=num_levels)
     sites = random_sites(layout)
     before = network(sites)

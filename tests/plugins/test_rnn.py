@@ -294,6 +294,11 @@ def test_every_dim_of_a_pixel_and_every_coordinate_counts() -> None:
     assert len(places.unique(dim=0)) == 4
 
 
+def test_real_values_are_not_called_ordinal() -> None:
+    with pytest.raises(ValueError, match="ordinal is for discrete values"):
+        SiteVectors(Layout(EventSpec((4,), Real())), 3, ordinal=True)
+
+
 def test_ordinal_vectors_of_neighbours_lie_on_a_line() -> None:
     vectors = SiteVectors(make_layout(size=5), 3, ordinal=True)
     with torch.no_grad():
