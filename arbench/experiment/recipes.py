@@ -22,6 +22,8 @@ from arbench.registry.entries import ModelEntry
 # A configuration from elsewhere must not be able to ask for more than a machine can count to.
 _LARGEST = 1 << 20
 _LONGEST = 1 << 8
+# How much of a running mean stays at a step; at 1 it would never move.
+_Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -84,14 +86,14 @@ class TrainingRecipe(_Section):
     epochs: Annotated[int, Field(ge=1)] = 20
     batch_size: Annotated[int, Field(ge=1)] = 100
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    betas: tuple[_Decay, _Decay] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip_norm: Annotated[float, Field(ge=0)] = 1.0
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    evaluations: Annotated[int, Field(ge=1)] = 20
+    ema_decay: _Decay = 0.0
+    evaluations: Annotated[int, Field(ge=1, le=_LARGEST)] = 20
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
 
 
@@ -190,14 +192,17 @@ def check_options(target: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_validation(error: ValidationError) -> str:
-    """A pydantic error as one sentence: where, what was found, what was expected."""
+    """A pydantic error as one sentence: where, what was found if it is short, what was expected."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "value"
     if first["type"] == "extra_forbidden":
         return f"there is no setting called {where!r}"
     if first["type"] == "missing":
         return f"{where} is missing"
-    return f"{where} = {first.get('input')!r}: {first['msg']}"
+    found = first.get("input")
+    # What holds other values may hold a million of them.
+    shown = "" if isinstance(found, (dict, list)) else f" = {found!r}"
+    return f"{where}{shown}: {first['msg']}"
 
 
 def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]]:

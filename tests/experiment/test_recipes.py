@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from typing import Literal
 
@@ -75,6 +76,13 @@ def test_one_value_for_a_list_is_a_list_of_one() -> None:
         ({"epochs": "0"}, "training.epochs = 0"),
         ({"epochs": "many"}, "training.epochs = 'many'"),
         ({"learning_rate": "-1"}, "learning_rate = -1"),
+        ({"learning_rate": "inf"}, "learning_rate = inf"),
+        ({"weight_decay": "inf"}, "weight_decay = inf"),
+        ({"betas": "2,0.9"}, "betas.0 = 2: Input should be less than 1"),
+        ({"betas": "0.9,1"}, "betas.1 = 1: Input should be less than 1"),
+        ({"betas": "-0.1,0.9"}, "betas.0 = -0.1: Input should be greater than or equal to 0"),
+        ({"betas": "nan,0.9"}, "betas.0 = nan"),
+        ({"evaluations": "1" + "0" * 400}, "training.evaluations = 10+: Input should be less"),
         ({"optimizer": "adamax"}, "optimizer = 'adamax'"),
     ],
 )
@@ -83,6 +91,19 @@ def test_unacceptable_values_are_named_with_what_was_expected(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve_recipe(ENTRY, Net, "mnist", overrides)
+
+
+def test_betas_may_be_0_and_a_norm_may_be_clipped_at_infinity() -> None:
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"betas": "0,0.999", "clip_norm": "inf"})
+    assert (recipe.training.betas, recipe.training.clip_norm) == ((0, 0.999), math.inf)
+
+
+def test_what_is_long_is_not_repeated_in_a_message() -> None:
+    values = {"hidden": [8] * 200 + ["x"], "tied": {"a": 1}}
+    with pytest.raises(ConfigError, match="hidden.200 = 'x'"):
+        check_options(Net, values)
+    with pytest.raises(ConfigError, match="Net: tied: Input should be a valid boolean"):
+        check_options(Net, {"tied": [0] * 200})
 
 
 def test_a_config_cannot_bring_new_keyword_arguments() -> None:
