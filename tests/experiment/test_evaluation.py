@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 import arbench
-from arbench.errors import DataError
-from arbench.experiment.evaluation import evaluate_log_probs, load_split
+from arbench.errors import DataError, Diverged
+from arbench.experiment.evaluation import compare_with_truth, evaluate_log_probs, load_split
 from arbench.experiment.records import SplitRecord
-from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.metrics import FEWEST_EVENTS, paired_difference
+from arbench_toys.markov import MarkovChain
 
 
 class Numbering:
@@ -81,3 +83,22 @@ def test_of_one_event_nobody_knows_the_error(unit: str) -> None:
     assert "±" in two.nats_text(unit)
     assert "±" in two.bits_text
     assert SplitRecord.model_validate_json(one.model_dump_json()) == one
+
+
+def test_on_a_few_events_another_density_may_beat_the_true_one_by_luck() -> None:
+    task = open_task("toy-markov")
+    two = task.load("test").first(2)
+    chain = MarkovChain(32, on=0.05, off=0.1)  # normalised, and not the task's
+    log_probs = torch.from_numpy(chain.log_prob(two.events.numpy()))
+    assert paired_difference(task.true_log_prob(two.events), log_probs).z < -4
+    truth = compare_with_truth("chain", task, two, log_probs)
+    assert truth is not None
+    assert truth.gap_nats_per_event < 0
+
+
+def test_on_enough_events_nothing_beats_the_true_density() -> None:
+    task = open_task("toy-markov")
+    enough = task.load("test").first(FEWEST_EVENTS)
+    log_probs = task.true_log_prob(enough.events) / 2
+    with pytest.raises(Diverged, match="standard errors: impossible"):
+        compare_with_truth("half", task, enough, log_probs)
