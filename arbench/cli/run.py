@@ -7,6 +7,10 @@ from pathlib import Path
 
 import click
 
+# What may be given beside them; all else is in the run's folder, or in the queue's file.
+_BESIDE_RESUME = {"resume", "task", "device", "push", "as_json"}
+_BESIDE_QUEUE = {"queue", "device", "out"}
+
 
 @click.command()
 @click.option("--task", metavar="TASK", help="A task's name, or table:PATH, images:PATH.")
@@ -38,7 +42,10 @@ import click
     help="Afterwards put it onto the Hub, as ORG/TASK-MODEL; whether you may is asked at once.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record on standard output, alone.")
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     task: str | None,
     model: str | None,
     settings: tuple[str, ...],
@@ -64,18 +71,19 @@ def command(
     arbench run --queue leaderboards/queue.toml
     """  # noqa: D301 - click wants the character
     overrides = dict(_split_setting(text) for text in settings)
-    chosen = task or model or overrides or budget or epochs or limit
-    if queue is not None and (chosen or resume or push or as_json):
-        raise click.UsageError("--queue says itself what to run: give only --device and --out")
     if queue is None and resume is None and (task is None or model is None):
         raise click.UsageError(
             "give --task and --model, --resume FOLDER or --queue FILE; see `arbench list`"
         )
-    if resume is not None and (model or overrides or budget or epochs or out or limit):
-        raise click.UsageError(
-            "--resume continues with the run's own settings: give only --device beside it, and "
-            "--task images:PATH for data of your own"
+    if queue is not None:
+        says = "--queue says itself what to run: give only --device and --out"
+        _refuse_others(ctx, _BESIDE_QUEUE, says)
+    if resume is not None:
+        says = (
+            "--resume continues with the run's own settings: give only --device, --push and "
+            "--json, and --task images:PATH for data of your own"
         )
+        _refuse_others(ctx, _BESIDE_RESUME, says)
     from rich.console import Console
 
     from arbench import api
@@ -126,3 +134,20 @@ def _split_setting(text: str) -> tuple[str, str]:
     if not separator or not key:
         raise click.UsageError(f"--set {text}: expected KEY=VALUE, such as --set hidden=500")
     return key, value
+
+
+def _refuse_others(ctx: click.Context, allowed: set[str], says: str) -> None:
+    """Refuse whatever is given beside what is allowed, also where it is the default's value.
+
+    Raises:
+        click.UsageError: that says what is allowed and names all that is not.
+    """
+    default = click.core.ParameterSource.DEFAULT
+    others = [
+        parameter.opts[0]
+        for parameter in ctx.command.params
+        if parameter.name not in allowed
+        and ctx.get_parameter_source(parameter.name or "") is not default
+    ]
+    if others:
+        raise click.UsageError(f"{says}, not {', '.join(others)}.")
