@@ -66,7 +66,10 @@ def load_tensors(
 
 
 def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
-    """Name to (dtype, shape), refusing duplicate keys, which the library lets pass."""
+    """Name to (dtype, shape), refusing what the library lets pass or cannot make a tensor of.
+
+    That is a name twice, and a dtype that torch lacks or knows by halves, such as those of 4 bits.
+    """
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         keys = [key for key, _ in pairs]
@@ -80,7 +83,7 @@ def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
             if length > _MAX_HEADER_BYTES:
                 raise CheckpointError(f"{path}: a header of {length} bytes is not plausible")
             raw = json.loads(file.read(length), object_pairs_hook=unique)
-        return {
+        header = {
             name: (str(entry["dtype"]), [int(n) for n in entry["shape"]])
             for name, entry in raw.items()
             if name != "__metadata__"
@@ -91,6 +94,11 @@ def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
         raise CheckpointError(f"{path}: not a valid safetensors file: {error!r}") from error
     except RecursionError as error:
         raise CheckpointError(f"{path}: its header is nested too deeply") from error
+    for name, (dtype, _) in header.items():
+        if dtype not in _DTYPE_NAMES.values():
+            known = ", ".join(_DTYPE_NAMES.values())
+            raise CheckpointError(f"{path}: tensor {name!r} is {dtype}, expected one of {known}")
+    return header
 
 
 _DTYPE_NAMES = {

@@ -96,6 +96,29 @@ def test_a_header_that_names_a_tensor_twice_is_refused(tmp_path: Path) -> None:
         load_tensors(path)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "num_bits"),
+    [
+        ("F4", 4),
+        ("F6_E2M3", 6),
+        ("F8_E8M0", 8),
+        ("F8_E4M3", 8),
+        ("F8_E5M2", 8),
+        ("C64", 64),
+        ("F31", 31),
+    ],
+)
+def test_a_type_of_number_that_no_run_holds_is_refused(
+    tmp_path: Path, dtype: str, num_bits: int
+) -> None:
+    entry = {"dtype": dtype, "shape": [8], "data_offsets": [0, num_bits]}
+    header = json.dumps({"w": entry}).encode()
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(num_bits))
+    with pytest.raises(CheckpointError, match=f"'w' is {dtype}, expected one of F64, F32, BF16"):
+        load_tensors(path)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
     path = tmp_path / "m.safetensors"
