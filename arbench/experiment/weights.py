@@ -97,7 +97,7 @@ def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
     for name, (dtype, _) in header.items():
         if dtype not in _DTYPE_NAMES.values():
             known = ", ".join(_DTYPE_NAMES.values())
-            raise CheckpointError(f"{path}: tensor {name!r} is {dtype}, expected one of {known}")
+            raise CheckpointError(f"{path}: tensor {name!r} is {dtype!r}, expected one of {known}")
     return header
 
 

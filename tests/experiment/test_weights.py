@@ -115,7 +115,7 @@ def test_a_type_of_number_that_no_run_holds_is_refused(
     header = json.dumps({"w": entry}).encode()
     path = tmp_path / "m.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(num_bits))
-    with pytest.raises(CheckpointError, match=f"'w' is {dtype}, expected one of F64, F32, BF16"):
+    with pytest.raises(CheckpointError, match=f"'w' is '{dtype}', expected one of F64, F32, BF16"):
         load_tensors(path)
 
 
