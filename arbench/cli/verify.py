@@ -33,10 +33,13 @@ def command(ctx: click.Context, run: Path, task: str | None, device: str, as_jso
             if largest is None
             else f"{largest:.1e} nats, of at most {found.tolerance_nats:.1e}"
         )
+        misstated = (
+            f"; its record misstates {', '.join(found.misstated)}" if found.misstated else ""
+        )
         click.echo(
             f"{run} {'holds' if found.holds else 'DOES NOT HOLD'}: recorded "
             f"{found.recorded_nats:.6f}, found {found.found_nats:.6f} nats/event over "
             f"{found.num_events:,} test events on {found.device}; largest difference of an event: "
-            f"{events}"
+            f"{events}{misstated}"
         )
     ctx.exit(0 if found.holds else 1)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from arbench.errors import DataError
 from arbench.experiment.documents import Name, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
-from arbench.probability.metrics import NLL
+from arbench.probability.metrics import NLL, in_bits
 
 if TYPE_CHECKING:
     from arbench.experiment.tasks import Task
@@ -21,6 +29,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1 << 53)]  # what a float64 tells apart
+StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_ROUNDING = 1e-9  # of float64 quotients, in another order
 
 
 class _Part(BaseModel):
@@ -33,7 +44,7 @@ class TaskRecord(_Part):
     name: Name
     version: str
     data_sha256: Sha256
-    num_dims: int
+    num_dims: Count
     unit: str
     pinned: bool = True
     source: str = ""
@@ -118,16 +129,57 @@ class ForeignRecord(_Part):
 
 
 class SplitRecord(_Part):
-    """The likelihood of one split, totals first."""
+    """The likelihood of one split, totals first; the ratios are those of the totals.
+
+    A density's bits per dim depend on the width of its bins, which no record holds: they are None,
+    or what `arbench verify` finds.
+    """
 
     total_nats: Finite
-    num_events: int
-    num_dims: int
+    num_events: Count
+    num_dims: Count
     nats_per_event: Finite
     bits_per_dim: Finite | None
-    standard_error_nats: Finite | None
-    standard_error_bits_per_dim: Finite | None
+    standard_error_nats: StandardError | None
+    standard_error_bits_per_dim: StandardError | None
     kind: Kind
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> SplitRecord:
+        nats = self.total_nats / self.num_events
+        if not math.isclose(self.nats_per_event, nats, rel_tol=_ROUNDING):
+            raise ValueError(f"nats_per_event is not total_nats over num_events, {nats:.6f}")
+        bits = in_bits(self.total_nats / self.num_dims)
+        if self.kind == "exact" and (
+            self.bits_per_dim is None
+            or not math.isclose(self.bits_per_dim, bits, rel_tol=_ROUNDING)
+        ):
+            raise ValueError(f"bits_per_dim is not total_nats over num_dims in bits, {bits:.6f}")
+        for error in (self.standard_error_nats, self.standard_error_bits_per_dim):
+            if (error is None) != (self.num_events == 1):
+                raise ValueError("a standard error is null for one event, and for no more")
+        return self
+
+    def misfit(self, num_dims: int, windows: EvaluationRecord | None) -> str | None:
+        """Why such totals cannot be those of a task's events; None if they can.
+
+        Args:
+            num_dims: of an event; not all of them need be scored.
+            windows: of a stream, through which it was scored.
+        """
+        most = self.num_events * num_dims
+        if self.num_dims > most:
+            return f"{self.num_events:,} events have {most:,} dims at most"
+        count = self.num_events if windows is None else windows.count(self.num_dims)
+        if self.num_events != count:
+            return f"{self.num_dims:,} symbols are scored in {count:,} windows"
+        by_event, by_dim = self.standard_error_nats, self.standard_error_bits_per_dim
+        # Where all events have as many dims, the errors differ by that factor alone.
+        if self.num_dims == most and by_event is not None and by_dim is not None:
+            expected = in_bits(by_event / num_dims)
+            if not math.isclose(by_dim, expected, rel_tol=1e-6, abs_tol=1e-9):
+                return f"standard_error_bits_per_dim is not {expected:.6g}"
+        return None
 
     @classmethod
     def from_nll(cls, nll: NLL, kind: Kind) -> SplitRecord:
@@ -190,8 +242,12 @@ class CheckpointRecord(_Part):
 class EvaluationRecord(_Part):
     """How a stream was scored: every symbol once, with at least `context - stride` before it."""
 
-    context: int
-    stride: int
+    context: Count
+    stride: Count
+
+    def count(self, num_symbols: int) -> int:
+        """How many windows score so many symbols."""
+        return 1 + max(0, math.ceil((num_symbols - self.context) / self.stride))
 
 
 class TruthRecord(_Part):
@@ -227,6 +283,21 @@ class Record(_Part):
         if self.foreign is not None and self.checkpoint is not None:
             raise ValueError("a foreign density has no weights here, so its record names none")
         return self
+
+    @field_validator("nll")
+    @classmethod
+    def _fits_the_rest(
+        cls, nll: dict[str, SplitRecord], info: ValidationInfo
+    ) -> dict[str, SplitRecord]:
+        training, task = info.data.get("training"), info.data.get("task")
+        if nll and training is not None and training.status != "finished":
+            raise ValueError(f"a training that is {training.status} has no likelihood")
+        if task is None:  # what is wrong with it is said already
+            return nll
+        for name, split in nll.items():
+            if fault := split.misfit(task.num_dims, info.data.get("evaluation")):
+                raise ValueError(f"{name}: {fault}")
+        return nll
 
     @property
     def status(self) -> Literal["finished", "interrupted", "diverged"]:

@@ -101,17 +101,19 @@ def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
     """Verify a kept result from the weights in a run folder, and write down what was found.
 
     Raises:
-        ConfigError: if the result is not kept, or its weights are not there.
+        ConfigError: if the result is not kept as it is, or its weights are not there.
     """
     record = read_for_board(run)
     kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
     if not kept.exists():
         raise ConfigError(f"{run}: its result is not kept; keep the run first")
+    if Record.read(kept) != record:
+        raise ConfigError(f"{run}: another record of these weights is kept; keep the run again")
     found = verify_run(run, task_text=None, device=device, reporter=None)
     note = kept.parent / "verified" / kept.name
     note.parent.mkdir(exist_ok=True)
     about = {
-        "result_sha256": record.result_sha256,
+        "record_sha256": sha256_of(kept),
         "log_probs_sha256": sha256_of(RunFolder(run).log_probs),
         **found.to_json(),
     }
@@ -193,7 +195,7 @@ def _kept_result(path: Path) -> Result:
         record=record,
         log_probs=path.with_suffix(".safetensors"),
         speeds=_speeds_of(record, [r for r in reports if r.result_sha256 == record.result_sha256]),
-        status="verified" if _is_verified(record, path) else "self-reported",
+        status="verified" if _is_verified(path) else "self-reported",
         folder=_zoo_run(record),
     )
 
@@ -203,17 +205,16 @@ def _speeds_of(record: Record, reports: list[SpeedReport]) -> tuple[SpeedReport,
     return (*reports, *([] if own is None else [own]))
 
 
-def _is_verified(record: Record, path: Path) -> bool:
-    """Whether `keep_verification` has found the number of this very record to hold."""
+def _is_verified(path: Path) -> bool:
+    """Whether `keep_verification` has found the numbers of this very record to hold."""
     note = path.parent / "verified" / path.name
     if not note.exists():
         return False
     found = json.loads(note.read_text(encoding="utf-8"))
     return bool(
         found["holds"]
-        and found["result_sha256"] == record.result_sha256
+        and found.get("record_sha256") == sha256_of(path)
         and found["log_probs_sha256"] == sha256_of(path.with_suffix(".safetensors"))
-        and found["recorded_nats"] == record.nll["test"].nats_per_event
     )
 
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor
 
-from arbench.errors import ConfigError
+from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
-from arbench.experiment.evaluation import evaluate_log_probs, load_split
+from arbench.experiment.evaluation import (
+    evaluate_log_probs,
+    load_split,
+    nll_of,
+    scored_windows,
+)
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
-from arbench.experiment.records import Record
+from arbench.experiment.records import Record, SplitRecord, TaskRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task
+from arbench.experiment.tasks import Task
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import ROUNDING_SHARE
 
 Nats = TypeVar("Nats", float, Tensor)
 
+_ROUNDING = 1e-9  # of float64 sums and quotients, in another order
+_OF_TASK = ("name", "version", "data_sha256", "num_dims", "unit")  # what a number is read by
 TOLERANCE_NATS = 1e-3  # for events of few nats, whatever the share of them that is rounding
 
 
@@ -49,6 +58,8 @@ class Verification:
         tolerance_nats: for that event.
         num_events: test events.
         device: where it was recomputed.
+        misstated: what the record says otherwise than its run, or than follows from its
+            log-probabilities and the data, such as "nll.test.bits_per_dim".
     """
 
     recorded_nats: float
@@ -57,6 +68,7 @@ class Verification:
     tolerance_nats: float
     num_events: int
     device: str
+    misstated: tuple[str, ...] = ()
 
     @property
     def difference_nats(self) -> float:
@@ -65,9 +77,10 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether the number and every event's agree within the tolerance."""
+        """Whether nothing is misstated, and number and events agree within the tolerance."""
         return (
-            self.largest_difference_nats is not None
+            not self.misstated
+            and self.largest_difference_nats is not None
             and self.difference_nats <= tolerance_nats(self.found_nats)
             and self.largest_difference_nats <= self.tolerance_nats
         )
@@ -103,6 +116,8 @@ def verify_run(
     config = RunConfig.read(folder.config)
     folder.require_finished()
     record = Record.read(folder.record)
+    if "test" not in record.nll:
+        raise CheckpointError(f"{folder.record}: has no test number to verify")
     recorded = load_tensors(folder.log_probs).get("test")
     target = resolve_device(device)
     density = load_run(path, device=target).density
@@ -111,6 +126,10 @@ def verify_run(
     with (reporter or Reporter()).bar("evaluating test") as advance:
         found = evaluate_log_probs(density, split, progress=advance)
     largest, tolerance = _largest_difference(recorded, found)
+    misstated: tuple[str, ...] = ()
+    if recorded is not None and largest is not None:
+        nll = nll_of(recorded, split, density.spec.domain)
+        misstated = _misstated(record, config, task, SplitRecord.from_nll(nll, density.kind))
     return Verification(
         recorded_nats=record.nll["test"].nats_per_event,
         found_nats=-found.mean().item(),
@@ -118,7 +137,26 @@ def verify_run(
         tolerance_nats=tolerance,
         num_events=len(split),
         device=str(target),
+        misstated=misstated,
     )
+
+
+def _misstated(record: Record, config: RunConfig, task: Task, test: SplitRecord) -> tuple[str, ...]:
+    """What in a record, by its path, is not that of the run and its recorded log-probabilities."""
+    own = TaskRecord.from_task(task, config.data_sha256)
+    pairs = {
+        **{f"task.{name}": (getattr(record.task, name), getattr(own, name)) for name in _OF_TASK},
+        "model.name": (record.model.name, config.model),
+        "evaluation": (record.evaluation, scored_windows(task)),
+        **{f"nll.test.{name}": (said, getattr(test, name)) for name, said in record.nll["test"]},
+    }
+    return tuple(name for name, (said, found) in pairs.items() if not _is_same(said, found))
+
+
+def _is_same(said: object, found: object) -> bool:
+    if isinstance(said, float) and isinstance(found, float):
+        return math.isclose(said, found, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+    return said == found
 
 
 def _largest_difference(recorded: Tensor | None, found: Tensor) -> tuple[float | None, float]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+import arbench
 from arbench.cli import main
+from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors, save_tensors
 from arbench.publish.verification import TOLERANCE_NATS, Verification, tolerance_nats
 from arbench.publish.zoo import zoo_folder
@@ -41,11 +44,17 @@ def test_a_better_number_than_the_weights_give_does_not_hold(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = json.loads((run / "record.json").read_text())
-    record["nll"]["test"]["nats_per_event"] -= 2 * TOLERANCE_NATS
+    test = record["nll"]["test"]
+    scale = 1 - 2 * TOLERANCE_NATS / test["nats_per_event"]
+    for name in ("total_nats", "nats_per_event", "bits_per_dim"):
+        test[name] *= scale
     (run / "record.json").write_text(json.dumps(record))
     code, found = verify(run, capsys)
     assert code == 1
     assert found["difference_nats"] == pytest.approx(2 * TOLERANCE_NATS, rel=1e-3)
+    assert found["misstated"] == [
+        f"nll.test.{name}" for name in ("total_nats", "nats_per_event", "bits_per_dim")
+    ]
     assert main(["verify", str(run), "--device", "cpu"]) == 1
     assert "DOES NOT HOLD" in capsys.readouterr().out
 
@@ -80,6 +89,73 @@ def test_a_large_event_may_round_more_and_a_small_one_may_not(
     code, found = verify(run, capsys)
     assert code == 1
     assert found["tolerance_nats"] == pytest.approx(tolerances[smallest].item(), rel=1e-6)
+
+
+def rewrite(run: Path, change: Callable[[dict], None]) -> None:
+    """Change a run's record, and check that it is a record still."""
+    record = json.loads((run / "record.json").read_text())
+    change(record)
+    (run / "record.json").write_text(json.dumps(record))
+    Record.read(run / "record.json")
+
+
+def ten_times_the_dims(record: dict) -> None:
+    record["task"]["num_dims"] *= 10
+    for split in record["nll"].values():
+        split["num_dims"] *= 10
+        split["bits_per_dim"] /= 10
+        split["standard_error_bits_per_dim"] /= 10
+
+
+@pytest.mark.parametrize(
+    ("change", "misstated"),
+    [
+        (
+            ten_times_the_dims,
+            ["task.num_dims"]
+            + [
+                f"nll.test.{n}" for n in ("num_dims", "bits_per_dim", "standard_error_bits_per_dim")
+            ],
+        ),
+        (lambda record: record["nll"]["test"].update(kind="bound"), ["nll.test.kind"]),
+        (lambda record: record["task"].update(name="mnist"), ["task.name"]),
+        (lambda record: record["task"].update(data_sha256="0" * 64), ["task.data_sha256"]),
+        (lambda record: record["model"].update(name="gpt"), ["model.name"]),
+    ],
+)
+def test_a_record_of_the_right_nats_that_misstates_what_they_are_of_does_not_hold(
+    run: Path,
+    change: Callable[[dict], None],
+    misstated: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rewrite(run, change)
+    code, found = verify(run, capsys)
+    assert code == 1
+    assert found["misstated"] == misstated
+    assert found["largest_difference_nats"] < TOLERANCE_NATS
+    assert main(["verify", str(run), "--device", "cpu"]) == 1
+    assert f"its record misstates {', '.join(misstated)}\n" in capsys.readouterr().out
+
+
+def test_bins_that_are_not_those_of_the_data_do_not_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No record says how wide they are, so that its bits per dim could be anything."""
+    run = arbench.run("toy-ar1", "rnade", epochs=1, device="cpu", out=tmp_path / "run").path
+    assert verify(run, capsys)[0] == 0
+    rewrite(run, lambda record: record["nll"]["test"].update(bits_per_dim=0.0123))
+    code, found = verify(run, capsys)
+    assert code == 1
+    assert found["misstated"] == ["nll.test.bits_per_dim"]
+
+
+def test_a_record_without_a_test_number_cannot_be_verified(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrite(run, lambda record: record.update(nll={}))
+    assert main(["verify", str(run), "--device", "cpu"]) == 3
+    assert "has no test number to verify" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("values", [{"test": torch.zeros(7).double()}, {"other": torch.zeros(1)}])

@@ -95,10 +95,25 @@ def test_a_result_is_verified_by_its_weights_and_by_nothing_else(tmp_path: Path)
     keep_verification(run.path, records)
     assert [result.status for result in read_results(records)] == ["verified"]
 
-    better = json.loads(kept.read_text())
-    better["nll"]["test"]["nats_per_event"] -= 0.5
-    kept.write_text(json.dumps(better))
-    assert [result.status for result in read_results(records)] == ["self-reported"]
+    for scale in (0.99, 1.0):
+        scaled(run.record, scale, dims=2).write(kept)
+        assert [result.status for result in read_results(records)] == ["self-reported"]
+        with pytest.raises(ConfigError, match="another record of these weights is kept"):
+            keep_verification(run.path, records)
+
+
+def scaled(record: Record, nats: float, dims: int = 1) -> Record:
+    """The record with so many times the test nats in so many times the dims; it adds up."""
+    raw = record.model_dump()
+    test = raw["nll"]["test"]
+    raw["task"]["num_dims"] *= dims
+    raw["nll"] = {"test": test}
+    test["num_dims"] *= dims
+    for name in ("total_nats", "nats_per_event", "standard_error_nats"):
+        test[name] *= nats
+    for name in ("bits_per_dim", "standard_error_bits_per_dim"):
+        test[name] *= nats / dims
+    return Record.model_validate(raw)
 
 
 def test_other_log_probabilities_than_those_verified_are_not_verified(tmp_path: Path) -> None:
@@ -146,6 +161,28 @@ def test_a_record_whose_name_is_a_path_is_no_record(tmp_path: Path) -> None:
     (run.path / "record.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="task.name"):
         keep_result(run.path, tmp_path / "records")
+
+
+def test_a_record_that_does_not_add_up_is_not_kept(tmp_path: Path) -> None:
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    record = json.loads((run.path / "record.json").read_text())
+    record["nll"]["test"]["bits_per_dim"] = 0.0123
+    (run.path / "record.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="bits_per_dim is not total_nats over num_dims in bits"):
+        keep_result(run.path, tmp_path / "records")
+    found, (reason,) = read_runs(tmp_path)
+    assert found == []
+    assert "bits_per_dim is not" in reason
+
+
+def test_a_record_of_more_dims_than_the_data_have_is_not_verified(tmp_path: Path) -> None:
+    """Its log-probabilities are its own, and so are its nats; its bits per dim are a tenth."""
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    scaled(run.record, 1.0, dims=10).write(run.path / "record.json")
+    keep_result(run.path, tmp_path / "records")
+    note = json.loads(keep_verification(run.path, tmp_path / "records").read_text())
+    assert (note["holds"], note["difference_nats"]) == (False, 0.0)
+    assert [r.status for r in read_results(tmp_path / "records")] == ["self-reported"]
 
 
 def test_a_number_that_its_weights_do_not_give_is_not_verified(tmp_path: Path) -> None:
