@@ -10,7 +10,7 @@ from torch import Tensor
 from arbench.errors import DataError
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.log_probs import read_log_probs
-from arbench.experiment.records import EvaluationRecord, Record
+from arbench.experiment.records import Record
 from arbench.probability.metrics import PairedDifference, paired_difference
 
 
@@ -61,7 +61,9 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
 def difference_of(
     record_a: Record, log_probs_a: Tensor, record_b: Record, log_probs_b: Tensor
 ) -> PairedDifference | None:
-    """The paired difference of two results, positive if a is better; None with less than 2 events.
+    """The paired difference of two results, positive if a is better.
+
+    None if they are not of the same test events (see `extent_of`), or share less than 2.
 
     Of a stream the events are windows, whose scored symbols follow one another without a gap. Where
     two results were evaluated on other windows, they are compared on the smallest stretches of the
@@ -73,6 +75,8 @@ def difference_of(
         record_b: another on the same data.
         log_probs_b: its `(M,)` nats.
     """
+    if extent_of(record_a) != extent_of(record_b):
+        return None
     if record_a.evaluation != record_b.evaluation:
         ends_a, ends_b = _window_ends(record_a), _window_ends(record_b)
         shared = ends_a[torch.isin(ends_a, ends_b)]
@@ -83,10 +87,19 @@ def difference_of(
     return paired_difference(log_probs_a, log_probs_b)
 
 
+def extent_of(record: Record) -> tuple[int, int]:
+    """Scored dims of the test split, and its events; 0 for a stream, whose windows may differ.
+
+    Results that differ in it are not of the same events, even if they name the same data.
+    """
+    test = record.nll["test"]
+    return test.num_dims, test.num_events if record.evaluation is None else 0
+
+
 def _window_ends(record: Record) -> Tensor:
     """How many symbols of the stream are scored up to each window's end, `(M,)` int64."""
-    windows = record.evaluation or EvaluationRecord(context=1, stride=1)
-    test = record.nll["test"]
+    windows, test = record.evaluation, record.nll["test"]
+    assert windows is not None  # see `extent_of`
     ends = windows.context + windows.stride * torch.arange(test.num_events)
     return ends.clamp_max(test.num_dims)
 

@@ -1,11 +1,12 @@
 """Boards: the results on one task, ranked, with published numbers among them.
 
-Probabilities, densities and bounds say different things, and so do numbers on different data: each
-kind on each version of a task has a board of its own.
+Probabilities, densities and bounds say different things, and so do numbers on different data, or on
+another part of the same: each kind on each version of a task has a board of its own.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arbench.errors import ConfigError
+from arbench.experiment.comparison import extent_of
 from arbench.experiment.records import Record
 from arbench.experiment.units import nats_per
 from arbench.probability.density import Kind
@@ -140,8 +142,7 @@ class Board:
     @property
     def key(self) -> str:
         """What tells it from every other board, for machines."""
-        data = f"-{self.data_sha256[:8]}" if self.data and self.data_sha256 else ""
-        return f"{self.task}{data}-{self.kind}"
+        return "-".join([self.task, *re.findall("[A-Za-z0-9]+", self.data), self.kind])
 
     @property
     def num_results(self) -> int:
@@ -176,15 +177,21 @@ def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[B
         unchecked: show published numbers that nobody has seen in their source, too.
     """
 
-    def data(result: Result) -> tuple[str, str]:
-        return result.record.task.name, result.record.task.data_sha256
+    def events(result: Result) -> tuple[str, str, tuple[int, int]]:
+        task = result.record.task
+        return task.name, task.data_sha256, extent_of(result.record)
 
-    ordered = sorted(results, key=data)
-    several = Counter(task for task, _ in {data(result) for result in ordered})
+    ordered = sorted(results, key=events)
+    found = {events(result) for result in ordered}
+    several = Counter(task for task, _, _ in found)
+    extents = Counter(sha256 for _, sha256, _ in found)
     boards = []
-    for (task, sha256), group in groupby(ordered, data):
+    for (task, sha256, extent), group in groupby(ordered, events):
         own = [*group]
         about = f"version {own[0].record.task.version}, data {sha256[:8]}"
+        if extents[sha256] > 1:
+            num_dims, num_events = extent
+            about += f", {num_dims:,} test dims" + f" in {num_events:,} events" * (num_events > 0)
         published = [r for r in published_results(task) if r.checked or unchecked]
         for kind in KINDS:
             rows = _ranked([r for r in own if r.record.nll["test"].kind == kind])

@@ -24,7 +24,13 @@ from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
 from arbench.publish.hub import Hub, Repo, parse_repo
 from arbench.publish.page import write_page
-from arbench.publish.results import keep_result, keep_speeds, kept_records, read_results
+from arbench.publish.results import (
+    board_fault,
+    keep_result,
+    keep_speeds,
+    kept_records,
+    read_results,
+)
 from arbench.publish.snapshots import EXTRAS, blamed_on
 from arbench.publish.speeds import SpeedReport
 from arbench.publish.zoo import HUB_PREFIX
@@ -231,7 +237,7 @@ def _check_result(path: Path) -> None:
     """Refuse a file of a board that the pages could not be made of.
 
     Raises:
-        DataError: if it is a record without a result, or not what its place says.
+        DataError: if it is a record that may be on no board, or not what its place says.
         CheckpointError: if it should be log-probabilities.
     """
     if path.suffix == ".safetensors":
@@ -240,8 +246,10 @@ def _check_result(path: Path) -> None:
         SpeedReport.read(path)
     else:
         record = Record.read(path)
+        if fault := board_fault(record):
+            raise DataError(f"{path}: {fault}")
         place = (record.task.name, f"{record.model.name}-{(record.result_sha256 or '')[:8]}")
-        if place != (path.parent.name, path.stem) or "test" not in record.nll:
+        if place != (path.parent.name, path.stem):
             raise DataError(f"{path}: is not the record of such a result")
 
 

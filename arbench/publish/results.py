@@ -125,17 +125,29 @@ def read_for_board(run: Path) -> Record:
     """The record of a run that may stand on a board.
 
     Raises:
-        ConfigError: if the run is not finished, used a part of the data, or its task is the
-            user's own or not pinned.
+        ConfigError: if it may not; says why.
     """
     record = Record.read(RunFolder(run).record)
-    if record.status != "finished" or record.limit is not None:
-        raise ConfigError(f"{run}: only finished runs on the whole data stand on boards")
-    if not record.task.pinned:
-        raise ConfigError(f"{run}: {record.task.name} has no pinned data, so it is on no board")
-    if record.result_sha256 is None:
-        raise ConfigError(f"{run}: its record names no weights, so nobody can verify it")
+    if fault := board_fault(record):
+        raise ConfigError(f"{run}: {fault}")
     return record
+
+
+def board_fault(record: Record) -> str | None:
+    """Why a record may stand on no board; None if it may.
+
+    Its run is not finished, used a part of the data or has no test number, its task is the user's
+    own or not pinned, or nobody could say which result it is.
+    """
+    if record.status != "finished" or record.limit is not None:
+        return "only finished runs on the whole data stand on boards"
+    if "test" not in record.nll:
+        return "its record has no test number"
+    if not record.task.pinned:
+        return f"{record.task.name} has no pinned data, so it is on no board"
+    if record.result_sha256 is None:
+        return "its record names no weights, so nobody can verify it"
+    return None
 
 
 def read_results(records: Path) -> list[Result]:

@@ -17,6 +17,8 @@ from safetensors.torch import load, save
 import arbench
 import arbench.errors
 from arbench.cli import main
+from arbench.experiment.records import SplitRecord
+from arbench.probability.metrics import NLL
 
 Files = dict[str, bytes]
 MARKER = "somebody-was-here"
@@ -261,3 +263,70 @@ def test_a_board_that_holds_no_record_is_not_built_upon(
     (line,) = capsys.readouterr().err.splitlines()
     assert "datasets/org/board was refused: records/mnist-mini/nade-00000000.json: task" in line
     assert len(hub.repos["dataset", "org/board"].commits) == 1
+
+
+def on_a_board(run: Path, change: Callable[[dict], None]) -> Files:
+    """The files of a result on a board, its record changed."""
+    record = edited((run / "record.json").read_bytes(), change)
+    stem = f"records/mnist-mini/bernoulli-{json.loads(record)['checkpoint']['sha256'][:8]}"
+    log_probs = (run / "log_probs.safetensors").read_bytes()
+    return {f"{stem}.json": record, f"{stem}.safetensors": log_probs}
+
+
+def diverged(record: dict) -> None:
+    record["training"]["status"] = "diverged"
+    record["nll"] = {}
+
+
+def no_dims(record: dict) -> None:
+    record["nll"]["test"]["num_dims"] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda record: record["training"].update(limit=5), "only finished runs on the whole data"),
+        (diverged, "only finished runs on the whole data"),
+        (lambda record: record["training"].update(status="diverged"), "has no likelihood"),
+        (lambda record: record["task"].update(pinned=False), "has no pinned data"),
+        (lambda record: record.update(nll={}), "has no test number"),
+        (no_dims, "num_dims"),
+        (lambda record: record["nll"]["test"].update(bits_per_dim=0.01), "bits_per_dim is not"),
+    ],
+)
+def test_a_board_takes_nothing_that_no_run_could_bring_onto_it(
+    hub: HubServer,
+    result: Callable[[int], Path],
+    change: Callable[[dict], None],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever pushes next is told whose record it is, before anything is ranked."""
+    hub.publish("org/board", on_a_board(result(1), change), "dataset")
+    assert main(["push", str(result(2)), "--board", "org/board"]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "datasets/org/board was refused: records/mnist-mini/bernoulli-00000001.json: " in line
+    assert said in line
+    assert len(hub.repos["dataset", "org/board"].commits) == 1
+
+
+def test_a_result_on_fewer_events_stands_apart_and_in_nobody_s_way(
+    hub: HubServer, result: Callable[[int], Path]
+) -> None:
+    """It adds up, and says that it is of the same data and all of them."""
+    few = result(1)
+    log_probs = load((few / "log_probs.safetensors").read_bytes())["test"][:50]
+    (few / "log_probs.safetensors").write_bytes(save({"test": log_probs}))
+    test = SplitRecord.from_nll(NLL.from_log_probs(log_probs, 784), "exact")
+
+    def claim(record: dict) -> None:
+        record["nll"] = {"test": test.model_dump()}
+
+    hub.publish("org/board", on_a_board(few, claim), "dataset")
+    for number in (2, 3):
+        arbench.push_board("org/board", [result(number)])
+    page = hub.files("org/board", "dataset")["mnist-mini.md"].decode()
+    apart, together = page.split("\n## ")[1:]
+    assert "39,200 test dims in 50 events" in apart.splitlines()[0]
+    assert "784,000 test dims in 1,000 events" in together.splitlines()[0]
+    assert [section.count("| bernoulli") for section in (apart, together)] == [1, 2]

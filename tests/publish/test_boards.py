@@ -18,7 +18,7 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import ConfigError
-from arbench.experiment.records import CheckpointRecord
+from arbench.experiment.records import CheckpointRecord, EvaluationRecord
 from arbench.publish.board_text import board_pages, boards_text
 from arbench.publish.boards import find_boards, flat_rows, make_boards
 from arbench.publish.ranking import holm, ranks
@@ -199,6 +199,41 @@ def test_versions_of_a_task_s_data_are_boards_of_their_own(make_result: MakeResu
     page = board_pages(both)["somewhere.md"]
     assert all(f"sha256 `{board.data_sha256}`" in page for board in boards)
     assert [board.title for board in make_boards(both[:1])] == ["somewhere"]
+
+
+def test_results_on_other_test_events_are_on_boards_of_their_own(make_result: MakeResult) -> None:
+    """They name the same data, and no paired test could tell which is better."""
+    events = noise(0) * 10
+    results = [
+        make_result("worse", events - 0.2 + 0.1 * noise(1)),
+        make_result("whole", events),
+        make_result("part", events[:50] + 5),
+        make_result("wide", events, dims=40),
+    ]
+    assert ranks([(r.record, r.log_probs) for r in results]) == [2, 1, 1, 1]
+    boards = make_boards(results)
+    of = "version 1, data " + BASE.task.data_sha256[:8]
+    assert {board.title: [row.model for row in board.rows] for board in boards} == {
+        f"somewhere ({of}, 200 test dims in 50 events)": ["part"],
+        f"somewhere ({of}, 1,600 test dims in 400 events)": ["whole", "worse"],
+        f"somewhere ({of}, 16,000 test dims in 400 events)": ["wide"],
+    }
+    assert len({board.key for board in boards}) == 3
+    assert len(board_pages(results)["README.md"].split("](somewhere.md)")) == 4
+    assert [board.title for board in make_boards(results[:2])] == ["somewhere"]
+
+
+def test_windows_of_a_stream_may_differ_on_one_board(make_result: MakeResult) -> None:
+    results = []
+    for name, count in (("short", 100), ("long", 50)):
+        result = make_result(name, noise(0, count), dims=400 // count)
+        windows = EvaluationRecord(context=400 // count, stride=400 // count)
+        results.append(
+            replace(result, record=result.record.model_copy(update={"evaluation": windows}))
+        )
+    (board,) = make_boards(results)
+    assert board.title == "somewhere"
+    assert len(board.rows) == 2
 
 
 def test_a_processor_is_named_where_there_are_several(make_result: MakeResult) -> None:
