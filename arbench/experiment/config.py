@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
 from arbench.errors import CheckpointError, ConfigError
@@ -22,6 +22,8 @@ from arbench.experiment.documents import Name, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.recipes import Recipe, check_options
 from arbench.experiment.rendering import Rendering, natural_rendering
+from arbench.experiment.streams import StreamTask
+from arbench.experiment.tasks import open_task
 from arbench.probability.copies import copies_of
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
@@ -29,6 +31,7 @@ from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.manager import registry
+from arbench.registry.plugins import UnfitError, contained
 
 Precision = Literal["float32", "bfloat16"]
 _MAX_DIMS = 1 << 22
@@ -82,7 +85,7 @@ class MemberConfig(_Strict):
     """One member of the density: an ordering and, for masked networks, a mask seed."""
 
     layout: LayoutConfig
-    mask_seed: int | None = None
+    mask_seed: Annotated[int, Field(ge=0)] | None = None
 
 
 class RunConfig(_Strict):
@@ -111,6 +114,22 @@ class RunConfig(_Strict):
     precision: Precision = "float32"
     compile: bool = False
 
+    @field_validator("members")
+    @classmethod
+    def _are_of_one_event(cls, members: list[MemberConfig]) -> list[MemberConfig]:
+        first, num_members = members[0].layout, len(members)
+        for layout in (member.layout for member in members):
+            if (layout.event, layout.sites) != (first.event, first.sites):
+                raise ValueError("all members are of the same events, in the same sites")
+        if num_members > 1 and any(member.mask_seed is None for member in members):
+            raise ValueError("each of several members has a mask_seed")
+        if num_members * math.prod(first.event.shape) > _MAX_DIMS:
+            raise ValueError(
+                f"{num_members:,} members of events {first.event.shape} have more than "
+                f"{_MAX_DIMS:,} dims together"
+            )
+        return members
+
     @property
     def shown(self) -> Rendering:
         """How events are shown: as the task said, else as their spec suggests."""
@@ -129,16 +148,44 @@ class RunConfig(_Strict):
         """The configuration in a file.
 
         Raises:
-            CheckpointError: if it is missing, no JSON, of a newer format, or breaks the schema.
+            CheckpointError: if it is missing, no JSON, of a newer format, breaks the schema, or has
+                other events than its task.
         """
         config = read_document(path, cls, 1, CheckpointError, _MISSING)
         try:
+            found = EventSpec.from_config(config.members[0].layout.event.model_dump())
+            spec = _spec_of_task(config.task, config.recipe.stream.context)
+            if spec not in (None, found):
+                raise ValueError(
+                    f"its events are {found}, those of {config.task} are {spec}; it is damaged, or "
+                    "of another version of the task"
+                )
             for member in config.members:
                 member.layout.build()
             config.shown.check(config._spec)
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from error
         return config
+
+
+def _spec_of_task(name: str, context: int) -> EventSpec | None:
+    """The event spec of a task; None if it is not installed, or known from its data alone.
+
+    Args:
+        name: of the task.
+        context: symbols per window, should it be a stream.
+    """
+    registered = registry().tasks.get(name)
+    if registered is None or registered.entry.argument is not None:
+        return None
+    try:
+        with contained():
+            task = open_task(name)
+            if isinstance(task, StreamTask):
+                return EventSpec((context,), task.domain)
+            return task.spec
+    except UnfitError:
+        return None  # a run can be loaded without its task
 
 
 @dataclass(frozen=True)
@@ -207,6 +254,15 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
     network_class = registry().model(config.model).load()
     num_copies = config.recipe.ensemble.num_copies
     hyperparameters = check_options(network_class, config.hyperparameters)
+    if num_copies > 1 and hasattr(network_class, "fit"):
+        raise ConfigError(f"{config.model} fits itself, so all copies would be alike: num_copies=1")
+    if num_copies > 1 and len(config.members) > 1:
+        raise ConfigError("copies are of one ordering and mask: set all but num_copies to 1")
+    if len(config.members) > 1 and not hasattr(network_class, "reordered"):
+        raise ConfigError(
+            f"{config.model} cannot form an ensemble of orderings or masks: its weights belong to "
+            "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
+        )
     layouts = [member.layout.build() for member in config.members]
     try:
         heads = [make_head(config.head, layout, config.head_options) for layout in layouts]
@@ -216,22 +272,13 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
                 for _ in range(num_copies)
             ]
         network: Any = networks[0] if num_copies == 1 else copies_of(networks, heads[0])
+        if len(layouts) == 1:
+            model = Model(network, heads[0], layouts[0])
+            return Assembly(network, [model], model)
+        members = [
+            Model(network.reordered(layout, member.mask_seed), head, layout)
+            for layout, head, member in zip(layouts, heads, config.members, strict=True)
+        ]
+        return Assembly(network, members, Ensemble(members))
     except ValueError as error:
         raise ConfigError(f"{config.model} on {config.task}: {error}") from error
-    if num_copies > 1 and hasattr(network_class, "fit"):
-        raise ConfigError(f"{config.model} fits itself, so all copies would be alike: num_copies=1")
-    if num_copies > 1 and len(layouts) > 1:
-        raise ConfigError("copies are of one ordering and mask: set all but num_copies to 1")
-    if len(layouts) == 1:
-        model = Model(network, heads[0], layouts[0])
-        return Assembly(network, [model], model)
-    if not hasattr(network, "reordered"):
-        raise ConfigError(
-            f"{config.model} cannot form an ensemble of orderings or masks: its weights belong to "
-            "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
-        )
-    members = [
-        Model(network.reordered(layout, member.mask_seed), head, layout)
-        for layout, head, member in zip(layouts, heads, config.members, strict=True)
-    ]
-    return Assembly(network, members, Ensemble(members))

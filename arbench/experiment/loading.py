@@ -9,7 +9,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from arbench.errors import CheckpointError
 from arbench.experiment.config import Assembly, RunConfig, assemble
@@ -21,6 +24,9 @@ _MOST_TENSORS = 1 << 14
 # Networks may register a weight and then another in its place.
 _MOST_WEIGHTS = 4
 _SMALL_BYTES = 1 << 20
+# What follows from layout and arguments is not in the file, such as a table of all pairs of sites.
+_MOST_TABLES = 64
+_SMALL_TABLES_BYTES = 1 << 30
 
 
 def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
@@ -57,7 +63,7 @@ def weights_of(config: RunConfig, file: Path, num_bytes: int) -> dict[str, Tenso
         config: from anywhere; nothing of what it asks for is allocated.
         file: that is said to hold them; it need not be here yet.
         num_bytes: of the file. Where that is far too small the network is not built to its end,
-            however deep or wide it is to become.
+            however deep or wide it is to become, nor however many members are to share it.
 
     Raises:
         CheckpointError: if the file could not hold them.
@@ -74,6 +80,7 @@ def _growth_limited(file: Path, num_bytes: int) -> Iterator[None]:
     thread = threading.get_ident()
     seen: dict[int, nn.Parameter] = {}  # weights that are tied count once
     most_bytes, found_bytes = _MOST_WEIGHTS * num_bytes + _SMALL_BYTES, 0
+    most_tables, found_tables = _MOST_TABLES * num_bytes + _SMALL_TABLES_BYTES, 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal found_bytes
@@ -87,8 +94,23 @@ def _growth_limited(file: Path, num_bytes: int) -> Iterator[None]:
                 f"{num_bytes:,} bytes; the two do not belong together"
             )
 
-    handle = register_module_parameter_registration_hook(count)
+    def count_table(module: nn.Module, name: str, buffer: Tensor | None) -> None:
+        nonlocal found_tables
+        if buffer is None or threading.get_ident() != thread:
+            return
+        found_tables += buffer.numel() * buffer.element_size()
+        if found_tables > most_tables:
+            raise CheckpointError(
+                f"{file}: the configuration asks for tables of more than {most_tables:,} bytes "
+                f"beside weights of {num_bytes:,}; the two do not belong together"
+            )
+
+    handles = [
+        register_module_parameter_registration_hook(count),
+        register_module_buffer_registration_hook(count_table),
+    ]
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()

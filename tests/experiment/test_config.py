@@ -12,14 +12,17 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import CheckpointError, ConfigError, DataError
+from arbench.experiment import config as config_module
 from arbench.experiment import request as request_module
 from arbench.experiment.config import assemble
 from arbench.experiment.request import RunRequest, resolve
 from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.experiment.weights import load_tensors
+from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
+from arbench_made.network import MADE
 
 RECIPES = [
     (model, recipe)
@@ -179,6 +182,60 @@ def test_an_impossible_layout_is_a_checkpoint_error(
     (run.path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=message):
         arbench.load(run.path)
+
+
+def own_task_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(text: str) -> Task:
+        raise FileNotFoundError("the data that say what the events are")
+
+    monkeypatch.setattr(config_module, "open_task", fail)
+
+
+@pytest.mark.parametrize("task", ["toy-markov-of-others", "table", "table-0123abcd", "toy-markov"])
+def test_a_run_on_events_that_nobody_knows_here_can_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    run = arbench.run("toy-markov", "bernoulli", limit=100, out=tmp_path / "run")
+    config = json.loads((run.path / "config.json").read_text())
+    (run.path / "config.json").write_text(json.dumps(config | {"task": task}))
+    if task == "toy-markov":
+        own_task_fails(monkeypatch)
+    assert arbench.load(run.path).spec == open_task("toy-markov").spec
+
+
+SMALL_MADE = {"hidden": "8", "ensemble.num_masks": "2"}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ([-1, 0], "members.0.mask_seed = -1"),
+        ([0, None], "each of several members has a mask_seed"),
+    ],
+)
+def test_impossible_mask_seeds_are_a_checkpoint_error(
+    tmp_path: Path, seeds: list[int | None], message: str
+) -> None:
+    run = arbench.run(
+        *("toy-markov", "made"), settings=SMALL_MADE, epochs=1, limit=50, out=tmp_path / "run"
+    )
+    config = json.loads((run.path / "config.json").read_text())
+    for member, seed in zip(config["members"], seeds, strict=True):
+        member["mask_seed"] = seed
+    (run.path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=message):
+        arbench.load(run.path)
+
+
+def test_a_network_that_refuses_an_order_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(network: MADE, layout: Layout, mask_seed: int) -> MADE:
+        raise ValueError("not in this order")
+
+    task = open_task("toy-markov")
+    config, _ = resolve(RunRequest(task=task.name, model="made", overrides=SMALL_MADE), task)
+    monkeypatch.setattr(MADE, "reordered", refuse)
+    with pytest.raises(ConfigError, match="made on toy-markov: not in this order"):
+        assemble(config)
 
 
 def test_a_completion_against_the_order_says_why(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 import arbench
 from arbench.errors import ArbenchError, CheckpointError
+from arbench.experiment import loading
 from arbench.experiment import run as run_module
+from arbench.experiment.config import RunConfig
+from arbench.experiment.loading import weights_of
 from arbench.registry.manager import registry
 
 # Model and task: dense, convolutional, recurrent, deep, fitted, and of real numbers.
@@ -154,3 +157,77 @@ def test_a_setting_is_no_endless_list(runs: dict[str, Path]) -> None:
             arbench.load(runs["made"])
     finally:
         path.write_text(json.dumps(config))
+
+
+def member(shape: list[int], size: int = 2) -> dict[str, Any]:
+    """A member in raster order of events of one shape."""
+    event = {"shape": shape, "domain": {"kind": "discrete", "size": size}}
+    return {"layout": {"event": event, "sites": "dim", "order": None}, "mask_seed": 0}
+
+
+MOST_DIMS = 1 << 22
+BITS = {"neighbours": 0, "smoothing": 1.0}
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited on Linux only")
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"members": [member([MOST_DIMS - n]) for n in range(64)]}, "of the same events"),
+        ({"members": [member([MOST_DIMS])] * 4096}, "4,096 members .* more than 4,194,304 dims"),
+        ({"members": [member([1 << 15])] * 129}, "129 members .* more than 4,194,304 dims"),
+        ({"model": "fvsbn", "hyperparameters": {}, "members": [member([8192])]}, "those of toy-"),
+        (
+            {"model": "cpt", "hyperparameters": BITS, "members": [member([1 << 16])]},
+            r"its events are .*shape=\(65536,\).*, those of toy-ising are .*shape=\(1, 8, 8\)",
+        ),
+        ({"members": [member([1, 8, 8], size=3)]}, "size=3.*, those of toy-ising are .*size=2"),
+    ],
+)
+def test_events_far_larger_than_the_task_s_are_refused_at_once(
+    changes: dict[str, Any], message: str, runs: dict[str, Path]
+) -> None:
+    path = runs["made"] / "config.json"
+    config = path.read_text()
+    path.write_text(json.dumps(json.loads(config) | changes))
+    started = time.process_time()
+    try:
+        with pytest.raises(CheckpointError, match=message) as caught:
+            arbench.load(runs["made"])
+    finally:
+        path.write_text(config)
+    assert time.process_time() - started < 5
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(("shape", "fits"), [([300], True), ([256], False), ([1 << 20], False)])
+def test_the_events_of_a_stream_are_as_long_as_the_recipe_s_context(
+    shape: list[int], fits: bool, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    config = json.loads((runs["gpt"] / "config.json").read_text())
+    config = changed(config, ("recipe", "stream", "context"), 300)
+    config |= {"task": "shakespeare", "members": [member(shape, size=65)]}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    if fits:
+        assert RunConfig.read(path).members[0].layout.event.shape == shape
+    else:
+        with pytest.raises(CheckpointError, match=r"those of shakespeare are .*shape=\(300,\)"):
+            RunConfig.read(path)
+
+
+def test_members_whose_tables_are_far_larger_than_the_weights_are_not_made(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One hidden unit, and a degree for each of 128,000 inputs and outputs, in every member."""
+    config = json.loads((runs["made"] / "config.json").read_text())
+    config |= {"task": "elsewhere", "members": [member([128], size=1000)] * 400}
+    config |= {"head": "categorical", "rendering": {"kind": "table"}}
+    config["hyperparameters"] |= {"hidden": [1], "direct": False}
+    monkeypatch.setattr(loading, "_SMALL_TABLES_BYTES", 1 << 20)
+    file = Path("model.safetensors")
+    with pytest.raises(CheckpointError, match=r"tables of more than 68,157,440 bytes"):
+        weights_of(RunConfig.model_validate(config), file, 1 << 20)
+    few = RunConfig.model_validate(config | {"members": config["members"][:50]})
+    assert weights_of(few, file, 1 << 20).keys() >= {"layers.0.weight", "layers.1.weight"}
