@@ -212,7 +212,13 @@ class Assembly:
 
 
 def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
-    """The members that a recipe asks for: every ordering with every mask seed."""
+    """The members that a recipe asks for: every ordering with every mask seed.
+
+    The seeds of several members count up from the network's own `mask_seed`, if it has one.
+
+    Raises:
+        ValueError: if that is negative, or there is no such layout.
+    """
     options, ensemble = recipe.layout, recipe.ensemble
     layouts = []
     for index in range(ensemble.num_orderings):
@@ -221,7 +227,10 @@ def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
         else:
             layouts.append(Layout.permuted(spec, options.seed + index, sites=options.sites))
     many = ensemble.num_orderings * ensemble.num_masks > 1
-    seeds: list[int | None] = list(range(ensemble.num_masks)) if many else [None]
+    first = recipe.network.get("mask_seed") or 0
+    if first < 0:
+        raise ValueError(f"mask_seed is not negative, got {first}")
+    seeds = range(first, first + ensemble.num_masks) if many else [None]
     return [
         MemberConfig(layout=LayoutConfig.model_validate(layout.to_config()), mask_seed=seed)
         for layout in layouts

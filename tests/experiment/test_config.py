@@ -238,6 +238,24 @@ def test_a_network_that_refuses_an_order_is_named(monkeypatch: pytest.MonkeyPatc
         assemble(config)
 
 
+def test_the_mask_seeds_of_several_members_count_up_from_the_network_s_own() -> None:
+    task, masks = open_task("toy-markov"), {}
+    for seed in (0, 7):
+        overrides = {**SMALL_MADE, "mask_seed": str(seed), "num_orderings": "2"}
+        config, _ = resolve(RunRequest(task=task.name, model="made", overrides=overrides), task)
+        found = [member.mask_seed for member in config.members]
+        assert found == [seed, seed + 1] * 2
+        masks[seed] = [member.network.degrees.layer(1) for member in assemble(config).members]
+    assert not any(torch.equal(a, b) for a, b in zip(masks[0], masks[7], strict=True))
+
+
+def test_a_negative_mask_seed_is_refused_also_for_several_members() -> None:
+    task = open_task("toy-markov")
+    request = RunRequest(task=task.name, model="made", overrides={**SMALL_MADE, "mask_seed": "-1"})
+    with pytest.raises(ConfigError, match="^made on toy-markov: mask_seed is not negative, got -1"):
+        resolve(request, task)
+
+
 def test_a_completion_against_the_order_says_why(tmp_path: Path) -> None:
     settings = {"hidden": [8], "order": "permuted"}
     run = arbench.run(
