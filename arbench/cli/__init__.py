@@ -134,5 +134,7 @@ def _report(message: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"arbench: error: {' '.join(message.split())}", file=sys.stderr)
+    from arbench.experiment.reporting import one_line  # only an error needs it
+
+    print(f"arbench: error: {one_line(message)}", file=sys.stderr)
     return code

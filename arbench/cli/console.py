@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -86,16 +86,6 @@ def print_result(console: Console, path: Path, record: Record) -> None:
         console.print(f"samples: {picture}", soft_wrap=True, highlight=False)
 
 
-def printable(text: str) -> str:
-    """The text without control characters, which could do anything to a terminal."""
-    return "".join(
-        "\ufffd"
-        if unicodedata.category(character) == "Cc" and character not in "\n\t"
-        else character
-        for character in text
-    )
-
-
 def likelihood_table(record: Record) -> Table:
     """Nats and bits per dim with standard errors."""
     title = f"{record.model.name} on {record.task.name}"
@@ -103,7 +93,7 @@ def likelihood_table(record: Record) -> Table:
         title += f" (only the first {record.limit:,} events: not comparable)"
     table = Table(title=title, title_justify="left")
     unit = record.task.unit
-    headers = ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "likelihood")
+    headers = ("split", f"nats/{nats_per(unit)}", f"bits/{escape(unit)}", "events", "likelihood")
     for header in headers:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
@@ -131,8 +121,8 @@ def speed_table(rows: list[SpeedRecord]) -> Table:
         table.add_column(header, justify="left" if header in ("sampler", "device") else "right")
     for row in rows:
         table.add_row(
-            row.method + (" (extrapolated)" if row.extrapolated else ""),
-            row.device,
+            escape(row.method) + (" (extrapolated)" if row.extrapolated else ""),
+            escape(row.device),
             str(row.batch_size),
             f"{row.events_per_s:,.1f}",
             duration_text(row.median_s),

@@ -102,6 +102,7 @@ def _evaluate_run(options: dict[str, Any]) -> None:
     note = " (foreign task: no result of it)" if foreign else ""
     Console().print(
         f"{split}: {nats} nats/{nats_per(unit)}, {bits} bits/{unit}, {events} events, {kind}{note}",
+        markup=False,
         soft_wrap=True,
     )
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from arbench import api
-from arbench.cli.console import ConsoleReporter, printable
+from arbench.cli.console import ConsoleReporter
 from arbench.errors import ConfigError
 from arbench.experiment.colours import Scale
 from arbench.experiment.config import RunConfig
@@ -26,6 +26,7 @@ from arbench.experiment.heatmap import (
 )
 from arbench.experiment.pictures import save_picture
 from arbench.experiment.rendering import ImageRendering, TextRendering, output_path
+from arbench.experiment.reporting import printable
 from arbench.experiment.request import reopen_task
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model

@@ -42,12 +42,13 @@ def command(
     arbench leaderboard mnist --runs runs
     arbench leaderboard --html boards
     """  # noqa: D301 - click wants the character
+    from arbench.experiment.reporting import one_line
     from arbench.publish.board_text import ABOUT_RANKS, Format, boards_text
     from arbench.publish.boards import find_boards
 
     boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
     for reason in left_out:
-        click.echo(f"left out: {reason}", err=True)
+        click.echo(f"left out: {one_line(reason)}", err=True)
     if html is not None:
         from arbench.publish.page import write_page
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from arbench.cli.columns import columns, pairs
-from arbench.experiment.reporting import duration_text, few_events_note
+from arbench.experiment.reporting import duration_text, few_events_note, printable
 from arbench.experiment.units import bits_text, nats_per, nats_text
 
 FILES = {
@@ -54,7 +54,7 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
     if record["sampling"]:
         blocks.append("sampling\n" + _indented(_speed(record["sampling"])))
     blocks.append("files\n" + _indented(_files(path)))
-    return "\n\n".join(blocks)
+    return printable("\n\n".join(blocks))
 
 
 def _model(model: dict[str, Any], foreign: dict[str, Any] | None) -> str:

@@ -88,13 +88,14 @@ def command(
     from rich.console import Console
 
     from arbench import api
-    from arbench.cli.console import ConsoleReporter, printable
+    from arbench.cli.console import ConsoleReporter
     from arbench.errors import ConfigError
     from arbench.experiment.config import RunConfig
     from arbench.experiment.files import write_text
     from arbench.experiment.folders import RunFolder
     from arbench.experiment.pictures import known_rows
     from arbench.experiment.rendering import TextRendering, join_texts, output_path, save_samples
+    from arbench.experiment.reporting import printable
     from arbench.publish.zoo import find_run
 
     run = find_run(run)

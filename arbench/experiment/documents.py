@@ -15,6 +15,8 @@ from arbench.registry.entries import NAME_PATTERN
 Document = TypeVar("Document", bound=BaseModel)
 # Of a task, a model or a head; it may become part of a path.
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+# Free text that people are shown: a control character could do anything to a terminal.
+Line = Annotated[str, Field(pattern=r"^\P{Cc}*$")]
 
 
 def read_document(

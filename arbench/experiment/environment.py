@@ -11,6 +11,7 @@ import torch
 
 import arbench
 from arbench.experiment.records import Environment
+from arbench.experiment.reporting import one_line
 
 
 def describe_environment(device: torch.device) -> Environment:
@@ -20,7 +21,7 @@ def describe_environment(device: torch.device) -> Environment:
         python=platform.python_version(),
         torch=torch.__version__,
         platform=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu_name(),
+        cpu=one_line(_cpu_name()),
         threads=torch.get_num_threads(),
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         git_commit=_git_commit(),

@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from arbench.errors import DataError
-from arbench.experiment.documents import Name, read_document
+from arbench.experiment.documents import Line, Name, read_document
 from arbench.experiment.files import write_text
+from arbench.experiment.reporting import one_line
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
 from arbench.probability.metrics import NLL, in_bits
@@ -42,12 +43,12 @@ class TaskRecord(_Part):
     """On what data."""
 
     name: Name
-    version: str
+    version: Line
     data_sha256: Sha256
     num_dims: Count
-    unit: str
+    unit: Line
     pinned: bool = True
-    source: str = ""
+    source: Line = ""
 
     @classmethod
     def from_task(cls, task: Task, data_sha256: str) -> TaskRecord:
@@ -59,7 +60,7 @@ class TaskRecord(_Part):
             num_dims=task.spec.num_dims,
             unit=task.unit,
             pinned=task.pinned and task.public,
-            source=task.source,
+            source=one_line(task.source),  # a file of the user's has any name
         )
 
 
@@ -70,12 +71,12 @@ class ModelRecord(_Part):
     """
 
     name: Name
-    plugin: str
-    plugin_version: str
+    plugin: Line
+    plugin_version: Line
     hyperparameters: dict[str, Any]
-    head: str | None
+    head: Line | None
     head_options: dict[str, Any] = {}
-    layout: str | None
+    layout: Line | None
     num_copies: int = 1
     num_members: int = 1
     num_parameters: int | None
@@ -84,7 +85,7 @@ class ModelRecord(_Part):
 class TrainingRecord(_Part):
     """How it was trained here."""
 
-    recipe: str
+    recipe: Line
     settings: dict[str, Any]
     seed: int
     steps: int
@@ -93,8 +94,8 @@ class TrainingRecord(_Part):
     budget_s: Finite | None = None
     limit: int | None = None
     best_step: int
-    device: str
-    precision: str
+    device: Line
+    precision: Line
     compiled: bool
     processes: int = 1
     status: Literal["finished", "interrupted", "diverged"]
@@ -118,12 +119,12 @@ class ForeignRecord(_Part):
         log_probs_sha256: of `log_probs.safetensors`, to which the test number belongs.
     """
 
-    object: str
+    object: Line
     log_det_nats: Finite
     dequantisation: Literal["uniform"] | None
     seed: int
     limit: int | None
-    device: str
+    device: Line
     repeat_nats: Finite
     log_probs_sha256: Sha256
 
@@ -208,10 +209,10 @@ class SplitRecord(_Part):
 class SpeedRecord(_Part):
     """How fast one sampler is on one device."""
 
-    method: str
+    method: Line
     batch_size: int
-    device: str
-    precision: str
+    device: Line
+    precision: Line
     compiled: bool
     repeats: int
     median_s: Finite
@@ -223,14 +224,14 @@ class SpeedRecord(_Part):
 class Environment(_Part):
     """On what machine and with what software."""
 
-    arbench: str
-    python: str
-    torch: str
-    platform: str
-    cpu: str
+    arbench: Line
+    python: Line
+    torch: Line
+    platform: Line
+    cpu: Line
     threads: int
-    gpu: str | None
-    git_commit: str | None
+    gpu: Line | None
+    git_commit: Line | None
 
 
 class CheckpointRecord(_Part):

@@ -1,8 +1,9 @@
-"""What a run tells whoever watches, and how it words numbers; the silent version."""
+"""What a run tells whoever watches, and how it words texts and numbers; the silent version."""
 
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from collections.abc import Callable, Iterator
 
 Advance = Callable[[float, str], None]
@@ -19,6 +20,21 @@ class Reporter:
     def bar(self, title: str) -> Iterator[Advance]:
         """A progress bar: call the result with (fraction done in [0, 1], short note)."""
         yield lambda fraction, note: None
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which could do anything to a terminal."""
+    return "".join(
+        "\ufffd"
+        if unicodedata.category(character) == "Cc" and character not in "\n\t"
+        else character
+        for character in text
+    )
+
+
+def one_line(text: str) -> str:
+    """The text in a line, without control characters."""
+    return printable(" ".join(text.split()))
 
 
 def duration_text(seconds: float) -> str:

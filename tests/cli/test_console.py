@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,22 @@ def test_median_and_iqr_have_a_column_each() -> None:
     cells = [[*column.cells] for column in table.columns]
     assert cells[-2] == ["12.3 ms", "2.50 s"]
     assert cells[-1] == ["400 µs", "-"]  # one repeat has no spread
+
+
+def test_what_a_record_says_is_text_and_no_markup(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(ZOO / "mnist-mini" / "nade", tmp_path / "run"))
+    raw = json.loads((run / "record.json").read_text())
+    raw["task"]["unit"] = "[/b]"
+    (run / "record.json").write_text(json.dumps(raw))
+    assert main(["evaluate", str(run), "--limit", "2", "--device", "cpu"]) == 0
+    assert "bits/[/b]" in capsys.readouterr().out
+    record = _record(43)
+    rows = [row.model_copy(update={"device": "[/b][red]"}) for row in record.sampling]
+    task = record.task.model_copy(update={"unit": "[/b]"})
+    assert "[/b][red]" in _printed(speed_table(rows))
+    assert "bits/[/b]" in _printed(likelihood_table(record.model_copy(update={"task": task})))
 
 
 @pytest.mark.parametrize(

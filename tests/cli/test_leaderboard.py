@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 import arbench
 from arbench.cli import main
 from arbench.errors import ConfigError
+from arbench.experiment.records import Record
+from arbench.publish.speeds import SpeedReport
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,29 @@ def test_own_runs_stand_among_the_kept_ones_and_say_so(
     assert [row["status"] for row in board["rows"]] == ["local"]
     assert "left out" in err
     assert "part: only finished runs on the whole data stand on boards" in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--format", "md"], ["--format", "csv"], ["--html"]])
+def test_a_stranger_s_run_controls_neither_the_terminal_nor_a_page(
+    runs: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither its record nor a report of its speed does."""
+    for name, file in (("a", "record.json"), ("b", "speed-there.json")):
+        run = Path(shutil.copytree(runs / "whole", tmp_path / "runs" / name))
+        report = SpeedReport.of_record(Record.read(run / "record.json"))
+        assert report is not None
+        report.write(run / "speed-there.json")
+        raw = json.loads((run / file).read_text())
+        raw["environment"]["cpu"] = "a\x1b[2Jb"
+        raw["sampling"][0]["device"] = "a\x1b[2Jb"
+        (run / file).write_text(json.dumps(raw))
+    shutil.copytree(runs / "whole", tmp_path / "runs" / "c\x1b[2J")
+    page = [str(tmp_path / "page")] if arguments == ["--html"] else []
+    assert main(["leaderboard", "--runs", str(tmp_path / "runs"), *arguments, *page]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("left out") == 2
+    assert "\x1b" not in out + err
+    assert all("\x1b" not in file.read_text() for file in tmp_path.glob("page/*"))
 
 
 def test_a_run_that_is_kept_already_stands_there_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,26 @@ def test_a_run_folder_as_json_is_its_record(tmp_path: Path, capsys) -> None:
     _write(tmp_path / "run", RECORD)
     assert main(["show", "run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": RECORD}
+
+
+def test_a_stranger_s_record_does_not_control_the_terminal(tmp_path: Path, capsys) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b31m"
+    machine = {**RECORD["environment"], "cpu": evil, "platform": evil}
+    training = {**RECORD["training"], "recipe": evil, "device": evil}
+    model = {**RECORD["model"], "hyperparameters": {evil: evil}, "head": evil}
+    parts = {"environment": machine, "training": training, "model": model}
+    _write(tmp_path / "run", {**RECORD, **parts})
+    (tmp_path / "run" / "samples.\x1b[2J").touch()
+    assert main(["show", "run"]) == 0
+    text = capsys.readouterr().out
+    assert "\ufffd]0;owned" in text
+    assert [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"] == []
+
+
+def test_a_message_does_not_control_the_terminal(tmp_path: Path, capsys) -> None:
+    (tmp_path / "run\x1b[2J").mkdir()
+    assert main(["show", "run\x1b[2J"]) == 3
+    assert "run\ufffd[2J has no record.json" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_says_how_to_continue(tmp_path: Path, capsys) -> None:

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from arbench.errors import DataError
-from arbench.experiment.records import EvaluationRecord, Record, SplitRecord
+from arbench.experiment.records import EvaluationRecord, Record, SplitRecord, TaskRecord
 from arbench.experiment.streams import overlapping_windows
+from arbench.experiment.tasks import open_task
 from arbench.publish.zoo import zoo_folder
 
 ZOO = zoo_folder()
@@ -125,3 +126,41 @@ def test_a_number_of_nothing_adds_up() -> None:
     """What is certain costs nothing, and no event differs from another."""
     errors = {"standard_error_nats": 0.0, "standard_error_bits_per_dim": 0.0}
     assert SplitRecord.model_validate(split(0.0, **errors)).bits_per_dim == 0
+
+
+def texts_of(raw: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Where in a document there are texts."""
+    if isinstance(raw, str):
+        return [path]
+    parts = [*raw.items()] if isinstance(raw, dict) else []
+    if isinstance(raw, list):
+        parts = [*enumerate(raw)]
+    return [found for key, part in parts for found in texts_of(part, (*path, key))]
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\n", "\0", "\x7f", "\x9b"])
+def test_no_text_of_a_record_controls_a_terminal(character: str) -> None:
+    """But for settings, whose texts may be anything and which are shown as they are nowhere."""
+    raw = json.loads((ZOO / "mnist-mini" / "nade" / "record.json").read_text())
+    raw["environment"] |= {"gpu": "a card", "git_commit": "abc"}
+    paths = [p for p in texts_of(raw) if p[1] not in ("settings", "hyperparameters")]
+    assert ("environment", "cpu") in paths
+    assert ("sampling", 0, "method") in paths
+    for path in paths:
+        changed = json.loads(json.dumps(raw))
+        part = changed
+        for key in path[:-1]:
+            part = part[key]
+        part[path[-1]] += f"{character}[2J"
+        with pytest.raises(ValueError, match=str(path[-1])):
+            Record.model_validate(changed)
+        part[path[-1]] = part[path[-1]].replace(character, "")
+    raw["environment"]["cpu"] = "Prozessor \u201eß\u201c \U0001f40c, 8 cores"
+    assert Record.model_validate(raw).environment.cpu == raw["environment"]["cpu"]
+
+
+def test_a_record_of_a_file_with_a_hostile_name_can_be_written() -> None:
+    task = open_task("toy-markov")
+    task.source = "data\x1b[2J\n\n.csv"
+    record = TaskRecord.from_task(task, "0" * 64)
+    assert record.source == "data\ufffd[2J .csv"

@@ -66,8 +66,12 @@ def test_a_source_that_would_break_the_metadata_is_quoted() -> None:
     name = "a: [b]\n---\nlicense: evil"
     with pytest.raises(ValidationError):  # what becomes a path or a tag is a name
         changed(model={"name": name})
-    unit = "a: [b]\n---\nlicense: evil"
-    assert "license" not in metadata_of(front_matter(changed(task={"unit": unit})))
+    with pytest.raises(ValidationError):  # and all else is a line
+        changed(task={"unit": name})
+    unit = "a: [b], license: evil # {"
+    metadata = metadata_of(front_matter(changed(task={"unit": unit})))
+    assert "license" not in metadata
+    assert f"bits_per_{unit}" in str(metadata["model-index"])
 
 
 @pytest.mark.parametrize("load_as", ["hf:org/name", "mnist-mini/nade"])
