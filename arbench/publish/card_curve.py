@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
-from arbench.errors import DataError
+from arbench.publish.curves import Point, read_curve
 
 _MOST_ROWS = 8
 
@@ -21,32 +19,26 @@ def curve_table(metrics: Path, unit: str) -> str:
     Raises:
         DataError: if the file is damaged.
     """
-    if not metrics.is_file():
-        return ""
-    try:
-        points = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
-        rows = [_row(point) for point in _spread(points)]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{metrics}: expected a line of JSON per evaluation ({error!r})") from error
+    rows = [_row(point) for point in _spread(read_curve(metrics))]
     if not rows:
         return ""
     headers = ("step", "epoch", "train nats", "validation nats", f"validation bits/{unit}", "time")
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def _spread(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _spread(points: list[Point]) -> list[Point]:
     count = min(len(points), _MOST_ROWS)
     last = max(count - 1, 1)
     return [points[(len(points) - 1) * i // last] for i in range(count)]
 
 
-def _row(point: dict[str, Any]) -> tuple[str, ...]:
-    train, bits = point.get("train_nats_per_event"), point["validation_bits_per_dim"]
+def _row(point: Point) -> tuple[str, ...]:
+    train, bits = point.train_nats_per_event, point.validation_bits_per_dim
     return (
-        f"{point['step']:,}",
-        f"{point['epoch']:.3g}",
+        f"{point.step:,}",
+        f"{point.epoch:.3g}",
         "-" if train is None else f"{train:.2f}",
-        f"{point['validation_nats_per_event']:.2f}",
+        f"{point.validation_nats_per_event:.2f}",
         "-" if bits is None else f"{bits:.4f}",
-        f"{point['seconds']:,.0f} s",
+        f"{point.seconds:,.0f} s",
     )

@@ -17,7 +17,7 @@ from string import Template
 import arbench
 from arbench.experiment.files import write_text
 from arbench.publish.boards import Board
-from arbench.publish.page_media import curves, gallery
+from arbench.publish.page_media import curve, gallery
 from arbench.publish.page_table import caption, strip, table
 
 _FILES = resources.files("arbench.publish") / "page_template"
@@ -31,6 +31,7 @@ def write_page(out: Path, boards: Sequence[Board]) -> None:
         boards: of `find_boards` or `make_boards`.
 
     Raises:
+        DataError: if the training curve of a run is damaged.
         OSError: if the folder cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -144,7 +145,7 @@ def _numbers(board: Board) -> dict[str, object]:
                 "score": row.score,
                 "error": row.score_error,
                 "speeds": [vars(speed) for speed in row.speeds],
-                "curve": curves(row),
+                "curve": curve(row),
             }
             for row in board.rows
         ],

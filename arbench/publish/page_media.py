@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
 from arbench.experiment.folders import RunFolder
 from arbench.publish.boards import Board, Row
+from arbench.publish.curves import read_curve
 
 _MOST_BYTES = 600_000  # of one picture or sound
 _MOST_CHARACTERS = 1200
@@ -55,12 +55,15 @@ def _data(file: Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
 
 
-def curves(row: Row) -> list[list[float]]:
-    """The training curve of a row: seconds and validation score; empty if it is not at hand."""
+def curve(row: Row) -> list[list[float]]:
+    """The training curve of a row: seconds and validation score; empty if it is not at hand.
+
+    Raises:
+        DataError: if its file is damaged.
+    """
     run = None if row.result is None else row.result.folder
-    if run is None or not RunFolder(run).metrics.is_file():
-        return []
-    name = "validation_nats_per_event" if row.bits_per_dim is None else "validation_bits_per_dim"
-    lines = RunFolder(run).metrics.read_text("utf-8").splitlines()
-    points = [json.loads(line) for line in lines]
-    return [[point["seconds"], point[name]] for point in points if point.get(name) is not None]
+    points = [] if run is None else read_curve(RunFolder(run).metrics)
+    if row.bits_per_dim is None:
+        return [[point.seconds, point.validation_nats_per_event] for point in points]
+    bits = [(point.seconds, point.validation_bits_per_dim) for point in points]
+    return [[seconds, value] for seconds, value in bits if value is not None]

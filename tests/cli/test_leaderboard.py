@@ -79,6 +79,18 @@ def test_a_stranger_s_run_controls_neither_the_terminal_nor_a_page(
     assert all("\x1b" not in file.read_text() for file in tmp_path.glob("page/*"))
 
 
+def test_a_curve_that_is_cut_is_named(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(runs / "whole", tmp_path / "runs" / "cut"))
+    metrics = run / "metrics.jsonl"
+    metrics.write_text(metrics.read_text()[:-20])
+    arguments = ["toy-markov", "--runs", str(tmp_path / "runs")]
+    assert main(["leaderboard", *arguments]) == 0
+    assert main(["leaderboard", *arguments, "--html", str(tmp_path / "page")]) == 3
+    assert f"{metrics}, line 1: expected a line of JSON" in capsys.readouterr().err
+
+
 def test_a_run_that_is_kept_already_stands_there_once() -> None:
     zoo = Path(__file__).parents[2] / "zoo"
     before, after = arbench.leaderboard("mnist-mini"), arbench.leaderboard("mnist-mini", runs=zoo)

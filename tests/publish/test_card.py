@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,24 @@ from pydantic import ValidationError
 
 from arbench.errors import DataError
 from arbench.experiment.records import Record
+from arbench.publish.boards import make_boards
 from arbench.publish.card import card_of, render_card, write_card
 from arbench.publish.card_curve import curve_table
 from arbench.publish.card_metadata import front_matter
+from arbench.publish.page import render_page
+from arbench.publish.results import Result
 from arbench.publish.zoo import zoo_folder
 
 NADE = zoo_folder() / "mnist-mini" / "nade"
+GOOD = json.dumps(
+    {
+        "step": 1,
+        "epoch": 0.1,
+        "validation_nats_per_event": 1.0,
+        "validation_bits_per_dim": 2.0,
+        "seconds": 0.5,
+    }
+)
 
 
 def metadata_of(card: str) -> dict[str, Any]:
@@ -110,11 +123,19 @@ def test_without_a_curve_the_card_has_none(tmp_path: Path) -> None:
     assert curve_table(tmp_path / "metrics.jsonl", "pixel") == ""
 
 
-def test_a_damaged_curve_is_named(tmp_path: Path) -> None:
-    for line in ("{", "[]", '{"step": 1}', "17"):
-        (tmp_path / "metrics.jsonl").write_text(line + "\n")
-        with pytest.raises(DataError, match="a line of JSON per evaluation"):
-            curve_table(tmp_path / "metrics.jsonl", "pixel")
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"step": 1}', "17", "", GOOD[:-9], GOOD.replace("2.0", "NaN"), "\xff"]
+)
+def test_a_damaged_curve_is_named_wherever_it_is_shown(tmp_path: Path, line: str) -> None:
+    result = Result(Record.read(NADE / "record.json"), NADE / "log_probs.safetensors")
+    boards = make_boards([replace(result, folder=tmp_path)])
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text(GOOD)
+    assert "[[0.5,2.0]]" in render_page(boards)
+    metrics.write_bytes(f"{GOOD}\n{line}\n".encode("latin-1"))
+    for show in (lambda: curve_table(metrics, "pixel"), lambda: render_page(boards)):
+        with pytest.raises(DataError, match=r"metrics.jsonl, line 2: .*JSON per evaluation"):
+            show()
 
 
 def test_samples_are_shown_as_what_they_are(tmp_path: Path) -> None:
