@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from arbench.errors import RunError
+
+if sys.platform != "win32":
+    import fcntl
 
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -19,14 +24,16 @@ _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it is flushed and renamed on leaving.
 
-    If the body fails, `path` is as it was and the temporary file is gone.
+    If the body fails, `path` is as it was and the temporary file is gone. That of a process which
+    was killed goes when somebody else writes to `path`.
 
     Raises:
         RunError: when the disk is full, with the path and the free space.
     """
+    remove_abandoned(path.parent, path.name)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with full_disk_named(path):
+        with full_disk_named(path), _held(temporary):
             yield temporary
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
@@ -34,6 +41,37 @@ def atomic_path(path: Path) -> Iterator[Path]:
             _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files of processes that were killed while they wrote them.
+
+    Who is alive holds a lock on the file; the operating system lets go of it. Where it has no such
+    locks nothing is removed.
+
+    Args:
+        folder: where to look.
+        name: of the file that was to be written; None for every file.
+    """
+    if sys.platform == "win32":
+        return
+    wanted = "*" if name is None else glob.escape(name)
+    for temporary in folder.glob(f".{wanted}.tmp-[0-9]*"):
+        with contextlib.suppress(OSError), open(temporary, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def _held(temporary: Path) -> Iterator[None]:
+    """Make the file and hold a lock on it, by which others see that somebody is writing."""
+    if sys.platform == "win32":
+        yield
+        return
+    with open(temporary, "wb") as file:
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 @contextlib.contextmanager

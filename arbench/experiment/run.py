@@ -28,7 +28,7 @@ from arbench.experiment.evaluation import (
     nll_of,
     scored_windows,
 )
-from arbench.experiment.files import write_text
+from arbench.experiment.files import remove_abandoned, write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.memory import kept_for_reuse
 from arbench.experiment.recipes import Recipe
@@ -98,6 +98,9 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
     task = reopen_task(config, task_text)
     accelerator = make_accelerator(device, config.precision)
     with _held(folder, accelerator):
+        if accelerator.is_main_process:
+            for place in (folder.path, folder.checkpoint):
+                remove_abandoned(place)
         return _Experiment(config, task, folder, accelerator, reporter).run()
 
 

@@ -79,6 +79,13 @@ def test_a_good_download_lands_in_the_cache_and_is_not_repeated(server: str, cac
     assert fetch(file(NOBODY)) == path
 
 
+def test_a_download_clears_away_the_half_of_one_that_was_killed(server: str, cache: Path) -> None:
+    (cache / "set").mkdir(parents=True)
+    (cache / "set" / ".file.bin.tmp-1").write_bytes(GOOD[:100])
+    fetch(file(f"{server}/good"))
+    assert files_in(cache) == {"set/file.bin"}
+
+
 @pytest.mark.parametrize("first", ["/missing", "/cut", "/tampered", None])
 def test_a_mirror_takes_over(server: str, cache: Path, first: str | None) -> None:
     bad = NOBODY if first is None else server + first

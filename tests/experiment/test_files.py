@@ -12,7 +12,12 @@ import pytest
 
 from arbench.errors import RunError
 from arbench.experiment import files
-from arbench.experiment.files import atomic_path, full_disk_named, write_text
+from arbench.experiment.files import (
+    atomic_path,
+    full_disk_named,
+    remove_abandoned,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -69,18 +74,46 @@ def test_what_fails_leaves_the_old_content_and_nothing_else(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["file"]
 
 
-def test_who_is_killed_while_writing_leaves_the_old_content(file: Path) -> None:
+def write_elsewhere(file: Path, then: str) -> int:
+    """Another process writes to the file and does something in the middle; its exit code."""
     program = f"""
 import os, pathlib, signal
 from arbench.experiment.files import atomic_path
 with atomic_path(pathlib.Path({str(file)!r})) as temporary:
     temporary.write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
+    {then}
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=60)
-    assert done.returncode == -signal.SIGKILL
+    return subprocess.run([sys.executable, "-c", program], env=environment, timeout=60).returncode
+
+
+def test_who_is_killed_while_writing_leaves_the_old_content(file: Path) -> None:
+    assert write_elsewhere(file, "os.kill(os.getpid(), signal.SIGKILL)") == -signal.SIGKILL
     assert file.read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["file", "file [1]*"])
+def test_what_a_killed_process_wrote_goes_when_the_file_is_written_again(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    write_elsewhere(path, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert len([*tmp_path.iterdir()]) == 1
+    others = {".other.tmp-12", f".{name}.tmp-me"}
+    for other in others:
+        (tmp_path / other).write_text("not of that name")
+    write_text(path, "new")
+    assert {file.name for file in tmp_path.iterdir()} == {name, *others}
+
+
+def test_what_somebody_is_writing_stays(file: Path) -> None:
+    with atomic_path(file) as temporary:
+        temporary.write_text("mine")
+        assert write_elsewhere(file, "pass") == 0
+        remove_abandoned(file.parent)
+        assert (temporary.read_text(), file.read_text()) == ("mine", "half")
+    assert file.read_text() == "mine"
+    assert [path.name for path in file.parent.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
