@@ -1,6 +1,6 @@
 """Training checkpoints: the whole state of a training in two files, switched over at once.
 
-The tensors go to a file named by their step; `state.json`, which names that file and holds its
+The tensors go to a new file, named by their step; `state.json`, which names that file and holds its
 sha256, is then renamed into place. Until that rename the previous checkpoint is the valid one.
 Randomness needs no place here: every draw of a training is keyed by (seed, epoch) or (seed, step).
 """
@@ -64,7 +64,10 @@ class CheckpointStore:
             RunError: when the disk is full; the previous checkpoint stays valid.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"step-{progress.step}.safetensors"
+        # One of the same step may be there, and be the one that counts.
+        name, number = f"step-{progress.step}.safetensors", 2
+        while (self.folder / name).exists():
+            name, number = f"step-{progress.step}-{number}.safetensors", number + 1
         digest = save_tensors(self.folder / name, tensors)
         state = {"format": _FORMAT, "tensors": name, "sha256": digest, "progress": asdict(progress)}
         write_text(self.folder / "state.json", json.dumps(state, indent=1) + "\n")

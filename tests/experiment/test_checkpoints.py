@@ -38,13 +38,15 @@ def test_the_latest_save_is_what_loads_and_only_it_is_kept(tmp_path: Path) -> No
     assert sorted(f.name for f in store.folder.iterdir()) == ["state.json", "step-3.safetensors"]
 
 
+@pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("occurrence", [1, 2, 3, 4])
 def test_dying_anywhere_while_saving_leaves_the_previous_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, occurrence: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, occurrence: int, step: int
 ) -> None:
+    """Whether the new one is of a later step or of the same."""
     store = CheckpointStore(tmp_path / "checkpoint")
-    store.save(Progress(step=1), _tensors(1.0))
+    store.save(Progress(step=1, evaluations=1), _tensors(1.0))
     real = getattr(os, call)
     calls = 0
 
@@ -61,16 +63,26 @@ def test_dying_anywhere_while_saving_leaves_the_previous_checkpoint(
     monkeypatch.setattr(files.os, call, die)
     died = False
     try:
-        store.save(Progress(step=2), _tensors(2.0))
+        store.save(Progress(step=step, evaluations=2), _tensors(2.0))
     except Died:
         died = True
     monkeypatch.undo()
     loaded = store.load()
     assert loaded is not None
     progress, tensors = loaded
-    assert torch.equal(tensors["network.w"], torch.full((4,), float(progress.step)))
+    assert torch.equal(tensors["network.w"], torch.full((4,), float(progress.evaluations)))
     committed = not died or (call == "fsync" and occurrence == 4)
-    assert progress.step == (2 if committed else 1)
+    assert progress.evaluations == (2 if committed else 1)
+
+
+def test_of_many_saves_of_one_step_the_last_is_kept_alone(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "checkpoint")
+    for number in range(4):
+        store.save(Progress(step=5), _tensors(number))
+    loaded = store.load()
+    assert loaded is not None
+    assert torch.equal(loaded[1]["network.w"], torch.full((4,), 3.0))
+    assert len([*store.folder.iterdir()]) == 2
 
 
 def test_a_full_disk_names_the_path_and_keeps_the_previous_checkpoint(
@@ -208,3 +220,24 @@ def test_a_checkpoint_of_another_training_is_refused(
         CheckpointError, match=f"does not belong to this configuration: .*{message}"
     ):
         arbench.resume(folder, device="cpu")
+
+
+def test_a_resumed_run_clears_away_what_a_killed_one_was_writing(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(begun, tmp_path / "run"))
+    checkpoint = folder / "checkpoint"
+    left = [folder / ".model.safetensors.tmp-1", checkpoint / ".step-7.safetensors.tmp-23"]
+    for path in left:
+        path.write_bytes(b"half")
+    there: list[bool] = []
+    real = Trainer._step
+
+    def step(trainer: Trainer, fraction: float) -> None:
+        there.extend(path.exists() for path in left)
+        real(trainer, fraction)
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    assert arbench.resume(folder, device="cpu").record.status == "finished"
+    assert there
+    assert not any(there)
