@@ -92,7 +92,7 @@ def command(
     if push is not None:
         from arbench.publish.push import check_push
 
-        check_push(push)
+        check_push(push, task=task, model=model, resume=resume)
     reporter = ConsoleReporter()
     if queue is not None:
         for finished in api.run_queue(queue, out=out or "runs", device=device, reporter=reporter):

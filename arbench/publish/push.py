@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from arbench.errors import CheckpointError, ConfigError, DataError, NetworkError
+from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
@@ -19,6 +19,7 @@ from arbench.experiment.loading import load_run
 from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
+from arbench.experiment.tasks import open_task
 from arbench.publish.board_text import board_pages
 from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
@@ -35,6 +36,7 @@ from arbench.publish.snapshots import EXTRAS, blamed_on
 from arbench.publish.speeds import SpeedReport
 from arbench.publish.zoo import HUB_PREFIX
 from arbench.registry.entries import NAME_PATTERN
+from arbench.registry.manager import registry
 
 _RESULT = re.compile(
     rf"records/{NAME_PATTERN}/({NAME_PATTERN}-[0-9a-f]{{8}}\.(json|safetensors)"
@@ -55,15 +57,35 @@ class Pushed:
     url: str
 
 
-def check_push(namespace: str) -> None:
-    """Find out whether the user may push there.
+def check_push(
+    namespace: str, *, task: str | None, model: str | None, resume: Path | None = None
+) -> None:
+    """Find out, before a training, whether `push_trained` could push it.
+
+    Args:
+        namespace: a user or an organisation.
+        task: of a new run, as users type it.
+        model: of a new run, as users type it.
+        resume: the folder of a run that goes on, which has both already.
 
     Raises:
-        ConfigError: if that is no name of a user or organisation.
-        NetworkError: if not; the line says why.
+        ConfigError: if they make no name of a repository, or there is no such task or model.
+        CheckpointError: if there is no run to go on.
+        NetworkError: if the user may not push there; the line says why.
     """
-    parse_repo(f"{namespace}/any")
+    if resume is not None:
+        config = RunConfig.read(RunFolder(resume).config)
+        task, model = config.task, config.model
+    else:
+        assert task is not None
+        assert model is not None
+        task, model = open_task(task).name, registry().model(model).entry.name
+    parse_repo(_name_of(namespace, task, model))
     Hub().check_access(namespace)
+
+
+def _name_of(namespace: str, task: str, model: str) -> str:
+    return f"{namespace}/{task}-{model}"
 
 
 def push_run(path: Path, name: str, *, private: bool = False) -> Pushed:
@@ -92,15 +114,16 @@ def push_trained(run: Run, namespace: str) -> Pushed:
     """Put a run that has just finished into `namespace/<task>-<model>`.
 
     Raises:
-        NetworkError: if the Hub does not take it; the line says how to finish the push.
+        ArbenchError: as `push_run` does; the line also says how to finish the push.
     """
-    name = f"{namespace}/{run.record.task.name}-{run.record.model.name}"
+    name = _name_of(namespace, run.record.task.name, run.record.model.name)
     try:
         return push_run(run.path, name)
-    except NetworkError as error:
-        raise NetworkError(
-            f"{error}. The run is complete: `arbench push {run.path} --to {name}` puts it there"
-        ) from error
+    except ArbenchError as error:
+        error.args = (
+            f"{error}. The run is complete: `arbench push {run.path} --to {name}` puts it there",
+        )
+        raise
 
 
 def _run_files(path: Path) -> dict[str, Path]:

@@ -10,8 +10,14 @@ from hub_server import TOKEN, Fault, HubServer
 
 import arbench
 from arbench.cli import main
-from arbench.errors import CheckpointError, NetworkError
+from arbench.errors import CheckpointError, ConfigError, NetworkError
+from arbench.experiment.records import Record
+from arbench.experiment.run import Run
 from arbench.publish import hub as hub_module
+from arbench.publish import push as push_module
+from arbench.publish.push import check_push, push_trained
+from arbench.registry.entries import ModelEntry
+from arbench.registry.manager import Registered, Registry
 
 # Every request of a push to a repository that does not exist yet.
 ENDPOINTS = {
@@ -161,6 +167,55 @@ def test_access_is_checked_before_a_training(
     assert not out.exists()
     assert main([*arguments, "--out", str(out), "--push", "org", "--device", "cpu"]) == 0
     assert "model.safetensors" in hub.files("org/mnist-mini-bernoulli")
+
+
+@pytest.mark.parametrize("model", ["my--net", "net.", "n" * 64])
+def test_a_name_that_no_repository_can_have_is_refused_before_a_training(
+    hub: HubServer, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = ModelEntry(name=model, network="nowhere:Net", aliases=("alias",))
+    offers = Registry(models=[Registered(entry, "plug", "dist", "1")])
+    monkeypatch.setattr(push_module, "registry", lambda: offers)
+    org = "o" * 32
+    for name in (model, "Alias"):
+        with pytest.raises(ConfigError, match=f"'{org}/toy-markov-{model}' names no repository"):
+            check_push(org, task="Toy-Markov", model=name)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_the_name_of_the_repository_is_checked_before_a_training(
+    hub: HubServer,
+    trained: Path,
+    tmp_path: Path,
+    is_new: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    new = ["--task", "mnist-mini", "--model", "bernoulli", "--out", str(tmp_path / "new run")]
+    which = new if is_new else ["--resume", str(trained)]
+    org = "o" * 80
+    assert main(["run", *which, "--push", org]) == 2
+    assert f"'{org}/mnist-mini-bernoulli' names no repository" in capsys.readouterr().err
+    assert not (tmp_path / "new run").exists()
+    assert hub.requests == []
+    assert main(["run", *which, "--push", "others", "--device", "cpu"]) == 4
+    assert "you may not write to others" in capsys.readouterr().err
+
+
+def test_whatever_ends_the_push_of_a_trained_run_says_how_to_finish_it(
+    hub: HubServer, run: Path, tmp_path: Path
+) -> None:
+    (run / "samples.png").rename(tmp_path / "elsewhere")
+    (run / "samples.png").symlink_to(tmp_path / "elsewhere")
+    made = Run(run, Record.read(run / "record.json"))
+    finish = f"arbench push {run} --to org/mnist-mini-bernoulli"
+    with pytest.raises(CheckpointError, match=f"not a link. The run is complete: `{finish}`"):
+        push_trained(made, "org")
+    (run / "samples.png").unlink()
+    hub.faults = [Fault(ENDPOINTS["create"], "403")]
+    with pytest.raises(NetworkError, match=finish) as caught:
+        push_trained(made, "org")
+    assert caught.value.status == 403
 
 
 def test_a_push_that_fails_after_the_training_keeps_the_run_and_says_how_to_go_on(
