@@ -20,6 +20,7 @@ from torch import nn
 from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.documents import Name, read_document
 from arbench.experiment.files import write_text
+from arbench.experiment.memory import is_out_of_memory
 from arbench.experiment.recipes import Recipe, check_options
 from arbench.experiment.rendering import Rendering, natural_rendering
 from arbench.experiment.streams import StreamTask
@@ -258,7 +259,8 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         device: where to build it; "meta" allocates nothing and serves to read off the shapes.
 
     Raises:
-        ConfigError: if the network or the head refuses the data, or the plugin is missing.
+        ConfigError: if the network or the head refuses the data, the plugin is missing, or memory
+            for the weights.
     """
     network_class = registry().model(config.model).load()
     num_copies = config.recipe.ensemble.num_copies
@@ -291,3 +293,10 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         return Assembly(network, members, Ensemble(members))
     except ValueError as error:
         raise ConfigError(f"{config.model} on {config.task}: {error}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ConfigError(
+            f"{config.model} on {config.task}: its weights need more memory than there is; set a "
+            f"smaller size (`arbench show {config.model}` lists what can be set)"
+        ) from error

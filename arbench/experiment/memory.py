@@ -1,4 +1,4 @@
-"""Memory that a training step frees and the next one needs again."""
+"""Memory: freed by a training step and needed again by the next one, or not there at all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ import ctypes
 import platform
 from collections.abc import Iterator
 
+import torch
+
 # Options of glibc's mallopt (man 3 mallopt), and values beyond what a step uses.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _NEVER, _NOT_SOON, _AT_ONCE = (1 << 31) - 1, 1 << 30, 1 << 26
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an error of Python, of torch or of an accelerator says."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from arbench.experiment.evaluation import (
 )
 from arbench.experiment.files import remove_abandoned, write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
-from arbench.experiment.memory import kept_for_reuse
+from arbench.experiment.memory import is_out_of_memory, kept_for_reuse
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
     CheckpointRecord,
@@ -158,10 +158,8 @@ class _Experiment:
         except (Interrupted, Diverged) as error:
             self._write_unfinished(batches, error)
             raise
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise self._out_of_memory(error) from error
-        except RuntimeError as error:
-            if "can't allocate memory" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
             raise self._out_of_memory(error) from error
         if self.is_main:

@@ -114,6 +114,15 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, {resource.RLIM_INFINITY}))
 """
 
 
+def test_weights_that_no_memory_holds_are_refused_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ["--set", f"hidden={1 << 20},{1 << 20}", "--out", str(tmp_path / "run")]
+    assert main(["run", "--task", "toy-parity", "--model", "made", *sizes]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "made on toy-parity: its weights need more memory than there is" in error
+
+
 @pytest.mark.parametrize("value", ["host", "limit", "cuda", "python"])
 def test_running_out_of_memory_names_the_batch_size(tmp_path: Path, site: Path, value: str) -> None:
     """Refused by the system, for its size or for a limit, by the accelerator, and by Python."""
