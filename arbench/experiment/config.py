@@ -277,6 +277,9 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
     layouts = [member.layout.build() for member in config.members]
     try:
         heads = [make_head(config.head, layout, config.head_options) for layout in layouts]
+        served = getattr(network_class, "heads", (heads[0].name,))
+        if heads[0].name not in served:
+            raise ValueError(f"its head is {' or '.join(served)}, not {heads[0].name}")
         with torch.device(device):
             networks = [
                 network_class(layouts[0], heads[0].num_params, **hyperparameters)

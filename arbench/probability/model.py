@@ -54,20 +54,10 @@ class Model(nn.Module):
             see sites before t only. It may offer `init_state` and `step`.
         head: what the parameters mean.
         layout: how events become sites.
-
-    Raises:
-        ValueError: if the network names the heads that it can serve, and this is another.
     """
 
     def __init__(self, network: nn.Module, head: Head, layout: Layout) -> None:
         super().__init__()
-        served: tuple[type[Head], ...] = getattr(network, "heads", (Head,))
-        if not isinstance(head, served):
-            names = " or ".join(kind.__name__ for kind in served)
-            raise ValueError(
-                f"{type(network).__name__} gives parameters of {names}, not of "
-                f"{type(head).__name__}"
-            )
         self.network: Any = network
         self.head = head
         self.layout = layout

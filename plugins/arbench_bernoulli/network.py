@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.heads import Bernoulli, Categorical, Head
 from arbench.probability.layouts import Layout
 
 
@@ -28,7 +27,7 @@ class Independent(nn.Module):
         ValueError: if the layout or an argument is not one of these.
     """
 
-    heads: ClassVar[tuple[type[Head], ...]] = (Bernoulli, Categorical)
+    heads: ClassVar[tuple[str, ...]] = ("bernoulli", "categorical")
     known_failures: ClassVar[dict[str, str]] = {"influence": "dims are independent by definition"}
 
     def __init__(self, layout: Layout, num_params: int, *, smoothing: float = 1.0) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench.probability.heads import Bernoulli, Categorical, Head
 from arbench.probability.layouts import Layout
 
 _MAX_ENTRIES = 1 << 26
@@ -42,7 +41,7 @@ class Tables(nn.Module):
         ValueError: if the layout or an argument is not one of these, or the tables are too large.
     """
 
-    heads: ClassVar[tuple[type[Head], ...]] = (Bernoulli, Categorical)
+    heads: ClassVar[tuple[str, ...]] = ("bernoulli", "categorical")
     known_failures: ClassVar[dict[str, str]] = {
         "influence": "a site sees its nearest earlier sites only"
     }

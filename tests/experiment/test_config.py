@@ -227,6 +227,20 @@ def test_impossible_mask_seeds_are_a_checkpoint_error(
         arbench.load(run.path)
 
 
+@pytest.mark.parametrize("model", ["bernoulli", "cpt"])
+def test_a_fitted_network_serves_only_the_heads_that_it_names(tmp_path: Path, model: str) -> None:
+    """A mixture of 21 logistics has as many parameters as a softmax over 63 values."""
+    text = tmp_path / "text.txt"
+    letters = "".join(map(chr, range(ord("0"), ord("0") + 63)))
+    text.write_text(letters * 100)
+    task = open_task(f"text:{text}")
+    values = {"head": "logistic-mixture", "head.num_components": "21", "neighbours": "0"}
+    overrides = {key: v for key, v in values.items() if key != "neighbours" or model == "cpt"}
+    config, _ = resolve(RunRequest(task=task.name, model=model, overrides=overrides), task)
+    with pytest.raises(ConfigError, match="its head is bernoulli or categorical, not logistic"):
+        assemble(config)
+
+
 def test_a_network_that_refuses_an_order_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(network: MADE, layout: Layout, mask_seed: int) -> MADE:
         raise ValueError("not in this order")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.heads import LogisticMixture, natural_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_bernoulli.network import Independent
@@ -71,11 +71,3 @@ def test_refusals() -> None:
         Independent(layout, 1)
     with pytest.raises(ValueError, match="discrete"):
         Independent(Layout(EventSpec((4,), Real())), 1)
-
-
-def test_a_head_with_as_many_parameters_but_another_meaning_is_refused() -> None:
-    layout = Layout(EventSpec((4,), Discrete(3)))
-    head = LogisticMixture(layout, num_components=1)
-    network = Independent(layout, head.num_params)
-    with pytest.raises(ValueError, match="of Bernoulli or Categorical, not of LogisticMixture"):
-        Model(network, head, layout)

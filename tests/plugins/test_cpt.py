@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import LogisticMixture, natural_head
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_cpt.network import Tables
@@ -136,11 +136,3 @@ def test_refusals() -> None:
         Tables(layout, 256, neighbours=0, smoothing=0)
     with pytest.raises(ValueError, match="at least 0"):
         Tables(layout, 256, neighbours=-1)
-
-
-def test_a_head_with_as_many_parameters_but_another_meaning_is_refused() -> None:
-    layout = Layout(EventSpec((4,), Discrete(3)))
-    head = LogisticMixture(layout, num_components=1)
-    network = Tables(layout, head.num_params)
-    with pytest.raises(ValueError, match="of Bernoulli or Categorical, not of LogisticMixture"):
-        Model(network, head, layout)
