@@ -60,6 +60,8 @@ class PairwiseWeights(nn.Module):
                 f"{num_sites**2 * block:.3g} entries, more than {_MAX_WEIGHTS:.3g}; it is for "
                 "smaller events or alphabets"
             )
+        # Before the tables of all pairs: what limits the number of weights limits these too.
+        self.weight = nn.Parameter(torch.zeros(num_sites * (num_sites - 1) // 2, block))
         later, earlier = torch.tril_indices(num_sites, num_sites, offset=-1, device="cpu")
         offsets = layout.coordinates[later] - layout.coordinates[earlier]
         scale = offsets.double().norm(dim=-1).clamp(min=1).pow(-locality).float()
@@ -68,7 +70,6 @@ class PairwiseWeights(nn.Module):
         self.scale: Tensor
         self.register_buffer("places", later * num_sites + earlier, persistent=False)
         self.register_buffer("scale", scale.unsqueeze(-1), persistent=False)
-        self.weight = nn.Parameter(torch.zeros(len(offsets), block))
         self.kernels = (
             OffsetKernels(layout.coordinates, offsets, later, kernel_grids, kernel_range, block)
             if kernel_grids and num_sites > 1

@@ -78,21 +78,21 @@ class Tables(nn.Module):
         self.alphabet_size = size
         self.num_params = num_params
         self.smoothing = smoothing
+        self.log_probs: Tensor
+        shape = (layout.num_sites, size**self.num_neighbours, size)
+        self.register_buffer("log_probs", torch.zeros(shape).log_softmax(-1))
         # Neither is state: the first follows from the layout, the second from the arguments.
         self.context: Tensor
         self.place_values: Tensor
         self.register_buffer("context", self._nearest(layout), persistent=False)
         powers = size ** torch.arange(self.num_neighbours - 1, -1, -1)
         self.register_buffer("place_values", powers, persistent=False)
-        self.log_probs: Tensor
-        shape = (layout.num_sites, size**self.num_neighbours, size)
-        self.register_buffer("log_probs", torch.zeros(shape).log_softmax(-1))
 
     def _nearest(self, layout: Layout) -> Tensor:
         """Sites `(T, k)` of each context, nearest first; T stands for "there is none"."""
         coordinates = layout.coordinates
         context = torch.full((self.num_sites, self.num_neighbours), self.num_sites)
-        for site in range(1, self.num_sites):
+        for site in range(1, self.num_sites if self.num_neighbours else 0):
             gaps = (coordinates[:site] - coordinates[site]).square().sum(-1)
             # Stable on the reversed list: of equal distances the latest site wins.
             nearest = site - 1 - gaps.flip(0).argsort(stable=True)[: self.num_neighbours]
