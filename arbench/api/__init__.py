@@ -32,7 +32,7 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, task_of_events
 from arbench.experiment.run import Run
 from arbench.experiment.streams import windows_of
-from arbench.experiment.tasks import SplitName, Task
+from arbench.experiment.tasks import SPLITS, SplitName, Task
 from arbench.experiment.tasks import open_task as open_task
 from arbench.experiment.texts import draw_texts
 from arbench.probability.density import Density
@@ -70,7 +70,7 @@ def load(path: str | Path, *, device: str = "cpu") -> Density:
 
 
 def sample(
-    model: Density,
+    model: Density | str | Path,
     num_events: int,
     *,
     seed: int = 0,
@@ -82,14 +82,16 @@ def sample(
 ) -> Tensor:
     """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`.
 
-    A `temperature` divides the logits; below 1 likely values become likelier.
+    The model is a density, or what `load` takes. A `temperature` divides the logits; below 1 likely
+    values become likelier.
 
     Raises:
-        ConfigError: if the model has no such sampler or no temperature, or if what is given is no
-            prefix in its order.
+        ConfigError: if there is no event to draw, the model has no such sampler or no temperature,
+            or what is given is no prefix in its order.
     """
+    density = load(model) if isinstance(model, str | Path) else model
     try:
-        return at_temperature(model, temperature).sample(
+        return at_temperature(density, temperature).sample(
             num_events,
             generator=keyed_generator(seed, "samples"),
             method=method,
@@ -162,8 +164,10 @@ def evaluate(
         reporter: who is told of progress.
 
     Raises:
-        ConfigError: for another task without `foreign`, or of another event spec.
+        ConfigError: for no such split, or another task without `foreign` or of another event spec.
     """
+    if split not in SPLITS:
+        raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
     folder = find_run(path)
     config = RunConfig.read(RunFolder(folder).config)
     data = task_of_events(open_task(task), config.recipe) if task is not None and foreign else None

@@ -288,3 +288,15 @@ def test_a_loaded_model_has_no_likelihood_for_what_is_no_event(
     run = arbench.run("toy-markov", "bernoulli", limit=100, out=tmp_path / "run")
     with pytest.raises(ValueError, match=r"expected integers in \[0, 2\)"):
         arbench.load(run.path).log_prob(torch.full((1, 32), value))
+
+
+def test_python_says_what_is_wrong_as_the_command_line_does() -> None:
+    with pytest.raises(ConfigError, match="'tset' is no split; there are train, validation, test"):
+        arbench.evaluate("mnist-mini/nade", split="tset")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="num_events must be at least 1, got 0"):
+        arbench.sample("mnist-mini/nade", 0)
+
+
+def test_a_name_can_be_sampled_as_it_can_be_loaded() -> None:
+    by_name = arbench.sample("mnist-mini/nade", 2, seed=3)
+    assert torch.equal(by_name, arbench.sample(arbench.load("mnist-mini/nade"), 2, seed=3))
