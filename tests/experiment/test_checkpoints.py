@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import math
@@ -220,6 +221,35 @@ def test_a_checkpoint_of_another_training_is_refused(
         CheckpointError, match=f"does not belong to this configuration: .*{message}"
     ):
         arbench.resume(folder, device="cpu")
+
+
+def test_a_training_goes_on_where_its_checkpoint_stands(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its steps, its metrics and its clock, here one that has run for 1000 s."""
+    folder = Path(shutil.copytree(begun, tmp_path / "run"))
+    store = CheckpointStore(folder / "checkpoint")
+    loaded = store.load()
+    assert loaded is not None
+    progress, tensors = loaded
+    store.save(dataclasses.replace(progress, elapsed_s=1000.0), tensors)
+    before = (folder / "metrics.jsonl").read_bytes()
+    assert len(before) == progress.metrics_bytes
+    taken: list[int] = []
+    real = Trainer._step
+
+    def step(trainer: Trainer, fraction: float) -> None:
+        taken.append(trainer.progress.step)
+        real(trainer, fraction)
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    arbench.resume(folder, device="cpu")
+    assert taken == [6, 7, 8, 9, 10, 11]
+    after = (folder / "metrics.jsonl").read_bytes()
+    assert after.startswith(before)
+    lines = [json.loads(line) for line in after.splitlines()]
+    assert [line["step"] for line in lines] == [3, 6, 9, 12]
+    assert [line["seconds"] > 1000 for line in lines] == [False, False, True, True]
 
 
 def test_a_resumed_run_clears_away_what_a_killed_one_was_writing(

@@ -139,5 +139,15 @@ def test_a_killed_training_resumes_to_the_same_bytes(
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "record.json").exists()
+    take = TrainingBatches.batch
+    taken: list[int] = []
+
+    def note(batches: TrainingBatches, step: int) -> Batch:
+        taken.append(step)
+        return take(batches, step)
+
+    monkeypatch.setattr(TrainingBatches, "batch", note)
     arbench.resume(tmp_path / "killed", device="cpu")
+    fits = hasattr(registry().model(model).load(), "fit")  # has no checkpoints
+    assert taken == list(range(0 if fits else 7, 12))
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "undisturbed")
