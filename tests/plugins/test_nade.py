@@ -284,8 +284,9 @@ def test_autocast_computes_in_float32() -> None:
     torch.testing.assert_close([p.grad for p in model.parameters()], wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_dropout_is_off_in_evaluation_and_keeps_causality_in_training() -> None:
-    network = make_model(12, dropout=0.5, input_dropout=0.3).network
+@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+def test_dropout_is_off_in_evaluation_and_keeps_causality_in_training(name: str) -> None:
+    network = make_model(12, **{name: 0.5}).network
     sites = torch.randint(2, (4, 12, 1))
     assert torch.equal(network(sites), network(sites))
     network.train()
@@ -297,6 +298,25 @@ def test_dropout_is_off_in_evaluation_and_keeps_causality_in_training() -> None:
         torch.manual_seed(3)
         outputs.append(network(batch)[:, :7])
     torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+def test_dropout_silences_some_and_scales_up_the_others(name: str, tied: bool) -> None:
+    """Of rate 3/4 and without a bias, site 1 hears nothing of site 0, or four times as much."""
+    network = make_model(2, hidden=1, tied=tied, **{name: 0.75}).network
+    with torch.no_grad():
+        network.weight.abs_()
+        network.bias.zero_()
+    sites = torch.ones((30, 2, 1), dtype=torch.int64)
+    undisturbed = (network(sites) - network.readout_bias)[:, 1]
+    network.train()
+    factors = torch.stack(
+        [(network(sites) - network.readout_bias)[:, 1] / undisturbed for _ in range(30)]
+    )
+    assert set(factors.round(decimals=9).flatten().tolist()) == {0.0, 4.0}
+    # A hidden unit is silent for a whole batch, a value for one event of it.
+    assert bool((factors == factors[:, :1]).all()) == (name == "dropout")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
