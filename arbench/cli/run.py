@@ -95,7 +95,11 @@ def command(
         check_push(push, task=task, model=model, resume=resume)
     reporter = ConsoleReporter()
     if queue is not None:
-        for finished in api.run_queue(queue, out=out or "runs", device=device, reporter=reporter):
+        from arbench.experiment.files import require_folder
+
+        out = out or Path("runs")
+        require_folder(out)  # once, not for every run of the queue
+        for finished in api.run_queue(queue, out=out, device=device, reporter=reporter):
             print_result(Console(), finished.path, finished.record)
         return
     if resume is not None:

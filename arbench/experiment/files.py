@@ -12,12 +12,59 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from arbench.errors import RunError
+from arbench.errors import ConfigError, RunError
 
 if sys.platform != "win32":
     import fcntl
 
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+def require_file(path: Path, name: str) -> None:
+    """Check that a file can be written; ask before the work that fills it, which may take long.
+
+    Args:
+        path: the file.
+        name: what a file in it could be called, if it turns out to be a folder.
+
+    Raises:
+        ConfigError: if it is a folder, the folder it lies in does not exist, or nobody may write.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; give a file in it, such as {path / name}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: the folder {path.parent} does not exist; create it first")
+    # A new file takes the place of one that is there, so it is made in the folder all the same.
+    if not all(os.access(place, os.W_OK) for place in (path, path.parent) if place.exists()):
+        raise ConfigError(f"{path}: you may not write there; choose another place")
+
+
+def require_folder(folder: Path) -> None:
+    """Check that files can be written into a folder, which may not be there yet.
+
+    Raises:
+        ConfigError: if it is a file, or lies in one, or nobody may write there.
+    """
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise ConfigError(f"{place}: is no folder; choose another place")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: you may not write there; choose another place")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, with those it lies in, unless it is there already.
+
+    Raises:
+        ConfigError: if that cannot be, or no files can be written into it.
+    """
+    require_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be made ({error.strerror}); choose another place"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from arbench.errors import CheckpointError, ConfigError, Interrupted
+from arbench.experiment.files import make_folder, require_folder
 from arbench.experiment.records import Record
 
 
@@ -101,10 +102,10 @@ class RunFolder:
         away again.
 
         Raises:
-            ConfigError: if another run holds it.
+            ConfigError: if another run holds it, or it cannot be made or written.
             Interrupted: for a Ctrl-C that nobody has handled inside; the line says how to go on.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         is_new = not self.config.exists()
         try:
             with FileLock(self._lock, timeout=0):
@@ -140,21 +141,22 @@ def new_run_folder(out: Path | None, task: str, model: str) -> RunFolder:
     """A folder that holds no run yet: `out`, or `runs/<task>-<model>` with a number if taken.
 
     Raises:
-        ConfigError: if `out` holds something already.
+        ConfigError: if `out` holds something already, or the folder cannot be made or written.
     """
     if out is not None:
-        if out.exists() and (not out.is_dir() or any(f.name != ".lock" for f in out.iterdir())):
-            raise ConfigError(
-                f"--out {out}: exists and is not empty; choose another folder, or continue the run "
-                f"in it with --resume {out}"
-            )
+        require_folder(out)
+        if out.exists() and any(file.name != ".lock" for file in out.iterdir()):
+            is_run = RunFolder(out).config.exists()
+            ways = f", or continue the run in it with --resume {out}" if is_run else ""
+            raise ConfigError(f"--out {out}: exists and is not empty; choose another folder{ways}")
         return RunFolder(out)
     stem = re.sub(r"[^a-z0-9._-]+", "-", f"{task}-{model}")
+    make_folder(Path("runs"))
     number = 1
     while True:
         path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
         try:
-            path.mkdir(parents=True)  # taken at once: another run may be looking too
+            path.mkdir()  # taken at once: another run may be looking too
         except FileExistsError:
             number += 1
         else:

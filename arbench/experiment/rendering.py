@@ -7,7 +7,6 @@ the data are not.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from arbench.errors import ConfigError
 from arbench.experiment import mu_law
-from arbench.experiment.files import atomic_path, write_text
+from arbench.experiment.files import atomic_path, require_file, write_text
 from arbench.experiment.pictures import draw_grid, draw_waveforms, save_picture
 from arbench.probability.events import Discrete, EventSpec
 
@@ -198,14 +197,9 @@ def output_path(path: Path | None, rendering: Rendering) -> Path:
     name = default_name(rendering)
     path = path or Path(name)
     endings, wanted = _ENDINGS[rendering.kind]
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder; give a file in it, such as {path / name}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path}: the folder {path.parent} does not exist; create it first")
+    require_file(path, name)
     if path.suffix.lower() not in endings:
         raise ConfigError(f"{path}: {wanted}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ConfigError(f"{path}: you may not write there; choose another place")
     return path
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 
 import arbench
-from arbench.experiment.files import write_text
+from arbench.experiment.files import make_folder, require_file, write_text
 from arbench.publish.boards import Board
 from arbench.publish.page_media import curve, gallery
 from arbench.publish.page_table import caption, strip, table
@@ -31,11 +31,13 @@ def write_page(out: Path, boards: Sequence[Board]) -> None:
         boards: of `find_boards` or `make_boards`.
 
     Raises:
+        ConfigError: if the folder cannot be made or written.
         DataError: if the training curve of a run is damaged.
-        OSError: if the folder cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "index.html", render_page(boards))
+    make_folder(out)
+    page = out / "index.html"
+    require_file(page, page.name)
+    write_text(page, render_page(boards))
 
 
 def render_page(boards: Sequence[Board]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import arbench
 from arbench.cli import main
 from arbench.errors import CheckpointError, ConfigError, RunError
-from arbench.experiment.folders import RunFolder
+from arbench.experiment.folders import RunFolder, new_run_folder
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,59 @@ def test_a_resumed_start_that_fails_again_keeps_its_configuration(tmp_path: Path
     folder.config.write_text("something")
     _fail_in(folder)
     assert folder.config.exists()
+
+
+@pytest.mark.parametrize("name", ["file", "file/run"])
+def test_a_run_goes_into_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["run", "--task", "toy-markov", "--model", "bernoulli", "--device", "cpu"]
+    assert main([*arguments, "--out", str(tmp_path / name)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / 'file'}: is no folder" in line
+
+
+def test_only_a_folder_with_a_run_is_to_be_resumed(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="choose another folder$"):
+        new_run_folder(tmp_path, "task", "model")
+    with pytest.raises(ConfigError, match=f"--resume {finished}"):
+        new_run_folder(finished, "task", "model")
+
+
+def test_runs_that_cannot_hold_a_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs"
+    runs.touch()
+    with pytest.raises(ConfigError, match="runs: is no folder"):
+        new_run_folder(None, "task", "model")
+    runs.unlink()
+    runs.symlink_to("nowhere")
+    with pytest.raises(ConfigError, match="runs: is no folder"):
+        new_run_folder(None, "task", "model")
+
+
+def test_a_folder_that_nobody_may_write_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and allowed(path, mode))
+    with pytest.raises(ConfigError, match="you may not write there"):
+        new_run_folder(tmp_path / "a" / "b", "task", "model")
+    with pytest.raises(ConfigError, match="you may not write there"), RunFolder(tmp_path).locked():
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"cannot be made \(Permission denied\)"), folder.locked():
+        pass

@@ -92,6 +92,15 @@ def test_the_command_line_makes_a_queue(tmp_path: Path, capsys: pytest.CaptureFi
     assert "says itself what to run" in capsys.readouterr().err
 
 
+def test_a_place_for_a_queue_is_looked_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue = write(tmp_path / "queue.toml", TWO_RUNS)
+    assert main(["run", "--queue", str(queue), "--out", str(queue), "--device", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{queue}: is no folder" in line
+
+
 def test_the_queue_names_every_kept_result_and_nothing_unknown() -> None:
     root = Path(__file__).parents[2] / "leaderboards"
     queued = {(run.task, run.model) for run in read_queue(root / "queue.toml")}

@@ -149,11 +149,18 @@ def test_a_place_without_permission_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Not by chmod: the super-user may write everywhere.
+    place = tmp_path / "a.png"
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
     with pytest.raises(ConfigError, match="may not write"):
-        output_path(tmp_path / "a.png", ImageRendering())
-    (tmp_path / "a.png").touch()
-    assert output_path(tmp_path / "a.png", ImageRendering()) == tmp_path / "a.png"
+        output_path(place, ImageRendering())
+    place.touch()  # a new file takes its place, and that is made in the folder
+    with pytest.raises(ConfigError, match="may not write"):
+        output_path(place, ImageRendering())
+    monkeypatch.setattr("os.access", lambda path, mode: path != place)
+    with pytest.raises(ConfigError, match="may not write"):
+        output_path(place, ImageRendering())
+    monkeypatch.undo()
+    assert output_path(place, ImageRendering()) == place
 
 
 def test_rows_as_csv_and_as_text(tmp_path: Path) -> None:
