@@ -12,7 +12,9 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--device", default="auto", show_default=True)
 @click.option("--method", "methods", multiple=True, help="step, fixed-point, whole [default: all].")
-@click.option("--batch", "batch_sizes", multiple=True, type=click.IntRange(min=1), default=(1, 64))
+@click.option(
+    "--batch", "batch_sizes", multiple=True, type=click.IntRange(1, 10**9), default=(1, 64)
+)
 @click.option("--full", is_flag=True, help="Time the whole-forward sampler at every site.")
 @click.option(
     "--out",
@@ -40,25 +42,45 @@ def command(
     from rich.console import Console
 
     from arbench import api
-    from arbench.cli.console import speed_table
+    from arbench.cli.console import ConsoleReporter, speed_table
+    from arbench.errors import ConfigError
+    from arbench.experiment.bench import measure_sampling
     from arbench.experiment.devices import resolve_device
+    from arbench.experiment.files import require_file, require_folder
+    from arbench.experiment.memory import out_of_memory_says
     from arbench.experiment.records import Record
     from arbench.publish.speeds import SpeedReport
     from arbench.publish.zoo import find_run
 
     folder = find_run(run)
-    rows = api.bench(
-        folder, device=device, methods=methods or None, batch_sizes=batch_sizes, full=full
-    )
+    density = api.load(folder, device=device)
+    for method in methods:
+        if method not in density.samplers:
+            raise ConfigError(
+                f"{run} has no sampler {method!r}; it has: {', '.join(density.samplers)}"
+            )
     record = Record.read(folder / "record.json")
+    if out is not None:
+        require_file(out, "speed.json")  # before the work, not after it
+    elif folder == run:
+        require_folder(folder)
+    says = f"a batch of {max(batch_sizes):,} is too many at once; use a smaller --batch"
+    with out_of_memory_says(says), ConsoleReporter().bar("timing", live=False) as advance:
+        rows = measure_sampling(
+            density,
+            methods=methods or density.samplers,
+            batch_sizes=batch_sizes,
+            full=full,
+            progress=advance,
+        )
+    if as_json:
+        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+    else:
+        Console().print(speed_table(rows))
     report = SpeedReport.measured(rows, record, resolve_device(device))
     if out is None and folder == run:
         out = folder / report.file_name
     if out is not None:
         report.write(out)
-    if as_json:
-        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
-    else:
-        Console().print(speed_table(rows))
-        if out is not None:
+        if not as_json:
             click.echo(f"report: {out}")

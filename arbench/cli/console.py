@@ -38,8 +38,14 @@ class ConsoleReporter(Reporter):
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
-    def bar(self, title: str) -> Iterator[Advance]:
-        """A bar with percentage, time spent, time left and a note."""
+    def bar(self, title: str, *, live: bool = True) -> Iterator[Advance]:
+        """A bar with percentage, time spent, time left and a note.
+
+        Args:
+            title: what is going on.
+            live: also drawn between two calls, by a thread of its own; where something is timed,
+                that would cost it time.
+        """
         if not self.console.is_terminal:
             last, said = "", time.monotonic()
 
@@ -62,9 +68,17 @@ class ConsoleReporter(Reporter):
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=self.console) as progress:
+        with Progress(
+            *columns,
+            console=self.console,
+            auto_refresh=live,
+            # What is not live has few steps, and long ones.
+            speed_estimate_period=30.0 if live else 3600.0,
+        ) as progress:
             row = progress.add_task(title, total=1.0, note="")
-            yield lambda fraction, note: progress.update(row, completed=fraction, note=note)
+            yield lambda fraction, note: progress.update(
+                row, completed=fraction, note=note, refresh=not live
+            )
 
 
 def print_result(console: Console, path: Path, record: Record) -> None:

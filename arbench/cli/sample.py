@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "-n",
     "num_events",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=10**9),
     help="How many [default: 64; 1 of a text that does not end by itself].",
 )
 @click.option(
@@ -93,6 +93,7 @@ def command(
     from arbench.experiment.config import RunConfig
     from arbench.experiment.files import write_text
     from arbench.experiment.folders import RunFolder
+    from arbench.experiment.memory import out_of_memory_says
     from arbench.experiment.pictures import known_rows
     from arbench.experiment.rendering import TextRendering, join_texts, output_path, save_samples
     from arbench.experiment.reporting import printable
@@ -110,7 +111,8 @@ def command(
         out = output_path(out, rendering)  # before the work, not after it
     if isinstance(rendering, TextRendering):
         num_events = num_events or (64 if rendering.end is not None else 1)
-        with ConsoleReporter().bar("sampling") as advance:
+        says = f"{num_events:,} texts are too many at once; use a smaller -n"
+        with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
             texts = api.sample_texts(
                 run,
                 num_events,
@@ -134,7 +136,8 @@ def command(
         if given is not None and rows is not None:
             known = known_rows(density.spec, rows)
             event = _given(run, given, density.spec, task)
-        with ConsoleReporter().bar("sampling") as advance:
+        says = f"{num_events:,} samples are too many at once; use a smaller -n"
+        with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
             events = api.sample(
                 density,
                 num_events,

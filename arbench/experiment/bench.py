@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
 
 from arbench.experiment.memory import kept_for_reuse
 from arbench.experiment.records import SpeedRecord
+from arbench.experiment.reporting import Advance
 from arbench.experiment.speed import time_callable
 from arbench.probability.density import Density, Excerpt
 from arbench.probability.model import evaluation_mode
@@ -25,6 +27,7 @@ def measure_sampling(
     repeats: int = 5,
     cap_s: float = 20.0,
     full: bool = False,
+    progress: Advance = lambda fraction, note: None,
 ) -> list[SpeedRecord]:
     """Seconds per batch of samples, for every method and batch size.
 
@@ -39,16 +42,29 @@ def measure_sampling(
         repeats: timed calls at most, per row.
         cap_s: time cap per row in seconds.
         full: time slow samplers in full too.
+        progress: told the fraction of calls done and what is being timed, never inside what is.
     """
-    rows = []
+    rows: list[SpeedRecord] = []
+    num_rows, num_calls = len(methods) * len(batch_sizes), 1 + repeats
+
+    def advance(note: str, calls: int) -> None:
+        progress((len(rows) + calls / num_calls) / num_rows, note)
+
     module = density if isinstance(density, nn.Module) else nn.Module()
     for method in methods:
         for batch_size in batch_sizes:
+            between = partial(advance, f"{method}, batch {batch_size:,}")
+            between(0)
             excerpt = None if full else density.excerpt(method, batch_size)
             timed = excerpt or _everything(density, batch_size, method)
             with kept_for_reuse(), evaluation_mode(module):
                 timing = time_callable(
-                    timed.call, device=density.device, repeats=repeats, cap_s=cap_s
+                    timed.call,
+                    device=density.device,
+                    warmup=1,
+                    repeats=repeats,
+                    cap_s=cap_s,
+                    between=between,
                 )
             rows.append(
                 SpeedRecord(
@@ -64,6 +80,7 @@ def measure_sampling(
                     extrapolated=excerpt is not None,
                 )
             )
+    progress(1.0, "")
     return rows
 
 

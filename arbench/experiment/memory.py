@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import torch
 
+from arbench.errors import RunError
+
 # Options of glibc's mallopt (man 3 mallopt), and values beyond what a step uses.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _NEVER, _NOT_SOON, _AT_ONCE = (1 << 31) - 1, 1 << 30, 1 << 26
@@ -19,6 +21,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+@contextlib.contextmanager
+def out_of_memory_says(text: str) -> Iterator[None]:
+    """Within, something is made that may be more than there is memory for.
+
+    Raises:
+        RunError: if it is; with that text, which says what to do.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(f"out of memory: {text}") from error
 
 
 @contextlib.contextmanager

@@ -40,6 +40,7 @@ def time_callable(
     warmup: int = 1,
     repeats: int = 5,
     cap_s: float = 30.0,
+    between: Callable[[int], None] = lambda calls: None,
 ) -> Timing:
     """Time a callable: warm-up, device synchronised, median and interquartile range.
 
@@ -50,10 +51,13 @@ def time_callable(
         repeats: timed calls at most.
         cap_s: no further call is started once this much time has passed, the first timed call
             excepted.
+        between: told after each call how many there were, the untimed ones included; no clock
+            runs then.
     """
     started = time.perf_counter()
-    for _ in range(warmup):
+    for number in range(warmup):
         function()
+        between(number + 1)
     seconds: list[float] = []
     while len(seconds) < repeats:
         if seconds and time.perf_counter() - started > cap_s:
@@ -63,6 +67,7 @@ def time_callable(
         function()
         synchronize(device)
         seconds.append(time.perf_counter() - begin)
+        between(warmup + len(seconds))
     if len(seconds) < 2:
         return Timing(seconds[0], 0.0, 1)
     low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def test_a_terminal_sees_percentage_eta_and_note() -> None:
     assert " 50%" in text
     assert "eta" in text
     assert "best 1.23" in text
+
+
+def test_a_bar_that_is_not_live_is_drawn_by_nobody_but_the_caller() -> None:
+    out = io.StringIO()
+    reporter = ConsoleReporter(Console(file=out, force_terminal=True, width=140))
+    before = threading.active_count()
+    with reporter.bar("timing", live=False) as advance:
+        assert threading.active_count() == before
+        advance(0.5, "step, batch 64")
+        assert " 50%" in out.getvalue()
+        assert "step, batch 64" in out.getvalue()
 
 
 def test_a_log_sees_a_line_a_minute_and_one_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import arbench
 from arbench.cli import main
+from arbench.cli.bench import command as bench
 from arbench.errors import ConfigError
 from arbench.experiment.records import Record
 from arbench.publish.speeds import SpeedReport
@@ -121,3 +123,65 @@ def test_bench_writes_where_it_is_told(runs: Path, tmp_path: Path) -> None:
     arguments = ["bench", str(runs / "whole"), "--batch", "2", "--method", "step", "--json"]
     assert main([*arguments, "--device", "cpu", "--out", str(out)]) == 0
     assert json.loads(out.read_text())["sampling"][0]["batch_size"] == 2
+
+
+@pytest.fixture
+def not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(*_: object, **__: object) -> None:
+        raise AssertionError("timed before the place was looked at")
+
+    monkeypatch.setattr("arbench.experiment.bench.measure_sampling", timed)
+
+
+@pytest.mark.usefixtures("not_timed")
+@pytest.mark.parametrize(
+    ("name", "words"), [("", "is a folder"), ("x/report.json", "does not exist; create it first")]
+)
+def test_bench_refuses_a_bad_place_before_anything_is_timed(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    out = str(tmp_path / name)
+    assert main(["bench", str(runs / "whole"), "--device", "cpu", "--out", out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert out in line
+    assert words in line
+
+
+@pytest.mark.usefixtures("not_timed")
+def test_bench_needs_a_run_s_folder_only_for_the_report_in_it(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = runs / "whole"
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder and allowed(path, mode))
+    assert main(["bench", str(folder), "--device", "cpu"]) == 2
+    assert f"{folder}: you may not write there" in capsys.readouterr().err
+    with pytest.raises(AssertionError):
+        bench.callback(folder, "cpu", (), (1,), False, tmp_path / "report.json", False)
+
+
+def test_bench_says_that_a_batch_is_too_large(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bench", str(runs / "whole"), "--device", "cpu", "--batch"]
+    assert main([*arguments, "9" * 23]) == 2
+    assert "not in the range" in capsys.readouterr().err
+
+    def measure(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+
+    monkeypatch.setattr("arbench.experiment.bench.measure_sampling", measure)
+    assert main([*arguments, "1000000"]) == 1
+    error = capsys.readouterr().err
+    assert "a batch of 1,000,000 is too many at once; use a smaller --batch" in error
+    assert "enforce" not in error
+
+
+@pytest.mark.parametrize("name", ["file", "file/page"])
+def test_a_page_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["leaderboard", "mnist-mini", "--html", str(tmp_path / name)]) == 2
+    assert f"{tmp_path / 'file'}: is no folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == ""

@@ -109,3 +109,20 @@ def test_data_of_ones_own_have_to_be_named_again(
 def test_help_says_what_happens_to_grey(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--help"]) == 0
     assert "thresholded at half" in " ".join(capsys.readouterr().out.split())
+
+
+def test_too_many_samples_are_one_line(
+    digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["sample", digits, "--device", "cpu", "--out", str(tmp_path / "out.png"), "-n"]
+    assert main([*arguments, "9" * 23]) == 2
+    assert "not in the range" in capsys.readouterr().err
+
+    def draw(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+
+    monkeypatch.setattr(api, "sample", draw)
+    assert main([*arguments, "1000000"]) == 1
+    error = capsys.readouterr().err
+    assert "1,000,000 samples are too many at once; use a smaller -n" in error
+    assert "enforce" not in error

@@ -86,3 +86,32 @@ def test_a_timing_stops_at_its_cap_but_measures_at_least_once(
     timing = time_callable(slow, device=cpu, warmup=1, repeats=100, cap_s=35)
     assert (timing.repeats, timing.median_s, timing.iqr_s) == (3, 10.0, 0.0)
     assert time_callable(slow, device=cpu, warmup=1, repeats=100, cap_s=1).repeats == 1
+
+
+def test_progress_is_told_between_calls_and_never_inside_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    told: list[tuple[float, str]] = []
+
+    def work(*_: object, **__: object) -> None:
+        nonlocal now
+        now += 1.0
+
+    def progress(fraction: float, note: str) -> None:
+        nonlocal now
+        now += 100.0  # a slow terminal
+        told.append((fraction, note))
+
+    _, model = _watched()
+    monkeypatch.setattr(model, "sample", work)
+    monkeypatch.setattr("arbench.experiment.speed.time.perf_counter", lambda: now)
+    rows = measure_sampling(
+        model, methods=["step"], batch_sizes=[1, 64], repeats=3, cap_s=1000, progress=progress
+    )
+    assert [(row.repeats, row.median_s) for row in rows] == [(3, 1.0), (3, 1.0)]
+    assert told == [
+        *((calls / 8, "step, batch 1") for calls in range(5)),
+        *((calls / 8, "step, batch 64") for calls in range(4, 9)),
+        (1.0, ""),
+    ]
