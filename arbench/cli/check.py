@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -71,6 +71,13 @@ class Outcome:
 @click.option(
     "--values", type=click.IntRange(2, 256), default=2, show_default=True, help="Of a dim."
 )
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of the network for --receptive-field and --picture, else as small as in the checks.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -82,6 +89,7 @@ def command(
     picture: Path | None,
     shape: str | None,
     values: int,
+    settings: tuple[str, ...],
 ) -> None:
     """Check NAME, or all that is registered.
 
@@ -96,10 +104,11 @@ def command(
     if field_wanted or picture is not None:
         if name is None:
             raise click.UsageError("A receptive field is that of one model: give its name.")
-        _report_field(find_suite(name), shape or "1,7,7", values, picture)
+        _report_field(find_suite(name), shape or "1,7,7", values, settings, picture)
         return
-    if shape is not None:
-        raise click.UsageError("--shape is for --receptive-field and --picture.")
+    if shape is not None or settings:
+        option = "--set" if settings else "--shape"
+        raise click.UsageError(f"{option} is for --receptive-field and --picture.")
     suites = [find_suite(name)] if name is not None else all_suites()
     _require_known(only, suites)
     outcomes = _run([suite for suite in suites if not only or {*only} & {*suite.checks}], only)
@@ -222,8 +231,12 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _report_field(suite: Suite, shape: str, values: int, picture: Path | None) -> None:
+def _report_field(
+    suite: Suite, shape: str, values: int, settings: Sequence[str], picture: Path | None
+) -> None:
     """Print the receptive field of a model, and draw it if that is wanted."""
+    from arbench.cli.console import ConsoleReporter
+    from arbench.experiment.files import require_file
     from arbench.experiment.pictures import save_picture
     from arbench.testing.receptive import receptive_field
 
@@ -237,10 +250,38 @@ def _report_field(suite: Suite, shape: str, values: int, picture: Path | None) -
         raise ConfigError(f"--shape is C,H,W or D, such as 1,7,7 or 20; got {shape!r}")
     if picture is not None and (len(sizes) != 3 or picture.suffix.lower() != ".png"):
         raise ConfigError("--picture is a PNG file, and of images: --shape C,H,W")
-    if picture is not None and not picture.absolute().parent.is_dir():
-        raise ConfigError(f"{picture.parent}: is no folder; make it first")
-    found = receptive_field(suite.target, sizes, values)
-    click.echo(f"{suite.name}: {found.describe()}")
+    if picture is not None:
+        require_file(picture, "field.png")
+    given = _network_settings(cast(type, suite.target), settings)
+    with ConsoleReporter().bar("receptive field") as advance:
+        found = receptive_field(
+            suite.target,
+            sizes,
+            values,
+            hyperparameters=given,
+            advance=lambda fraction: advance(fraction, ""),
+        )
+    drawn = {**getattr(suite.target, "tiny_hyperparameters", {}), **given}
+    named = ", ".join(f"{key}={value}" for key, value in drawn.items())
+    click.echo(f"{suite.name} with {named or 'its default settings'}: {found.describe()}")
+    if drawn.keys() - given.keys():
+        click.echo("This is a small network; --set KEY=VALUE draws another.")
     if picture is not None:
         save_picture(found.draw(), picture)
         click.echo(f"picture: {picture}")
+
+
+def _network_settings(network_class: type, settings: Sequence[str]) -> dict[str, Any]:
+    """The keyword arguments that `--set` means, of the types that the network asks for."""
+    from arbench.experiment.recipes import resolve_recipe
+    from arbench.registry.entries import ModelEntry
+
+    if wrong := [text for text in settings if "=" not in text]:
+        raise ConfigError(f"--set {wrong[0]}: expected KEY=VALUE, such as --set hidden=500")
+    overrides = dict(text.split("=", 1) for text in settings)
+    without_recipes = ModelEntry(name="checked", network="checked:Network")
+    _, recipe = resolve_recipe(without_recipes, network_class, "none", overrides)
+    names = [key.removeprefix("network.") for key in overrides]
+    if other := [name for name in names if name not in recipe.network]:
+        raise ConfigError(f"--set {other[0]}: is no setting of the network itself")
+    return {name: recipe.network[name] for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -46,12 +47,18 @@ def require_causal(model: Model, subject: Subject) -> None:
                 )
 
 
-def influence(subject: Subject) -> Tensor:
+def influence(
+    subject: Subject, advance: Callable[[float], object] = lambda fraction: None
+) -> Tensor:
     """How far the parameters of site t move when site s alone changes, `(T, T)` float64 at [s, t].
 
     The largest movement over contexts and all values of a dim of site s, for the dim that moves
     them least: every channel of a pixel has to be seen. The contexts are random ones, and
     those that the model was sharpened on: a table has learned nothing about any other.
+
+    Args:
+        subject: whose model is meant, sharpened.
+        advance: called with the share of the work that is done.
     """
     model = subject.sharpened()
     layout = model.layout
@@ -66,6 +73,7 @@ def influence(subject: Subject) -> Tensor:
             params.append(site_params(model, layout.to_events(changed)))
         every = torch.stack(params)
         moved.append((every.amax(0) - every.amin(0)).amax((0, 2)))
+        advance(len(moved) / layout.spec.num_dims)
     found = torch.stack(moved).view(layout.num_sites, layout.site_dim, -1).amin(1)
     # The rounding of a reordered sum is no influence.
     return found.masked_fill(found <= subject.tolerance * found.max(), 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -136,7 +137,12 @@ class ReceptiveField:
 
 
 def receptive_field(
-    network_class: Callable[..., nn.Module], shape: tuple[int, ...], num_values: int
+    network_class: Callable[..., nn.Module],
+    shape: tuple[int, ...],
+    num_values: int,
+    *,
+    hyperparameters: Mapping[str, Any] | None = None,
+    advance: Callable[[float], object] = lambda fraction: None,
 ) -> ReceptiveField:
     """The receptive field of a network on discrete events in the raster scan.
 
@@ -147,13 +153,16 @@ def receptive_field(
         network_class: what a plugin registers; made small by its `tiny_hyperparameters`.
         shape: of an event, `(C, H, W)` or `(D,)`.
         num_values: K.
+        hyperparameters: keyword arguments, over `tiny_hyperparameters`.
+        advance: called with the share of the work that is done.
 
     Raises:
         ConformanceError: if the network refuses such events.
     """
-    subject = Subject(network_class, TinyEvents(EventSpec(shape, Discrete(num_values))))
+    tiny = TinyEvents(EventSpec(shape, Discrete(num_values)))
+    subject = Subject(network_class, tiny, hyperparameters=hyperparameters or {})
     try:
-        return ReceptiveField(subject.layout, influence(subject))
+        return ReceptiveField(subject.layout, influence(subject, advance))
     except NotApplicableError as error:
         raise ConformanceError(
             f"the network refuses events of shape {shape} with {num_values} values: {error}"

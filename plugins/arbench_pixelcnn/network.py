@@ -21,7 +21,7 @@ class PixelCNN(DimwiseNetwork):
 
     A k x k convolution with mask A, residual blocks with mask B, then two 1x1 convolutions. Units
     are divided among the colours: red sees the pixels before, green also red, blue both. What lies
-    above a pixel and to its right, beyond a slope of one column a row, is a blind spot.
+    more than `n + k // 2 - 1` columns to the right, in the n-th row above, is a blind spot.
 
     Source: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel recurrent neural networks", ICML
     2016, sections 3.3 to 3.5, figure 5 and table 1. Deviations: sizes by default are smaller; He's

@@ -106,8 +106,12 @@ def test_a_task_without_its_files_takes_one_line_among_many(
         (["toy-ar1", "--receptive-field"], "only models have a receptive field"),
         (["nade", "--receptive-field", "--shape", "3x3"], "--shape is C,H,W or D"),
         (["nade", "--picture", "field.png", "--shape", "9"], "of images"),
-        (["nade", "--picture", "nowhere/field.png"], "is no folder"),
+        (["nade", "--picture", "nowhere/field.png"], "does not exist; create it"),
         (["nade", "--shape", "9"], "--shape is for"),
+        (["nade", "--set", "hidden=9"], "--set is for"),
+        (["nade", "--receptive-field", "--set", "hiden=9"], "did you mean 'hidden'?"),
+        (["nade", "--receptive-field", "--set", "epochs=9"], "no setting of the network itself"),
+        (["nade", "--receptive-field", "--set", "hidden"], "expected KEY=VALUE"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -123,7 +127,34 @@ def test_the_receptive_field_is_told_and_drawn(
     picture = tmp_path / "field.png"
     assert main(["check", "pixelcnn", "--picture", str(picture), "--shape", "1,3,4"]) == 0
     out = capsys.readouterr().out
-    assert "blind spots" in out
+    small = "pixelcnn with hidden=6, num_blocks=2, first_kernel=3, outputs=9: 12 sites"
+    assert out.startswith(small)
+    assert "small network; --set" in out
     assert "(1, 0) never sees (0, 2)" in out
     with Image.open(picture) as image:
         assert image.size == (4 * (4 * 6 + 4) + 4, 3 * (3 * 6 + 4) + 4)
+
+
+def test_settings_of_the_network_that_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    field = ["check", "pixelcnn", "--receptive-field", "--shape", "1,2,5"]
+    assert main([*field, "--set", "first_kernel=7", "--set", "network.num_blocks=3"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(
+        "pixelcnn with hidden=6, num_blocks=3, first_kernel=7, outputs=9: 10 sites"
+    )
+    assert "(1, 0) never sees (0, 4)" in captured.out
+    assert "(0, 3)" not in captured.out
+    assert "receptive field: done" in captured.err
+    lists = ["check", "wavenet", "--receptive-field", "--shape", "9", "--set", "dilations=2"]
+    assert main(lists) == 0
+    assert "dilations=[2]: 9 sites" in capsys.readouterr().out
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    picture = tmp_path / "field.png"
+    assert main(["check", "nade", "--picture", str(picture)]) == 2
+    error = f"arbench: error: {picture}: you may not write there; choose another place"
+    assert capsys.readouterr().err.splitlines() == [error]

@@ -164,16 +164,18 @@ def test_colours_see_all_earlier_ones(kind: str, check: str) -> None:
     assert check in CHECKS
 
 
-def test_pixelcnn_sees_a_cone_and_misses_the_rest() -> None:
-    """With 3x3 kernels: at most one column to the right for a row up, less what B leaves out."""
+@pytest.mark.parametrize("first_kernel", [3, 5, 7])
+def test_pixelcnn_sees_a_cone_and_misses_the_rest(first_kernel: int) -> None:
+    """One column to the right for a row up; in one step, the first kernel goes half its width."""
     layout = Layout(EventSpec((1, 6, 6), Real()))
     # Twelve layers reach everywhere in a picture of six by six, as far as masks allow.
-    network = make_network("pixelcnn", layout, hidden=12, num_blocks=12)
+    network = make_network("pixelcnn", layout, hidden=12, num_blocks=12, first_kernel=first_kernel)
+    wider = first_kernel // 2 - 1
     for row, column in itertools.product(range(6), range(6)):
         expected = {
             6 * i + j
             for i, j in itertools.product(range(row + 1), range(6))
-            if (i == row and j < column) or (i < row and j <= column + (row - i))
+            if (i == row and j < column) or (i < row and j <= column + (row - i) + wider)
         }
         assert seen(network, layout, 6 * row + column) == expected
     assert len(seen(network, layout, 30)) < 30
