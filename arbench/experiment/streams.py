@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.rendering import Rendering, TableRendering
-from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 
 
@@ -90,9 +90,11 @@ class WindowedTask(Task):
         """Windows `(N, context)`: side by side for training, overlapping for evaluation."""
         symbols = self.stream.load_stream(split)
         if len(symbols) < self.context:
+            shortest = min(len(self.stream.load_stream(name)) for name in SPLITS)
             raise DataError(
                 f"{self.name}: its {split} split has {len(symbols):,} symbols, fewer than the "
-                f"context of {self.context:,}; set a smaller one with --set stream.context=N"
+                f"context of {self.context:,}; set a smaller one, such as --set "
+                f"stream.context={shortest} --set stream.stride={max(1, shortest // 2)}"
             )
         if split == "train":
             whole = len(symbols) // self.context * self.context

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.evaluation import evaluate_log_probs, nll_of
 from arbench.experiment.streams import StreamTask, WindowedTask, overlapping_windows
-from arbench.experiment.tasks import SplitName
+from arbench.experiment.tasks import SPLITS, SplitName
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Categorical
 from arbench.probability.layouts import Layout
@@ -66,6 +66,18 @@ def test_what_cannot_be_windowed_is_refused() -> None:
         Counting().windows(5, 6)
     with pytest.raises(DataError, match=r"103 symbols, fewer than the context of 104.*stream"):
         Counting().windows(104, 5).load("test")
+
+
+def test_a_smaller_context_is_named_that_fits_every_split() -> None:
+    class Short(Counting):
+        def load_stream(self, split: SplitName) -> Tensor:
+            return torch.arange({"train": 90, "validation": 7, "test": 5}[split])
+
+    words = "set a smaller one, such as --set stream.context=5 --set stream.stride=2"
+    for split in ("train", "validation"):
+        with pytest.raises(DataError, match=words):
+            Short().windows(256, 128).load(split)
+    assert [len(Short().windows(5, 2).load(split)) for split in SPLITS] == [18, 2, 1]
 
 
 class Symbols(StreamTask):
