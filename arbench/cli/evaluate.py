@@ -97,7 +97,10 @@ def _evaluate_run(options: dict[str, Any]) -> None:
         return
     record = RunFolder(find_run(run)).record
     # The word for a dim is in the run's record; of a foreign task nothing is recorded.
-    unit = "dim" if foreign or not record.exists() else Record.read(record).task.unit
+    if foreign and options["task"] is not None:
+        unit = api.open_task(options["task"]).unit
+    else:
+        unit = Record.read(record).task.unit if record.exists() else "dim"
     nats, bits, events, kind = split_cells(result, unit)
     note = " (foreign task: no result of it)" if foreign else ""
     Console().print(

@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from arbench.experiment.config import RunConfig
+    from arbench.experiment.tasks import Task
     from arbench.probability.events import EventSpec
 
 
@@ -97,6 +99,7 @@ def command(
     from arbench.experiment.pictures import known_rows
     from arbench.experiment.rendering import TextRendering, join_texts, output_path, save_samples
     from arbench.experiment.reporting import printable
+    from arbench.experiment.request import reopen_task
     from arbench.publish.zoo import find_run
 
     run = find_run(run)
@@ -109,6 +112,7 @@ def command(
         raise ConfigError(f"{run} is on {config.task}, which is no text: no --prompt, no --length")
     if out is not None or not is_text:
         out = output_path(out, rendering)  # before the work, not after it
+    data = None if task is None else reopen_task(config, task)
     if isinstance(rendering, TextRendering):
         num_events = num_events or (64 if rendering.end is not None else 1)
         says = f"{num_events:,} texts are too many at once; use a smaller -n"
@@ -135,7 +139,7 @@ def command(
         event = known = None
         if given is not None and rows is not None:
             known = known_rows(density.spec, rows)
-            event = _given(run, given, density.spec, task)
+            event = _given(given, density.spec, config, data)
         says = f"{num_events:,} samples are too many at once; use a smaller -n"
         with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
             events = api.sample(
@@ -152,31 +156,35 @@ def command(
     Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
 
 
-def _given(run: Path, text: str, spec: EventSpec, task_text: str | None) -> Tensor:
+def _given(text: str, spec: EventSpec, config: RunConfig, task: Task | None) -> Tensor:
     """The event to complete: from a split of the run's task, or from an image file.
+
+    Args:
+        text: what the user gave, such as "test:7".
+        spec: of the event.
+        config: of the run.
+        task: of the run, if the user named it.
 
     Raises:
         ConfigError: if the split has no such event, or no events of its own.
     """
     from arbench.errors import ConfigError
-    from arbench.experiment.config import RunConfig
-    from arbench.experiment.folders import RunFolder
     from arbench.experiment.pictures import read_image
     from arbench.experiment.request import reopen_task
     from arbench.experiment.tasks import SPLITS
 
-    place = re.fullmatch(r"(\w+):(\d+)", text)
+    place = re.fullmatch(r"(\w+):(-?\d+)", text)
     split = next((name for name in SPLITS if place and place[1] == name), None)
     if place is None or split is None:
         return read_image(Path(text), spec)
-    task = reopen_task(RunConfig.read(RunFolder(run).config), task_text)
+    task = task or reopen_task(config)
     if split == "train" and task.has_training_view:
         raise ConfigError(
             f"--given {text}: {task.name} makes its train events anew in every epoch; give one of "
             "validation or test"
         )
     events, index = task.load(split).events, int(place[2])
-    if index >= len(events):
+    if not 0 <= index < len(events):
         raise ConfigError(
             f"--given {text}: {task.name} has {len(events):,} {split} events, 0 to "
             f"{len(events) - 1}"

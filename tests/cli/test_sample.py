@@ -89,6 +89,7 @@ def test_the_first_dims_of_a_row_are_kept(table: tuple[str, str], tmp_path: Path
     ("given", "words"),
     [
         ("test:1000", "mnist-mini has 1,000 test events, 0 to 999"),
+        ("test:-1", "mnist-mini has 1,000 test events, 0 to 999"),
         ("tset:7", "given as test:7"),
     ],
 )
@@ -126,3 +127,16 @@ def test_too_many_samples_are_one_line(
     error = capsys.readouterr().err
     assert "1,000,000 samples are too many at once; use a smaller -n" in error
     assert "enforce" not in error
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [("nosuch", "no task is called 'nosuch'"), ("toy-markov", "the run is on mnist-mini")],
+)
+def test_another_task_than_the_run_s_is_refused(
+    digits: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str, words: str
+) -> None:
+    out = tmp_path / "out.png"
+    assert main(["sample", digits, "-n", "1", "--task", task, "--out", str(out)]) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()

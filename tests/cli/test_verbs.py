@@ -186,3 +186,13 @@ def test_a_sample_that_cannot_be_says_why(
     Image.new("L", (5, 5)).save("small.png")
     assert main(["sample", folders["bernoulli"], "-n", "1", *extra]) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_foreign_task_s_number_is_per_what_that_task_counts(
+    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (60, 28, 28))
+    np.savez(tmp_path / "own.npz", images=rows.astype(np.uint8))
+    arguments = ["--task", f"images:{tmp_path / 'own.npz'}", "--foreign", "--device", "cpu"]
+    assert main(["evaluate", folders["bernoulli"], *arguments]) == 0
+    assert "bits/pixel" in capsys.readouterr().out
