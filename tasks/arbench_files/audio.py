@@ -38,7 +38,8 @@ class AudioTask(FileTask):
         """
         folder = Path(path).expanduser()
         if not folder.is_dir():
-            raise DataError(f"{folder}: found no such folder, expected one of wav or flac files")
+            found = "a file" if folder.exists() else "no such folder"
+            raise DataError(f"{folder}: found {found}, expected a folder of wav or flac files")
         parts: dict[PartName, list[Array]] = {}
         rates: dict[str, int] = {}
         for part, root in part_roots(folder).items():

@@ -29,7 +29,8 @@ class TableTask(FileTask):
         """
         file = Path(path).expanduser()
         if not file.is_file():
-            raise DataError(f"{file}: found no such file, expected a .csv or .npz file")
+            found = "a folder" if file.is_dir() else "no such file"
+            raise DataError(f"{file}: found {found}, expected a .csv or .npz file")
         suffix = file.suffix.lower()
         if suffix == ".csv":
             parts: dict[PartName, Array] = {"all": _read_csv(file)}

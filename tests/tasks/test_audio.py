@@ -383,6 +383,9 @@ def test_bad_folder_of_recordings(file: str, content: bytes, message: str, tmp_p
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="found no such folder"):
         AudioTask(str(tmp_path / "none"))
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(DataError, match="found a file, expected a folder"):
+        AudioTask(str(tmp_path / "a.wav"))
 
 
 def test_soundfile_is_imported_only_when_audio_is_read() -> None:

@@ -194,7 +194,7 @@ def test_bad_table_archive(parts: dict[str, np.ndarray], message: str, tmp_path:
 def test_files_that_are_not_there_or_not_what_they_are_called(tmp_path: Path) -> None:
     assert "no such file" in _refusal(TableTask, str(tmp_path / "none.csv"))
     assert "no such file" in _refusal(ImagesTask, str(tmp_path / "none.npz"))
-    assert "no such file, expected a .csv" in _refusal(TableTask, str(tmp_path))
+    assert "found a folder, expected a .csv" in _refusal(TableTask, str(tmp_path))
     assert "extension '.txt'" in _refusal(TableTask, _csv(tmp_path, "0,1\n", "data.txt"))
     assert "extension '.csv'" in _refusal(ImagesTask, _csv(tmp_path, "0,1\n"))
     for task in (TableTask, ImagesTask):
