@@ -10,12 +10,19 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def perplexity(run: Path) -> None:
-    """Show how many equally likely values the model of RUN hesitates between, per dim."""
+    """Show how many equally likely values the model of RUN hesitates between, per dim.
+
+    RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision.
+    """
     # Imported here, so that `--help` is quick.
     from arbench.errors import DataError
+    from arbench.experiment.folders import RunFolder
     from arbench.experiment.records import Record
+    from arbench.publish.zoo import find_run
 
-    bits = Record.read(run / "record.json").nll["test"].bits_per_dim
+    folder = RunFolder(find_run(run))
+    folder.require_finished()
+    bits = Record.read(folder.record).nll["test"].bits_per_dim
     if bits is None:
         raise DataError(f"{run} is on real data, where nobody counts values")
     click.echo(f"{2**bits:.4f}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from arbench_example.network import Chain
 from arbench_example.task import LENGTH, NUM_HOURS, STANDS_STILL, Clock
 
+from arbench.cli import main
 from arbench.experiment.tasks import SPLITS
 from arbench.testing import conformance
 
@@ -34,3 +36,10 @@ def test_the_clock_surprises_as_much_as_its_entropy_says() -> None:
 def test_a_clock_never_skips_an_hour() -> None:
     skipped = torch.arange(LENGTH)[None] * 2 % NUM_HOURS
     assert Clock().true_log_prob(skipped).item() == -math.inf
+
+
+def test_perplexity_takes_whatever_names_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["perplexity", "mnist-mini/nade"]) == 0
+    assert 1 < float(capsys.readouterr().out) < 2
+    assert main(["perplexity", "nosuch"]) == 2
+    assert "nosuch" in capsys.readouterr().err
