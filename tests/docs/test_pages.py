@@ -34,6 +34,8 @@ FOLLOWED_ELSEWHERE = {"foreign-models.md": "tests/experiment/test_foreign_doc.py
 # Its commands name a package of the reader's own, or take minutes; its verb has tests of its own.
 NOT_FOLLOWED = {"checks.md"}
 NUM_NOT_RUN = 0
+# Pages of which more is tested than that every block runs.
+FOLLOWED_BELOW = {"write-a-model.md", "write-a-task.md"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def test_there_are_pages() -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "write-a-model.md"])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in FOLLOWED_BELOW])
 def test_every_block_runs(name: str, shell: Shell, tmp_path: Path) -> None:
     follow(DOCS / name, shell, tmp_path)
 
@@ -106,6 +108,20 @@ def test_write_a_model_ends_with_a_row_on_a_local_board(shell: Shell, tmp_path: 
     (quoted,) = [b.text for b in blocks_of(DOCS / "write-a-model.md") if b.language == "text"]
     for words in quoted.strip().split("..."):
         assert words.strip(" ,") in undeclared.stdout
+
+
+@pytest.mark.timeout(900)
+def test_write_a_task_ends_with_a_task_that_passes_its_check(shell: Shell, tmp_path: Path) -> None:
+    page = DOCS / "write-a-task.md"
+    (printed,) = [text for block, text in follow(page, shell, tmp_path).items() if "check" in block]
+    assert "two years of high and low water" in printed
+    assert re.search(r"splits_disjoint +1 passed", printed), printed
+    task = tmp_path / "arbench-tides" / "arbench_tides" / "task.py"
+    task.write_text(task.read_text().replace("shared_events", "not_stated"))
+    unstated = shell("! arbench check tides", tmp_path)
+    assert unstated.returncode == 0, unstated.stdout
+    (quoted,) = [block.text for block in blocks_of(page) if block.language == "text"]
+    assert " ".join(quoted.split()) in unstated.stdout
 
 
 @pytest.mark.parametrize("name", PAGES)
