@@ -50,6 +50,22 @@ class SeesTheNextSite(LinearNetwork):
         return torch.cat((params[:, :-1] + 0.1 * sites[:, 1:], params[:, -1:]), 1)
 
 
+class ReorderedSums(LinearNetwork):
+    """What comes from the future is taken away again, up to rounding, as an FFT does."""
+
+    reordered_sums = True
+
+    def forward(self, sites: Tensor) -> Tensor:
+        future = 0.1 * sites.flip(1).cumsum(1).flip(1)
+        return (super().forward(sites) + future) - future
+
+
+class UnsaidReorderedSums(ReorderedSums):
+    """Does not say so."""
+
+    reordered_sums = False
+
+
 class DoubleSigmoid(LinearNetwork):
     """Hands probabilities to a head that expects logits."""
 
@@ -247,6 +263,7 @@ CASES: list[tuple[type[nn.Module], str, str, str]] = [
     (Autoencoder, "binary-3x3", "normalisation", "sum to"),
     (SeesTheNextSite, "binary-3x3", "causality", "the mask leaks from the future"),
     (MaskedInPlace, "binary-2x3", "causality", "moved by"),
+    (UnsaidReorderedSums, "binary-3x3", "causality", "may have that says `reordered_sums = True`"),
     (DoubleSigmoid, "binary-2x3", "memorises_one_event", "squashed twice"),
     (UnseededMask, "binary-2x3", "invariances", "saving and loading"),
     (ShiftedStep, "sequence-5", "step_equals_forward", "at site 1, in the first batch"),
