@@ -20,6 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from arbench.experiment.recipes import options_schema
+from arbench.registry.manager import registry
+
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +154,15 @@ def test_the_record_page_explains_every_part() -> None:
     page = (DOCS / "reading-a-record.md").read_text()
     explained = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert explained == list(Record.model_fields)
+
+
+@pytest.mark.parametrize("model", registry().models)
+def test_a_readme_has_every_setting_of_its_model_in_a_table(model: str) -> None:
+    network_class = registry().model(model).load()
+    page = ROOT / "plugins" / network_class.__module__.split(".")[0] / "README.md"
+    cells = re.findall(r"^\| (`.*?) \|", page.read_text(), re.MULTILINE)
+    told = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert {*options_schema(network_class).model_fields} <= told
 
 
 TEXTS = [
