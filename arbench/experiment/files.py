@@ -30,12 +30,13 @@ def require_file(path: Path, name: str) -> None:
     Raises:
         ConfigError: if it is a folder, the folder it lies in does not exist, or nobody may write.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, it may lie where nobody may look
         raise ConfigError(f"{path}: is a folder; give a file in it, such as {path / name}")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ConfigError(f"{path}: the folder {path.parent} does not exist; create it first")
     # A new file takes the place of one that is there, so it is made in the folder all the same.
-    if not all(os.access(place, os.W_OK) for place in (path, path.parent) if place.exists()):
+    places = (path, path.parent) if os.path.exists(path) else (path.parent,)
+    if not all(os.access(place, os.W_OK) for place in places):
         raise ConfigError(f"{path}: you may not write there; choose another place")
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from arbench.errors import RunError
+from arbench.errors import ConfigError, RunError
 from arbench.experiment import files
 from arbench.experiment.files import (
     atomic_path,
     full_disk_named,
     remove_abandoned,
+    require_file,
     write_text,
 )
 
@@ -124,3 +125,14 @@ def test_a_full_device_is_named_with_its_free_space() -> None:
         open("/dev/full", "w") as file,
     ):
         file.write("x")
+
+
+def test_a_place_that_may_not_even_be_looked_at_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(ConfigError, match="does not exist; create it first"):
+        require_file(tmp_path / "hidden" / "file", "name")
