@@ -87,11 +87,14 @@ def evaluate_foreign(
         test = load_split(task, "test", limit)
         log_probs = _evaluate(density, "test", test, reporter)
         truth = compare_with_truth(name, task, test, log_probs)
-        with reporter.bar("sampling and timing") as advance:
+        with reporter.bar("sampling"):
             samples = density.sample(NUM_SAMPLES, generator=keyed_generator(seed, "samples"))
-            advance(0.5, "")
+        with reporter.bar("timing", live=False) as advance:
             sampling = measure_sampling(
-                density, methods=density.samplers, batch_sizes=SPEED_BATCH_SIZES
+                density,
+                methods=density.samplers,
+                batch_sizes=SPEED_BATCH_SIZES,
+                progress=advance,
             )
         picture = folder.path / default_name(task.rendering)
         save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)

@@ -17,8 +17,11 @@ class Reporter:
         """One line of plain text."""
 
     @contextlib.contextmanager
-    def bar(self, title: str) -> Iterator[Advance]:
-        """A progress bar: call the result with (fraction done in [0, 1], short note)."""
+    def bar(self, title: str, *, live: bool = True) -> Iterator[Advance]:
+        """A progress bar: call the result with (fraction done in [0, 1], short note).
+
+        Where something is timed it is not `live`: drawn when it is told of progress, and only then.
+        """
         yield lambda fraction, note: None
 
 

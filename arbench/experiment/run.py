@@ -269,22 +269,23 @@ class _Experiment:
             # First what cannot be made again in a moment, then pictures and timings.
             save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
             digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
-            with self.reporter.bar("sampling and timing") as advance:
+            with self.reporter.bar("sampling") as advance:
                 seed = keyed_generator(self.config.seed, "samples")
                 samples = density.sample(
                     NUM_SAMPLES,
                     generator=seed,
-                    progress=lambda done, total: advance(0.5 * done / total, ""),
+                    progress=lambda done, total: advance(done / total, ""),
                 )
                 rendering = self.config.shown
                 path = self.folder.path / default_name(rendering)
                 save_samples(path, samples.cpu(), density.spec, rendering=rendering)
+            with self.reporter.bar("timing", live=False) as advance:
                 sampling = measure_sampling(
                     density,
                     methods=density.samplers[:1],
                     batch_sizes=SPEED_BATCH_SIZES,
+                    progress=advance,
                 )
-                advance(1.0, "")
         return self._record(
             batches,
             progress,
