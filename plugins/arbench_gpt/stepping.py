@@ -116,19 +116,19 @@ def advance(state: SamplingState, previous: Tensor | None, site: int) -> Tensor:
 def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
     width, num_heads = block.mix.in_features, block.num_heads
     weight, bias = _fold(block.attention_norm, block.qkv)
-    order = torch.arange(3 * width, device=weight.device)
+    # The scores are scaled by what the queries are.
+    scale = (width / num_heads) ** -0.5
+    weight[:width] *= scale
+    if bias is not None:
+        bias[:width] *= scale
     if rotary:
         # Units that turn together become neighbours: real and imaginary part of a number.
+        order = torch.arange(3 * width, device=weight.device)
         heads = order[: 2 * width].view(2 * num_heads, 2, -1)
         order[: 2 * width] = heads.transpose(1, 2).flatten()
-    scale = weight.new_ones(3 * width)
-    scale[:width] = (width / num_heads) ** -0.5
+        weight, bias = weight[order], None if bias is None else bias[order]
     return StepWeights(
-        qkv=Affine(
-            weight[order] * scale.unsqueeze(1),
-            None if bias is None else bias[order] * scale,
-            batch_size,
-        ),
+        qkv=Affine(weight, bias, batch_size),
         mix=Affine(block.mix.weight, block.mix.bias, batch_size),
         up=Affine(*_fold(block.mlp_norm, block.up), batch_size),
         down=Affine(block.down.weight, block.down.bias, batch_size),
@@ -138,8 +138,11 @@ def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
 
 
 def _fold(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """A linear map of what a norm returns, as a map of what it has before its gain and bias."""
+    """A linear map of what a norm returns, as a map of what it has before its gain and bias.
+
+    What is returned is nobody else's.
+    """
     weight = linear.weight * norm.weight
     if norm.bias is None:
-        return weight, linear.bias
+        return weight, None if linear.bias is None else linear.bias.clone()
     return weight, torch.addmv(linear.bias, linear.weight, norm.bias)
