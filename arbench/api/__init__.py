@@ -241,20 +241,26 @@ def bench(
     methods: tuple[str, ...] | None = None,
     batch_sizes: tuple[int, ...] = (1, 64),
     full: bool = False,
+    reporter: Reporter | None = None,
 ) -> list[SpeedRecord]:
-    """The speed of every sampler of a run; see `measure_sampling`."""
+    """The speed of every sampler of a run; see `measure_sampling`.
+
+    A reporter is told of progress between what is timed, never meanwhile.
+    """
     density = load(path, device=device)
     for method in methods or ():
         if method not in density.samplers:
             raise ConfigError(
                 f"{path} has no sampler {method!r}; it has: {', '.join(density.samplers)}"
             )
-    return measure_sampling(
-        density,
-        methods=methods or density.samplers,
-        batch_sizes=batch_sizes,
-        full=full,
-    )
+    with (reporter or Reporter()).bar("timing", live=False) as advance:
+        return measure_sampling(
+            density,
+            methods=methods or density.samplers,
+            batch_sizes=batch_sizes,
+            full=full,
+            progress=advance,
+        )
 
 
 def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:

@@ -43,35 +43,30 @@ def command(
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter, speed_table
-    from arbench.errors import ConfigError
-    from arbench.experiment.bench import measure_sampling
     from arbench.experiment.devices import resolve_device
     from arbench.experiment.files import require_file, require_folder
+    from arbench.experiment.folders import RunFolder
     from arbench.experiment.memory import out_of_memory_says
     from arbench.experiment.records import Record
     from arbench.publish.speeds import SpeedReport
     from arbench.publish.zoo import find_run
 
     folder = find_run(run)
-    density = api.load(folder, device=device)
-    for method in methods:
-        if method not in density.samplers:
-            raise ConfigError(
-                f"{run} has no sampler {method!r}; it has: {', '.join(density.samplers)}"
-            )
+    RunFolder(folder).require_finished()
     record = Record.read(folder / "record.json")
     if out is not None:
         require_file(out, "speed.json")  # before the work, not after it
     elif folder == run:
         require_folder(folder)
     says = f"a batch of {max(batch_sizes):,} is too many at once; use a smaller --batch"
-    with out_of_memory_says(says), ConsoleReporter().bar("timing", live=False) as advance:
-        rows = measure_sampling(
-            density,
-            methods=methods or density.samplers,
+    with out_of_memory_says(says):
+        rows = api.bench(
+            folder,
+            device=device,
+            methods=methods or None,
             batch_sizes=batch_sizes,
             full=full,
-            progress=advance,
+            reporter=ConsoleReporter(),
         )
     if as_json:
         click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))

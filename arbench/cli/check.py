@@ -273,12 +273,11 @@ def _report_field(
 
 def _network_settings(network_class: type, settings: Sequence[str]) -> dict[str, Any]:
     """The keyword arguments that `--set` means, of the types that the network asks for."""
+    from arbench.cli.settings import split_settings
     from arbench.experiment.recipes import resolve_recipe
     from arbench.registry.entries import ModelEntry
 
-    if wrong := [text for text in settings if "=" not in text]:
-        raise ConfigError(f"--set {wrong[0]}: expected KEY=VALUE, such as --set hidden=500")
-    overrides = dict(text.split("=", 1) for text in settings)
+    overrides = split_settings(settings)
     without_recipes = ModelEntry(name="checked", network="checked:Network")
     _, recipe = resolve_recipe(without_recipes, network_class, "none", overrides)
     names = [key.removeprefix("network.") for key in overrides]

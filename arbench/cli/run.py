@@ -70,7 +70,9 @@ def command(
     arbench run --resume runs/mnist-made
     arbench run --queue leaderboards/queue.toml
     """  # noqa: D301 - click wants the character
-    overrides = dict(_split_setting(text) for text in settings)
+    from arbench.cli.settings import split_settings
+
+    overrides = split_settings(settings)
     if queue is None and resume is None and (task is None or model is None):
         raise click.UsageError(
             "give --task and --model, --resume FOLDER or --queue FILE; see `arbench list`"
@@ -131,13 +133,6 @@ def command(
         from arbench.publish.push import push_trained
 
         reporter.say(f"on the Hub: {push_trained(run, push).url}")
-
-
-def _split_setting(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise click.UsageError(f"--set {text}: expected KEY=VALUE, such as --set hidden=500")
-    return key, value
 
 
 def _refuse_others(ctx: click.Context, allowed: set[str], says: str) -> None:

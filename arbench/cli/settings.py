@@ -1,4 +1,7 @@
-"""What `show` says about a model's settings: read from source files, nothing is imported."""
+"""Settings: what `--set` means, and what `show` says about those of a model.
+
+The latter is read from source files, nothing is imported.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import ast
 import re
 import textwrap
 import tomllib
+from collections.abc import Iterable
 from typing import Any
+
+import click
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import ModelEntry
@@ -14,6 +20,21 @@ from arbench.registry.names import did_you_mean
 from arbench.registry.source import module_file, package_folder, recipe_names
 
 _WIDTH = 90
+
+
+def split_settings(texts: Iterable[str]) -> dict[str, str]:
+    """Key to value of what is given with `--set`; of a key given twice the last one counts.
+
+    Raises:
+        click.UsageError: for a text that is no KEY=VALUE.
+    """
+    settings = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise click.UsageError(f"--set {text}: expected KEY=VALUE, such as --set hidden=500")
+        settings[key] = value
+    return settings
 
 
 def argument_docs(target: str) -> dict[str, str]:

@@ -11,8 +11,7 @@ from arbench.errors import DataError
 from arbench.experiment.files import sha256_of
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
-
-_ROUNDING = 1e-9  # of float64 sums in another order
+from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE
 
 
 def read_log_probs(record: Record, path: Path) -> Tensor:
@@ -45,7 +44,7 @@ def read_log_probs(record: Record, path: Path) -> Tensor:
         found = found.double()
         nats, error = -found.sum().item(), test.standard_error_nats
         spread = found.std().item() / math.sqrt(len(found)) if len(found) > 1 else None
-        if not math.isclose(nats, test.total_nats, rel_tol=_ROUNDING):
+        if not math.isclose(nats, test.total_nats, rel_tol=FLOAT64_ROUNDING_SHARE):
             fault = f"they sum to {nats:,.3f} nats, and it says {test.total_nats:,.3f}"
         elif spread is not None and (
             error is None or not math.isclose(spread, error, rel_tol=1e-6, abs_tol=1e-9)

@@ -22,7 +22,7 @@ from arbench.experiment.files import write_text
 from arbench.experiment.reporting import one_line
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
-from arbench.probability.metrics import NLL, in_bits
+from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, NLL, in_bits
 
 if TYPE_CHECKING:
     from arbench.experiment.tasks import Task
@@ -32,7 +32,6 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1 << 53)]  # what a float64 tells apart
 StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_ROUNDING = 1e-9  # of float64 quotients, in another order
 
 
 class _Part(BaseModel):
@@ -148,12 +147,12 @@ class SplitRecord(_Part):
     @model_validator(mode="after")
     def _adds_up(self) -> SplitRecord:
         nats = self.total_nats / self.num_events
-        if not math.isclose(self.nats_per_event, nats, rel_tol=_ROUNDING):
+        if not math.isclose(self.nats_per_event, nats, rel_tol=FLOAT64_ROUNDING_SHARE):
             raise ValueError(f"nats_per_event is not total_nats over num_events, {nats:.6f}")
         bits = in_bits(self.total_nats / self.num_dims)
         if self.kind == "exact" and (
             self.bits_per_dim is None
-            or not math.isclose(self.bits_per_dim, bits, rel_tol=_ROUNDING)
+            or not math.isclose(self.bits_per_dim, bits, rel_tol=FLOAT64_ROUNDING_SHARE)
         ):
             raise ValueError(f"bits_per_dim is not total_nats over num_dims in bits, {bits:.6f}")
         for error in (self.standard_error_nats, self.standard_error_bits_per_dim):

@@ -115,6 +115,8 @@ def _error_of_sum(values: Tensor) -> float:
 
 # Sums of float32 terms, in another order or on another device, agree to about this share.
 ROUNDING_SHARE = 1e-6
+# Float64 sums and quotients, in another order, agree to far less than this share.
+FLOAT64_ROUNDING_SHARE = 1e-9
 FEWEST_EVENTS = 30  # with fewer, the normal approximation of a test promises too much
 
 

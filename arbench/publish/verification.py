@@ -25,11 +25,10 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task
 from arbench.experiment.tasks import Task
 from arbench.experiment.weights import load_tensors
-from arbench.probability.metrics import ROUNDING_SHARE
+from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 
 Nats = TypeVar("Nats", float, Tensor)
 
-_ROUNDING = 1e-9  # of float64 sums and quotients, in another order
 _OF_TASK = ("name", "version", "data_sha256", "num_dims", "unit")  # what a number is read by
 TOLERANCE_NATS = 1e-3  # for events of few nats, whatever the share of them that is rounding
 
@@ -155,7 +154,9 @@ def _misstated(record: Record, config: RunConfig, task: Task, test: SplitRecord)
 
 def _is_same(said: object, found: object) -> bool:
     if isinstance(said, float) and isinstance(found, float):
-        return math.isclose(said, found, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+        return math.isclose(
+            said, found, rel_tol=FLOAT64_ROUNDING_SHARE, abs_tol=FLOAT64_ROUNDING_SHARE
+        )
     return said == found
 
 

@@ -128,8 +128,8 @@ class MADE(nn.Module):
         """The same weights in another order and with other masks.
 
         The result shares every Parameter with this network and owns nothing but its degrees, one
-        small integer per unit. Source: Germain et al., order-agnostic
-        and connectivity-agnostic training.
+        small integer per unit. Source: Germain et al., order-agnostic and connectivity-agnostic
+        training.
 
         Args:
             layout: the order, of the same events.

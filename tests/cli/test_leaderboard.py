@@ -130,7 +130,7 @@ def not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     def timed(*_: object, **__: object) -> None:
         raise AssertionError("timed before the place was looked at")
 
-    monkeypatch.setattr("arbench.experiment.bench.measure_sampling", timed)
+    monkeypatch.setattr("arbench.api.measure_sampling", timed)
 
 
 @pytest.mark.usefixtures("not_timed")
@@ -170,7 +170,7 @@ def test_bench_says_that_a_batch_is_too_large(
     def measure(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
 
-    monkeypatch.setattr("arbench.experiment.bench.measure_sampling", measure)
+    monkeypatch.setattr("arbench.api.measure_sampling", measure)
     assert main([*arguments, "1000000"]) == 1
     error = capsys.readouterr().err
     assert "a batch of 1,000,000 is too many at once; use a smaller --batch" in error

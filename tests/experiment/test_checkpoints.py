@@ -193,6 +193,15 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def copy_of(run: Path, to: Path) -> tuple[Path, CheckpointStore, Progress, dict[str, torch.Tensor]]:
+    """A run's folder to change, its store of checkpoints, and what that holds."""
+    folder = Path(shutil.copytree(run, to / "run"))
+    store = CheckpointStore(folder / "checkpoint")
+    loaded = store.load()
+    assert loaded is not None
+    return folder, store, *loaded
+
+
 @pytest.mark.parametrize(
     ("name", "tensor", "message"),
     [
@@ -210,11 +219,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_checkpoint_of_another_training_is_refused(
     begun: Path, tmp_path: Path, name: str, tensor: torch.Tensor | None, message: str
 ) -> None:
-    folder = Path(shutil.copytree(begun, tmp_path / "run"))
-    store = CheckpointStore(folder / "checkpoint")
-    loaded = store.load()
-    assert loaded is not None
-    progress, tensors = loaded
+    folder, store, progress, tensors = copy_of(begun, tmp_path)
     changed = {**tensors, name: tensor}
     store.save(progress, {key: value for key, value in changed.items() if value is not None})
     with pytest.raises(
@@ -227,11 +232,7 @@ def test_a_training_goes_on_where_its_checkpoint_stands(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In its steps, its metrics and its clock, here one that has run for 1000 s."""
-    folder = Path(shutil.copytree(begun, tmp_path / "run"))
-    store = CheckpointStore(folder / "checkpoint")
-    loaded = store.load()
-    assert loaded is not None
-    progress, tensors = loaded
+    folder, store, progress, tensors = copy_of(begun, tmp_path)
     store.save(dataclasses.replace(progress, elapsed_s=1000.0), tensors)
     before = (folder / "metrics.jsonl").read_bytes()
     assert len(before) == progress.metrics_bytes
