@@ -29,7 +29,7 @@ from arbench.experiment.foreign import evaluate_foreign
 from arbench.experiment.loading import load_run
 from arbench.experiment.records import SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import reopen_task, task_of_events
+from arbench.experiment.request import reopen_task, require_likelihood, task_of_events
 from arbench.experiment.run import Run
 from arbench.experiment.streams import windows_of
 from arbench.experiment.tasks import SPLITS, SplitName, Task
@@ -164,7 +164,8 @@ def evaluate(
         reporter: who is told of progress.
 
     Raises:
-        ConfigError: for no such split, or another task without `foreign` or of another event spec.
+        ConfigError: for no such split, another task without `foreign` or of another event spec, or
+            events of varying length in another order than the raster scan.
     """
     if split not in SPLITS:
         raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
@@ -177,6 +178,7 @@ def evaluate(
             "there all the same; such a number is no result of the task"
         )
     data = data or reopen_task(config, task)
+    require_likelihood(config.model, config.layouts, data)
     density = load(folder, device=device)
     if data.spec != density.spec:
         raise ConfigError(f"{path} describes {density.spec}, but {data.name} has {data.spec}")

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Advance, Reporter, duration_text, few_events_note
@@ -84,7 +85,8 @@ class ConsoleReporter(Reporter):
 def print_result(console: Console, path: Path, record: Record) -> None:
     """The final table of a run: likelihood, speed, files and published neighbours."""
     console.print()
-    console.print(likelihood_table(record))
+    fault = record.no_likelihood
+    console.print(likelihood_table(record) if fault is None else Text(fault))
     if record.truth is not None:
         truth = record.truth
         console.print(
@@ -92,7 +94,7 @@ def print_result(console: Console, path: Path, record: Record) -> None:
             f"{truth.gap_nats_per_event:.4f} ± {truth.standard_error_nats:.4f} nats"
         )
     console.print(speed_table(record.sampling))
-    published = published_table(record)
+    published = published_table(record) if fault is None else None
     if published is not None:
         console.print(published)
     console.print(f"files: {path}", soft_wrap=True, highlight=False)

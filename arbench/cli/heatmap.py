@@ -27,7 +27,7 @@ from arbench.experiment.heatmap import (
 from arbench.experiment.pictures import save_picture
 from arbench.experiment.rendering import ImageRendering, TextRendering, output_path
 from arbench.experiment.reporting import printable
-from arbench.experiment.request import reopen_task
+from arbench.experiment.request import reopen_task, require_likelihood
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model
 from arbench.publish.zoo import find_run
@@ -54,6 +54,7 @@ def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
         # Before the work, not after it.
         file = output_path(file or Path(DEFAULT_NAME), ImageRendering())
     data = reopen_task(config, task)
+    require_likelihood(config.model, config.layouts, data)
     density = api.load(run, device="auto")
     if not isinstance(density, (Model, Ensemble)):
         raise ConfigError(f"{name}: its density gives log-probabilities of whole events only")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from arbench.cli.columns import columns, pairs
+from arbench.experiment.padding import no_likelihood
 from arbench.experiment.reporting import duration_text, few_events_note, printable
 from arbench.experiment.units import bits_text, nats_per, nats_text
 
@@ -49,7 +50,9 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
         ),
     ]
     blocks = [pairs(about)]
-    if record["nll"]:
+    if fault := no_likelihood(record):
+        blocks.append(fault)
+    elif record["nll"]:
         blocks.append("likelihood\n" + _indented(_likelihood(record)))
     if record["sampling"]:
         blocks.append("sampling\n" + _indented(_speed(record["sampling"])))

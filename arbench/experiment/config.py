@@ -137,6 +137,11 @@ class RunConfig(_Strict):
         return self.rendering or natural_rendering(self._spec)
 
     @property
+    def layouts(self) -> list[Layout]:
+        """Those of the members."""
+        return [member.layout.build() for member in self.members]
+
+    @property
     def _spec(self) -> EventSpec:
         return self.members[0].layout.build().spec
 
@@ -274,7 +279,7 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
             f"{config.model} cannot form an ensemble of orderings or masks: its weights belong to "
             "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
         )
-    layouts = [member.layout.build() for member in config.members]
+    layouts = config.layouts
     try:
         heads = [make_head(config.head, layout, config.head_options) for layout in layouts]
         served = getattr(network_class, "heads", (heads[0].name,))

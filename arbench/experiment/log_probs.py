@@ -29,11 +29,14 @@ def read_log_probs(record: Record, path: Path) -> Tensor:
 
     Raises:
         CheckpointError: if the file is missing or damaged.
-        DataError: if the record has no test number, or it is not the one of these events.
+        DataError: if the record has no test number, it is no likelihood, or it is not the one of
+            these events.
     """
     test = record.nll.get("test")
     if test is None:
         raise DataError(f"{path}: its record has no test number, so the run is not finished")
+    if fault := record.no_likelihood:
+        raise DataError(f"{path}: {fault}")
     found = load_tensors(path).get("test")
     fault = None
     if found is None or found.shape != (test.num_events,) or not found.is_floating_point():

@@ -19,6 +19,7 @@ from pydantic import (
 from arbench.errors import DataError
 from arbench.experiment.documents import Line, Name, read_document
 from arbench.experiment.files import write_text
+from arbench.experiment.padding import no_likelihood
 from arbench.experiment.reporting import one_line
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.density import Kind
@@ -310,6 +311,11 @@ class Record(_Part):
         part = self.training or self.foreign
         assert part is not None  # see `_says_where_it_comes_from`
         return part.limit
+
+    @property
+    def no_likelihood(self) -> str | None:
+        """Why the numbers in `nll` are none; None if they are. See `padding.no_likelihood`."""
+        return no_likelihood(self.model_dump())
 
     @property
     def result_sha256(self) -> str | None:

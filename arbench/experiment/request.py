@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,11 +10,16 @@ from pydantic import ValidationError
 
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.config import RunConfig, plan_members
+from arbench.experiment.padding import may_misread, padding_fault
 from arbench.experiment.recipes import Recipe, check_options, describe_validation, resolve_recipe
-from arbench.experiment.streams import StreamTask
-from arbench.experiment.tasks import Task, data_sha256, open_task
+from arbench.experiment.streams import StreamTask, WindowedTask
+from arbench.experiment.tasks import SplitName, Task, data_sha256, open_task
 from arbench.probability.heads import natural_head
+from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
+
+# Of these numbers are made. The train split may be large, and only a loss is made of it.
+_EVALUATED: tuple[SplitName, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +52,13 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     data, task = task, task_of_events(task, recipe)
     try:
         members = plan_members(recipe, task.spec)
+        layouts = [member.layout.build() for member in members]
         head = recipe.head.name
         if head == "auto":
-            head = natural_head(members[0].layout.build()).name
+            head = natural_head(layouts[0]).name
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
+    require_likelihood(request.model, layouts, task)
     values = {
         "task": task.name,
         "task_version": task.version,
@@ -105,6 +112,23 @@ def reopen_task(config: RunConfig, text: str | None = None) -> Task:
             f"{task.name} has data {found[:12]}, the run was started on {config.data_sha256[:12]}"
         )
     return task_of_events(task, config.recipe)
+
+
+def require_likelihood(name: str, layouts: Sequence[Layout], task: Task) -> None:
+    """Refuse a model whose layouts would read the padding of a task's events.
+
+    Args:
+        name: of the model.
+        layouts: of the density's members.
+        task: of events; a stream through its windows, which have no padding.
+
+    Raises:
+        ConfigError: with the reason, and what to set instead.
+    """
+    if isinstance(task, WindowedTask) or not may_misread(layouts):
+        return
+    if fault := padding_fault(layouts, [task.load(split).scored for split in _EVALUATED]):
+        raise ConfigError(f"{name} on {task.name} has no likelihood: {fault}")
 
 
 def task_of_events(task: Task, recipe: Recipe) -> Task:

@@ -43,7 +43,7 @@ from arbench.experiment.records import (
 )
 from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest, reopen_task, resolve
+from arbench.experiment.request import RunRequest, reopen_task, require_likelihood, resolve
 from arbench.experiment.schedule import Length
 from arbench.experiment.signals import StopSignal
 from arbench.experiment.tasks import Split, SplitName, Task, open_task
@@ -96,6 +96,7 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
             reporter.say(f"{path} is finished: there is nothing to resume")
             return Run(path, record)
     task = reopen_task(config, task_text)
+    require_likelihood(config.model, config.layouts, task)
     accelerator = make_accelerator(device, config.precision)
     with _held(folder, accelerator):
         if accelerator.is_main_process:
@@ -227,7 +228,7 @@ class _Experiment:
                         )
                     batch = batches.batch(step)
                     scored = batch.scored
-                    mask = None if scored is None else layout.to_sites(scored).all(-1)
+                    mask = None if scored is None else layout.scored_sites(scored)
                     values = layout.to_sites(batch.events)
                     yield values if values.is_floating_point() else values.long(), mask
                     advance((step + 1) / total, "counting")

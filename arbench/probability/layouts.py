@@ -155,6 +155,42 @@ class Layout:
         channels, height, width = self.spec.shape
         return sites.reshape(-1, height, width, channels).permute(0, 3, 1, 2).contiguous()
 
+    def scored_sites(self, scored: Tensor) -> Tensor:
+        """Which sites of a batch of events are scored.
+
+        What is not scored is fed to later sites all the same. Where it lies before them in the
+        raster scan, it is what has gone before, as in the windows of a stream. Where it lies
+        behind, it is padding, and shows when the event ends: in another order a site may come
+        after it and before the end, and what such sites say of all events does not sum to 1.
+
+        Args:
+            scored: `(B, *event_shape)` boolean.
+
+        Returns:
+            `(B, T)` boolean.
+
+        Raises:
+            ValueError: if a site is scored in part, which would make the count of dims a lie, or a
+                scored one reads padding.
+        """
+        by_site = self.to_sites(scored)
+        counted = by_site.all(-1)
+        if self.site_dim > 1 and not torch.equal(counted, by_site.any(-1)):
+            raise ValueError("a site is scored as a whole: all of its dims or none")
+        if not self.is_raster:
+            place = self._permutation.to(counted.device)
+            # How far back in the raster scan the sites lie that are read and not scored.
+            furthest = torch.where(counted, -1, place).cummax(1).values
+            misread = counted & (furthest > place)
+            if bool(misread.any()):
+                event, site = misread.nonzero()[0].tolist()
+                raise ValueError(
+                    f"event {event} has no likelihood in this order: site {site} is scored and "
+                    "reads what lies behind it and is not, as after the end of an event; events "
+                    "that differ in length go in the raster scan only"
+                )
+        return counted
+
     def prefix_length(self, known: Tensor) -> int:
         """How many leading sites a set of known dims covers.
 

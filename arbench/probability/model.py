@@ -113,7 +113,8 @@ class Model(nn.Module):
         Sites that are not scored hold 0.
 
         Raises:
-            ValueError: if a site is scored in part, which would make the count of dims a lie.
+            ValueError: if events are outside the domain, or cannot be scored so in this layout;
+                see `Layout.scored_sites`.
         """
         if not self.training:  # training checks its events once an epoch, not once a step
             self.spec.validate(events)
@@ -124,10 +125,7 @@ class Model(nn.Module):
         log_probs = self.head.log_prob(params, sites)
         if scored is None:
             return log_probs
-        by_site = self.layout.to_sites(scored.to(log_probs.device))
-        counted = by_site.all(-1)
-        if self.layout.site_dim > 1 and not torch.equal(counted, by_site.any(-1)):
-            raise ValueError("a site is scored as a whole: all of its dims or none")
+        counted = self.layout.scored_sites(scored.to(log_probs.device))
         return log_probs.masked_fill(~counted, 0.0)
 
     def site_params(self, sites: Tensor) -> Tensor:

@@ -60,14 +60,14 @@ def render_card(
     if record.limit is not None:
         part = f"Only the first {record.limit:,} events of each split: not comparable."
     few = few_events_note(record.nll["test"].num_events) if "test" in record.nll else ""
+    fault = record.no_likelihood
     blocks = [
         f"# {model.name} on {task.name}",
         part,
         samples,
-        likelihood_table(record),
-        few,
+        *((f"**{fault[0].upper()}{fault[1:]}.**",) if fault else (likelihood_table(record), few)),
         speed_table(record) if record.sampling else "",
-        published_table(record),
+        "" if fault else published_table(record),
         f"Training curve, nats per event:\n\n{curve}" if curve else "",
         f"{_origin(record)}\n* data: {task.name} version {task.version}, sha256 {task.data_sha256}",
         f"Data: {task.source}" if task.source else "",

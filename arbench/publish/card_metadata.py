@@ -23,13 +23,14 @@ _HUB_TASKS = {
 def front_matter(record: Record) -> str:
     """The YAML between dashes that a card begins with.
 
-    A result on a part of the data is comparable to nothing, so it is no entry of `model-index`.
+    A result on a part of the data is comparable to nothing, and what is no likelihood is no result:
+    neither is an entry of `model-index`.
     """
     metadata: dict[str, Any] = {
         "library_name": "arbench",
         "tags": ["arbench", "autoregressive", "density-estimation", record.model.name],
     }
-    if "test" in record.nll and record.limit is None:
+    if "test" in record.nll and record.limit is None and record.no_likelihood is None:
         metadata["model-index"] = [
             {
                 "name": f"{record.model.name} on {record.task.name}",

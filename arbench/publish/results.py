@@ -136,13 +136,15 @@ def read_for_board(run: Path) -> Record:
 def board_fault(record: Record) -> str | None:
     """Why a record may stand on no board; None if it may.
 
-    Its run is not finished, used a part of the data or has no test number, its task is the user's
-    own or not pinned, or nobody could say which result it is.
+    Its run is not finished, used a part of the data, or has no test number or one that is no
+    likelihood; its task is the user's own or not pinned, or nobody could say which result it is.
     """
     if record.status != "finished" or record.limit is not None:
         return "only finished runs on the whole data stand on boards"
     if "test" not in record.nll:
         return "its record has no test number"
+    if fault := record.no_likelihood:
+        return fault
     if not record.task.pinned:
         return f"{record.task.name} has no pinned data, so it is on no board"
     if record.result_sha256 is None:

@@ -22,7 +22,7 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
 from arbench.experiment.records import Record, SplitRecord, TaskRecord
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import reopen_task
+from arbench.experiment.request import reopen_task, require_likelihood
 from arbench.experiment.tasks import Task
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
@@ -105,7 +105,8 @@ def verify_run(
         reporter: who is told of progress; by default nobody.
 
     Raises:
-        ConfigError: if the record is of a density whose weights are not there.
+        ConfigError: if the record is of a density whose weights are not there, or of a model that
+            has no likelihood on its task.
         CheckpointError: if the run is unfinished or damaged.
         DataError: if the data are missing or others.
     """
@@ -121,6 +122,7 @@ def verify_run(
     target = resolve_device(device)
     density = load_run(path, device=target).density
     task = reopen_task(config, task_text)
+    require_likelihood(config.model, config.layouts, task)
     split = load_split(task, "test", record.limit)
     with (reporter or Reporter()).bar("evaluating test") as advance:
         found = evaluate_log_probs(density, split, progress=advance)

@@ -147,7 +147,7 @@ def learn(
     """
     if hasattr(model.network, "fit"):
         sites = model.layout.to_sites(events)
-        counted = None if scored is None else model.layout.to_sites(scored).all(-1)
+        counted = None if scored is None else model.layout.scored_sites(scored)
         model.network.fit([(sites, counted)] * _NUM_COPIES)
     weights = [p for p in model.parameters() if p.requires_grad]
     if not hasattr(model.network, "fit") and weights:

@@ -38,6 +38,14 @@ class Dropping(nn.Module):
         return params
 
 
+def scored_after(spec: EventSpec, num_events: int) -> Tensor:
+    """Masks `(num_events, *shape)` of all dims but a random number of those that come first."""
+    raster = Layout(spec).to_events(torch.arange(spec.num_dims)[None, :, None])
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randint(spec.num_dims + 1, (num_events,), generator=generator)
+    return raster >= first.view(-1, *[1] * len(spec.shape))
+
+
 def table_model(layout: Layout, *, seed: int = 0, scale: float = 2.0, step: bool = True) -> Model:
     """A table with the natural head, in float64."""
     head = natural_head(layout)

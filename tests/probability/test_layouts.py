@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.heads import Categorical
 from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench.testing.cells import event_masses
+from arbench.testing.tiny import TinyEvents
+from arbench.testing.toys import TableNetwork
 
 SIZES = st.integers(1, 4)
 
@@ -135,3 +140,70 @@ def test_impossible_requests_are_refused() -> None:
         Layout(EventSpec((3,), Discrete(2))).to_sites(torch.zeros(1, 4))
     with pytest.raises(ValueError, match="needs discrete data"):
         _ = Layout(EventSpec((3,), Real())).alphabet_size
+
+
+@given(layouts(), st.data())
+def test_padding_that_a_scored_site_reads_is_refused(layout: Layout, data: st.DataObject) -> None:
+    """By the definition: a site that is read, not scored, and further back in the raster scan."""
+    num_sites, order = layout.num_sites, layout.permutation.tolist()
+    mask = data.draw(st.lists(st.booleans(), min_size=num_sites, max_size=num_sites))
+    reads_padding = any(
+        mask[t] and not mask[u] and order[u] > order[t] for t in range(num_sites) for u in range(t)
+    )
+    by_site = torch.tensor(mask)[None, :, None].expand(1, num_sites, layout.site_dim)
+    scored = layout.to_events(by_site)
+    if reads_padding:
+        with pytest.raises(ValueError, match="reads what lies behind it"):
+            layout.scored_sites(scored)
+    else:
+        assert layout.scored_sites(scored).tolist() == [mask]
+
+
+@given(layouts(), st.integers(0, 64), st.integers(0, 64))
+def test_context_is_never_refused_and_padding_never_in_the_raster_scan(
+    layout: Layout, first: int, last: int
+) -> None:
+    place = layout.permutation[None, :, None].expand(1, layout.num_sites, layout.site_dim)
+    layout.scored_sites(layout.to_events(place >= first))
+    raster = Layout(layout.spec, sites=layout.sites)
+    padded = raster.to_events(torch.arange(layout.num_sites)[None, :, None].expand_as(place) < last)
+    raster.scored_sites(padded)
+
+
+WORDS = TinyEvents(EventSpec((4,), Discrete(4)), end=0)
+
+
+def words_model(layout: Layout) -> Model:
+    head = Categorical(layout)
+    return Model(TableNetwork(layout, 4, scale=2.0), head, layout).double()
+
+
+def test_words_sum_to_one_in_the_raster_scan_and_have_no_probability_in_another_order() -> None:
+    """Three letters, four places: what the refused orders would give is no distribution."""
+    raster = words_model(WORDS.layout())
+    assert event_masses(raster, WORDS).sum().item() == pytest.approx(1, abs=1e-12)
+    events = WORDS.listed()
+    scored = WORDS.scored(events)
+    assert scored is not None
+    off = []
+    for seed in range(1, 6):
+        model = words_model(WORDS.layout(seed))
+        assert not model.layout.is_raster
+        with pytest.raises(ValueError, match="events that differ in length go in the raster scan"):
+            model.log_prob(events, scored)
+        counted = model.layout.to_sites(scored)[..., 0]
+        total = (model.site_log_probs(events) * counted).sum(1).exp().sum().item()
+        off.append(abs(total - 1))
+    assert min(off) > 1e-3, off
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2])
+def test_a_block_after_its_context_sums_to_one_in_every_order(seed: int | None) -> None:
+    """As in the windows of a stream: the first symbols are fed, the others scored."""
+    model = words_model(WORDS.layout(seed))
+    events = TinyEvents(WORDS.spec).listed()
+    for num_read in range(4):
+        scored = (torch.arange(4) >= num_read).expand(len(events), 4)
+        masses = model.log_prob(events, scored).exp()
+        totals = masses.view(4**num_read, -1).sum(1)  # the last dim counts fastest
+        torch.testing.assert_close(totals, torch.ones_like(totals), rtol=0, atol=1e-12)
