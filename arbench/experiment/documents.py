@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -10,13 +9,15 @@ from pydantic import BaseModel, Field, ValidationError
 
 from arbench.errors import ArbenchError
 from arbench.experiment.recipes import describe_validation
+from arbench.experiment.strict_json import read_json
 from arbench.registry.entries import NAME_PATTERN
 
 Document = TypeVar("Document", bound=BaseModel)
 # Of a task, a model or a head; it may become part of a path.
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
-# Free text that people are shown: a control character could do anything to a terminal.
-Line = Annotated[str, Field(pattern=r"^\P{Cc}*$")]
+# Free text that people are shown, without what `arbench.experiment.reporting.is_control` names.
+_CONTROLS = r"\p{Cc}\p{Zl}\p{Zp}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}"
+Line = Annotated[str, Field(pattern=f"^[^{_CONTROLS}]*$")]
 
 
 def read_document(
@@ -34,12 +35,7 @@ def read_document(
     Raises:
         ArbenchError: of that class, if the file is missing, no JSON, newer, or breaks the schema.
     """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise error_class(f"{path}: {missing}") from error
-    except (ValueError, OSError, RecursionError) as error:
-        raise error_class(f"{path}: not readable as JSON: {error}") from error
+    raw = read_json(path, error_class, missing)
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > newest:
         raise error_class(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 Advance = Callable[[float, str], None]
 FEW_EVENTS = 200
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Reporter:
@@ -25,12 +26,22 @@ class Reporter:
         yield lambda fraction, note: None
 
 
+def is_control(character: str) -> bool:
+    """Whether a character is no part of a text but a command to whoever shows it.
+
+    Control characters, which could do anything to a terminal; marks that turn the direction of
+    what follows them, so that a text reads otherwise than it is; separators of lines and
+    paragraphs; halves of characters.
+    """
+    return (
+        unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") or character in _DIRECTION_MARKS
+    )
+
+
 def printable(text: str) -> str:
-    """The text without control characters, which could do anything to a terminal."""
+    """The text without characters that are commands to whoever shows it; see `is_control`."""
     return "".join(
-        "\ufffd"
-        if unicodedata.category(character) == "Cc" and character not in "\n\t"
-        else character
+        "\ufffd" if is_control(character) and character not in "\n\t" else character
         for character in text
     )
 

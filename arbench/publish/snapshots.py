@@ -27,8 +27,9 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run, weights_of
 from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
+from arbench.experiment.strict_json import parse_json
 from arbench.publish.hub import PASSING, Hub, RemoteFile, Repo, parse_repo
-from arbench.publish.zoo import PinnedFile, check_files
+from arbench.publish.zoo import PinnedFile, check_files, read_pins
 
 MANIFEST = "files.json"
 DOCUMENTS = ("config.json", "record.json")
@@ -218,8 +219,7 @@ def _limit(repo: Repo, file: RemoteFile, most: int, why: str) -> None:
 
 def _read_manifest(folder: Path) -> dict[str, PinnedFile]:
     try:
-        entries = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return {name: PinnedFile(**entry) for name, entry in entries.items()}
+        return read_pins(parse_json((folder / MANIFEST).read_bytes()))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{folder}: its {MANIFEST} is damaged; remove the folder and fetch it again"
