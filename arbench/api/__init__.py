@@ -287,7 +287,7 @@ def leaderboard(
         unchecked: show published numbers that nobody has seen in their source, too.
 
     Returns:
-        A row for each of `arbench.publish.boards.Row`, best first within task and kind; published
+        A row for each of `arbench.publish.rows.Row`, best first within task and kind; published
         ones have no rank. Speeds are columns such as "step on cpu, events/s".
 
     Raises:

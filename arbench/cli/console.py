@@ -21,7 +21,13 @@ from rich.table import Table
 from rich.text import Text
 
 from arbench.experiment.records import Record, SpeedRecord, SplitRecord
-from arbench.experiment.reporting import Advance, Reporter, duration_text, few_events_note
+from arbench.experiment.reporting import (
+    Advance,
+    Reporter,
+    duration_text,
+    few_events_note,
+    no_test_note,
+)
 from arbench.experiment.units import nats_per
 from arbench.publish.published import nats_of, neighbours
 
@@ -114,7 +120,10 @@ def likelihood_table(record: Record) -> Table:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
         table.add_row(split, *split_cells(nll, unit))
-    if "test" in record.nll and (note := few_events_note(record.nll["test"].num_events)):
+    note = no_test_note(record.nll)
+    if "test" in record.nll:
+        note = few_events_note(record.nll["test"].num_events)
+    if note:
         table.caption = note
         table.caption_justify = "left"
     return table
@@ -148,7 +157,9 @@ def speed_table(rows: list[SpeedRecord]) -> Table:
 
 
 def published_table(record: Record) -> Table | None:
-    """This run's test nats among the nearest published ones."""
+    """This run's test nats among the nearest published ones; None where either is missing."""
+    if "test" not in record.nll:
+        return None
     rows = [(row.nats, row.result.model, row.result.source) for row in neighbours(record)]
     if not rows:
         return None

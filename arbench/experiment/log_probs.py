@@ -9,9 +9,25 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.experiment.files import sha256_of
-from arbench.experiment.records import Record
+from arbench.experiment.records import Record, SplitRecord
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE
+
+
+def test_of(record: Record, path: Path) -> SplitRecord:
+    """What a record says of the test split.
+
+    Args:
+        record: of a run.
+        path: what to name if it says nothing.
+
+    Raises:
+        DataError: if it has no test number; says why.
+    """
+    if "test" in record.nll:
+        return record.nll["test"]
+    why = "was made with evaluate_test = false" if record.nll else "is not finished"
+    raise DataError(f"{path}: there is no test number: the run {why}")
 
 
 def read_log_probs(record: Record, path: Path) -> Tensor:
@@ -32,9 +48,7 @@ def read_log_probs(record: Record, path: Path) -> Tensor:
         DataError: if the record has no test number, it is no likelihood, or it is not the one of
             these events.
     """
-    test = record.nll.get("test")
-    if test is None:
-        raise DataError(f"{path}: its record has no test number, so the run is not finished")
+    test = test_of(record, path)
     if fault := record.no_likelihood:
         raise DataError(f"{path}: {fault}")
     found = load_tensors(path).get("test")

@@ -22,8 +22,9 @@ from arbench.experiment.files import write_text
 from arbench.experiment.padding import no_likelihood
 from arbench.experiment.reporting import one_line
 from arbench.experiment.units import bits_text, nats_text
+from arbench.probability.bits import in_bits
 from arbench.probability.density import Kind
-from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, NLL, in_bits
+from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, NLL
 
 if TYPE_CHECKING:
     from arbench.experiment.tasks import Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 Advance = Callable[[float, str], None]
 FEW_EVENTS = 200
@@ -60,6 +60,17 @@ def duration_text(seconds: float) -> str:
         if seconds >= 0.9995 * size:
             return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
     return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
+
+
+def no_test_note(splits: Collection[str]) -> str:
+    """What to know where a finished run has no test number; empty where it has one.
+
+    Args:
+        splits: those that its record has a likelihood of; none if the training did not finish.
+    """
+    if not splits or "test" in splits:
+        return ""
+    return "The test split was not evaluated (evaluate_test = false), so there is no test number."
 
 
 def few_events_note(num_events: int) -> str:

@@ -251,10 +251,15 @@ class _Experiment:
         )
 
     def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
-        """Evaluate both splits, sample and time; the test split is read here and nowhere else."""
+        """Evaluate, sample and time.
+
+        Nothing but this sees how well the model does on test, once, at the end of the run. (The
+        data's hash is of every event, so test has been read before.)
+        """
         density = self.assembly.density
-        test = load_split(self.task, "test", self.config.limit)
-        splits: dict[SplitName, Split] = {"validation": validation, "test": test}
+        splits: dict[SplitName, Split] = {"validation": validation}
+        if self.config.recipe.training.evaluate_test:
+            splits["test"] = load_split(self.task, "test", self.config.limit)
         log_probs: dict[str, Tensor] = {}
         nll = {}
         for name, split in splits.items():
@@ -263,12 +268,17 @@ class _Experiment:
             nll[name] = SplitRecord.from_nll(
                 nll_of(log_probs[name], split, density.spec.domain), density.kind
             )
-        truth = compare_with_truth(self.config.model, self.task, test, log_probs["test"])
+        truth = None
+        if "test" in splits:
+            truth = compare_with_truth(
+                self.config.model, self.task, splits["test"], log_probs["test"]
+            )
         sampling: list[SpeedRecord] = []
         digest = ""
         if self.is_main:
             # First what cannot be made again in a moment, then pictures and timings.
-            save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
+            if "test" in log_probs:
+                save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
             digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
             with self.reporter.bar("sampling") as advance:
                 seed = keyed_generator(self.config.seed, "samples")

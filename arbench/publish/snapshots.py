@@ -25,7 +25,7 @@ from arbench.experiment.data import cache_dir, writing
 from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run, weights_of
-from arbench.experiment.log_probs import read_log_probs
+from arbench.experiment.log_probs import read_log_probs, test_of
 from arbench.experiment.records import Record
 from arbench.experiment.strict_json import parse_json
 from arbench.publish.hub import PASSING, Hub, RemoteFile, Repo, parse_repo
@@ -203,9 +203,7 @@ def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolde
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     _limit(repo, there["model.safetensors"], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
-    if "test" not in record.nll:
-        raise CheckpointError("its record has no result: the run is not finished")
-    num_bytes = 8 * record.nll["test"].num_events
+    num_bytes = 8 * test_of(record, folder.record).num_events
     _limit(repo, there["log_probs.safetensors"], num_bytes + _HEADER_BYTES, "its record")
 
 

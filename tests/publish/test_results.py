@@ -17,7 +17,8 @@ from arbench.errors import ConfigError, DataError
 from arbench.experiment.comparison import compare_runs
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
-from arbench.probability.metrics import NLL, in_bits
+from arbench.probability.bits import in_bits
+from arbench.probability.metrics import NLL
 from arbench.publish.results import (
     fill_section,
     keep_result,
