@@ -26,8 +26,9 @@ from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import evaluate_log_probs, load_split, nll_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.foreign import evaluate_foreign
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
-from arbench.experiment.records import SpeedRecord, SplitRecord
+from arbench.experiment.records import SpeedRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, require_likelihood, task_of_events
 from arbench.experiment.run import Run

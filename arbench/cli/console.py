@@ -20,7 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from arbench.experiment.records import Record, SpeedRecord, SplitRecord
+from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.records import Record, SpeedRecord
 from arbench.experiment.reporting import (
     Advance,
     Reporter,

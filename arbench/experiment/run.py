@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +28,16 @@ from arbench.experiment.evaluation import (
     nll_of,
     scored_windows,
 )
-from arbench.experiment.files import remove_abandoned, write_text
+from arbench.experiment.files import remove_abandoned, sha256_of, write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.memory import is_out_of_memory, kept_for_reuse
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
-    CheckpointRecord,
+    HashesRecord,
     ModelRecord,
     Record,
     SpeedRecord,
-    SplitRecord,
     TaskRecord,
     TrainingRecord,
 )
@@ -274,12 +274,14 @@ class _Experiment:
                 self.config.model, self.task, splits["test"], log_probs["test"]
             )
         sampling: list[SpeedRecord] = []
-        digest = ""
+        hashes: dict[str, str] = {}
         if self.is_main:
             # First what cannot be made again in a moment, then pictures and timings.
             if "test" in log_probs:
-                save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
-            digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
+                test_values = {"test": log_probs["test"]}
+                hashes["per_event"] = save_tensors(self.folder.log_probs, test_values)
+            weights = self.assembly.network.state_dict()
+            hashes["weights"] = save_tensors(self.folder.model, weights)
             with self.reporter.bar("sampling") as advance:
                 seed = keyed_generator(self.config.seed, "samples")
                 samples = density.sample(
@@ -304,7 +306,7 @@ class _Experiment:
             nll=nll,
             truth=truth,
             sampling=sampling,
-            checkpoint=CheckpointRecord(sha256=digest) if digest else None,
+            hashes=hashes,
         )
 
     def _record(
@@ -312,12 +314,17 @@ class _Experiment:
         batches: TrainingBatches,
         progress: Progress,
         status: str,
+        *,
+        hashes: Mapping[str, str] | None = None,
         **measured: object,
     ) -> Record:
         config, task = self.config, self.task
+        # The file that people will read, whatever wrote it.
+        bound = {"config": sha256_of(self.folder.config)} if self.is_main else {}
         layout = self.assembly.members[0].layout
-        return Record.model_validate(
+        record = Record.model_validate(
             {
+                "sha256": HashesRecord(**bound, **(hashes or {})),
                 "task": TaskRecord.from_task(task, config.data_sha256),
                 "model": ModelRecord(
                     name=config.model,
@@ -351,10 +358,10 @@ class _Experiment:
                 "environment": describe_environment(self.device),
                 "nll": {},
                 "sampling": [],
-                "checkpoint": None,
                 **measured,
             }
         )
+        return record.sealed()
 
     def _write_unfinished(self, batches: TrainingBatches, error: ArbenchError) -> None:
         """A record without a number: it says how far the training got and why it ended."""

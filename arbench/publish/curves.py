@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arbench.errors import DataError
+from arbench.experiment.documents import Finite
 from arbench.experiment.recipes import describe_validation
-from arbench.experiment.records import Finite
 from arbench.experiment.strict_json import parse_json
 
 

@@ -172,7 +172,7 @@ def _download(
         }
         check_files(folder, pinned or files)
         record = Record.read(folder / "record.json")
-        if record.checkpoint is None:
+        if record.sha256.weights is None:
             raise CheckpointError("its record names no weights")
         load_run(folder)
         read_log_probs(record, folder / "log_probs.safetensors")

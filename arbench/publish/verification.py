@@ -19,9 +19,10 @@ from arbench.experiment.evaluation import (
     scored_windows,
 )
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
 from arbench.experiment.log_probs import test_of
-from arbench.experiment.records import Record, SplitRecord, TaskRecord
+from arbench.experiment.records import Record, TaskRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, require_likelihood
 from arbench.experiment.tasks import Task

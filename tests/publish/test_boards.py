@@ -18,7 +18,8 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import ConfigError
-from arbench.experiment.records import CheckpointRecord, EvaluationRecord
+from arbench.experiment.likelihood import EvaluationRecord
+from arbench.experiment.records import HashesRecord
 from arbench.publish.board_text import board_pages, boards_text
 from arbench.publish.boards import find_boards, flat_rows, make_boards
 from arbench.publish.ranking import holm, ranks
@@ -178,7 +179,7 @@ def test_results_of_the_same_name_are_told_apart(make_result: MakeResult) -> Non
     twice = []
     for seed, sha256 in enumerate(hashes):
         result = make_result("a", noise(seed))
-        record = result.record.model_copy(update={"checkpoint": CheckpointRecord(sha256=sha256)})
+        record = result.record.model_copy(update={"sha256": HashesRecord(weights=sha256)})
         twice.append(replace(result, record=record))
     (board,) = make_boards(twice)
     assert sorted(row.model for row in board.rows) == ["a 11111111", "a 22222222"]
