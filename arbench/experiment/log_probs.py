@@ -9,7 +9,8 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.experiment.files import sha256_of
-from arbench.experiment.records import Record, SplitRecord
+from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE
 
