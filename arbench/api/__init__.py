@@ -26,11 +26,15 @@ from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import evaluate_log_probs, load_split, nll_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.foreign import evaluate_foreign
-from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
-from arbench.experiment.records import SpeedRecord
+from arbench.experiment.records import SpeedRecord, SplitRecord
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import reopen_task, require_likelihood, task_of_events
+from arbench.experiment.request import (
+    open_as_recorded,
+    reopen_task,
+    require_likelihood,
+    task_of_events,
+)
 from arbench.experiment.run import Run
 from arbench.experiment.streams import windows_of
 from arbench.experiment.tasks import SPLITS, SplitName, Task
@@ -173,7 +177,7 @@ def evaluate(
     folder = find_run(path)
     config = RunConfig.read(RunFolder(folder).config)
     data = task_of_events(open_task(task), config.recipe) if task is not None and foreign else None
-    if data is None and task is not None and open_task(task).name != config.task:
+    if data is None and task is not None and open_as_recorded(config, task).name != config.task:
         raise ConfigError(
             f"{path} was trained on {config.task}, not on {task}: add --foreign to evaluate it "
             "there all the same; such a number is no result of the task"
@@ -288,7 +292,7 @@ def leaderboard(
         unchecked: show published numbers that nobody has seen in their source, too.
 
     Returns:
-        A row for each of `arbench.publish.rows.Row`, best first within task and kind; published
+        A row for each of `arbench.publish.boards.Row`, best first within task and kind; published
         ones have no rank. Speeds are columns such as "step on cpu, events/s".
 
     Raises:

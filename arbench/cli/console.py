@@ -20,14 +20,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from arbench.experiment.likelihood import SplitRecord
-from arbench.experiment.records import Record, SpeedRecord
+from arbench.experiment.records import Record, SpeedRecord, SplitRecord
 from arbench.experiment.reporting import (
     Advance,
     Reporter,
     duration_text,
     few_events_note,
-    no_test_note,
+    no_error_note,
 )
 from arbench.experiment.units import nats_per
 from arbench.publish.published import nats_of, neighbours
@@ -121,11 +120,11 @@ def likelihood_table(record: Record) -> Table:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
         table.add_row(split, *split_cells(nll, unit))
-    note = no_test_note(record.nll)
+    notes = [no_error_note(record.errors)]
     if "test" in record.nll:
-        note = few_events_note(record.nll["test"].num_events)
-    if note:
-        table.caption = note
+        notes.insert(0, few_events_note(record.nll["test"].num_events))
+    if any(notes):
+        table.caption = " ".join(filter(None, notes))
         table.caption_justify = "left"
     return table
 
@@ -158,9 +157,7 @@ def speed_table(rows: list[SpeedRecord]) -> Table:
 
 
 def published_table(record: Record) -> Table | None:
-    """This run's test nats among the nearest published ones; None where either is missing."""
-    if "test" not in record.nll:
-        return None
+    """This run's test nats among the nearest published ones."""
     rows = [(row.nats, row.result.model, row.result.source) for row in neighbours(record)]
     if not rows:
         return None

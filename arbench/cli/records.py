@@ -7,7 +7,12 @@ from typing import Any
 
 from arbench.cli.columns import columns, pairs
 from arbench.experiment.padding import no_likelihood
-from arbench.experiment.reporting import duration_text, few_events_note, no_test_note, printable
+from arbench.experiment.reporting import (
+    duration_text,
+    few_events_note,
+    no_error_note,
+    printable,
+)
 from arbench.experiment.units import bits_text, nats_per, nats_text
 
 FILES = {
@@ -123,10 +128,14 @@ def _likelihood(record: dict[str, Any]) -> str:
             f"paired gap to the true density {truth['gap_nats_per_event']:.4f} ± "
             f"{truth['standard_error_nats']:.4f} nats/event"
         )
-    if missing := no_test_note(record["nll"]):
-        lines.append(missing)
     if "test" in record["nll"] and (few := few_events_note(record["nll"]["test"]["num_events"])):
         lines.append(few)
+    errors = {
+        split: (nll["nats_per_event"], nll["standard_error_nats"])
+        for split, nll in record["nll"].items()
+    }
+    if note := no_error_note(errors):
+        lines.append(note)
     return "\n".join(lines)
 
 

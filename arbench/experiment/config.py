@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from torch import nn
 
 from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.division import Division
 from arbench.experiment.documents import Name, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.memory import is_out_of_memory
@@ -92,7 +93,8 @@ class MemberConfig(_Strict):
 class RunConfig(_Strict):
     """`config.json`: the task, the model and how it was to be trained.
 
-    `rendering` is None in files from before it was kept; see `shown`.
+    `rendering` is None in files from before it was kept; see `shown`. `division` is None where the
+    data state their splits, and in files from before its rule was kept.
     """
 
     schema_version: Literal[1] = 1
@@ -100,6 +102,7 @@ class RunConfig(_Strict):
     task_version: str
     rendering: Rendering | None = None
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    division: Division | None = None
     model: Name
     plugin: str
     plugin_version: str

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.files import atomic_path
+from arbench.experiment.pixels import read_pixels
 from arbench.probability.events import Discrete, EventSpec
 
 _GAP = 2
@@ -25,32 +26,35 @@ def read_image(path: Path, spec: EventSpec) -> Tensor:
     """An image to complete, `(C, H, W)` int64.
 
     Args:
-        path: an image file of the event's own height and width. For binary events a pixel is 1
-            where the grey level is at least 128.
+        path: an image file of the event's own height and width, grey or in colour as it is. For
+            binary events a pixel is 1 where the grey level is at least 128.
         spec: what the model describes.
 
     Raises:
         ConfigError: if the events are no discrete images.
-        DataError: if the file is no image of that size.
+        DataError: if the file is no such image, or one that cannot be read exactly.
     """
     if len(spec.shape) != 3 or not isinstance(spec.domain, Discrete):
         raise ConfigError(
             f"an image file completes discrete images only, not events of {spec.shape}; give an "
             "event of the task itself, such as test:7"
         )
-    channels, height, width = spec.shape
-    try:
-        image = Image.open(path).convert("L" if channels == 1 else "RGB")
-    except (OSError, UnidentifiedImageError) as error:
+    if not path.is_file():
         raise DataError(
-            f"{path}: not an image that can be read ({error}); an event of the task itself is "
-            "given as test:7"
-        ) from error
+            f"{path}: not an image that can be read; an event of the task itself is given as test:7"
+        )
+    channels, height, width = spec.shape
+    image = read_pixels(path, str(path))
+    if len(image.levels) != channels:
+        raise DataError(
+            f"{path}: found mode {image.mode}, expected {'L or 1' if channels == 1 else 'RGB'}; "
+            "convert it yourself, so that nothing is lost unnoticed"
+        )
     if image.size != (width, height):
-        raise DataError(f"{path}: {image.width}x{image.height} pixels, expected {width}x{height}")
-    size = spec.domain.size
-    levels = np.asarray(image).astype(np.int64).reshape(height, width, channels)
-    return torch.from_numpy(levels * size // 256).permute(2, 0, 1)
+        found = "x".join(map(str, image.size))
+        raise DataError(f"{path}: {found} pixels, expected {width}x{height}")
+    levels = image.levels.astype(np.int64) * (255 if image.mode == "1" else 1)
+    return torch.from_numpy(levels * spec.domain.size // 256)
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

@@ -134,13 +134,13 @@ class AudioRendering(_Rendering):
 
     Attributes:
         sample_rate: samples per second.
-        companding: what the 256 levels are; see `arbench.experiment.mu_law`. "linear" levels are
-            equally wide cells of [-1, 1].
+        companding: what the 256 levels are; see `arbench.experiment.mu_law`. "g711" levels are
+            codes of telephones, "linear" ones are equally wide cells of [-1, 1].
     """
 
     kind: Literal["audio"] = "audio"
     sample_rate: Annotated[int, Field(ge=1, le=1 << 20)]
-    companding: Literal["mu-law", "linear"]
+    companding: Literal["mu-law", "g711", "linear"]
 
     def check(self, spec: EventSpec) -> None:
         """See the base class."""
@@ -148,10 +148,12 @@ class AudioRendering(_Rendering):
             raise ValueError(f"sound has {_LEVELS} levels, it is no rendering of {spec}")
 
     def amplitudes(self, levels: Tensor) -> NDArray[np.float64]:
-        """The middle of each level's cell, float64 in (-1, 1), of the same shape."""
+        """The middle of each level's cell, or a code's, float64 in (-1, 1), of the same shape."""
         values = levels.cpu().numpy()
         if self.companding == "mu-law":
             return mu_law.decode(values)
+        if self.companding == "g711":
+            return mu_law.decode_codes(values)
         return (values.astype(np.float64) + 0.5) / (_LEVELS // 2) - 1
 
 
@@ -263,7 +265,9 @@ def _save_sound(path: Path, events: Tensor, rendering: AudioRendering) -> None:
     pause = np.zeros((len(amplitudes), rendering.sample_rate // 4))
     track = np.concatenate([amplitudes, pause], axis=1).ravel()
     sound = io.BytesIO()  # the library wraps a full disk in an error of its own
-    soundfile.write(sound, track, rendering.sample_rate, subtype="PCM_16", format="WAV")
+    # The library rounds floats down, half a step too low in the mean; nothing is as loud as 2^15.
+    whole = np.rint(track * 2.0**15).astype(np.int16)
+    soundfile.write(sound, whole, rendering.sample_rate, subtype="PCM_16", format="WAV")
     with atomic_path(path) as temporary:
         temporary.write_bytes(sound.getbuffer())
     save_picture(draw_waveforms(amplitudes), path.with_suffix(".png"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 Advance = Callable[[float, str], None]
 FEW_EVENTS = 200
-_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_ROUNDING_SHARE = 1e-6  # of a log-probability in float32
 
 
 class Reporter:
@@ -26,22 +26,16 @@ class Reporter:
         yield lambda fraction, note: None
 
 
-def is_control(character: str) -> bool:
-    """Whether a character is no part of a text but a command to whoever shows it.
-
-    Control characters, which could do anything to a terminal; marks that turn the direction of
-    what follows them, so that a text reads otherwise than it is; separators of lines and
-    paragraphs; halves of characters.
-    """
-    return (
-        unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") or character in _DIRECTION_MARKS
-    )
-
-
 def printable(text: str) -> str:
-    """The text without characters that are commands to whoever shows it; see `is_control`."""
+    """The text without control characters, which could do anything to a terminal.
+
+    Nor has it lone surrogates, which stand for bytes of a file's name that are no UTF-8, and which
+    nothing can write.
+    """
     return "".join(
-        "\ufffd" if is_control(character) and character not in "\n\t" else character
+        "\ufffd"
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t"
+        else character
         for character in text
     )
 
@@ -62,17 +56,6 @@ def duration_text(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
 
 
-def no_test_note(splits: Collection[str]) -> str:
-    """What to know where a finished run has no test number; empty where it has one.
-
-    Args:
-        splits: those that its record has a likelihood of; none if the training did not finish.
-    """
-    if not splits or "test" in splits:
-        return ""
-    return "The test split was not evaluated (evaluate_test = false), so there is no test number."
-
-
 def few_events_note(num_events: int) -> str:
     """What to know about a test number that rests on few events; empty when they are many."""
     if num_events >= FEW_EVENTS:
@@ -81,4 +64,23 @@ def few_events_note(num_events: int) -> str:
     return (
         f"The test number rests on {num_events} {events} only: "
         "so few that its standard error is a rough guess too."
+    )
+
+
+def no_error_note(nll: Mapping[str, tuple[float, float | None]]) -> str:
+    """What to know about numbers whose standard error is zero; empty where none is.
+
+    Args:
+        nll: nats per event and their standard error, of each split.
+    """
+    splits = [
+        split
+        for split, (nats, error) in nll.items()
+        if error is not None and error <= _ROUNDING_SHARE * abs(nats)
+    ]
+    if not splits:
+        return ""
+    return (
+        f"The standard error of {' and '.join(splits)} is zero: all those events have one "
+        "log-probability, as equal ones do, so it does not say how sure the number is."
     )

@@ -37,7 +37,6 @@ class RunRequest:
     compile: bool = False
     out: Path | None = None
     limit: int | None = None
-    evaluate_test: bool | None = None  # None: as the recipe says
 
 
 def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
@@ -48,8 +47,6 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     overrides = dict(request.overrides)
     if request.epochs is not None:
         overrides["training.epochs"] = str(request.epochs)
-    if request.evaluate_test is not None:
-        overrides["training.evaluate_test"] = "true" if request.evaluate_test else "false"
     network_class = registered.load()
     name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
     data, task = task, task_of_events(task, recipe)
@@ -67,6 +64,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
         "task_version": task.version,
         "rendering": task.rendering,
         "data_sha256": data_sha256(data),
+        "division": data.division,
         "model": registered.entry.name,
         "plugin": registered.distribution,
         "plugin_version": registered.version,
@@ -104,7 +102,7 @@ def reopen_task(config: RunConfig, text: str | None = None) -> Task:
             f"the run is on data of your own ({config.task}): say where they are, with "
             f"--task {config.task.partition('-')[0]}:PATH"
         )
-    task = open_task(text or config.task)
+    task = open_as_recorded(config, text or config.task)
     if (task.name, task.version) != (config.task, config.task_version):
         raise ConfigError(
             f"the run is on {config.task} version {config.task_version}, not on {task.name} "
@@ -132,6 +130,11 @@ def require_likelihood(name: str, layouts: Sequence[Layout], task: Task) -> None
         return
     if fault := padding_fault(layouts, [task.load(split).scored for split in _EVALUATED]):
         raise ConfigError(f"{name} on {task.name} has no likelihood: {fault}")
+
+
+def open_as_recorded(config: RunConfig, text: str) -> Task:
+    """The task that a text names, its data read and divided as those of the run were."""
+    return open_task(text).as_of(config.task_version, config.division)
 
 
 def task_of_events(task: Task, recipe: Recipe) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,25 +28,27 @@ from arbench.experiment.evaluation import (
     nll_of,
     scored_windows,
 )
-from arbench.experiment.files import remove_abandoned, sha256_of, write_text
+from arbench.experiment.files import remove_abandoned, write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
-from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.memory import is_out_of_memory, kept_for_reuse
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
-    HashesRecord,
+    CheckpointRecord,
     ModelRecord,
     Record,
     SpeedRecord,
+    SplitRecord,
     TaskRecord,
     TrainingRecord,
 )
 from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
+from arbench.experiment.repeats import describe_splits
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, require_likelihood, resolve
 from arbench.experiment.schedule import Length
 from arbench.experiment.signals import StopSignal
-from arbench.experiment.tasks import Split, SplitName, Task, open_task
+from arbench.experiment.streams import WindowedTask
+from arbench.experiment.tasks import SPLITS, Split, SplitName, Task, open_task
 from arbench.experiment.training import Trainer
 from arbench.experiment.weights import save_tensors
 from arbench.probability.randomness import derive_seed, keyed_generator
@@ -177,6 +179,8 @@ class _Experiment:
             f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
             f"of {self.task.spec.num_dims} dims, data sha256 {self.config.data_sha256[:12]}"
         )
+        for line in self._splits():
+            self.reporter.say(line)
         self.reporter.say(
             f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "
             f"head {config.head}, recipe {config.recipe_name}, {length}"
@@ -185,6 +189,13 @@ class _Experiment:
             f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
             f"seed {config.seed}; folder {self.folder.path}"
         )
+
+    def _splits(self) -> list[str]:
+        """How the user's own data were divided; what comes with a task says so in its README."""
+        if self.task.public or isinstance(self.task, WindowedTask) or not self.is_main:
+            return []
+        splits = {name: load_split(self.task, name, self.config.limit) for name in SPLITS}
+        return describe_splits(self.config.division, splits)
 
     def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
         if hasattr(self.assembly.network, "fit"):
@@ -251,15 +262,10 @@ class _Experiment:
         )
 
     def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
-        """Evaluate, sample and time.
-
-        Nothing but this sees how well the model does on test, once, at the end of the run. (The
-        data's hash is of every event, so test has been read before.)
-        """
+        """Evaluate both splits, sample and time; the test split is read here and nowhere else."""
         density = self.assembly.density
-        splits: dict[SplitName, Split] = {"validation": validation}
-        if self.config.recipe.training.evaluate_test:
-            splits["test"] = load_split(self.task, "test", self.config.limit)
+        test = load_split(self.task, "test", self.config.limit)
+        splits: dict[SplitName, Split] = {"validation": validation, "test": test}
         log_probs: dict[str, Tensor] = {}
         nll = {}
         for name, split in splits.items():
@@ -268,20 +274,13 @@ class _Experiment:
             nll[name] = SplitRecord.from_nll(
                 nll_of(log_probs[name], split, density.spec.domain), density.kind
             )
-        truth = None
-        if "test" in splits:
-            truth = compare_with_truth(
-                self.config.model, self.task, splits["test"], log_probs["test"]
-            )
+        truth = compare_with_truth(self.config.model, self.task, test, log_probs["test"])
         sampling: list[SpeedRecord] = []
-        hashes: dict[str, str] = {}
+        digest = ""
         if self.is_main:
             # First what cannot be made again in a moment, then pictures and timings.
-            if "test" in log_probs:
-                test_values = {"test": log_probs["test"]}
-                hashes["per_event"] = save_tensors(self.folder.log_probs, test_values)
-            weights = self.assembly.network.state_dict()
-            hashes["weights"] = save_tensors(self.folder.model, weights)
+            save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
+            digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
             with self.reporter.bar("sampling") as advance:
                 seed = keyed_generator(self.config.seed, "samples")
                 samples = density.sample(
@@ -306,7 +305,7 @@ class _Experiment:
             nll=nll,
             truth=truth,
             sampling=sampling,
-            hashes=hashes,
+            checkpoint=CheckpointRecord(sha256=digest) if digest else None,
         )
 
     def _record(
@@ -314,17 +313,12 @@ class _Experiment:
         batches: TrainingBatches,
         progress: Progress,
         status: str,
-        *,
-        hashes: Mapping[str, str] | None = None,
         **measured: object,
     ) -> Record:
         config, task = self.config, self.task
-        # The file that people will read, whatever wrote it.
-        bound = {"config": sha256_of(self.folder.config)} if self.is_main else {}
         layout = self.assembly.members[0].layout
-        record = Record.model_validate(
+        return Record.model_validate(
             {
-                "sha256": HashesRecord(**bound, **(hashes or {})),
                 "task": TaskRecord.from_task(task, config.data_sha256),
                 "model": ModelRecord(
                     name=config.model,
@@ -358,10 +352,10 @@ class _Experiment:
                 "environment": describe_environment(self.device),
                 "nll": {},
                 "sampling": [],
+                "checkpoint": None,
                 **measured,
             }
         )
-        return record.sealed()
 
     def _write_unfinished(self, batches: TrainingBatches, error: ArbenchError) -> None:
         """A record without a number: it says how far the training got and why it ended."""

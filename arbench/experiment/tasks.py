@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
+from arbench.experiment.division import Division
 from arbench.experiment.rendering import Rendering, natural_rendering
 from arbench.probability.events import EventSpec
 from arbench.registry.manager import registry
@@ -83,6 +84,7 @@ class Task(ABC):
         public: whether results may stand on a board; False for the user's own files.
         files: the source files that `load` fetches, for `arbench data`; empty when there are none
             to fetch.
+        division: how splits were made of data that state none; None where nothing was divided.
         shared_events: how many events of the first split have an equal one in the second, where
             the data repeat themselves; `arbench check` counts them.
     """
@@ -95,6 +97,7 @@ class Task(ABC):
     pinned: bool = True
     public: bool = True
     files: tuple[SourceFile, ...] = ()
+    division: Division | None = None
     shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int]] = MappingProxyType({})
 
     @property
@@ -114,6 +117,14 @@ class Task(ABC):
     def has_true_log_prob(self) -> bool:
         """Whether the data come from a known distribution."""
         return type(self).true_log_prob is not Task.true_log_prob
+
+    def as_of(self, version: str, division: Division | None) -> Task:
+        """The same data as a run found them, whose configuration holds these two.
+
+        A task of the user's own that has learned to read or to divide its files otherwise keeps the
+        old ways for old runs; every other task is what it is.
+        """
+        return self
 
     @abstractmethod
     def load(self, split: SplitName) -> Split:

@@ -13,18 +13,18 @@ def arbench_register_tasks() -> list[TaskEntry]:
             name="table",
             task="arbench_files.tables:TableTask",
             summary="your own table of zeros and ones, csv or npz",
-            argument="PATH",
+            argument="PATH[?split=rows|files]",
         ),
         TaskEntry(
             name="images",
             task="arbench_files.images:ImagesTask",
             summary="your own images, npz or a folder of files",
-            argument="PATH",
+            argument="PATH[?split=rows|files]",
         ),
         TaskEntry(
             name="audio",
             task="arbench_files.audio:AudioTask",
             summary="your own recordings, a folder of wav or flac files",
-            argument="PATH",
+            argument="PATH[?split=rows|files]",
         ),
     ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from arbench.errors import DataError
-from arbench.experiment.arrays import read_npz
+from arbench.experiment.arrays import Header, read_headers, read_npz
 from arbench.experiment.tasks import SPLITS, SplitName
-from arbench_files.splits import Array, PartName, check_parts
+from arbench_files.division import Array, PartName, check_parts
 
 SPLIT_KEYS: dict[SplitName, str] = {
     "train": r"train|train_data|x_train",
@@ -20,20 +21,39 @@ SPLIT_KEYS: dict[SplitName, str] = {
 BATCH_KEYS = r"data_batch_\d+_x"  # CIFAR-10's names: parts of train, joined in their order
 
 
-def read_parts(path: Path, min_ndim: int) -> dict[PartName, dict[str, Array]]:
+def read_parts(
+    path: Path, min_ndim: int, check: Callable[[str, Header], None]
+) -> dict[PartName, dict[str, Array]]:
     """The arrays of each part of the data, by their keys; CIFAR-10's train batches are several.
 
     Keys that name a split make that split. Without any, the one array of at least `min_ndim`
     axes is all the data. Arrays with fewer axes under other keys, labels and counts, are left out.
 
+    Args:
+        path: of the archive.
+        min_ndim: axes that data have.
+        check: refuses arrays by key and header, before any of them is unpacked.
+
     Raises:
         DataError: if the archive is damaged or if it is not clear which array is which split.
     """
-    arrays = read_npz(path)
-    parts: dict[PartName, dict[str, Array]] = {}
+    headers = read_headers(path)
+    parts = _keys_of_parts(headers, min_ndim, path)
+    check_parts(parts, path)
+    for keys in parts.values():
+        for key in keys:
+            check(key, headers[key])
+    arrays = read_npz(path, [key for keys in parts.values() for key in keys])
+    return {part: {key: arrays[key] for key in keys} for part, keys in parts.items()}
+
+
+def _keys_of_parts(
+    headers: dict[str, Header], min_ndim: int, path: Path
+) -> dict[PartName, list[str]]:
+    parts: dict[PartName, list[str]] = {}
     for split in SPLITS:
-        keys = [key for key in arrays if re.fullmatch(SPLIT_KEYS[split], key)]
-        batches = [key for key in arrays if re.fullmatch(BATCH_KEYS, key)]
+        keys = [key for key in headers if re.fullmatch(SPLIT_KEYS[split], key)]
+        batches = [key for key in headers if re.fullmatch(BATCH_KEYS, key)]
         if split == "train" and not keys:
             keys = sorted(batches, key=lambda key: int(key.split("_")[2]))
         elif len(keys) > 1 or (split == "train" and batches):
@@ -41,9 +61,11 @@ def read_parts(path: Path, min_ndim: int) -> dict[PartName, dict[str, Array]]:
                 f"{path}: expected one {split} array, found {', '.join(keys + batches)}"
             )
         if keys:
-            parts[split] = {key: arrays[key] for key in keys}
-    named = {key for part in parts.values() for key in part}
-    others = [key for key in arrays if key not in named and arrays[key].ndim >= min_ndim]
+            parts[split] = keys
+    named = {key for keys in parts.values() for key in keys}
+    others = [
+        key for key, header in headers.items() if key not in named and len(header.shape) >= min_ndim
+    ]
     if parts and others:
         raise DataError(
             f"{path}: {others[0]!r} is of no split that is known by its name; "
@@ -51,13 +73,12 @@ def read_parts(path: Path, min_ndim: int) -> dict[PartName, dict[str, Array]]:
         )
     if not parts:
         if len(others) != 1:
-            found = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
+            found = ", ".join(f"{key} {header.shape}" for key, header in headers.items())
             raise DataError(
                 f"{path}: expected train_data, valid_data and test_data, or one array of "
-                f"{min_ndim} or more axes; found {found}"
+                f"{min_ndim} or more axes; found {found or 'nothing'}"
             )
-        parts["all"] = {others[0]: arrays[others[0]]}
-    check_parts(parts, path)
+        parts["all"] = others
     return parts
 
 

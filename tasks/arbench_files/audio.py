@@ -2,51 +2,67 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from arbench.errors import DataError
 from arbench.experiment import mu_law
-from arbench.experiment.recordings import read_recording, windows
+from arbench.experiment.division import Division
+from arbench.experiment.recordings import Recording, read_recording, windows
 from arbench.experiment.rendering import AudioRendering
-from arbench.probability.events import Discrete
+from arbench.experiment.tasks import Split
+from arbench.probability.events import Discrete, EventSpec
+from arbench_files.division import Array, Indices, PartName
 from arbench_files.folders import files_under, part_roots
-from arbench_files.splits import Array, FileTask, PartName, places
+from arbench_files.splits import FileTask, split_option
 
 EXTENSIONS = frozenset({".wav", ".flac"})
 WINDOW = 2048
 
 
 class AudioTask(FileTask):
-    """Consecutive windows of 2,048 samples over recordings of one channel, 256 mu-law levels.
+    """Consecutive windows of 2,048 samples over recordings of one channel, 256 levels.
 
     A recording is in one split with all of its windows. Its last window is padded, and padding is
-    not scored.
+    not scored. Levels are mu-law; where every file holds the codes of telephones they are those.
 
     Attributes:
         sample_rate: of all recordings, in samples per second.
+        companding: what the levels are, "mu-law" or "g711".
     """
 
     unit = "sample"
-    companding = "mu-law"
+    group = "file"
+    companding: Literal["mu-law", "g711"] = "mu-law"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, argument: str) -> None:
         """Read all recordings.
 
+        Args:
+            argument: the folder, and perhaps `?split=rows`, for which equal files are independent.
+
         Raises:
+            ConfigError: if there is no such way to divide.
             DataError: if they are not recordings of one channel and one sample rate; one sentence
                 with the file, what was found and what was expected.
         """
-        folder = Path(path).expanduser()
+        folder, rule = split_option(argument)
         if not folder.is_dir():
             found = "a file" if folder.exists() else "no such folder"
             raise DataError(f"{folder}: found {found}, expected a folder of wav or flac files")
         parts: dict[PartName, list[Array]] = {}
+        codes: dict[PartName, list[Array]] = {}
         rates: dict[str, int] = {}
         for part, root in part_roots(folder).items():
-            parts[part] = []
+            parts[part], codes[part] = [], []
             for file in files_under(root, EXTENSIONS, "wav or flac"):
-                recording = read_recording(_content(file), str(file))
+                recording = _read(file)
                 parts[part].append(mu_law.encode(recording.amplitudes))
+                if recording.codes is not None:
+                    codes[part].append(mu_law.from_codes(recording.codes))
                 rates[file.relative_to(folder).as_posix()] = recording.sample_rate
         first, self.sample_rate = next(iter(rates.items()))
         for name, rate in rates.items():
@@ -55,20 +71,45 @@ class AudioTask(FileTask):
                     f"{folder}: {name} has {rate:,} samples a second, expected "
                     f"{self.sample_rate:,} as in {first}; nothing is resampled here"
                 )
-        splits = {
-            split: windows([parts[part][row] for row in rows], WINDOW)
-            for split, (part, rows) in places(parts, folder).items()
-        }
-        super().__init__("audio", folder, Discrete(mu_law.NUM_LEVELS), splits)
+        if sum(map(len, codes.values())) == len(rates):
+            parts, self.companding = codes, "g711"
+        spec = EventSpec((WINDOW,), Discrete(mu_law.NUM_LEVELS))
+        super().__init__("audio", folder, spec, parts, rule=rule, usual="files")
+
+    def as_of(self, version: str, division: Division | None) -> FileTask:
+        """See the base class; version 1 read the codes of telephones as any other sound."""
+        if version != "1" or self.companding != "g711":
+            return super().as_of(version, division)
+        other = copy.copy(self)
+        other.companding = "mu-law"
+        levels = mu_law.encode(mu_law.decode_codes(np.arange(mu_law.NUM_LEVELS)))
+        other._parts = {part: [levels[x] for x in files] for part, files in self._parts.items()}
+        return super(AudioTask, other).as_of(version, division)
+
+    def events_of(self, part: PartName, indices: Indices) -> Split:
+        """The windows of some recordings, one recording after the other."""
+        recordings = self._parts[part]
+        return windows([recordings[index] for index in indices], WINDOW)
 
     @property
     def rendering(self) -> AudioRendering:
         """Sound at the recordings' own rate."""
-        return AudioRendering(sample_rate=self.sample_rate, companding="mu-law")
+        return AudioRendering(sample_rate=self.sample_rate, companding=self.companding)
 
 
-def _content(file: Path) -> bytes:
+def _read(file: Path) -> Recording:
+    """The recording in a file that is of the kind its name says.
+
+    Raises:
+        DataError: if it is not, or cannot be read.
+    """
     try:
-        return file.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    recording = read_recording(content, str(file))
+    if (said := file.suffix.lower().removeprefix(".")) != recording.container:
+        raise DataError(
+            f"{file}: found a {recording.container} file, expected {said} as its name says"
+        )
+    return recording

@@ -1,48 +1,48 @@
-"""Folders of files: which part of the data each is in; and images, read with Pillow."""
+"""Folders of files: which part of the data each file is in."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
-from PIL import Image
 
 from arbench.errors import DataError
+from arbench.experiment.pixels import EXTENSIONS, Pixels, read_pixels
 from arbench.experiment.tasks import SPLITS
-from arbench_files.splits import Array, PartName, check_parts
+from arbench_files.division import Array, PartName, check_parts
 
-EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"}
-)
-MODES = ("1", "L", "RGB")
+# Who writes these means a split; it must not be taken for a class of images.
+_NEARLY_SPLITS = re.compile(r"train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval", re.IGNORECASE)
 
 
 def read_folder(folder: Path) -> dict[PartName, Array]:
     """Images `(N, C, H, W)`, uint8, of each part, ordered by their path within the folder.
 
     Subfolders named after splits are splits; any other subfolder (a class, say) is only looked
-    into. Files whose names start with a dot are left out. Pixels are taken as stored: a palette is
-    not looked up, a rotation noted in the file is not applied.
+    into. Files whose names start with a dot are left out.
 
     Raises:
-        DataError: if a file is not an image or not one like the first.
+        DataError: if a file is not an image, not one like the first, or cannot be read exactly.
     """
-    roots = part_roots(folder)
-    first: tuple[str, str, tuple[int, int]] | None = None
+    first: tuple[str, Pixels] | None = None
     parts: dict[PartName, Array] = {}
-    for part, root in roots.items():
+    for part, root in part_roots(folder).items():
         images = []
         for index, file in enumerate(files_under(root, EXTENSIONS, "image")):
             name = file.relative_to(folder).as_posix()
-            pixels, mode, size = _read_image(file, f"{folder}: image {index} ({name})")
-            first = first or (name, mode, size)
-            if (mode, size) != first[1:]:
+            place = f"{folder}: image {index} ({name})"
+            image = read_pixels(file, place)
+            first = first or (name, image)
+            if (image.mode, image.size) != (first[1].mode, first[1].size):
                 raise DataError(
-                    f"{folder}: image {index} ({name}): found {_describe(mode, size)}, expected "
-                    f"{_describe(*first[1:])} as in {first[0]}"
+                    f"{place}: found {_describe(image)}, expected {_describe(first[1])} as in "
+                    f"{first[0]}"
                 )
-            images.append(pixels)
+            images.append(image.levels)
         parts[part] = np.stack(images)
     return parts
 
@@ -51,7 +51,8 @@ def part_roots(folder: Path) -> dict[PartName, Path]:
     """Where each part lies: in subfolders named after splits, or undivided in the folder itself.
 
     Raises:
-        DataError: if something lies beside the folders of splits, or a split is missing.
+        DataError: if something lies beside the folders of splits, a split is missing, or a folder
+            has a name that only resembles one.
     """
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     stated = [entry for entry in entries if entry.is_dir() and entry.name in SPLITS]
@@ -61,6 +62,12 @@ def part_roots(folder: Path) -> dict[PartName, Path]:
             f"{folder}: found {other!r} beside {stated[0].name!r}, expected nothing but the "
             "folders train, validation and test"
         )
+    for entry in sorted(entries):
+        if entry not in stated and entry.is_dir() and _NEARLY_SPLITS.fullmatch(entry.name):
+            raise DataError(
+                f"{folder}: found the folder {entry.name!r}, which may be a split or not; expected "
+                "train, validation and test for splits, and other names for all else"
+            )
     roots: dict[PartName, Path] = {
         split: folder / split for split in SPLITS if folder / split in stated
     }
@@ -68,10 +75,6 @@ def part_roots(folder: Path) -> dict[PartName, Path]:
         roots = {"all": folder}
     check_parts(roots, folder)
     return roots
-
-
-def _describe(mode: str, size: tuple[int, int]) -> str:
-    return f"mode {mode}, {size[0]}x{size[1]}"
 
 
 def files_under(root: Path, extensions: Collection[str], kind: str) -> list[Path]:
@@ -83,38 +86,39 @@ def files_under(root: Path, extensions: Collection[str], kind: str) -> list[Path
         kind: what such files are, for messages.
 
     Raises:
-        DataError: if a file has another extension, or there is none.
+        DataError: if there is none, a file has another extension or is no file, or a subfolder
+            cannot be looked into or lies elsewhere.
     """
     files = []
-    for path in root.rglob("*"):
-        if path.is_dir() or any(part.startswith(".") for part in path.relative_to(root).parts):
-            continue
-        if path.suffix.lower() not in extensions:
-            raise DataError(
-                f"{path}: found the extension {path.suffix!r}, expected {kind} files only "
-                f"({' '.join(sorted(extensions))})"
-            )
-        files.append(path)
+    for folder, subfolders, names in os.walk(root, onerror=_refuse):
+        # What is taken out here is not walked into.
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in subfolders:
+            if (path := Path(folder, name)).is_symlink():
+                raise DataError(
+                    f"{path}: found a symbolic link to a folder, which is not followed, since it "
+                    "may lead in a circle; put the folder itself there"
+                )
+        for name in names:
+            path = Path(folder, name)
+            if name.startswith("."):
+                continue
+            if path.suffix.lower() not in extensions:
+                raise DataError(
+                    f"{path}: found the extension {path.suffix!r}, expected {kind} files only "
+                    f"({' '.join(sorted(extensions))})"
+                )
+            if not path.is_file():
+                raise DataError(f"{path}: found no file that can be read, expected {kind} files")
+            files.append(path)
     if not files:
         raise DataError(f"{root}: found no files, expected {kind} files")
     return sorted(files, key=lambda path: path.relative_to(root).as_posix())
 
 
-def _read_image(file: Path, place: str) -> tuple[Array, str, tuple[int, int]]:
-    """Pixels `(C, H, W)`, uint8, with Pillow's mode and its size (width, height)."""
-    try:
-        with Image.open(file) as image:
-            num_frames = getattr(image, "n_frames", 1)
-            mode, size = image.mode, image.size
-            pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{place}: expected an image, Pillow says: {error}") from error
-    if num_frames != 1:
-        raise DataError(f"{place}: found {num_frames} frames, expected one")
-    if mode not in MODES:
-        raise DataError(
-            f"{place}: found mode {mode}, expected one of {', '.join(MODES)}; "
-            "convert it yourself, so that nothing is lost unnoticed"
-        )
-    channels_last = pixels.reshape(size[1], size[0], -1).astype(np.uint8)
-    return channels_last.transpose(2, 0, 1), mode, size
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(f"{error.filename}: cannot be looked into ({error.strerror})") from error
+
+
+def _describe(image: Pixels) -> str:
+    return f"mode {image.mode}, {image.size[0]}x{image.size[1]}"

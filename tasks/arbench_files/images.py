@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from arbench.errors import DataError
-from arbench.probability.events import Discrete
+from arbench.experiment.arrays import Header
+from arbench.experiment.division import Rule
+from arbench.probability.events import Discrete, EventSpec
 from arbench_files.archives import join, read_parts
+from arbench_files.division import Array, PartName
 from arbench_files.folders import read_folder
-from arbench_files.splits import Array, FileTask, PartName, divided
+from arbench_files.splits import FileTask, one_shape, split_option
 
 NUM_CHANNELS = (1, 3)  # grey, RGB
 
@@ -20,14 +23,19 @@ class ImagesTask(FileTask):
 
     unit = "pixel"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, argument: str) -> None:
         """Read all images.
 
+        Args:
+            argument: the path, and perhaps `?split=rows` or `?split=files`. By default the images
+                of an archive are rows, and files are files.
+
         Raises:
+            ConfigError: if there is no such way to divide.
             DataError: if they are not images of one shape in uint8; one sentence with the file,
                 the image, what was found and what was expected.
         """
-        place = Path(path).expanduser()
+        place, rule = split_option(argument)
         if place.is_dir():
             parts = read_folder(place)
         elif not place.exists():
@@ -39,46 +47,54 @@ class ImagesTask(FileTask):
                 f"{place}: found the extension {place.suffix!r}, expected .npz or a folder"
             )
         num_levels = 2 if all(rows.max() <= 1 for rows in parts.values()) else 256
-        super().__init__("images", place, Discrete(num_levels), divided(parts, place))
+        spec = EventSpec(one_shape(parts, place), Discrete(num_levels))
+        usual: Rule = "files" if place.is_dir() else "rows"
+        super().__init__("images", place, spec, parts, rule=rule, usual=usual)
         if self.spec.shape[0] > 1:
             self.unit = "dim"  # a colour channel; a pixel has several
 
 
 def _read_archive(file: Path) -> dict[PartName, Array]:
-    parts = read_parts(file, min_ndim=3)
+    parts = read_parts(file, min_ndim=3, check=lambda key, header: _check(header, key, file))
     return {
-        name: join({key: _channels_first(array, key, file) for key, array in arrays.items()}, file)
+        name: join({key: _channels_first(array) for key, array in arrays.items()}, file)
         for name, arrays in parts.items()
     }
 
 
-def _channels_first(array: Array, key: str, file: Path) -> Array:
-    """The array as `(N, C, H, W)`, whichever end the channels are at.
+def _check(header: Header, key: str, file: Path) -> None:
+    """Refuse what are no images of uint8, and channels of which nothing says at which end they are.
 
     Channels are the axis after the first, or the last one, that has 1 or 3 entries; if both
     have, nothing in the array says which it is.
     """
     place = f"{file}: {key!r}"
-    if array.dtype != np.uint8 and array.dtype != np.bool_:
+    if header.dtype not in (np.uint8, np.bool_):
         raise DataError(
-            f"{place} has dtype {array.dtype}, expected uint8 (values are never rescaled here)"
+            f"{place} has dtype {header.dtype}, expected uint8 (values are never rescaled here)"
         )
-    if array.ndim not in (3, 4) or 0 in array.shape:
+    shape = header.shape
+    if len(shape) not in (3, 4) or 0 in shape:
         raise DataError(
-            f"{place} has shape {array.shape}, expected (N, H, W), (N, C, H, W) or (N, H, W, C)"
+            f"{place} has shape {shape}, expected (N, H, W), (N, C, H, W) or (N, H, W, C)"
         )
-    pixels = array.astype(np.uint8, copy=False)
-    if pixels.ndim == 3:
-        return pixels[:, None]
-    first, last = pixels.shape[1] in NUM_CHANNELS, pixels.shape[3] in NUM_CHANNELS
+    if len(shape) == 3:
+        return
+    first, last = shape[1] in NUM_CHANNELS, shape[3] in NUM_CHANNELS
     if first and last:
         raise DataError(
-            f"{place} has shape {array.shape}, which may be (N, C, H, W) or (N, H, W, C): expected "
+            f"{place} has shape {shape}, which may be (N, C, H, W) or (N, H, W, C): expected "
             "1 or 3 channels at one end only; for grey images leave the channel axis out"
         )
     if not first and not last:
         raise DataError(
-            f"{place} has shape {array.shape}, expected 1 or 3 channels on the second or the "
-            "last axis"
+            f"{place} has shape {shape}, expected 1 or 3 channels on the second or the last axis"
         )
-    return pixels if first else pixels.transpose(0, 3, 1, 2)
+
+
+def _channels_first(array: Array) -> Array:
+    """The array as `(N, C, H, W)` uint8, whichever end the channels are at."""
+    pixels = array.astype(np.uint8, copy=False)
+    if pixels.ndim == 3:
+        return pixels[:, None]
+    return pixels if pixels.shape[1] in NUM_CHANNELS else pixels.transpose(0, 3, 1, 2)

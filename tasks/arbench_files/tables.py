@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from arbench.errors import DataError
-from arbench.probability.events import Discrete
+from arbench.experiment.arrays import Header
+from arbench.probability.events import Discrete, EventSpec
 from arbench_files.archives import join, read_parts
-from arbench_files.splits import Array, FileTask, PartName, divided
+from arbench_files.division import Array, PartName
+from arbench_files.splits import FileTask, one_shape, split_option
 
 _BITS = {"0", "1"}
 _MISSING = {"nan", "na", "null", "none", "inf"}
@@ -20,14 +22,18 @@ _MISSING = {"nan", "na", "null", "none", "inf"}
 class TableTask(FileTask):
     """Rows `(D,)` of zeros and ones, from a csv file or an npz archive."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, argument: str) -> None:
         """Read the whole table.
 
+        Args:
+            argument: the path, and perhaps `?split=files`, for which equal rows are one.
+
         Raises:
+            ConfigError: if there is no such way to divide.
             DataError: if it is not a table of zeros and ones; one sentence with the file, the row,
                 what was found and what was expected.
         """
-        file = Path(path).expanduser()
+        file, rule = split_option(argument)
         if not file.is_file():
             found = "a folder" if file.is_dir() else "no such file"
             raise DataError(f"{file}: found {found}, expected a .csv or .npz file")
@@ -37,11 +43,14 @@ class TableTask(FileTask):
         elif suffix == ".npz":
             parts = {
                 name: join({key: _bits(array, key, file) for key, array in arrays.items()}, file)
-                for name, arrays in read_parts(file, min_ndim=2).items()
+                for name, arrays in read_parts(
+                    file, min_ndim=2, check=lambda key, header: _check(header, key, file)
+                ).items()
             }
         else:
             raise DataError(f"{file}: found the extension {file.suffix!r}, expected .csv or .npz")
-        super().__init__("table", file, Discrete(2), divided(parts, file))
+        spec = EventSpec(one_shape(parts, file), Discrete(2))
+        super().__init__("table", file, spec, parts, rule=rule, usual="rows")
 
 
 def _read_csv(file: Path) -> Array:
@@ -89,14 +98,19 @@ def _is_name(field: str) -> bool:
     return field[:1].isalpha() and field.lower() not in _MISSING
 
 
-def _bits(array: Array, key: str, file: Path) -> Array:
-    """The array as uint8, if it is a table whose every value is exactly 0 or 1 (or a boolean)."""
-    if array.ndim != 2 or 0 in array.shape:
+def _check(header: Header, key: str, file: Path) -> None:
+    """Refuse what is no table of numbers."""
+    shape, dtype = header.shape, header.dtype
+    if len(shape) != 2 or 0 in shape:
         raise DataError(
-            f"{file}: {key!r} has shape {array.shape}, expected (rows, columns), neither of them 0"
+            f"{file}: {key!r} has shape {shape}, expected (rows, columns), neither of them 0"
         )
-    if array.dtype.kind not in "buif":
-        raise DataError(f"{file}: {key!r} has dtype {array.dtype}, expected numbers 0 or 1")
+    if dtype.kind not in "buif":
+        raise DataError(f"{file}: {key!r} has dtype {dtype}, expected numbers 0 or 1")
+
+
+def _bits(array: Array, key: str, file: Path) -> Array:
+    """The array as uint8, if every value of it is exactly 0 or 1 (or a boolean)."""
     bad = ~((array == 0) | (array == 1))
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])

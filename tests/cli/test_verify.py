@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from forging import forge
 
 import arbench
 from arbench.cli import main
@@ -94,7 +93,9 @@ def test_a_large_event_may_round_more_and_a_small_one_may_not(
 
 def rewrite(run: Path, change: Callable[[dict], None]) -> None:
     """Change a run's record, and check that it is a record still."""
-    forge(run, change)
+    record = json.loads((run / "record.json").read_text())
+    change(record)
+    (run / "record.json").write_text(json.dumps(record))
     Record.read(run / "record.json")
 
 

@@ -368,7 +368,7 @@ def test_own_recordings_are_named_and_split_by_content(tmp_path: Path) -> None:
         ("a.wav", b"RIFF....WAVE", "a.wav: expected a wav or flac file"),
         ("a.mp3", b"", "found the extension '.mp3', expected wav or flac files only"),
         ("a.flac", b"", "a.flac: expected a wav or flac file"),
-        (".a", b"", "the train split holds no rows (1 rows"),
+        (".a", b"", "1 to divide, 1 of them different, leave nothing for the train split"),
     ],
 )
 def test_bad_folder_of_recordings(file: str, content: bytes, message: str, tmp_path: Path) -> None:

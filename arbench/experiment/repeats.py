@@ -1,0 +1,55 @@
+"""How data of the user's own came into splits, and how often they repeat themselves there."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping
+
+from arbench.experiment.division import Division
+from arbench.experiment.tasks import SPLITS, Split, SplitName
+
+
+def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:
+    """Lines for people: how many events are where, and how many of them repeat others.
+
+    Args:
+        division: how the splits were made; None if the data state them.
+        splits: all three.
+    """
+    keys = {name: _keys(splits[name]) for name in SPLITS}
+    how = "as stated" if division is None else str(division)
+    sizes = ", ".join(f"{len(keys[name]):,} {name}" for name in SPLITS)
+    lines = [f"splits  {how}: {sizes} events", f"repeats {_repeats(keys)}"]
+    lines += [
+        f"note    all {len(found):,} {name} events are equal: a number on them says nothing about "
+        "any other"
+        for name, found in keys.items()
+        if name != "train" and len(set(found)) == 1
+    ]
+    return lines
+
+
+def _repeats(keys: Mapping[SplitName, list[bytes]]) -> str:
+    """How many events equal an earlier one of their split, and how many one of an earlier split."""
+    within = [
+        f"{count:,} of {name}"
+        for name, found in keys.items()
+        if (count := len(found) - len(set(found)))
+    ]
+    across = [
+        f"{count:,} of {later} in {earlier}"
+        for earlier, later in itertools.combinations(SPLITS, 2)
+        if (count := sum(map(set(keys[earlier]).__contains__, keys[later])))
+    ]
+    return f"within a split {', '.join(within) or 'none'}; across {', '.join(across) or 'none'}"
+
+
+def _keys(split: Split) -> list[bytes]:
+    """A hash of each event and of which dims of it are scored."""
+    parts = [split.events] if split.scored is None else [split.events, split.scored]
+    rows = zip(*(part.contiguous().numpy() for part in parts), strict=True)
+    return [
+        hashlib.blake2b(b"".join(part.tobytes() for part in row), digest_size=16).digest()
+        for row in rows
+    ]
