@@ -9,7 +9,7 @@ SOURCES = arbench plugins tasks tests scripts setup.py leaderboards/__init__.py 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all bench check docs format
+.PHONY: help run test test-all bench mutants check docs format
 
 help: ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -31,6 +31,10 @@ test-all: test ## the fast tests, then fault and kill tests and benchmarks, one 
 
 bench: $(STAMP) ## the speed that is promised, measured
 	$(BIN)/python -m pytest tests/benchmarks -s
+
+mutants: $(STAMP) ## break the sources in 140 places, one at a time: which of them no test notices
+	$(BIN)/python scripts/mutate.py --named
+	$(BIN)/python scripts/mutate.py --count 120 --most 10
 
 check: $(STAMP) ## lint, format check and types
 	$(BIN)/ruff check $(SOURCES)

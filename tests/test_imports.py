@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,3 +175,20 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, arbench; print(sorted(set(sys.modules) & set({HEAVY!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_nats_become_bits_in_one_place() -> None:
+    """A second conversion is a second chance of a wrong one."""
+    conversion = re.compile(r"\blog2\(|\blog\(2(\.0)?\)")
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("arbench", "plugins", "tasks")
+        for path in (ROOT / folder).rglob("*.py")
+        if conversion.search(path.read_text())
+    }
+    assert found == {
+        "arbench/probability/bits.py",
+        "arbench/probability/metrics.py",  # the width of a bin
+        "arbench/testing/numbers.py",  # recomputes what it checks
+        "tasks/arbench_toys/parity.py",  # the entropy of a fair coin
+    }

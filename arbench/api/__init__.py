@@ -26,8 +26,9 @@ from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import evaluate_log_probs, load_split, nll_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.foreign import evaluate_foreign
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
-from arbench.experiment.records import SpeedRecord, SplitRecord
+from arbench.experiment.records import SpeedRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import (
     open_as_recorded,
@@ -292,7 +293,7 @@ def leaderboard(
         unchecked: show published numbers that nobody has seen in their source, too.
 
     Returns:
-        A row for each of `arbench.publish.boards.Row`, best first within task and kind; published
+        A row for each of `arbench.publish.rows.Row`, best first within task and kind; published
         ones have no rank. Speeds are columns such as "step on cpu, events/s".
 
     Raises:

@@ -29,6 +29,7 @@ def run(
     compile: bool = False,
     out: str | Path | None = None,
     limit: int | None = None,
+    evaluate_test: bool | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
     """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
@@ -45,6 +46,8 @@ def run(
         compile: compile the training loss with `torch.compile`.
         out: the run folder; by default a new one under `runs/`.
         limit: use only the first so many events of every split, for a quick try.
+        evaluate_test: whether the test split is evaluated; a search that chooses on validation
+            sets False, and its runs have no test number. None: as the recipe says.
         reporter: who is told of progress; by default nobody.
 
     Returns:
@@ -65,6 +68,7 @@ def run(
         compile=compile,
         out=None if out is None else Path(out),
         limit=limit,
+        evaluate_test=evaluate_test,
     )
     finished = start_run(request, reporter or Reporter())
     if finished.is_main:
@@ -132,6 +136,7 @@ def run_queue(
                     budget=item.budget,
                     precision=item.precision,
                     seed=item.seed,
+                    evaluate_test=item.evaluate_test,
                     device=device,
                     out=folder,
                     reporter=reporter,

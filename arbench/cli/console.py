@@ -20,13 +20,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from arbench.experiment.records import Record, SpeedRecord, SplitRecord
+from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.records import Record, SpeedRecord
 from arbench.experiment.reporting import (
     Advance,
     Reporter,
     duration_text,
     few_events_note,
     no_error_note,
+    no_test_note,
 )
 from arbench.experiment.units import nats_per
 from arbench.publish.published import nats_of, neighbours
@@ -120,7 +122,7 @@ def likelihood_table(record: Record) -> Table:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
         table.add_row(split, *split_cells(nll, unit))
-    notes = [no_error_note(record.errors)]
+    notes = [no_test_note(record.nll), no_error_note(record.errors)]
     if "test" in record.nll:
         notes.insert(0, few_events_note(record.nll["test"].num_events))
     if any(notes):
@@ -157,7 +159,9 @@ def speed_table(rows: list[SpeedRecord]) -> Table:
 
 
 def published_table(record: Record) -> Table | None:
-    """This run's test nats among the nearest published ones."""
+    """This run's test nats among the nearest published ones; None where either is missing."""
+    if "test" not in record.nll:
+        return None
     rows = [(row.nats, row.result.model, row.result.source) for row in neighbours(record)]
     if not rows:
         return None

@@ -11,6 +11,7 @@ from arbench.experiment.reporting import (
     duration_text,
     few_events_note,
     no_error_note,
+    no_test_note,
     printable,
 )
 from arbench.experiment.units import bits_text, nats_per, nats_text
@@ -128,6 +129,8 @@ def _likelihood(record: dict[str, Any]) -> str:
             f"paired gap to the true density {truth['gap_nats_per_event']:.4f} ± "
             f"{truth['standard_error_nats']:.4f} nats/event"
         )
+    if missing := no_test_note(record["nll"]):
+        lines.append(missing)
     if "test" in record["nll"] and (few := few_events_note(record["nll"]["test"]["num_events"])):
         lines.append(few)
     errors = {

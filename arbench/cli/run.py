@@ -36,6 +36,7 @@ _BESIDE_QUEUE = {"queue", "device", "out"}
     help="Make all runs of a queue file, each in its folder under --out [default: runs/].",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")
+@click.option("--no-test", is_flag=True, help="Leave the test split unevaluated, as a search does.")
 @click.option(
     "--push",
     metavar="ORG",
@@ -59,6 +60,7 @@ def command(
     resume: Path | None,
     queue: Path | None,
     limit: int | None,
+    no_test: bool,
     push: str | None,
     as_json: bool,
 ) -> None:
@@ -121,6 +123,7 @@ def command(
             compile=compile,
             out=out,
             limit=limit,
+            evaluate_test=False if no_test else None,
             reporter=reporter,
         )
     if not run.is_main:

@@ -12,6 +12,7 @@ from arbench.cli.columns import columns, pairs
 from arbench.cli.records import record_text
 from arbench.cli.settings import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
+from arbench.experiment.strict_json import read_json
 from arbench.registry.entries import ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, registry
 from arbench.registry.names import split_argument
@@ -162,17 +163,14 @@ def _folder(name: str) -> str:
 def _run(name: str) -> dict[str, Any]:
     """The record of a run, unchecked: its schema's library is too slow to import for a look."""
     path = Path(name) / RECORD
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         if (Path(name) / "config.json").exists():
             raise CheckpointError(
                 f"{name}: this run is unfinished; if it is not going on, continue it with "
                 f"`arbench run --resume {name}`"
-            ) from error
-        raise DataError(f"{name} has no {RECORD}: not a run, or not a finished one") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as JSON: {error}") from error
+            )
+        raise DataError(f"{name} has no {RECORD}: not a run, or not a finished one")
+    record = read_json(path, DataError, "not a run, or not a finished one")
     if not isinstance(record, dict):
         raise DataError(f"{path}: expected a record, found a {type(record).__name__}")
     return record

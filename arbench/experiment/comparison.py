@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.experiment.folders import RunFolder
-from arbench.experiment.log_probs import read_log_probs
+from arbench.experiment.log_probs import read_log_probs, test_of
 from arbench.experiment.records import Record
 from arbench.probability.metrics import PairedDifference, paired_difference
 
@@ -26,7 +26,8 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
     for folder in folders:
         folder.require_finished()
     records = [Record.read(folder.record) for folder in folders]
-    kinds = [record.nll["test"].kind for record in records]
+    tests = [test_of(record, folder.path) for record, folder in zip(records, folders, strict=True)]
+    kinds = [test.kind for test in tests]
     if kinds[0] != kinds[1]:
         raise DataError(
             f"{path_a} has test numbers of kind {kinds[0]}, {path_b} of kind {kinds[1]}: only "
@@ -39,7 +40,7 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
             f"{tasks[1].name} (data {tasks[1].data_sha256[:12]}): only runs on the same events "
             "can be compared"
         )
-    num_dims = [record.nll["test"].num_dims for record in records]
+    num_dims = [test.num_dims for test in tests]
     if num_dims[0] != num_dims[1]:
         raise DataError(
             f"{path_a} was evaluated on {num_dims[0]:,} dims and {path_b} on {num_dims[1]:,} of "

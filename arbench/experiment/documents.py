@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from arbench.errors import ArbenchError
 from arbench.experiment.recipes import describe_validation
+from arbench.experiment.strict_json import read_json
 from arbench.registry.entries import NAME_PATTERN
 
 Document = TypeVar("Document", bound=BaseModel)
 # Of a task, a model or a head; it may become part of a path.
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
-# Free text that people are shown: a control character could do anything to a terminal.
-Line = Annotated[str, Field(pattern=r"^\P{Cc}*$")]
+# Free text that people are shown, without what `arbench.experiment.reporting.is_control` names.
+_CONTROLS = r"\p{Cc}\p{Zl}\p{Zp}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}"
+Line = Annotated[str, Field(pattern=f"^[^{_CONTROLS}]*$")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1 << 53)]  # what a float64 tells apart
+Natural = Annotated[int, Field(ge=0, le=1 << 53)]
+
+
+class Part(BaseModel):
+    """A part of a document: no key that is not known, and nothing is changed once it is made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def read_document(
-    path: Path, schema: type[Document], newest: int, error_class: type[ArbenchError], missing: str
+    path: Path,
+    schema: type[Document],
+    newest: int,
+    error_class: type[ArbenchError],
+    missing: str,
+    *,
+    fault_of: Callable[[dict[str, Any]], str | None] = lambda raw: None,
 ) -> Document:
     """The document in a file, checked against its schema.
 
@@ -30,22 +48,22 @@ def read_document(
         newest: the newest version that this arbench reads.
         error_class: what to raise.
         missing: what it means when there is no such file.
+        fault_of: why what was read, as it stands there, is not to be believed; None if it may be.
 
     Raises:
         ArbenchError: of that class, if the file is missing, no JSON, newer, or breaks the schema.
     """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise error_class(f"{path}: {missing}") from error
-    except (ValueError, OSError, RecursionError) as error:
-        raise error_class(f"{path}: not readable as JSON: {error}") from error
+    raw = read_json(path, error_class, missing)
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > newest:
         raise error_class(
             f"{path}: format {version} is newer than this arbench reads ({newest}); upgrade arbench"
         )
     try:
-        return schema.model_validate(raw)
+        document = schema.model_validate(raw)
     except ValidationError as error:
         raise error_class(f"{path}: {describe_validation(error)}") from error
+    # Last, because what is wrong with a value says more than that something was changed.
+    if fault := fault_of(raw):
+        raise error_class(f"{path}: {fault}")
+    return document

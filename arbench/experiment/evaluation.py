@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.errors import DataError, Diverged
-from arbench.experiment.records import EvaluationRecord, TruthRecord
+from arbench.experiment.likelihood import EvaluationRecord, TruthRecord
 from arbench.experiment.reporting import Advance
 from arbench.experiment.streams import WindowedTask
 from arbench.experiment.tasks import Split, SplitName, Task, check_events

@@ -19,11 +19,12 @@ from arbench.experiment.evaluation import (
     scored_windows,
 )
 from arbench.experiment.folders import new_run_folder
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.records import (
     ForeignRecord,
+    HashesRecord,
     ModelRecord,
     Record,
-    SplitRecord,
     TaskRecord,
 )
 from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
@@ -100,6 +101,7 @@ def evaluate_foreign(
         save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
         digest = save_tensors(folder.log_probs, {"test": log_probs})
         record = Record(
+            sha256=HashesRecord(per_event=digest),
             task=TaskRecord.from_task(
                 task, data_sha256(task.stream if isinstance(task, WindowedTask) else task)
             ),
@@ -120,7 +122,6 @@ def evaluate_foreign(
                 limit=limit,
                 device=str(density.device),
                 repeat_nats=repeat_nats,
-                log_probs_sha256=digest,
             ),
             evaluation=scored_windows(task),
             nll={
@@ -130,8 +131,7 @@ def evaluate_foreign(
             truth=truth,
             sampling=sampling,
             environment=describe_environment(density.device),
-            checkpoint=None,
-        )
+        ).sealed()
         record.write(folder.record)
     return Run(folder.path, record)
 

@@ -46,8 +46,7 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     expected = weights_of(config, folder.model, size)
     sha256 = None
     if folder.record.exists():
-        checkpoint = Record.read(folder.record).checkpoint
-        sha256 = None if checkpoint is None else checkpoint.sha256
+        sha256 = Record.read(folder.record).sha256.weights
     tensors = load_tensors(folder.model, sha256=sha256, expected=expected)
     assembly = assemble(config)
     assembly.network.load_state_dict(tensors)

@@ -9,9 +9,26 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.experiment.files import sha256_of
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE
+
+
+def test_of(record: Record, path: Path) -> SplitRecord:
+    """What a record says of the test split.
+
+    Args:
+        record: of a run.
+        path: what to name if it says nothing.
+
+    Raises:
+        DataError: if it has no test number; says why.
+    """
+    if "test" in record.nll:
+        return record.nll["test"]
+    why = "was made with evaluate_test = false" if record.nll else "is not finished"
+    raise DataError(f"{path}: there is no test number: the run {why}")
 
 
 def read_log_probs(record: Record, path: Path) -> Tensor:
@@ -32,16 +49,14 @@ def read_log_probs(record: Record, path: Path) -> Tensor:
         DataError: if the record has no test number, it is no likelihood, or it is not the one of
             these events.
     """
-    test = record.nll.get("test")
-    if test is None:
-        raise DataError(f"{path}: its record has no test number, so the run is not finished")
+    test = test_of(record, path)
     if fault := record.no_likelihood:
         raise DataError(f"{path}: {fault}")
     found = load_tensors(path).get("test")
     fault = None
     if found is None or found.shape != (test.num_events,) or not found.is_floating_point():
         fault = f"expected {test.num_events:,} of them, one for each test event"
-    elif record.foreign is not None and sha256_of(path) != record.foreign.log_probs_sha256:
+    elif record.sha256.per_event not in (None, sha256_of(path)):
         fault = "their sha256 is another"
     else:
         found = found.double()

@@ -27,6 +27,7 @@ class QueuedRun(BaseModel):
         budget: wall-clock training time instead, such as "90m".
         precision: of the products in training, "float32" or "bfloat16"; see `arbench run --help`.
         seed: of the run.
+        evaluate_test: whether the test split is evaluated; as the recipe says if not given.
         name: of its folder; `<task>-<model>` if not given.
     """
 
@@ -39,6 +40,7 @@ class QueuedRun(BaseModel):
     budget: str | None = None
     precision: Precision = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
+    evaluate_test: bool | None = None
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] = ""
 
     @model_validator(mode="before")

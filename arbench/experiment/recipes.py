@@ -80,7 +80,9 @@ class EnsembleRecipe(_Section):
 class TrainingRecipe(_Section):
     """Optimiser, schedule and length.
 
-    The loss is nats per scored dim; `weight_decay` and `clip_norm` are relative to it.
+    The loss is nats per scored dim; `weight_decay` and `clip_norm` are relative to it. Without
+    `evaluate_test` the run ends with a number on validation alone: so a search can choose among
+    many runs, none of which has seen the test split.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 20
@@ -95,6 +97,7 @@ class TrainingRecipe(_Section):
     ema_decay: _Decay = 0.0
     evaluations: Annotated[int, Field(ge=1, le=_LARGEST)] = 20
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    evaluate_test: bool = True
 
 
 class Recipe(_Section):

@@ -3,44 +3,39 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from arbench.errors import DataError
-from arbench.experiment.documents import Line, Name, read_document
+from arbench.experiment.canonical import seal_fault, sealed
+from arbench.experiment.documents import (
+    Count,
+    Finite,
+    Line,
+    Name,
+    Natural,
+    Part,
+    Sha256,
+    read_document,
+)
 from arbench.experiment.files import write_text
+from arbench.experiment.likelihood import EvaluationRecord, SplitRecord, TruthRecord
 from arbench.experiment.padding import no_likelihood
+from arbench.experiment.record_versions import upgraded
 from arbench.experiment.reporting import one_line
-from arbench.experiment.units import bits_text, nats_text
-from arbench.probability.density import Kind
-from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, NLL, in_bits
 
 if TYPE_CHECKING:
     from arbench.experiment.tasks import Task
 
-SCHEMA_VERSION: Literal[1] = 1
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1 << 53)]  # what a float64 tells apart
-StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SCHEMA_VERSION: Literal[2] = 2
+# A refused one came to its end, and the checks of what it trained failed: it has no number.
+Status = Literal["finished", "interrupted", "diverged", "refused"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskRecord(_Part):
-    """On what data."""
+class TaskRecord(Part):
+    """On what data; `groups` says what of it is independent: events, or recordings of several."""
 
     name: Name
     version: Line
@@ -49,6 +44,7 @@ class TaskRecord(_Part):
     unit: Line
     pinned: bool = True
     source: Line = ""
+    groups: Line = "event"
 
     @classmethod
     def from_task(cls, task: Task, data_sha256: str) -> TaskRecord:
@@ -64,7 +60,7 @@ class TaskRecord(_Part):
         )
 
 
-class ModelRecord(_Part):
+class ModelRecord(Part):
     """Which model. A foreign density has no head and no layout, and may not say how large it is.
 
     `plugin` is the distribution that it comes from; of a foreign density, whoever wrote it.
@@ -75,33 +71,34 @@ class ModelRecord(_Part):
     plugin_version: Line
     hyperparameters: dict[str, Any]
     head: Line | None
-    head_options: dict[str, Any] = {}
+    head_options: dict[str, Any] = Field(default_factory=dict)
     layout: Line | None
-    num_copies: int = 1
-    num_members: int = 1
-    num_parameters: int | None
+    num_copies: Count = 1
+    num_members: Count = 1
+    num_parameters: Natural | None
 
 
-class TrainingRecord(_Part):
-    """How it was trained here."""
+class TrainingRecord(Part):
+    """How it was trained here; `recipe_sha256` is of its configuration but for the seed."""
 
     recipe: Line
+    recipe_sha256: Sha256 | None = None
     settings: dict[str, Any]
-    seed: int
-    steps: int
+    seed: Natural
+    steps: Natural
     epochs: Finite
     seconds: Finite
     budget_s: Finite | None = None
-    limit: int | None = None
-    best_step: int
+    limit: Count | None = None
+    best_step: Natural
     device: Line
     precision: Line
     compiled: bool
-    processes: int = 1
-    status: Literal["finished", "interrupted", "diverged"]
+    processes: Count = 1
+    status: Status
 
 
-class ForeignRecord(_Part):
+class ForeignRecord(Part):
     """How a density was evaluated that was neither built nor trained here.
 
     Its weights are not in the run folder, so nobody can compute its numbers again from there: they
@@ -116,112 +113,33 @@ class ForeignRecord(_Part):
         device: where it was evaluated.
         repeat_nats: the largest change of a log-probability when the first events were evaluated
             again in batches of another size.
-        log_probs_sha256: of `log_probs.safetensors`, to which the test number belongs.
     """
 
     object: Line
     log_det_nats: Finite
     dequantisation: Literal["uniform"] | None
-    seed: int
-    limit: int | None
+    seed: Natural
+    limit: Count | None
     device: Line
     repeat_nats: Finite
-    log_probs_sha256: Sha256
 
 
-class SplitRecord(_Part):
-    """The likelihood of one split, totals first; the ratios are those of the totals.
-
-    A density's bits per dim depend on the width of its bins, which no record holds: they are None,
-    or what `arbench verify` finds.
-    """
-
-    total_nats: Finite
-    num_events: Count
-    num_dims: Count
-    nats_per_event: Finite
-    bits_per_dim: Finite | None
-    standard_error_nats: StandardError | None
-    standard_error_bits_per_dim: StandardError | None
-    kind: Kind
-
-    @model_validator(mode="after")
-    def _adds_up(self) -> SplitRecord:
-        nats = self.total_nats / self.num_events
-        if not math.isclose(self.nats_per_event, nats, rel_tol=FLOAT64_ROUNDING_SHARE):
-            raise ValueError(f"nats_per_event is not total_nats over num_events, {nats:.6f}")
-        bits = in_bits(self.total_nats / self.num_dims)
-        if self.kind == "exact" and (
-            self.bits_per_dim is None
-            or not math.isclose(self.bits_per_dim, bits, rel_tol=FLOAT64_ROUNDING_SHARE)
-        ):
-            raise ValueError(f"bits_per_dim is not total_nats over num_dims in bits, {bits:.6f}")
-        for error in (self.standard_error_nats, self.standard_error_bits_per_dim):
-            if (error is None) != (self.num_events == 1):
-                raise ValueError("a standard error is null for one event, and for no more")
-        return self
-
-    def misfit(self, num_dims: int, windows: EvaluationRecord | None) -> str | None:
-        """Why such totals cannot be those of a task's events; None if they can.
-
-        Args:
-            num_dims: of an event; not all of them need be scored.
-            windows: of a stream, through which it was scored.
-        """
-        most = self.num_events * num_dims
-        if self.num_dims > most:
-            return f"{self.num_events:,} events have {most:,} dims at most"
-        count = self.num_events if windows is None else windows.count(self.num_dims)
-        if self.num_events != count:
-            return f"{self.num_dims:,} symbols are scored in {count:,} windows"
-        by_event, by_dim = self.standard_error_nats, self.standard_error_bits_per_dim
-        # Where all events have as many dims, the errors differ by that factor alone.
-        if self.num_dims == most and by_event is not None and by_dim is not None:
-            expected = in_bits(by_event / num_dims)
-            if not math.isclose(by_dim, expected, rel_tol=1e-6, abs_tol=1e-9):
-                return f"standard_error_bits_per_dim is not {expected:.6g}"
-        return None
-
-    @classmethod
-    def from_nll(cls, nll: NLL, kind: Kind) -> SplitRecord:
-        """The record of measured totals."""
-        return cls(
-            total_nats=nll.total_nats,
-            num_events=nll.num_events,
-            num_dims=nll.num_dims,
-            nats_per_event=nll.nats_per_event,
-            bits_per_dim=nll.bits_per_dim,
-            standard_error_nats=nll.standard_error_nats,
-            standard_error_bits_per_dim=nll.standard_error_bits_per_dim,
-            kind=kind,
-        )
-
-    def nats_text(self, unit: str, *, digits: int = 3) -> str:
-        """Nats with their standard error: per symbol of a text, else per event."""
-        return nats_text(unit, self.model_dump(), digits=digits)
-
-    @property
-    def bits_text(self) -> str:
-        """Bits per dim with their standard error, or a dash where a density has none."""
-        return bits_text(self.model_dump())
-
-
-class SpeedRecord(_Part):
+class SpeedRecord(Part):
     """How fast one sampler is on one device."""
 
     method: Line
-    batch_size: int
+    batch_size: Count
     device: Line
     precision: Line
     compiled: bool
-    repeats: int
+    repeats: Count
     median_s: Finite
     iqr_s: Finite
     events_per_s: Finite
     extrapolated: bool
 
 
-class Environment(_Part):
+class Environment(Part):
     """On what machine and with what software."""
 
     arbench: Line
@@ -229,43 +147,55 @@ class Environment(_Part):
     torch: Line
     platform: Line
     cpu: Line
-    threads: int
+    threads: Count
     gpu: Line | None
     git_commit: Line | None
 
 
-class CheckpointRecord(_Part):
-    """Which weights."""
+class HashesRecord(Part):
+    """What binds a run's files to each other: the sha256 of each, None where there is none.
 
-    sha256: Sha256
+    They detect an edit. They prove nothing about who made a number: whoever edits a file can hash
+    it again, and only `arbench verify` finds a number again from its weights.
 
+    Attributes:
+        config: of `config.json`.
+        weights: of `model.safetensors`.
+        per_event: of `log_probs.safetensors`, of which the test number is made.
+        record: of the record itself, in canonical form without this field; see
+            `arbench.experiment.canonical`. None in a record of format 1, which bound nothing but
+            weights.
+    """
 
-class EvaluationRecord(_Part):
-    """How a stream was scored: every symbol once, with at least `context - stride` before it."""
-
-    context: Count
-    stride: Count
-
-    def count(self, num_symbols: int) -> int:
-        """How many windows score so many symbols."""
-        return 1 + max(0, math.ceil((num_symbols - self.context) / self.stride))
-
-
-class TruthRecord(_Part):
-    """The paired gap to the true density of a synthetic task, test split."""
-
-    true_nats_per_event: Finite
-    gap_nats_per_event: Finite
-    standard_error_nats: Finite
+    config: Sha256 | None = None
+    weights: Sha256 | None = None
+    per_event: Sha256 | None = None
+    record: Sha256 | None = None
 
 
-class Record(_Part):
+class CheckRecord(Part):
+    """What a check of the trained model measured, what it may be at most, and what it looked at."""
+
+    value: Finite
+    threshold: Finite
+    about: Line = ""
+
+
+class ChecksRecord(Part):
+    """Checks of the trained model at its own size; None where one could not be made."""
+
+    causality: CheckRecord | None = None
+    step_equals_forward: CheckRecord | None = None
+    samples_follow: CheckRecord | None = None
+
+
+class Record(Part):
     """What was measured, on what, with what. `nll` is empty unless the training finished.
 
     A result has either a `training` that arbench made, or it is `foreign`.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     task: TaskRecord
     model: ModelRecord
     training: TrainingRecord | None = None
@@ -274,15 +204,23 @@ class Record(_Part):
     nll: dict[Literal["validation", "test"], SplitRecord]
     truth: TruthRecord | None = None
     sampling: list[SpeedRecord]
+    checks: ChecksRecord | None = None
     environment: Environment
-    checkpoint: CheckpointRecord | None
+    sha256: HashesRecord = HashesRecord()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_the_newest_format(cls, values: Any) -> Any:
+        return upgraded(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _says_where_it_comes_from(self) -> Record:
         if (self.training is None) == (self.foreign is None):
             raise ValueError("a record has a training, or it is foreign, and never both")
-        if self.foreign is not None and self.checkpoint is not None:
+        if self.foreign is not None and self.sha256.weights is not None:
             raise ValueError("a foreign density has no weights here, so its record names none")
+        if self.foreign is not None and self.sha256.per_event is None:
+            raise ValueError("a foreign density is known by its log-probabilities: it names none")
         return self
 
     @field_validator("nll")
@@ -301,7 +239,7 @@ class Record(_Part):
         return nll
 
     @property
-    def status(self) -> Literal["finished", "interrupted", "diverged"]:
+    def status(self) -> Status:
         """How the training ended; a foreign density is evaluated in full or not at all."""
         return "finished" if self.training is None else self.training.status
 
@@ -331,14 +269,24 @@ class Record(_Part):
 
         Of a foreign density it is that of the log-probabilities; without a result there is none.
         """
-        if self.foreign is not None:
-            return self.foreign.log_probs_sha256
-        return None if self.checkpoint is None else self.checkpoint.sha256
+        return self.sha256.weights if self.foreign is None else self.sha256.per_event
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it carries its own hash; one of format 1 does not."""
+        return self.sha256.record is not None
+
+    def sealed(self) -> Record:
+        """This record with its own hash.
+
+        Raises:
+            ValueError: if a hyper-parameter or a setting is NaN or an infinity.
+        """
+        return self.model_validate(sealed(self.model_dump(mode="json")))
 
     def write(self, path: Path) -> None:
-        """Write atomically as JSON, after validating once more."""
-        self.model_validate(self.model_dump())
-        write_text(path, self.to_json())
+        """Write atomically as JSON, with its own hash, after validating once more."""
+        write_text(path, self.sealed().to_json())
 
     def to_json(self) -> str:
         """This record as indented JSON text."""
@@ -349,7 +297,8 @@ class Record(_Part):
         """The record in a file.
 
         Raises:
-            DataError: if it is missing, no JSON, of a newer format, or breaks the schema.
+            DataError: if it is missing, no JSON, of a newer format, breaks the schema, or does not
+                fit the hash that it carries.
         """
         missing = "no record there; the run has not finished"
-        return read_document(path, cls, SCHEMA_VERSION, DataError, missing)
+        return read_document(path, cls, SCHEMA_VERSION, DataError, missing, fault_of=seal_fault)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 Advance = Callable[[float, str], None]
 FEW_EVENTS = 200
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _ROUNDING_SHARE = 1e-6  # of a log-probability in float32
 
 
@@ -26,16 +27,22 @@ class Reporter:
         yield lambda fraction, note: None
 
 
-def printable(text: str) -> str:
-    """The text without control characters, which could do anything to a terminal.
+def is_control(character: str) -> bool:
+    """Whether a character is no part of a text but a command to whoever shows it.
 
-    Nor has it lone surrogates, which stand for bytes of a file's name that are no UTF-8, and which
-    nothing can write.
+    Control characters, which could do anything to a terminal; marks that turn the direction of
+    what follows them, so that a text reads otherwise than it is; separators of lines and
+    paragraphs; halves of characters.
     """
+    return (
+        unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") or character in _DIRECTION_MARKS
+    )
+
+
+def printable(text: str) -> str:
+    """The text without characters that are commands to whoever shows it; see `is_control`."""
     return "".join(
-        "\ufffd"
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t"
-        else character
+        "\ufffd" if is_control(character) and character not in "\n\t" else character
         for character in text
     )
 
@@ -54,6 +61,17 @@ def duration_text(seconds: float) -> str:
         if seconds >= 0.9995 * size:
             return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
     return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
+
+
+def no_test_note(splits: Collection[str]) -> str:
+    """What to know where a finished run has no test number; empty where it has one.
+
+    Args:
+        splits: those that its record has a likelihood of; none if the training did not finish.
+    """
+    if not splits or "test" in splits:
+        return ""
+    return "The test split was not evaluated (evaluate_test = false), so there is no test number."
 
 
 def few_events_note(num_events: int) -> str:

@@ -37,6 +37,7 @@ class RunRequest:
     compile: bool = False
     out: Path | None = None
     limit: int | None = None
+    evaluate_test: bool | None = None  # None: as the recipe says
 
 
 def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
@@ -47,6 +48,8 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     overrides = dict(request.overrides)
     if request.epochs is not None:
         overrides["training.epochs"] = str(request.epochs)
+    if request.evaluate_test is not None:
+        overrides["training.evaluate_test"] = "true" if request.evaluate_test else "false"
     network_class = registered.load()
     name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
     data, task = task, task_of_events(task, recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +28,16 @@ from arbench.experiment.evaluation import (
     nll_of,
     scored_windows,
 )
-from arbench.experiment.files import remove_abandoned, write_text
+from arbench.experiment.files import remove_abandoned, sha256_of, write_text
 from arbench.experiment.folders import RunFolder, new_run_folder
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.memory import is_out_of_memory, kept_for_reuse
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
-    CheckpointRecord,
+    HashesRecord,
     ModelRecord,
     Record,
     SpeedRecord,
-    SplitRecord,
     TaskRecord,
     TrainingRecord,
 )
@@ -262,10 +262,15 @@ class _Experiment:
         )
 
     def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
-        """Evaluate both splits, sample and time; the test split is read here and nowhere else."""
+        """Evaluate, sample and time.
+
+        Nothing but this sees how well the model does on test, once, at the end of the run. (The
+        data's hash is of every event, so test has been read before.)
+        """
         density = self.assembly.density
-        test = load_split(self.task, "test", self.config.limit)
-        splits: dict[SplitName, Split] = {"validation": validation, "test": test}
+        splits: dict[SplitName, Split] = {"validation": validation}
+        if self.config.recipe.training.evaluate_test:
+            splits["test"] = load_split(self.task, "test", self.config.limit)
         log_probs: dict[str, Tensor] = {}
         nll = {}
         for name, split in splits.items():
@@ -274,13 +279,20 @@ class _Experiment:
             nll[name] = SplitRecord.from_nll(
                 nll_of(log_probs[name], split, density.spec.domain), density.kind
             )
-        truth = compare_with_truth(self.config.model, self.task, test, log_probs["test"])
+        truth = None
+        if "test" in splits:
+            truth = compare_with_truth(
+                self.config.model, self.task, splits["test"], log_probs["test"]
+            )
         sampling: list[SpeedRecord] = []
-        digest = ""
+        hashes: dict[str, str] = {}
         if self.is_main:
             # First what cannot be made again in a moment, then pictures and timings.
-            save_tensors(self.folder.log_probs, {"test": log_probs["test"]})
-            digest = save_tensors(self.folder.model, self.assembly.network.state_dict())
+            if "test" in log_probs:
+                test_values = {"test": log_probs["test"]}
+                hashes["per_event"] = save_tensors(self.folder.log_probs, test_values)
+            weights = self.assembly.network.state_dict()
+            hashes["weights"] = save_tensors(self.folder.model, weights)
             with self.reporter.bar("sampling") as advance:
                 seed = keyed_generator(self.config.seed, "samples")
                 samples = density.sample(
@@ -305,7 +317,7 @@ class _Experiment:
             nll=nll,
             truth=truth,
             sampling=sampling,
-            checkpoint=CheckpointRecord(sha256=digest) if digest else None,
+            hashes=hashes,
         )
 
     def _record(
@@ -313,12 +325,17 @@ class _Experiment:
         batches: TrainingBatches,
         progress: Progress,
         status: str,
+        *,
+        hashes: Mapping[str, str] | None = None,
         **measured: object,
     ) -> Record:
         config, task = self.config, self.task
+        # The file that people will read, whatever wrote it.
+        bound = {"config": sha256_of(self.folder.config)} if self.is_main else {}
         layout = self.assembly.members[0].layout
-        return Record.model_validate(
+        record = Record.model_validate(
             {
+                "sha256": HashesRecord(**bound, **(hashes or {})),
                 "task": TaskRecord.from_task(task, config.data_sha256),
                 "model": ModelRecord(
                     name=config.model,
@@ -352,10 +369,10 @@ class _Experiment:
                 "environment": describe_environment(self.device),
                 "nll": {},
                 "sampling": [],
-                "checkpoint": None,
                 **measured,
             }
         )
+        return record.sealed()
 
     def _write_unfinished(self, batches: TrainingBatches, error: ArbenchError) -> None:
         """A record without a number: it says how far the training got and why it ended."""

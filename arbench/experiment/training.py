@@ -110,19 +110,25 @@ class Trainer:
                     break
                 if stop_signal:
                     self._checkpoint()
-                    raise Interrupted(
-                        f"interrupted after step {self.progress.step}, with a checkpoint; continue "
-                        f"with `arbench run --resume {self.store.folder.parent}`",
-                        stop_signal,
-                    )
+                    raise self._interrupted(stop_signal)
                 if time.monotonic() - last_checkpoint >= self.recipe.checkpoint_seconds:
                     self._checkpoint()
                     last_checkpoint = time.monotonic()
                 self._step(fraction)
             # A run killed during its final evaluation resumes here, with nothing left to train.
             self._checkpoint()
+            _, stop_signal = self._agree(elapsed, stop.received)  # since the last step
+            if stop_signal:
+                raise self._interrupted(stop_signal)
         _load(self.network, self.best)
         return self.progress
+
+    def _interrupted(self, stop_signal: int) -> Interrupted:
+        return Interrupted(
+            f"interrupted after step {self.progress.step}, with a checkpoint; continue with "
+            f"`arbench run --resume {self.store.folder.parent}`",
+            stop_signal,
+        )
 
     def _step(self, fraction: float) -> None:
         """One optimiser step."""
@@ -245,10 +251,10 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.metrics.touch()
             with open(self.metrics, "r+b") as file:
-                file.truncate(0 if loaded is None else loaded[0].metrics_bytes)
+                file.truncate(0 if loaded is None else loaded.progress.metrics_bytes)
         if loaded is None:
             return
-        self.progress, tensors = loaded
+        self.progress, tensors, cautions = loaded
         try:
             self._require_own(tensors)
             _load(self.network, _under(tensors, "network."))
@@ -268,6 +274,8 @@ class Trainer:
                 f"{self.store.folder}: does not belong to this configuration: {error}"
             ) from error
         self.reporter.say(f"resuming after step {self.progress.step}")
+        for caution in cautions:
+            self.reporter.say(f"note    {caution}")
 
     def _require_own(self, tensors: dict[str, Tensor]) -> None:
         """Refuse tensors that are not, name by name and shape by shape, those of this training.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+from arbench.probability.bits import in_nats
 
 
 def nats_per(unit: str) -> str:
@@ -28,8 +29,8 @@ def nats_text(unit: str, nll: Mapping[str, Any], *, digits: int = 3) -> str:
     if nats_per(unit) == "event":
         return with_error(nll["nats_per_event"], nll["standard_error_nats"], digits)
     error = nll["standard_error_bits_per_dim"]
-    in_nats = None if error is None else error * math.log(2)
-    return with_error(nll["total_nats"] / nll["num_dims"], in_nats, 4)
+    error_nats = None if error is None else in_nats(error)
+    return with_error(nll["total_nats"] / nll["num_dims"], error_nats, 4)
 
 
 def bits_text(nll: Mapping[str, Any]) -> str:

@@ -10,25 +10,50 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
-from safetensors.torch import save
 from torch import Tensor
 
-from arbench.errors import CheckpointError
+from arbench.errors import CheckpointError, RunError
 from arbench.experiment.files import atomic_path, sha256_of
 
 _MAX_HEADER_BYTES = 32 << 20
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write tensors atomically as safetensors.
+    """Write tensors atomically as safetensors, one after the other.
+
+    The library's own writers make the whole file in memory first, where a lack of it ends the
+    process without a word, or wrap a full disk in an error of their own. These are the same bytes.
 
     Returns:
         The file's sha256.
+
+    Raises:
+        RunError: for a dtype that is not stored, or a full disk.
     """
-    owned = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    with atomic_path(path) as temporary:
-        # The library's own writer wraps a full disk in an error of its own.
-        temporary.write_bytes(save(owned))
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _ORDER:
+            raise RunError(
+                f"{path}: tensor {name!r} is {tensor.dtype}, which arbench does not store; a "
+                "network may keep its real and imaginary parts apart, or integers as int64"
+            )
+    # As the library has it: the widest types first, so that every tensor is aligned.
+    ordered = sorted(tensors.items(), key=lambda item: (-_ORDER.index(item[1].dtype), item[0]))
+    header, end = {}, 0
+    for name, tensor in ordered:
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": _DTYPE_NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for _, tensor in ordered:
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            file.write(flat.view(torch.uint8).numpy().data)
+        file.flush()
     return sha256_of(path)
 
 
@@ -113,6 +138,9 @@ _DTYPE_NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+# Of the library: from the narrow to the wide.
+_ORDER = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16]
+_ORDER += [torch.int32, torch.float32, torch.float64, torch.int64]
 
 
 def _compare(

@@ -1,7 +1,8 @@
 """Totals first, ratios last: nats per event and bits per dim, with standard errors.
 
-This is the only place where bits per dim are made. Totals are float64 sums over every scored dim
-of every event, the last partial batch included, and are divided once.
+This is the only place where bits per dim are made of log-probabilities; `bits` turns one unit into
+the other. Totals are float64 sums over every scored dim of every event, the last partial batch
+included, and are divided once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from arbench.probability.bits import NATS_PER_BIT, in_bits
 
 
 @dataclass(frozen=True)
@@ -95,17 +98,12 @@ class NLL:
         return None if error is None else in_bits(error)
 
 
-def in_bits(nats: float) -> float:
-    """Nats as bits."""
-    return nats / math.log(2)
-
-
 def bits_of_dims(log_probs: Tensor, bin_width: float | None) -> Tensor:
     """Bits of single dims from their log-probabilities in nats; see `NLL` for the bin width.
 
     Real data without bins have those of their densities, which may be negative.
     """
-    return -log_probs / math.log(2) - math.log2(bin_width or 1)
+    return -log_probs / NATS_PER_BIT - math.log2(bin_width or 1)
 
 
 def _error_of_sum(values: Tensor) -> float:

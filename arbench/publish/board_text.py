@@ -12,8 +12,9 @@ from typing import Literal
 from tabulate import tabulate
 
 from arbench.experiment.units import nats_per, with_error
-from arbench.publish.boards import Board, Row, flat_rows, make_boards
+from arbench.publish.boards import flat_rows, make_boards
 from arbench.publish.results import Result, training_text
+from arbench.publish.rows import Board, Row
 
 Format = Literal["table", "md", "csv", "json"]
 ABOUT_RANKS = (

@@ -6,10 +6,9 @@ another part of the same: each kind on each version of a task has a board of its
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,8 @@ from arbench.errors import ConfigError
 from arbench.experiment.comparison import extent_of
 from arbench.experiment.records import Record
 from arbench.experiment.units import nats_per
+from arbench.probability.bits import in_bits, in_nats
 from arbench.probability.density import Kind
-from arbench.probability.metrics import in_bits
 from arbench.publish.published import (
     PublishedResult,
     dims_counted,
@@ -29,6 +28,8 @@ from arbench.publish.published import (
 )
 from arbench.publish.ranking import ranks
 from arbench.publish.results import Result, join_runs, kept_records, read_results, read_runs
+from arbench.publish.rows import Board, Row, Speed
+from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -36,137 +37,6 @@ if TYPE_CHECKING:
 
 _TEXT_COLUMNS = {"task", "kind", "unit", "model", "training_device", "status", "source", "note"}
 KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast one sampler is on one device, at the batch size that suits it best."""
-
-    method: str
-    device: str
-    machine: str
-    batch_size: int
-    events_per_s: float
-    extrapolated: bool
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a board.
-
-    Attributes:
-        rank: 1 plus the number of results that are significantly better; None if published.
-        model: its name, and what sets it apart from others of that name.
-        bits_per_dim: None for a density without bins.
-        bits_error: its standard error; None if published, as all that follows but `nats`.
-        nats: per symbol of a text, else per event; None where a paper has bits per dim and nobody
-            says how many dims an event has.
-        nats_error: its standard error.
-        gap_nats: per event, to the true density of a synthetic task; None where nobody knows it.
-        num_parameters: None if nobody says.
-        training_s: how long it was trained.
-        training_device: on what.
-        speeds: of its samplers.
-        status: "verified", "self-reported", "local", "published" or "unchecked".
-        source: the recipe, the class of a foreign density, or a paper.
-        note: what a reader should know about a published number.
-        result: what the row shows; None if published.
-    """
-
-    rank: int | None
-    model: str
-    bits_per_dim: float | None
-    bits_error: float | None
-    nats: float | None
-    nats_error: float | None
-    gap_nats: float | None
-    num_parameters: int | None
-    training_s: float | None
-    training_device: str | None
-    speeds: tuple[Speed, ...]
-    status: str
-    source: str
-    note: str = ""
-    result: Result | None = field(default=None, repr=False)
-
-    @property
-    def published(self) -> bool:
-        """Whether it is a paper's number."""
-        return self.rank is None
-
-    @property
-    def score(self) -> float:
-        """What rows are ordered by: bits per dim, or nats where there are none."""
-        value = self.nats if self.bits_per_dim is None else self.bits_per_dim
-        assert value is not None  # every number is one or the other
-        return value
-
-    @property
-    def score_error(self) -> float | None:
-        """The standard error of the score."""
-        return self.nats_error if self.bits_per_dim is None else self.bits_error
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as plain values, for machines."""
-        values = {name: value for name, value in vars(self).items() if name != "result"}
-        return values | {"speeds": [vars(speed) for speed in self.speeds]}
-
-
-@dataclass(frozen=True)
-class Board:
-    """The results on one task that can be compared.
-
-    Attributes:
-        task: its name.
-        kind: of the numbers.
-        unit: what one dim is called.
-        data_sha256: of the events; None where there are published rows alone.
-        rows: best first.
-        data: what sets its data apart, if the task has results on several; else empty.
-    """
-
-    task: str
-    kind: Kind
-    unit: str
-    data_sha256: str | None
-    rows: tuple[Row, ...]
-    data: str = ""
-
-    @property
-    def title(self) -> str:
-        """Its task, its data where there are several, and its kind where that is not the usual."""
-        kinds = {"exact": "", "density": ", densities", "bound": ", bounds and estimates"}
-        data = f" ({self.data})" if self.data else ""
-        return f"{self.task}{data}{kinds[self.kind]}"
-
-    @property
-    def key(self) -> str:
-        """What tells it from every other board, for machines."""
-        return "-".join([self.task, *re.findall("[A-Za-z0-9]+", self.data), self.kind])
-
-    @property
-    def num_results(self) -> int:
-        """How many rows are no published ones."""
-        return sum(not row.published for row in self.rows)
-
-    @property
-    def has_bits(self) -> bool:
-        """Whether its numbers are probabilities, which have bits."""
-        return any(row.bits_per_dim is not None for row in self.rows)
-
-    @property
-    def has_gap(self) -> bool:
-        """Whether the true density is known."""
-        return any(row.gap_nats is not None for row in self.rows)
-
-    @property
-    def measure(self) -> str:
-        """What `Row.score` is, such as "bits/pixel"."""
-        return f"bits/{self.unit}" if self.has_bits else f"nats/{nats_per(self.unit)}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The board as plain values, for machines."""
-        return vars(self) | {"rows": [row.to_json() for row in self.rows]}
 
 
 def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[Board]:
@@ -224,12 +94,28 @@ def find_boards(
     own = [result for result in results if result.record.task.name == task]
     boards = make_boards(own, unchecked=unchecked) or published_boards(task, unchecked=unchecked)
     if not boards:
-        tasks = sorted({result.record.task.name for result in results} | {*published_tasks()})
-        raise ConfigError(
-            f"there is no board of {task!r}{did_you_mean(task, tasks)}; there are: "
-            f"{', '.join(tasks)}"
-        )
+        raise ConfigError(_no_board(task, {r.record.task.name for r in results}, left_out))
     return boards, left_out
+
+
+def _no_board(task: str, with_results: set[str], left_out: Sequence[str]) -> str:
+    """Why a task has no board, and what to do."""
+    published = {*published_tasks()}
+    if task in published:
+        return (
+            f"{task} has no result, and nobody has checked its published numbers in their source: "
+            "--unchecked shows them"
+        )
+    if task in registry().tasks:
+        because = f" (left out: {'; '.join(left_out)})" if left_out else ""
+        return (
+            f"there is no result on {task} yet{because}: `arbench run --task {task} --model MODEL` "
+            "makes one, and --runs shows it"
+        )
+    tasks = sorted(with_results | published)
+    return (
+        f"there is no board of {task!r}{did_you_mean(task, tasks)}; there are: {', '.join(tasks)}"
+    )
 
 
 def published_boards(task: str, *, unchecked: bool = False) -> list[Board]:
@@ -286,7 +172,7 @@ def _ranked(results: Sequence[Result]) -> list[Row]:
                 bits_per_dim=test.bits_per_dim,
                 bits_error=None if test.bits_per_dim is None else by_dim,
                 nats=nats_of(record),
-                nats_error=by_event if per == "event" or by_dim is None else by_dim / in_bits(1),
+                nats_error=by_event if per == "event" or by_dim is None else in_nats(by_dim),
                 gap_nats=None if record.truth is None else record.truth.gap_nats_per_event,
                 num_parameters=record.model.num_parameters,
                 training_s=None if training is None else training.seconds,

@@ -9,7 +9,12 @@ from tabulate import tabulate
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import ModelRecord, Record
-from arbench.experiment.reporting import duration_text, few_events_note, no_error_note
+from arbench.experiment.reporting import (
+    duration_text,
+    few_events_note,
+    no_error_note,
+    no_test_note,
+)
 from arbench.experiment.units import nats_per
 from arbench.publish.card_curve import curve_table
 from arbench.publish.card_metadata import front_matter
@@ -68,7 +73,12 @@ def render_card(
         *(
             (f"**{fault[0].upper()}{fault[1:]}.**",)
             if fault
-            else (likelihood_table(record), few, no_error_note(record.errors))
+            else (
+                likelihood_table(record),
+                no_test_note(record.nll),
+                few,
+                no_error_note(record.errors),
+            )
         ),
         speed_table(record) if record.sampling else "",
         "" if fault else published_table(record),

@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arbench.errors import DataError
+from arbench.experiment.documents import Finite
 from arbench.experiment.recipes import describe_validation
-from arbench.experiment.records import Finite
+from arbench.experiment.strict_json import parse_json
 
 
 class Point(BaseModel):
@@ -35,11 +36,11 @@ def read_curve(metrics: Path) -> list[Point]:
     points: list[Point] = []
     try:
         for line in metrics.read_bytes().splitlines():
-            points.append(Point.model_validate_json(line))
-    except ValidationError as error:
+            points.append(Point.model_validate(parse_json(line)))
+    except ValueError as error:
+        fault = describe_validation(error) if isinstance(error, ValidationError) else error
         raise DataError(
-            f"{metrics}, line {len(points) + 1}: expected a line of JSON per evaluation "
-            f"({describe_validation(error)})"
+            f"{metrics}, line {len(points) + 1}: expected a line of JSON per evaluation ({fault})"
         ) from error
     except OSError as error:
         raise DataError(f"{metrics}: cannot be read ({error.strerror})") from error

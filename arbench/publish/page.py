@@ -16,9 +16,9 @@ from string import Template
 
 import arbench
 from arbench.experiment.files import make_folder, require_file, write_text
-from arbench.publish.boards import Board
 from arbench.publish.page_media import curve, gallery
 from arbench.publish.page_table import caption, strip, table
+from arbench.publish.rows import Board
 
 _FILES = resources.files("arbench.publish") / "page_template"
 

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 
 from arbench.experiment.folders import RunFolder
-from arbench.publish.boards import Board, Row
 from arbench.publish.curves import read_curve
+from arbench.publish.rows import Board, Row
 
 _MOST_BYTES = 600_000  # of one picture or sound
 _MOST_CHARACTERS = 1200

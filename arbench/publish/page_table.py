@@ -7,8 +7,8 @@ from html import escape
 
 from arbench.experiment.units import nats_per
 from arbench.publish.board_text import status_text
-from arbench.publish.boards import Board, Row, Speed
 from arbench.publish.results import training_text
+from arbench.publish.rows import Board, Row, Speed
 
 # Papers' rows have nothing there.
 _OWN_HEADS = [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import functools
-import math
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from arbench.experiment.units import nats_per
+from arbench.probability.bits import in_nats
 
 if TYPE_CHECKING:
     from arbench.experiment.records import Record
@@ -52,7 +52,7 @@ class PublishedResult:
             dims_per_event: scored dims of a test event, on average.
         """
         quantity, _, per = self.unit.partition("/")
-        nats = self.value * (math.log(2) if quantity == "bits" else 1)
+        nats = in_nats(self.value) if quantity == "bits" else self.value
         return nats if per else nats / dims_per_event
 
     @property

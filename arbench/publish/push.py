@@ -16,7 +16,7 @@ from arbench.experiment.config import RunConfig
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run
-from arbench.experiment.log_probs import read_log_probs
+from arbench.experiment.log_probs import read_log_probs, test_of
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
 from arbench.experiment.tasks import open_task
@@ -143,6 +143,7 @@ def _run_files(path: Path) -> dict[str, Path]:
         )
     RunConfig.read(folder.config)
     folder.require_finished()
+    test_of(Record.read(folder.record), path)
     needed = (folder.config, folder.record, folder.model, folder.log_probs)
     extras = [file for file in sorted(path.iterdir()) if EXTRAS.fullmatch(file.name)]
     files = {file.name: file for file in (*needed, *extras)}

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from arbench.errors import ArbenchError, ConfigError
+from arbench.errors import ArbenchError, ConfigError, DataError
 from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
+from arbench.experiment.strict_json import read_json
 from arbench.publish.published import beside
 from arbench.publish.speeds import SpeedReport
 from arbench.publish.verification import verify_run
@@ -224,11 +225,12 @@ def _is_verified(path: Path) -> bool:
     note = path.parent / "verified" / path.name
     if not note.exists():
         return False
-    found = json.loads(note.read_text(encoding="utf-8"))
+    found = read_json(note, DataError, "no note there")
     return bool(
-        found["holds"]
+        isinstance(found, dict)
+        and found.get("holds") is True
         and found.get("record_sha256") == sha256_of(path)
-        and found["log_probs_sha256"] == sha256_of(path.with_suffix(".safetensors"))
+        and found.get("log_probs_sha256") == sha256_of(path.with_suffix(".safetensors"))
     )
 
 

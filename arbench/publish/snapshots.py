@@ -25,10 +25,11 @@ from arbench.experiment.data import cache_dir, writing
 from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run, weights_of
-from arbench.experiment.log_probs import read_log_probs
+from arbench.experiment.log_probs import read_log_probs, test_of
 from arbench.experiment.records import Record
+from arbench.experiment.strict_json import parse_json
 from arbench.publish.hub import PASSING, Hub, RemoteFile, Repo, parse_repo
-from arbench.publish.zoo import PinnedFile, check_files
+from arbench.publish.zoo import PinnedFile, check_files, read_pins
 
 MANIFEST = "files.json"
 DOCUMENTS = ("config.json", "record.json")
@@ -171,7 +172,7 @@ def _download(
         }
         check_files(folder, pinned or files)
         record = Record.read(folder / "record.json")
-        if record.checkpoint is None:
+        if record.sha256.weights is None:
             raise CheckpointError("its record names no weights")
         load_run(folder)
         read_log_probs(record, folder / "log_probs.safetensors")
@@ -202,9 +203,7 @@ def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolde
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     _limit(repo, there["model.safetensors"], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
-    if "test" not in record.nll:
-        raise CheckpointError("its record has no result: the run is not finished")
-    num_bytes = 8 * record.nll["test"].num_events
+    num_bytes = 8 * test_of(record, folder.record).num_events
     _limit(repo, there["log_probs.safetensors"], num_bytes + _HEADER_BYTES, "its record")
 
 
@@ -218,8 +217,7 @@ def _limit(repo: Repo, file: RemoteFile, most: int, why: str) -> None:
 
 def _read_manifest(folder: Path) -> dict[str, PinnedFile]:
     try:
-        entries = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return {name: PinnedFile(**entry) for name, entry in entries.items()}
+        return read_pins(parse_json((folder / MANIFEST).read_bytes()))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{folder}: its {MANIFEST} is damaged; remove the folder and fetch it again"

@@ -11,10 +11,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from arbench.errors import DataError
-from arbench.experiment.documents import Name, read_document
+from arbench.experiment.documents import Name, Sha256, read_document
 from arbench.experiment.environment import describe_environment
 from arbench.experiment.files import write_text
-from arbench.experiment.records import Environment, Record, Sha256, SpeedRecord
+from arbench.experiment.records import Environment, Record, SpeedRecord
 
 SCHEMA_VERSION: Literal[1] = 1
 

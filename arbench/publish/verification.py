@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from arbench.errors import CheckpointError, ConfigError
+from arbench.errors import ConfigError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import (
@@ -19,8 +19,10 @@ from arbench.experiment.evaluation import (
     scored_windows,
 )
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
-from arbench.experiment.records import Record, SplitRecord, TaskRecord
+from arbench.experiment.log_probs import test_of
+from arbench.experiment.records import Record, TaskRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, require_likelihood
 from arbench.experiment.tasks import Task
@@ -116,8 +118,7 @@ def verify_run(
     config = RunConfig.read(folder.config)
     folder.require_finished()
     record = Record.read(folder.record)
-    if "test" not in record.nll:
-        raise CheckpointError(f"{folder.record}: has no test number to verify")
+    test_of(record, path)
     recorded = load_tensors(folder.log_probs).get("test")
     target = resolve_device(device)
     density = load_run(path, device=target).density

@@ -8,7 +8,7 @@ same run wherever it comes from: the package, the cache or the Hub.
 from __future__ import annotations
 
 import functools
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +17,7 @@ from typing import Any
 
 from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.files import sha256_of
+from arbench.experiment.strict_json import read_json
 from arbench.registry.names import did_you_mean
 
 HUB_PREFIX = "hf:"
@@ -29,6 +30,12 @@ class PinnedFile:
 
     sha256: str
     size: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sha256, str) or not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"expected a sha256, got {self.sha256!r}")
+        if type(self.size) is not int or self.size < 0:
+            raise ValueError(f"expected a number of bytes, got {self.size!r}")
 
 
 @dataclass(frozen=True)
@@ -77,18 +84,30 @@ def zoo_index() -> Mapping[str, ZooEntry]:
 
 
 def read_index(path: Path) -> Mapping[str, ZooEntry]:
-    """The entries in an index file, `scripts/index_zoo.py`'s."""
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: ZooEntry(
-            name=name,
-            **{
-                **entry,
-                "files": {file: PinnedFile(**pin) for file, pin in entry["files"].items()},
-            },
+    """The entries in an index file, `scripts/index_zoo.py`'s.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    entries = read_json(path, CheckpointError, "is missing; install arbench again")
+    try:
+        return {
+            name: ZooEntry(name=name, **{**entry, "files": read_pins(entry["files"])})
+            for name, entry in sorted(entries.items())
+        }
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: no index of a zoo ({error}); install arbench again") from (
+            error
         )
-        for name, entry in sorted(entries.items())
-    }
+
+
+def read_pins(pins: Mapping[str, Any]) -> dict[str, PinnedFile]:
+    """What files must be, by name, as JSON has it.
+
+    Raises:
+        ValueError, TypeError, AttributeError: if it is anything else.
+    """
+    return {name: PinnedFile(**pin) for name, pin in pins.items()}
 
 
 def find_run(name: str | Path) -> Path:

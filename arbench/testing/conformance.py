@@ -57,7 +57,7 @@ class Result:
         check: its name in `CHECKS`.
         subject: the events and the order, such as "binary-2x3 permuted".
         status: "declared" is a failure that the author expects and gives a reason for.
-        message: one sentence; empty when passed.
+        message: one sentence; of a check that passed what is worth knowing, mostly nothing.
         error: what was raised, for its traceback.
     """
 
@@ -113,11 +113,12 @@ def outcome(
     Args:
         check: its name.
         where: what it was run on.
-        run: the check itself; it raises what is wrong, or `NotApplicableError`.
+        run: the check itself; it raises what is wrong, or `NotApplicableError`. A text that it
+            returns is worth knowing.
         declared: why failing it is right, if the author says so.
     """
     try:
-        run()
+        told = run()
     except NotApplicableError as reason:
         return Result(check, where, "not applicable", str(reason))
     except ConformanceError as error:
@@ -127,7 +128,7 @@ def outcome(
     except Exception as error:
         # What is checked is somebody else's code: whatever it raises is evidence, and is kept.
         return Result(check, where, "failed", f"{type(error).__name__}: {error}", error)
-    return Result(check, where, "passed")
+    return Result(check, where, "passed", told if isinstance(told, str) else "")
 
 
 def checks_for(network_class: NetworkClass) -> list[str]:
@@ -153,7 +154,7 @@ def require(results: list[Result]) -> Iterator[str]:
     """What is worth telling of results that are acceptable.
 
     Yields:
-        One line for every check that was not applicable, or failed as declared.
+        One line for every check that was not applicable, failed as declared, or tells something.
 
     Raises:
         ConformanceError: with one line for every failure, or when a check applied nowhere.
@@ -165,5 +166,5 @@ def require(results: list[Result]) -> Iterator[str]:
     if all(r.status == "not applicable" for r in results):
         raise ConformanceError(f"the network refuses every tiny event: {results[0].message}")
     for result in results:
-        if result.status != "passed":
+        if result.status != "passed" or result.message:
             yield f"{result.check}, {result.subject}: {result.status}: {result.message}"

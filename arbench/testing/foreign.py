@@ -21,12 +21,13 @@ from arbench.probability.randomness import keyed_generator
 from arbench.testing.cells import event_masses, interval_numbers, real_grid
 from arbench.testing.conformance import Result, outcome
 from arbench.testing.distributions import check_samples_follow, require_likely
+from arbench.testing.interactions import describe_interactions
 from arbench.testing.subject import ConformanceError, NotApplicableError
 from arbench.testing.tiny import TinyEvents
 from arbench.testing.toys import TINY_SPECS
 
 Build = Callable[[EventSpec], ForeignDensity]
-Check = Callable[[ForeignDensity], None]
+Check = Callable[[ForeignDensity], object]
 
 _NUM_EVENTS = 32
 _NUM_TINY_SAMPLES = 5000
@@ -65,6 +66,7 @@ def check_foreign(
         "samples_repeat": check_samples_repeat,
         "scale": check_scale,
         "samples_fit": fit,
+        "influence": check_influence,
     }
     tiny: dict[str, Check] = {
         "normalisation": check_normalised,
@@ -182,6 +184,16 @@ def check_samples_fit(density: ForeignDensity, num_samples: int = 1000) -> None:
             f"as it undoes such a change, but the balance is off by {errors:+.1f} standard errors "
             f"over {len(terms)} samples"
         )
+
+
+def check_influence(density: ForeignDensity) -> str:
+    """Which dims depend on each other: a report, since nobody knows which of them should.
+
+    Returns:
+        One sentence where some do not; see `arbench.testing.interactions`.
+    """
+    _require_repeatable(density)
+    return describe_interactions(density)
 
 
 def check_normalised(density: ForeignDensity) -> None:

@@ -185,3 +185,22 @@ def test_a_page_that_cannot_be_written_is_one_line(
     assert main(["leaderboard", "mnist-mini", "--html", str(tmp_path / name)]) == 2
     assert f"{tmp_path / 'file'}: is no folder" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_task_whose_published_numbers_are_unchecked_names_the_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["leaderboard", "uci-adult"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "did you mean" not in line
+    assert "--unchecked shows them" in line
+    assert main(["leaderboard", "uci-adult", "--unchecked"]) == 0
+    assert "(unchecked)" in capsys.readouterr().out
+
+
+def test_a_task_without_any_result_is_no_misspelling(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "toy-parity"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "there is no result on toy-parity yet" in line
+    assert main(["leaderboard", "toy-ar2"]) == 2
+    assert "did you mean toy-ar1?" in capsys.readouterr().err

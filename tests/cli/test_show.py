@@ -214,10 +214,15 @@ def test_a_stranger_s_record_does_not_control_the_terminal(tmp_path: Path, capsy
     model = {**RECORD["model"], "hyperparameters": {evil: evil}, "head": evil}
     parts = {"environment": machine, "training": training, "model": model}
     _write(tmp_path / "run", {**RECORD, **parts})
+    assert main(["show", "run"]) == 3
+    text = capsys.readouterr().err
+    assert "a character that is not shown as it is" in text
+    assert [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"] == []
+    _write(tmp_path / "run", RECORD)
     (tmp_path / "run" / "samples.\x1b[2J").touch()
     assert main(["show", "run"]) == 0
     text = capsys.readouterr().out
-    assert "\ufffd]0;owned" in text
+    assert "samples.\ufffd[2J" in text
     assert [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"] == []
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forging import forge
 
 import arbench
 from arbench.cli import main
@@ -93,9 +94,7 @@ def test_a_large_event_may_round_more_and_a_small_one_may_not(
 
 def rewrite(run: Path, change: Callable[[dict], None]) -> None:
     """Change a run's record, and check that it is a record still."""
-    record = json.loads((run / "record.json").read_text())
-    change(record)
-    (run / "record.json").write_text(json.dumps(record))
+    forge(run, change)
     Record.read(run / "record.json")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.stats import chisquare
 from torch import Tensor
 
 from arbench.experiment.batches import TrainingBatches
@@ -54,15 +55,35 @@ def test_a_step_needs_no_history() -> None:
     assert torch.equal(straight.batch(3).events, history[3])
 
 
-def test_epochs_and_seeds_differ_in_order_and_in_view() -> None:
-    def first(seed: int, epoch: int) -> list[list[int]]:
-        return sorted(
-            row for i in range(5) for row in _batches(seed).batch(5 * epoch + i).events.tolist()
-        )
+def _epoch(seed: int, epoch: int) -> Tensor:
+    """All events `(23, 2)` of an epoch, in the order in which training sees them."""
+    batches = _batches(seed)
+    return torch.cat([batches.batch(5 * epoch + i).events for i in range(5)])
 
-    assert first(0, 0) == first(0, 0)
-    assert first(0, 0) != first(0, 1)
-    assert first(0, 0) != first(1, 0)
+
+def test_every_epoch_and_seed_has_an_order_of_its_own() -> None:
+    orders = [_epoch(*key)[:, 0].tolist() for key in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1))]
+    assert len({tuple(order) for order in orders}) == 5
+    assert orders[1] == _epoch(0, 1)[:, 0].tolist()
+    assert all(order != sorted(order) for order in orders)
+
+
+def test_all_orders_are_equally_likely() -> None:
+    """Where event 0 comes in an epoch, over 600 epochs and 23 places."""
+    places = [(_epoch(3, epoch)[:, 0] == 0).nonzero().item() for epoch in range(600)]
+    counts = torch.bincount(torch.tensor(places), minlength=23)
+    assert chisquare(counts.tolist()).pvalue > 1e-3
+
+
+def test_every_epoch_and_seed_has_a_view_of_its_own() -> None:
+    """Sorted by what the view leaves alone, so that the order plays no part."""
+
+    def view(seed: int, epoch: int) -> tuple[int, ...]:
+        events = _epoch(seed, epoch)
+        return tuple(events[events[:, 0].argsort(), 1].tolist())
+
+    assert len({view(seed, epoch) for seed in range(2) for epoch in range(3)}) == 6
+    assert view(1, 2) == view(1, 2)
 
 
 @pytest.mark.parametrize("num_processes", [2, 3, 4])

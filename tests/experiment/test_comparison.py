@@ -13,7 +13,8 @@ from torch import Tensor
 import arbench
 from arbench.errors import DataError
 from arbench.experiment.comparison import compare_runs, difference_of
-from arbench.experiment.records import EvaluationRecord, Record
+from arbench.experiment.likelihood import EvaluationRecord
+from arbench.experiment.records import Record
 from arbench.experiment.streams import overlapping_windows
 from arbench.probability.events import Discrete, EventSpec
 from arbench.publish.zoo import zoo_folder

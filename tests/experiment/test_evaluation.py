@@ -9,7 +9,7 @@ from torch import Tensor
 import arbench
 from arbench.errors import DataError, Diverged
 from arbench.experiment.evaluation import compare_with_truth, evaluate_log_probs, load_split
-from arbench.experiment.records import SplitRecord
+from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete, EventSpec

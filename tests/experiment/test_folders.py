@@ -13,6 +13,7 @@ import pytest
 import arbench
 from arbench.cli import main
 from arbench.errors import CheckpointError, ConfigError, RunError
+from arbench.experiment.canonical import sealed
 from arbench.experiment.folders import RunFolder, new_run_folder
 
 
@@ -54,7 +55,7 @@ def test_a_record_says_how_a_run_ended(finished: Path, unfinished: Path) -> None
     record = json.loads((finished / "record.json").read_text()) | {"nll": {}}
     for status, words in (("interrupted", "unfinished"), ("diverged", "smaller learning_rate")):
         record["training"]["status"] = status
-        (unfinished / "record.json").write_text(json.dumps(record))
+        (unfinished / "record.json").write_text(json.dumps(sealed(record)))
         with pytest.raises(CheckpointError, match=words):
             arbench.load(unfinished)
     RunFolder(finished).require_finished()

@@ -65,7 +65,7 @@ def test_the_number_is_the_mean_over_all_test_events(folder: Path) -> None:
 def test_the_record_says_that_it_is_self_reported(folder: Path) -> None:
     record = Record.read(folder / "record.json")
     assert record.training is None
-    assert record.checkpoint is None
+    assert record.sha256.weights is None
     assert record.foreign is not None
     assert record.foreign.object.endswith("test_foreign.Bits")
     assert record.result_sha256 == sha256_of(folder / "log_probs.safetensors")
@@ -117,7 +117,7 @@ def test_what_needs_weights_says_that_there_are_none(folder: Path) -> None:
 
 def test_a_record_has_one_origin(folder: Path) -> None:
     values = Record.read(folder / "record.json").model_dump()
-    for wrong in ({"foreign": None}, {"checkpoint": {"sha256": "0" * 64}}):
+    for wrong in ({"foreign": None}, {"sha256": {"weights": "0" * 64}}):
         with pytest.raises(ValueError, match=r"never both|names none"):
             Record.model_validate({**values, **wrong})
 

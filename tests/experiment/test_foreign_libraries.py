@@ -15,9 +15,10 @@ import arbench
 from arbench.experiment.records import Record
 from arbench.experiment.tasks import Task
 from arbench.experiment.vision import load_torchvision
-from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.testing.conformance import require
 from arbench.testing.foreign import check_foreign
+from arbench.testing.interactions import interactions, pairs_of_dims
 
 MISSING = "install the extra `foreign`"
 
@@ -132,7 +133,7 @@ def test_a_standardised_flow_of_zuko(zuko: ModuleType, tmp_path: Path) -> None:
 def test_flows_of_zuko_pass_the_checks_from_outside(zuko: ModuleType) -> None:
     def build(spec: EventSpec) -> arbench.ForeignDensity:
         torch.manual_seed(1)
-        flow = zuko.flows.MAF(features=spec.num_dims, transforms=1, hidden_features=(8,))
+        flow = zuko.flows.MAF(features=spec.num_dims, transforms=1, hidden_features=(32,))
         return arbench.ForeignDensity(flow.double()(), spec=spec, kind="density", module=flow)
 
     results = check_foreign(build(EventSpec((6,), arbench.open_task("toy-ar1").spec.domain)), build)
@@ -174,3 +175,20 @@ def test_a_gpt2_of_transformers_passes_the_checks_from_outside(transformers: Mod
         return arbench.ForeignDensity(Gpt2(transformers, spec), spec=spec, kind="exact")
 
     list(require(check_foreign(build(EventSpec((12,), Discrete(9))), build)))
+
+
+@pytest.mark.parametrize(("width", "num_read"), [(8, 8), (16, 16), (24, 24), (32, 24)])
+def test_a_masked_flow_narrower_than_its_events_reads_the_first_dims_only(
+    zuko: ModuleType, width: int, num_read: int
+) -> None:
+    torch.manual_seed(0)
+    spec = EventSpec((24,), Real())
+    flow = zuko.flows.MAF(features=24, transforms=1, hidden_features=(width,))
+    density = arbench.ForeignDensity(flow(), spec=spec, kind="density", module=flow)
+    pairs = pairs_of_dims(24)
+    expected = (pairs >= num_read).all(1)  # of dims that nothing reads, no two can depend
+    assert len(pairs) == 24 * 23 // 2
+    assert torch.equal(interactions(density, pairs) == 0, expected)
+    (result,) = (r for r in check_foreign(density) if r.check == "influence")
+    assert result.status == "passed"
+    assert (f"{int(expected.sum())} of 276 pairs" in result.message) == bool(expected.any())

@@ -43,19 +43,19 @@ def change(path: Path, **values: Any) -> Path:
 def test_a_newer_document_says_that_arbench_is_to_be_upgraded(
     frozen: RunFolder, tmp_path: Path
 ) -> None:
-    said = r"format 2 is newer than this arbench reads \(1\); upgrade arbench"
+    said = r"format {} is newer than this arbench reads \({}\); upgrade arbench"
     report = SpeedReport.of_record(Record.read(frozen.record))
     assert report is not None
     report.write(tmp_path / "speed.json")
     # Whatever else a newer format holds, its version is looked at first.
     change(frozen.config, schema_version=2, surprise=1)
-    change(frozen.record, schema_version=2, surprise=1)
+    change(frozen.record, schema_version=3, surprise=1)
     change(tmp_path / "speed.json", schema_version=2, surprise=1)
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=said.format(2, 1)):
         RunConfig.read(frozen.config)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=said.format(3, 2)):
         Record.read(frozen.record)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=said.format(2, 1)):
         SpeedReport.read(tmp_path / "speed.json")
 
 

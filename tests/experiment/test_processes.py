@@ -97,4 +97,4 @@ def test_two_processes_that_fit_count_every_event_once(tmp_path: Path) -> None:
     }
     assert [records[name]["training"]["processes"] for name in ("one", "two")] == [1, 2]
     assert records["two"]["nll"] == records["one"]["nll"]
-    assert records["two"]["checkpoint"] == records["one"]["checkpoint"]  # the very same counts
+    assert records["two"]["sha256"]["weights"] == records["one"]["sha256"]["weights"]

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from arbench.errors import DataError
-from arbench.experiment.records import EvaluationRecord, Record, SplitRecord, TaskRecord
+from arbench.experiment.likelihood import EvaluationRecord, SplitRecord
+from arbench.experiment.records import Record, TaskRecord
 from arbench.experiment.streams import overlapping_windows
 from arbench.experiment.tasks import open_task
 from arbench.publish.zoo import zoo_folder

@@ -15,6 +15,7 @@ from torch import Tensor
 import arbench
 from arbench.errors import CheckpointError, ConfigError, DataError, Diverged
 from arbench.experiment import run as run_module
+from arbench.experiment.batches import Batch, TrainingBatches
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
 from arbench.experiment.tasks import open_task
@@ -48,6 +49,33 @@ def test_the_record_equals_an_independent_computation_from_the_files(finished: R
     assert nll.bits_per_dim == pytest.approx(nll.total_nats / math.log(2) / nll.num_dims, rel=1e-12)
     assert nll.standard_error_nats == pytest.approx(stored.std().item() / math.sqrt(600), rel=1e-9)
     assert nll.kind == "exact"
+
+
+def test_training_sees_train_and_choices_are_made_on_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each split's number is of its own events, and no other row than those of train is a batch."""
+    task, seen = open_task("toy-ising"), []
+    take = TrainingBatches.batch
+
+    def note(batches: TrainingBatches, step: int) -> Batch:
+        seen.append(take(batches, step))
+        return seen[-1]
+
+    monkeypatch.setattr(TrainingBatches, "batch", note)
+    run = _run(tmp_path / "a", epochs=1)
+    rows = torch.cat([batch.events for batch in seen]).flatten(1)
+    train = task.load("train").first(600).events.flatten(1)
+    assert sorted(rows.tolist()) == sorted(train.tolist())
+    model, nats = arbench.load(run.path), {}
+    for name in ("validation", "test"):
+        with torch.no_grad():
+            nats[name] = -model.log_prob(task.load(name).first(600).events).mean().item()
+        assert run.record.nll[name].nats_per_event == pytest.approx(nats[name], rel=1e-6)
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").open()]
+    best = min(line["validation_nats_per_event"] for line in lines)
+    assert best == pytest.approx(nats["validation"], rel=1e-6)
+    assert abs(nats["validation"] - nats["test"]) > 1e-3  # the one is not taken for the other
 
 
 def test_the_folder_holds_what_the_design_lists(finished: Run) -> None:
@@ -88,8 +116,8 @@ def test_the_same_request_gives_the_same_weights_and_another_seed_others(
     finished: Run, tmp_path: Path
 ) -> None:
     again, other = _run(tmp_path / "b"), _run(tmp_path / "c", seed=1)
-    assert again.record.checkpoint == finished.record.checkpoint
-    assert other.record.checkpoint != finished.record.checkpoint
+    assert again.record.sha256.weights == finished.record.sha256.weights
+    assert other.record.sha256.weights != finished.record.sha256.weights
     difference = arbench.compare(finished.path, again.path)
     assert (difference.nats, difference.z) == (0.0, 0.0)
     assert arbench.compare(finished.path, other.path).num_events == 600

@@ -25,10 +25,24 @@ def test_decaying_schedules_end_at_zero_and_never_rise_after_the_warmup(schedule
     assert rates[-1] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_cosine_is_half_a_cosine() -> None:
-    assert learning_rate_factor(0.25, "cosine", 0.0) == pytest.approx(
-        (1 + math.sqrt(0.5)) / 2, abs=1e-12
-    )
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+def test_schedules_are_the_curves_of_their_names(warmup: float) -> None:
+    """Over what is left of the training after the warm-up."""
+    curves = {
+        "constant": lambda rest: 1.0,
+        "linear": lambda rest: 1 - rest,
+        "cosine": lambda rest: (1 + math.cos(math.pi * rest)) / 2,
+    }
+    for schedule, curve in curves.items():
+        for rest in (0, 0.25, 0.5, 0.75, 1):
+            found = learning_rate_factor(warmup + rest * (1 - warmup), schedule, warmup)
+            assert found == pytest.approx(curve(rest), abs=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_the_warmup_is_a_straight_line_from_near_zero_to_the_peak(schedule: str) -> None:
+    found = [learning_rate_factor(share * 0.2, schedule, 0.2) for share in (0, 0.25, 0.5, 0.75, 1)]
+    assert found == pytest.approx([1e-3, 0.25, 0.5, 0.75, 1], abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import struct
@@ -10,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
-from arbench.errors import CheckpointError
-from arbench.experiment.weights import load_tensors, save_tensors
+from arbench.errors import CheckpointError, RunError
+from arbench.experiment.weights import _ORDER, load_tensors, save_tensors
 
 
 @pytest.fixture
@@ -143,3 +144,22 @@ def test_what_does_not_belong_is_named(
     save_file(found, path)
     with pytest.raises(CheckpointError, match=message):
         load_tensors(path, expected={"w": torch.empty(3, 4, device="meta")})
+
+
+def test_the_bytes_are_those_of_the_library(tmp_path: Path) -> None:
+    tensors = {}
+    for index, dtype in enumerate(_ORDER):
+        tensors[f'b{index}é"'] = torch.arange(6).reshape(3, 2).to(dtype).t()
+        tensors[f"a{index}"] = torch.tensor(1).to(dtype)
+        tensors[f"e{index}"] = torch.zeros(0, 3).to(dtype)
+    for some in (tensors, {}):
+        digest = save_tensors(tmp_path / "x.safetensors", some)
+        data = (tmp_path / "x.safetensors").read_bytes()
+        assert data == save({name: tensor.contiguous() for name, tensor in some.items()})
+        assert digest == hashlib.sha256(data).hexdigest()
+
+
+def test_a_dtype_that_is_not_stored_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"'z' is torch.complex64, which arbench does not store"):
+        save_tensors(tmp_path / "x.safetensors", {"z": torch.zeros(1, dtype=torch.complex64)})
+    assert not list(tmp_path.iterdir())

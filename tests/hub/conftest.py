@@ -12,6 +12,7 @@ import pytest
 from hub_server import TOKEN, HubServer, hub_server
 
 import arbench
+from arbench.experiment.canonical import sealed
 from arbench.publish import hub as hub_module
 
 
@@ -57,8 +58,8 @@ def result(trained: Path, tmp_path: Path) -> Callable[[int], Path]:
     def make(number: int) -> Path:
         folder = Path(shutil.copytree(trained, tmp_path / f"result-{number}"))
         record = json.loads((folder / "record.json").read_text())
-        record["checkpoint"]["sha256"] = f"{number:08x}" + "0" * 56
-        (folder / "record.json").write_text(json.dumps(record))
+        record["sha256"]["weights"] = f"{number:08x}" + "0" * 56
+        (folder / "record.json").write_text(json.dumps(sealed(record)))
         return folder
 
     return make

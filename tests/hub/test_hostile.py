@@ -17,7 +17,9 @@ from safetensors.torch import load, save
 import arbench
 import arbench.errors
 from arbench.cli import main
-from arbench.experiment.records import SplitRecord
+from arbench.experiment.canonical import sealed
+from arbench.experiment.files import sha256_of
+from arbench.experiment.likelihood import SplitRecord
 from arbench.probability.metrics import NLL
 
 Files = dict[str, bytes]
@@ -44,7 +46,8 @@ class Payload:
 def edited(document: bytes, change: Callable[[dict], None]) -> bytes:
     raw = json.loads(document)
     change(raw)
-    return json.dumps(raw).encode()
+    # A record is hashed again, as whoever edits one on purpose would do.
+    return json.dumps(sealed(raw) if "nll" in raw else raw).encode()
 
 
 def traversal(name: str) -> Callable[[Files, Path], None]:
@@ -129,7 +132,7 @@ def _own_up(files: Files) -> None:
     """Let the record name the weights as they are now."""
     sha256 = hashlib.sha256(files["model.safetensors"]).hexdigest()
     files["record.json"] = edited(
-        files["record.json"], lambda record: record["checkpoint"].update(sha256=sha256)
+        files["record.json"], lambda record: record["sha256"].update(weights=sha256)
     )
 
 
@@ -268,7 +271,7 @@ def test_a_board_that_holds_no_record_is_not_built_upon(
 def on_a_board(run: Path, change: Callable[[dict], None]) -> Files:
     """The files of a result on a board, its record changed."""
     record = edited((run / "record.json").read_bytes(), change)
-    stem = f"records/mnist-mini/bernoulli-{json.loads(record)['checkpoint']['sha256'][:8]}"
+    stem = f"records/mnist-mini/bernoulli-{json.loads(record)['sha256']['weights'][:8]}"
     log_probs = (run / "log_probs.safetensors").read_bytes()
     return {f"{stem}.json": record, f"{stem}.safetensors": log_probs}
 
@@ -321,6 +324,7 @@ def test_a_result_on_fewer_events_stands_apart_and_in_nobody_s_way(
 
     def claim(record: dict) -> None:
         record["nll"] = {"test": test.model_dump()}
+        record["sha256"]["per_event"] = sha256_of(few / "log_probs.safetensors")
 
     hub.publish("org/board", on_a_board(few, claim), "dataset")
     for number in (2, 3):

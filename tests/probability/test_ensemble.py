@@ -129,6 +129,18 @@ def test_the_first_uniform_chooses_the_member() -> None:
         assert torch.equal(event, model.sample(1, noise=own[None, 1:])[0])
 
 
+def test_noise_is_drawn_event_by_event_the_member_s_uniform_first() -> None:
+    """So that the first samples of a seed are the same however many are drawn."""
+    ensemble = Ensemble(members())
+    drawn = ensemble.draw_noise(3, torch.Generator().manual_seed(7))
+    stream = torch.rand(21, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    assert torch.equal(drawn.flatten(), stream)
+    samples = [
+        ensemble.sample(count, generator=torch.Generator().manual_seed(7)) for count in (3, 2)
+    ]
+    assert torch.equal(samples[0][:2], samples[1])
+
+
 def test_weights_may_be_shared() -> None:
     first = table_model(Layout(SPEC))
     second = Model(first.network, first.head, Layout.permuted(SPEC, 1))

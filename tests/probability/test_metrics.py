@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from arbench.probability.metrics import NLL, paired_difference
+from arbench.probability.metrics import NLL, bits_of_dims, paired_difference
 
 NATS = st.lists(st.floats(-500, 0), min_size=2, max_size=40)
 
@@ -35,6 +35,30 @@ def test_uniform_bits_are_one_bit_per_dim() -> None:
     nll = NLL.from_log_probs(log_probs, 784)
     assert nll.bits_per_dim == pytest.approx(1, abs=1e-14)
     assert nll.standard_error_nats == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("num_bins", "bits"), [(256, 8), (2, 1), (1, 0)])
+def test_quantised_values_cost_the_bits_of_their_bins(num_bins: int, bits: int) -> None:
+    """A uniform density on [0, 1] in bins of width w: probability w each, -log2(w) bits."""
+    log_probs = torch.zeros(5, dtype=torch.float64)  # ln 1, the density
+    nll = NLL.from_log_probs(log_probs, 3, bin_width=1 / num_bins)
+    assert nll.bits_per_dim == pytest.approx(bits, abs=1e-12)
+    assert bits_of_dims(log_probs, 1 / num_bins).tolist() == pytest.approx([bits] * 5, abs=1e-12)
+
+
+def test_narrower_bins_leave_nats_and_errors_alone() -> None:
+    log_probs = torch.tensor([-1.0, -2.0, -4.0], dtype=torch.float64)
+    wide, narrow = (NLL.from_log_probs(log_probs, 2, bin_width=w) for w in (1.0, 0.25))
+    assert (narrow.bits_per_dim or 0) - (wide.bits_per_dim or 0) == pytest.approx(2, abs=1e-12)
+    assert narrow.nats_per_event == wide.nats_per_event
+    assert narrow.standard_error_bits_per_dim == wide.standard_error_bits_per_dim
+
+
+def test_reals_without_bins_have_no_bits() -> None:
+    nll = NLL.from_log_probs(torch.tensor([-1.0, -2.0]), 2, bin_width=None)
+    assert nll.bits_per_dim is None
+    density = bits_of_dims(torch.tensor([math.log(2)]), None)
+    assert density.item() == pytest.approx(-1)
 
 
 def test_the_last_partial_batch_counts_by_its_events() -> None:

@@ -86,6 +86,25 @@ def test_a_generator_is_the_noise_that_it_draws() -> None:
     assert torch.equal(drawn, model.sample(20, noise=noise))
 
 
+def test_noise_is_drawn_event_by_event_then_site_by_site() -> None:
+    """So that the first samples of a seed are the same however many are drawn."""
+    drawn = draw_noise(3, 2, 2, torch.Generator().manual_seed(7))
+    stream = torch.rand(12, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    assert torch.equal(drawn.flatten(), stream)
+    assert torch.equal(drawn[:2], draw_noise(2, 2, 2, torch.Generator().manual_seed(7)))
+
+
+def test_noise_of_a_seed_is_the_same_on_every_machine() -> None:
+    """The generator's integers, 53 bits each: what every sample of every seed is made of."""
+    drawn = draw_noise(2, 2, 1, torch.Generator().manual_seed(7)) * 2**53
+    assert drawn.long().flatten().tolist() == [
+        2516435200042180,
+        2465213813631478,
+        7765043079598291,
+        5914923542591079,
+    ]
+
+
 def test_fixed_point_needs_few_rounds_when_dependence_is_weak() -> None:
     """Without dependence the first round is the sample, and the second one finds out."""
     layout = Layout(EventSpec((30,), Discrete(2)))

@@ -18,7 +18,8 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import ConfigError
-from arbench.experiment.records import CheckpointRecord, EvaluationRecord
+from arbench.experiment.likelihood import EvaluationRecord
+from arbench.experiment.records import HashesRecord
 from arbench.publish.board_text import board_pages, boards_text
 from arbench.publish.boards import find_boards, flat_rows, make_boards
 from arbench.publish.ranking import holm, ranks
@@ -107,6 +108,28 @@ def test_rank_counts_only_what_is_significantly_better(make_result: MakeResult) 
     assert unpaired < 0.5  # without pairing nobody could tell these apart
 
 
+def test_significant_is_what_luck_brings_about_less_than_once_in_twenty(
+    make_result: MakeResult,
+) -> None:
+    """Of two results, at exactly 1.9, 2.0 and 3.0 standard errors: p is 0.057, 0.046, 0.003."""
+    events, spread = noise(0) * 10, noise(1)
+    spread = (spread - spread.mean()) / spread.std() * math.sqrt(400)
+    for z, expected in ((1.9, [1, 1]), (2.0, [1, 2]), (3.0, [1, 2])):
+        good = make_result("good", events)
+        bad = make_result("bad", events - z - spread)
+        assert ranks([(r.record, r.log_probs) for r in (good, bad)]) == expected
+
+
+def test_among_several_results_a_single_pair_has_to_differ_more(make_result: MakeResult) -> None:
+    """At 2.3 standard errors p is 0.021: enough for one pair, too much for one of three."""
+    events = noise(0) * 10
+    spread = (noise(1) - noise(1).mean()) / noise(1).std() * math.sqrt(400)
+    good, bad = make_result("good", events), make_result("bad", events - 2.3 - spread)
+    apart = make_result("apart", events - 1 + 40 * (noise(2) - noise(2).mean()))
+    assert ranks([(r.record, r.log_probs) for r in (good, bad)]) == [1, 2]
+    assert ranks([(r.record, r.log_probs) for r in (good, bad, apart)]) == [1, 1, 1]
+
+
 def test_too_few_events_make_no_difference(make_result: MakeResult) -> None:
     good, bad = make_result("good", noise(0, 10)), make_result("bad", noise(0, 10) - 5)
     assert ranks([(r.record, r.log_probs) for r in (bad, good)]) == [1, 1]
@@ -178,7 +201,7 @@ def test_results_of_the_same_name_are_told_apart(make_result: MakeResult) -> Non
     twice = []
     for seed, sha256 in enumerate(hashes):
         result = make_result("a", noise(seed))
-        record = result.record.model_copy(update={"checkpoint": CheckpointRecord(sha256=sha256)})
+        record = result.record.model_copy(update={"sha256": HashesRecord(weights=sha256)})
         twice.append(replace(result, record=record))
     (board,) = make_boards(twice)
     assert sorted(row.model for row in board.rows) == ["a 11111111", "a 22222222"]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arbench.publish.boards import Board, Row, make_boards
+from arbench.publish.boards import make_boards
 from arbench.publish.page import render_page, write_page
 from arbench.publish.results import Result, kept_records, read_results
+from arbench.publish.rows import Board, Row
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Request

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forging import forge
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,7 +18,8 @@ from arbench.errors import ConfigError, DataError
 from arbench.experiment.comparison import compare_runs
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
-from arbench.probability.metrics import NLL, in_bits
+from arbench.probability.bits import in_bits
+from arbench.probability.metrics import NLL
 from arbench.publish.results import (
     fill_section,
     keep_result,
@@ -35,8 +37,8 @@ KEPT = sorted(RECORDS.glob("*/*.json"))
 def test_a_record_follows_from_its_log_probabilities(path: Path) -> None:
     record = Record.read(path)
     log_probs = load_tensors(path.with_suffix(".safetensors"))["test"]
-    assert record.checkpoint is not None
-    name = f"{record.model.name}-{record.checkpoint.sha256[:8]}"
+    assert record.sha256.weights is not None
+    name = f"{record.model.name}-{record.sha256.weights[:8]}"
     assert (path.parent.name, path.stem) == (record.task.name, name)
     test = record.nll["test"]
     again = NLL.from_log_probs(log_probs, 1)
@@ -144,6 +146,9 @@ def test_log_probabilities_of_something_else_are_refused_everywhere(
     ]
     file = runs[0] / "log_probs.safetensors"
     save_file({"test": change(load_tensors(file)["test"])}, file)
+    with pytest.raises(DataError, match="their sha256 is another|expected 4,000 of them"):
+        compare_runs(runs[0], runs[0])
+    forge(runs[0])
     with pytest.raises(DataError, match=f"are not the record's: {message}"):
         keep_result(runs[0], tmp_path / "records")
     with pytest.raises(DataError, match=message):
@@ -189,6 +194,7 @@ def test_a_number_that_its_weights_do_not_give_is_not_verified(tmp_path: Path) -
     run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
     file = run.path / "log_probs.safetensors"
     save_file({"test": load_tensors(file)["test"].flip(0)}, file)  # of the same sum and spread
+    forge(run.path)
     keep_result(run.path, tmp_path / "records")
     note = keep_verification(run.path, tmp_path / "records")
     assert json.loads(note.read_text())["holds"] is False
