@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-import requests
+import platformdirs
 
 from arbench.errors import ArbenchError, DataError, NetworkError
 from arbench.experiment.files import atomic_path, sha256_of, write_text
+from arbench.experiment.http_client import download
 
 DATA_VARIABLE = "ARBENCH_DATA"
 CACHE_VARIABLE = "ARBENCH_CACHE"
-TIMEOUT_S = 30.0
 _downloads: ContextVar[bool] = ContextVar("_downloads", default=True)
 
 
@@ -66,7 +64,7 @@ def data_dir() -> Path | None:
 def cache_dir() -> Path:
     """The folder for downloads, `$ARBENCH_CACHE` or the platform's cache; it may not exist yet."""
     value = os.environ.get(CACHE_VARIABLE)
-    return Path(value).expanduser() if value else Path(pooch.os_cache("arbench"))
+    return Path(value).expanduser() if value else Path(platformdirs.user_cache_dir("arbench"))
 
 
 @contextmanager
@@ -160,11 +158,10 @@ def _download(source: SourceFile) -> Path:
     failure: type[ArbenchError] = NetworkError
     with writing(path.parent), atomic_path(path) as temporary:
         for url in source.urls:
-            download = pooch.HTTPDownloader(timeout=TIMEOUT_S, progressbar=sys.stderr.isatty())
             try:
-                download(url, temporary, None)
-            except requests.RequestException as error:
-                problems.append(f"{url} ({_one_line(error)})")
+                download(url, temporary)
+            except NetworkError as error:
+                problems.append(f"{url} ({error})")
                 continue
             problem = _mismatch(temporary, source)
             if problem is None:
@@ -194,9 +191,3 @@ def _mismatch(path: Path, source: SourceFile) -> str | None:
 def _record(source: SourceFile) -> Path:
     """Where the sha256 of the first download of an unpinned file is kept."""
     return cache_dir() / f"{source.path}.sha256"
-
-
-def _one_line(error: requests.RequestException) -> str:
-    if error.response is not None:
-        return f"status {error.response.status_code}"
-    return type(error).__name__

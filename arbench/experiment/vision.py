@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import http.client
 import importlib
-import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from urllib.error import URLError
@@ -15,14 +15,8 @@ from urllib.error import URLError
 import torch
 
 from arbench.errors import NetworkError
-from arbench.experiment.data import (
-    TIMEOUT_S,
-    SourceFile,
-    cache_dir,
-    check,
-    offline_choices,
-    writing,
-)
+from arbench.experiment import http_client
+from arbench.experiment.data import SourceFile, cache_dir, check, offline_choices, writing
 
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -73,18 +67,15 @@ def download(dataset: str, wanted: SourceFile) -> Path:
     cache = cache_dir()
     with writing(cache), tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as root:
         dataset_class = getattr(load_torchvision().datasets, dataset)
-        previous = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(TIMEOUT_S)  # torchvision sets none and would wait for ever
-        try:
-            dataset_class(root, download=True)
-        except (RuntimeError, URLError, ConnectionError, TimeoutError, http.client.HTTPException):
-            tried = ", ".join(getattr(dataset_class, "mirrors", ())) or "its address"
-            raise NetworkError(
-                f"torchvision could not download {wanted.path} from {tried}: "
-                f"{offline_choices(wanted.path)}"
-            ) from None
-        finally:
-            socket.setdefaulttimeout(previous)
+        with _own_client() as problems:
+            try:
+                dataset_class(root, download=True)
+            except (RuntimeError, URLError) as error:
+                tried = "; ".join(problems) or str(error)
+                raise NetworkError(
+                    f"torchvision could not download {wanted.path} from {tried}: "
+                    f"{offline_choices(wanted.path)}"
+                ) from None
         check(Path(root, wanted.path), wanted)
         for file in Path(root).rglob("*"):
             target = cache / file.relative_to(root)
@@ -92,3 +83,38 @@ def download(dataset: str, wanted: SourceFile) -> Path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(target)
     return cache / wanted.path
+
+
+@contextmanager
+def _own_client() -> Iterator[list[str]]:
+    """Within, torchvision's data sets get their files through arbench's client.
+
+    torchvision's own waits for ever, and asks again without encryption where encryption failed.
+
+    Yields:
+        What went wrong so far, by address.
+    """
+    library = load_torchvision().datasets.utils
+    problems: list[str] = []
+
+    def download_url(
+        url: str, root: str, filename: str | None = None, md5: str | None = None, **_: object
+    ) -> None:
+        path = Path(root).expanduser() / (filename or url.rpartition("/")[2])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if library.check_integrity(path, md5):
+            return
+        try:
+            http_client.download(url, path)
+        except NetworkError as error:
+            problems.append(f"{url} ({error})")
+            raise URLError(str(error)) from error  # which makes it try the next mirror
+        if not library.check_integrity(path, md5):
+            problems.append(f"{url} (its MD5 is not {md5})")
+            raise RuntimeError("File not found or corrupted.")
+
+    theirs, library.download_url = library.download_url, download_url
+    try:
+        yield problems
+    finally:
+        library.download_url = theirs

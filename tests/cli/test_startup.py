@@ -11,13 +11,12 @@ import pytest
 
 HEAVY = {
     "accelerate",
+    "httpx2",
     "huggingface_hub",
     "matplotlib",
     "numpy",
     "pandas",
-    "pooch",
     "pydantic",
-    "requests",
     "rich",
     "scipy",
     "tabulate",

@@ -185,7 +185,7 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_names_the_variable(
 def test_importing_arbench_imports_neither_this_nor_its_libraries() -> None:
     code = (
         "import sys, arbench, arbench.registry.manager as m; m.registry();"
-        "bad = {'arbench.experiment.data', 'pooch', 'requests', 'torch'} & set(sys.modules);"
+        "bad = {'arbench.experiment.data', 'httpx2', 'torch'} & set(sys.modules);"
         "sys.exit(str(bad) if bad else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
