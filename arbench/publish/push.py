@@ -23,8 +23,9 @@ from arbench.experiment.tasks import open_task
 from arbench.publish.board_text import board_pages
 from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
-from arbench.publish.hub import Hub, Repo, parse_repo
+from arbench.publish.hub import Hub
 from arbench.publish.page import write_page
+from arbench.publish.repositories import Repo, parse_repo
 from arbench.publish.results import (
     board_fault,
     keep_result,

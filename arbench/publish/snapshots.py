@@ -28,7 +28,9 @@ from arbench.experiment.loading import load_run, weights_of
 from arbench.experiment.log_probs import read_log_probs, test_of
 from arbench.experiment.records import Record
 from arbench.experiment.strict_json import parse_json
-from arbench.publish.hub import PASSING, Hub, RemoteFile, Repo, parse_repo
+from arbench.publish.attempts import PASSING
+from arbench.publish.hub import Hub
+from arbench.publish.repositories import RemoteFile, Repo, parse_repo
 from arbench.publish.zoo import PinnedFile, check_files, read_pins
 
 MANIFEST = "files.json"

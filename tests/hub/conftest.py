@@ -13,7 +13,7 @@ from hub_server import TOKEN, HubServer, hub_server
 
 import arbench
 from arbench.experiment.canonical import sealed
-from arbench.publish import hub as hub_module
+from arbench.publish import attempts
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A Hub that the client talks to, with little patience on both sides."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setenv("ARBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(hub_module, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(attempts, "FIRST_WAIT_S", 0.05)
     # Read when the client was imported, which another test may have done before.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)

@@ -159,10 +159,16 @@ def _is_large(path: str) -> bool:
     return path.endswith((".safetensors", ".png", ".wav"))
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client may hang up on an answer that it need not read."""
+
+
 def _serve(hub: HubServer, origin: str) -> ThreadingHTTPServer:
     handler = type("Handler", (_Handler,), {"hub": hub, "origin": origin})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
 

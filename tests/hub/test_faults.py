@@ -13,7 +13,7 @@ from arbench.cli import main
 from arbench.errors import CheckpointError, ConfigError, NetworkError
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
-from arbench.publish import hub as hub_module
+from arbench.publish import attempts
 from arbench.publish import push as push_module
 from arbench.publish.push import check_push, push_trained
 from arbench.registry.entries import ModelEntry
@@ -79,7 +79,7 @@ def test_what_does_not_pass_ends_after_a_few_tries_and_can_be_finished_later(
 def test_a_deadline_ends_what_would_go_on(
     hub: HubServer, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "DEADLINE_S", 0.5)
+    monkeypatch.setattr(attempts, "DEADLINE_S", 0.5)
     hub.faults = [Fault(ENDPOINTS["commit"], "412")]  # as if somebody else always came first
     started = time.monotonic()
     with pytest.raises(NetworkError, match="others keep committing"):
