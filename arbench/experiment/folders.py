@@ -78,6 +78,11 @@ class RunFolder:
                 f"{self.path}: this run diverged and has no result; start another, for instance "
                 "with a smaller learning_rate"
             )
+        if status == "refused":
+            raise CheckpointError(
+                f"{self.path}: this run was refused and has no result, for the trained model "
+                f"breaks a promise at its own size; `arbench show {self.path}` says which"
+            )
         if self._is_held():
             raise CheckpointError(f"{self.path}: this run is still going on; wait for its end")
         raise CheckpointError(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
+from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
 from arbench.experiment.batches import TrainingBatches
 from arbench.experiment.bench import SPEED_BATCH_SIZES, measure_sampling
 from arbench.experiment.checkpoints import CheckpointStore, Progress
@@ -28,12 +26,14 @@ from arbench.experiment.evaluation import (
     nll_of,
     scored_windows,
 )
-from arbench.experiment.files import remove_abandoned, sha256_of, write_text
+from arbench.experiment.files import remove_abandoned, sha256_of
+from arbench.experiment.fitting import fit
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.memory import is_out_of_memory, kept_for_reuse
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
+    ChecksRecord,
     HashesRecord,
     ModelRecord,
     Record,
@@ -46,9 +46,15 @@ from arbench.experiment.repeats import describe_splits
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, require_likelihood, resolve
 from arbench.experiment.schedule import Length
-from arbench.experiment.signals import StopSignal
 from arbench.experiment.streams import WindowedTask
 from arbench.experiment.tasks import SPLITS, Split, SplitName, Task, open_task
+from arbench.experiment.trained_checks import (
+    Refused,
+    check_network,
+    check_samples,
+    scale_of,
+    seconds_for,
+)
 from arbench.experiment.training import Trainer
 from arbench.experiment.weights import save_tensors
 from arbench.probability.randomness import derive_seed, keyed_generator
@@ -158,7 +164,7 @@ class _Experiment:
             with kept_for_reuse():
                 progress = self._train(batches, validation)
                 record = self._measure(batches, validation, progress)
-        except (Interrupted, Diverged) as error:
+        except (Interrupted, Diverged, Refused) as error:
             self._write_unfinished(batches, error)
             raise
         except (MemoryError, RuntimeError) as error:
@@ -199,7 +205,15 @@ class _Experiment:
 
     def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
         if hasattr(self.assembly.network, "fit"):
-            return self._fit(batches, validation)
+            return fit(
+                self.assembly,
+                self.config,
+                batches,
+                validation,
+                self.folder,
+                self.reporter,
+                is_main=self.is_main,
+            )
         recipe, budget = self.config.recipe.training, self.config.budget_s
         num_steps = None if budget else recipe.epochs * batches.steps_per_epoch
         trainer = Trainer(
@@ -216,50 +230,6 @@ class _Experiment:
             reporter=self.reporter,
         )
         return trainer.run()
-
-    def _fit(self, batches: TrainingBatches, validation: Split) -> Progress:
-        """Hand all batches of all epochs to a network that fits itself."""
-        if len(self.assembly.members) > 1:
-            raise ConfigError(f"{self.config.model} fits itself and cannot form an ensemble")
-        if self.config.budget_s is not None:
-            raise ConfigError(f"{self.config.model} fits itself: give --epochs, not --budget")
-        layout = self.assembly.members[0].layout
-        total = self.config.recipe.training.epochs * batches.steps_per_epoch
-        started = time.monotonic()
-
-        with StopSignal() as stop, self.reporter.bar("fitting") as advance:
-
-            def sites() -> Iterator[tuple[Tensor, Tensor | None]]:
-                for step in range(total):
-                    if stop.received:
-                        raise Interrupted(
-                            "interrupted while fitting, of which nothing is kept; start again with "
-                            f"`arbench run --resume {self.folder.path}`",
-                            stop.received,
-                        )
-                    batch = batches.batch(step)
-                    scored = batch.scored
-                    mask = None if scored is None else layout.scored_sites(scored)
-                    values = layout.to_sites(batch.events)
-                    yield values if values.is_floating_point() else values.long(), mask
-                    advance((step + 1) / total, "counting")
-
-            self.assembly.network.fit(sites())  # type: ignore[operator]
-        elapsed = time.monotonic() - started
-        log_probs = evaluate_log_probs(self.assembly.density, validation)
-        nll = nll_of(log_probs, validation, self.task.spec.domain)
-        line = {
-            "step": total,
-            "epoch": self.config.recipe.training.epochs,
-            "validation_nats_per_event": nll.nats_per_event,
-            "validation_bits_per_dim": nll.bits_per_dim,
-            "seconds": round(elapsed, 3),
-        }
-        if self.is_main:
-            write_text(self.folder.metrics, json.dumps(line) + "\n")
-        return Progress(
-            step=total, elapsed_s=elapsed, best_nats=nll.nats_per_event, best_step=total
-        )
 
     def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
         """Evaluate, sample and time.
@@ -286,13 +256,12 @@ class _Experiment:
             )
         sampling: list[SpeedRecord] = []
         hashes: dict[str, str] = {}
+        checks: ChecksRecord | None = None
         if self.is_main:
-            # First what cannot be made again in a moment, then pictures and timings.
-            if "test" in log_probs:
-                test_values = {"test": log_probs["test"]}
-                hashes["per_event"] = save_tensors(self.folder.log_probs, test_values)
+            # First what cannot be made again in a moment, then checks, pictures and timings.
             weights = self.assembly.network.state_dict()
             hashes["weights"] = save_tensors(self.folder.model, weights)
+            checks = check_network(self.assembly, self.config, validation.events, self.reporter)
             with self.reporter.bar("sampling") as advance:
                 seed = keyed_generator(self.config.seed, "samples")
                 samples = density.sample(
@@ -303,6 +272,19 @@ class _Experiment:
                 rendering = self.config.shown
                 path = self.folder.path / default_name(rendering)
                 save_samples(path, samples.cpu(), density.spec, rendering=rendering)
+            checks = check_samples(
+                density,
+                samples,
+                checks,
+                name=self.config.model,
+                seed=self.config.seed,
+                seconds=seconds_for(self.assembly, self.config),
+                scale=scale_of(validation.events),
+                reporter=self.reporter,
+            )
+            if "test" in log_probs:  # only what no check refuses is a number
+                test_values = {"test": log_probs["test"]}
+                hashes["per_event"] = save_tensors(self.folder.log_probs, test_values)
             with self.reporter.bar("timing", live=False) as advance:
                 sampling = measure_sampling(
                     density,
@@ -318,6 +300,7 @@ class _Experiment:
             truth=truth,
             sampling=sampling,
             hashes=hashes,
+            checks=checks,
         )
 
     def _record(
@@ -381,8 +364,10 @@ class _Experiment:
         store = CheckpointStore(self.folder.checkpoint)
         loaded = store.load()
         progress = Progress() if loaded is None else loaded[0]
+        checks = error.checks if isinstance(error, Refused) else None
         status = "diverged" if isinstance(error, Diverged) else "interrupted"
-        self._record(batches, progress, status).write(self.folder.record)
+        status = status if checks is None else "refused"
+        self._record(batches, progress, status, checks=checks).write(self.folder.record)
 
     def _out_of_memory(self, error: BaseException) -> RunError:
         batch_size = self.config.recipe.training.batch_size

@@ -113,8 +113,7 @@ class Ensemble(nn.Module):
         """
         if noise is None:
             noise = self.draw_noise(num_events, generator)
-        edges = self._member_probs(num_events, given, known).cumsum(-1)[:, :-1]
-        chosen = (noise[:, 0, :1] >= edges).sum(-1)
+        chosen = self.members_drawn(noise, given, known)
         samples: Tensor | None = None
         done = 0
         for index, member in enumerate(self._models):
@@ -136,6 +135,13 @@ class Ensemble(nn.Module):
         if samples is None:
             raise ValueError("num_events must be at least 1")
         return samples
+
+    def members_drawn(
+        self, noise: Tensor, given: Tensor | None = None, known: Tensor | None = None
+    ) -> Tensor:
+        """Which member makes each sample of that noise, `(B,)` int64; see `sample`."""
+        edges = self._member_probs(len(noise), given, known).cumsum(-1)[:, :-1]
+        return (noise[:, 0, :1] >= edges).sum(-1)
 
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise for that many samples, `(B, 1 + T, U)` float64 on the CPU."""

@@ -118,7 +118,7 @@ class Model(nn.Module):
         """
         if not self.training:  # training checks its events once an epoch, not once a step
             self.spec.validate(events)
-        sites = self._sites(events)
+        sites = self.sites_of(events)
         params = self.site_params(sites)
         if params.dtype in (torch.bfloat16, torch.float16):
             params = params.float()
@@ -127,6 +127,14 @@ class Model(nn.Module):
             return log_probs
         counted = self.layout.scored_sites(scored.to(log_probs.device))
         return log_probs.masked_fill(~counted, 0.0)
+
+    def sites_of(self, events: Tensor) -> Tensor:
+        """The sites `(B, T, site_dim)` of events, on the model's device, as its network takes them.
+
+        Discrete ones are int64, real ones of the type of the weights.
+        """
+        sites = self.layout.to_sites(events.to(self.device))
+        return sites.long() if isinstance(self.layout.domain, Discrete) else sites.to(self.dtype)
 
     def site_params(self, sites: Tensor) -> Tensor:
         """The network's parameters `(B, T, P)` for sites `(B, T, site_dim)`.
@@ -218,10 +226,6 @@ class Model(nn.Module):
         with evaluation_mode(self):
             return excerpt_of_whole(self, batch_size)
 
-    def _sites(self, events: Tensor) -> Tensor:
-        sites = self.layout.to_sites(events.to(self.device))
-        return sites.long() if isinstance(self.layout.domain, Discrete) else sites.to(self.dtype)
-
     def _prefix(self, num_events: int, given: Tensor | None, known: Tensor | None) -> Tensor:
         if (given is None) != (known is None):
             raise ValueError("a completion needs both: the given events and which dims are known")
@@ -229,7 +233,7 @@ class Model(nn.Module):
             given = torch.zeros(self.spec.shape)
             known = torch.zeros(self.spec.shape, dtype=torch.bool)
         values = known_values(self.spec, num_events, given, known)
-        return self._sites(values)[:, : self.layout.prefix_length(known)]
+        return self.sites_of(values)[:, : self.layout.prefix_length(known)]
 
 
 def known_values(spec: EventSpec, num_events: int, given: Tensor, known: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from arbench.probability.causality import ROUNDING, moved_up_to
 from arbench.probability.model import Model
-from arbench.testing.subject import ROUNDING, ConformanceError, Subject, site_params
+from arbench.testing.subject import ConformanceError, Subject, site_params
 
 _NUM_CONTEXTS = 48
 _NUM_NAMED = 6
@@ -36,7 +37,7 @@ def require_causal(model: Model, subject: Subject) -> None:
             last = s + 1 if alone else layout.num_sites
             changed = _change(sites, s, last, subject)
             after = site_params(model, layout.to_events(changed))
-            moved = (after - before)[:, : s + 1].abs().amax((0, 2))
+            moved = moved_up_to(s, before, after)
             t = int(moved.argmax())
             if moved[t] > allowed:
                 what = f"site {s}" if alone else f"sites {s} and later together"

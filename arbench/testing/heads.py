@@ -149,6 +149,35 @@ def check_prepare(subject: HeadSubject) -> None:
         raise ConformanceError("preparing the noise of a site depends on that of other sites")
 
 
+def check_value_log_probs(subject: HeadSubject) -> None:
+    """`value_log_probs` is what `log_prob` says of every value of a dim.
+
+    Raises:
+        ConformanceError: with the value and both log-probabilities.
+    """
+    if subject.tiny.is_real:  # no such list
+        return
+    head, values = subject.head, subject.values()
+    for params in subject.settings():
+        every = params.expand(len(values), -1)
+        expected = head.log_prob(every, values)
+        for dim in range(head.layout.site_dim):
+            listed = head.value_log_probs(every, values, dim)
+            shape = (len(values), len(subject.tiny.values))
+            if tuple(listed.shape) != shape:
+                raise ConformanceError(
+                    f"value_log_probs has shape {tuple(listed.shape)}, expected {shape}"
+                )
+            own = listed.take_along_dim(values[:, dim, None], -1).squeeze(-1)
+            wrong = ~torch.isclose(own, expected, rtol=0, atol=1e-9, equal_nan=True)
+            if bool(wrong.any()):
+                worst = int(wrong.nonzero()[0])
+                raise ConformanceError(
+                    f"value_log_probs says {own[worst].item():.6g} of the value "
+                    f"{_name(subject, worst)}, and log_prob {expected[worst].item():.6g}"
+                )
+
+
 def check_gradients(subject: HeadSubject) -> None:
     """Every parameter has a gradient, also where parameters are huge, and all are finite.
 
@@ -178,6 +207,7 @@ HEAD_CHECKS: dict[str, Callable[[HeadSubject], None]] = {
     "normalised": check_normalised,
     "samples": check_samples,
     "prepare": check_prepare,
+    "value_log_probs": check_value_log_probs,
     "gradients": check_gradients,
 }
 

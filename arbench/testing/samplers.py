@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from arbench.errors import PluginError
+from arbench.probability.causality import STEP_ERROR, step_differences
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, site_params
 
 _NUM_EVENTS = 64
-# Rounding differs between one site's work and the whole pass; a wrong step differs far more.
-_RELATIVE_ERROR = 1e-9
 # Discrete samples are equal; real ones carry the rounding of every site before them.
 _REAL_ERROR = 1e-8
 
@@ -28,29 +28,17 @@ def check_step_equals_forward(subject: Subject) -> None:
         events = subject.random_events(num_events, seed)
         sites = model.layout.to_sites(events)
         expected = site_params(model, events)
-        allowed = _RELATIVE_ERROR * max(1.0, expected.abs().max().item())
-        with torch.no_grad():
-            state, previous = model.network.init_state(num_events), None
-            for t in range(model.layout.num_sites):
-                returned = model.network.step(state, previous, t)
-                if not (isinstance(returned, tuple) and len(returned) == 2):
-                    raise ConformanceError(
-                        f"step returned a {type(returned).__name__}, expected a pair: parameters "
-                        "(B, P) and the state"
-                    )
-                params, state = returned
-                if params.shape != expected[:, t].shape:
-                    raise ConformanceError(
-                        f"step returned shape {tuple(params.shape)} at site {t}, expected "
-                        f"(B, P) = {tuple(expected[:, t].shape)}"
-                    )
-                error = (params - expected[:, t]).abs().max().item()
-                if not error <= allowed:
-                    which = "first batch" if seed == 5 else "batch after another one"
-                    raise ConformanceError(
-                        f"step differs from forward by {error:.2g} at site {t}, in the {which}"
-                    )
-                previous = sites[:, t]
+        allowed = STEP_ERROR * max(1.0, expected.abs().max().item())
+        try:
+            with torch.no_grad():
+                for t, error in enumerate(step_differences(model.network, sites, expected)):
+                    if not error <= allowed:
+                        which = "first batch" if seed == 5 else "batch after another one"
+                        raise ConformanceError(
+                            f"step differs from forward by {error:.2g} at site {t}, in the {which}"
+                        )
+        except PluginError as error:
+            raise ConformanceError(str(error)) from error
 
 
 def check_samplers_agree(subject: Subject) -> None:

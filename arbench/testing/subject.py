@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.errors import PluginError
+from arbench.probability.causality import rounding_allowed
 from arbench.probability.events import EventSpec, Real
 from arbench.probability.heads import GaussianMixture, Head, natural_head
 from arbench.probability.layouts import Layout
@@ -22,7 +23,6 @@ from arbench.testing.tiny import TinyEvents
 _NUM_SHARPENING_EVENTS = 6
 _NUM_SHARPENING_STEPS = 60
 _NUM_COPIES = 1000
-ROUNDING = 1e-10  # of a sum in another order, relative to the largest parameter
 
 
 class ConformanceError(PluginError):
@@ -76,7 +76,7 @@ class Subject:
     @property
     def tolerance(self) -> float:
         """How far, relative to the largest parameter, rounding may move what nothing influences."""
-        return ROUNDING if getattr(self.network_class, "reordered_sums", False) else 0.0
+        return rounding_allowed(self.network_class)
 
     def random_events(self, num_events: int, seed: int) -> Tensor:
         """Random events, `(num_events, *shape)`; see `TinyEvents.random`."""

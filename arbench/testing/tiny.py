@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from arbench.probability.causality import other_values
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
 from arbench.testing.toys import TINY_SPECS, all_events
@@ -90,12 +91,7 @@ class TinyEvents:
 
     def other(self, values: Tensor, seed: int) -> Tensor:
         """Values that all differ from the given ones, of the same shape and dtype."""
-        generator = torch.Generator().manual_seed(seed)
-        domain = self.spec.domain
-        if isinstance(domain, Discrete):
-            shift = torch.randint(1, domain.size, values.shape, generator=generator)
-            return (values + shift) % domain.size
-        return values + 0.5 + torch.rand(values.shape, generator=generator, dtype=values.dtype)
+        return other_values(values, self.spec.domain, torch.Generator().manual_seed(seed))
 
 
 TINY_EVENTS: dict[str, TinyEvents] = {

@@ -146,6 +146,7 @@ HEAD_CASES: list[tuple[type[Head], str, str]] = [
     (SquaredScale, "normalised", "sum to"),
     (CutOffInLogProbAlone, "samples", "where log_prob expects 0.0"),
     (FloorInSamplesAlone, "samples", "rare events are drawn"),
+    (CutOffInLogProbAlone, "value_log_probs", "value_log_probs says .* and log_prob"),
 ]
 
 

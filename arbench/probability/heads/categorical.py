@@ -35,6 +35,10 @@ class Categorical(Head):
         """`log_softmax(params)[x]`; see `Head.log_prob`."""
         return params.log_softmax(-1).gather(-1, value).squeeze(-1)
 
+    def value_log_probs(self, params: Tensor, value: Tensor, dim: int) -> Tensor:
+        """All of `log_softmax(params)`; see `Head.value_log_probs`."""
+        return params.log_softmax(-1)
+
     def averaged(self, params: Tensor) -> Tensor:
         """Logarithms of mean probabilities; see `Head.averaged`."""
         return log_mean_exp(params.log_softmax(-1))

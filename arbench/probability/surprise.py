@@ -1,0 +1,213 @@
+"""Surprise: are samples as likely as their density says that its samples are?
+
+Two statistics, both sums of terms with mean 0 if samples are what the density says:
+
+* Discrete dims, one of each site: `log p(x) + H`, with H the entropy of the dim given all that its
+  conditional sees. The expectation is over all values, by `log_prob` alone, so that neither the
+  sampler nor the head's `draw` is believed.
+* All else: `log p(x) - log p(y)`, with y where one step of Metropolis' algorithm moves x. The step
+  leaves the density as it is, and x and y can be exchanged, whatever is proposed; a second draw
+  from the same parameters would be wrong where the first is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from arbench.probability.density import Density
+from arbench.probability.events import Discrete
+from arbench.probability.heads import Head
+from arbench.probability.model import Model
+from arbench.probability.precision import widen
+from arbench.probability.sampling import draw_noise, move_noise
+
+# What float32 may add to a term, in nats.
+_ROUNDING_NATS = 1e-6
+# Where a value has no probability, so that one such sample weighs much, and is still a number.
+_IMPOSSIBLE_NATS = 1e6
+_MOST_LISTED = 1024
+_MOST_ELEMENTS = 1 << 26  # of all that is computed to list values, so that it takes seconds
+_MOST_AT_ONCE = 1 << 21
+_LEAST_SITES = 16
+_FINEST = 12  # proposals are of all scales, by powers of 2, down to this one
+_NUM_MOVES = 8
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """A sum of terms that have mean 0 given all before them, with what it may be by chance.
+
+    Attributes:
+        total_nats: the sum, S.
+        variance: W, in nats squared; of terms D with known conditional variances V it is
+            `sum (D^2 + 2 V) / 3`, of terms with symmetric distributions `sum D^2`. In both cases
+            `exp(a S - a^2 W / 2)` has mean 1 at most, for every a: so `|S| / sqrt(W)` has the tails
+            of a normal variable, however skewed the terms are. Rare values would else be taken for
+            a fault, both where there are some and where there are none.
+            Source: Delyon, "Exponential inequalities for sums of weakly dependent variables",
+            Electronic Journal of Probability 14, 2009; it rests on
+            `exp(x - x^2 / 6) <= 1 + x + x^2 / 3`.
+        num_terms: how many there are.
+    """
+
+    total_nats: float = 0.0
+    variance: float = 0.0
+    num_terms: int = 0
+
+    @property
+    def z(self) -> float:
+        """The sum in units of its standard deviation."""
+        floor = (_ROUNDING_NATS * max(1, self.num_terms)) ** 2
+        return self.total_nats / math.sqrt(self.variance + floor)
+
+    def __add__(self, other: Surprise) -> Surprise:
+        return Surprise(
+            self.total_nats + other.total_nats,
+            self.variance + other.variance,
+            self.num_terms + other.num_terms,
+        )
+
+
+@torch.no_grad()
+def site_surprise(
+    model: Model, events: Tensor, generator: torch.Generator, *, scale: float = 1.0
+) -> Surprise:
+    """How surprising samples of a model are, site by site.
+
+    Args:
+        model: that is said to have made them, in evaluation mode.
+        events: `(B, *event_shape)`, independent samples.
+        generator: on the CPU; says which sites and dims are looked at, and what is proposed.
+        scale: of real dims, roughly.
+    """
+    layout = model.layout
+    sites = model.sites_of(events)
+    params = model.site_params(sites)
+    if params.dtype in (torch.bfloat16, torch.float16):
+        params = params.float()
+    chosen = _some_sites(model.head, len(sites), generator)
+    if chosen is None:
+        return _moved(model.head, params, sites, generator, scale)
+    chosen = chosen.to(sites.device)
+    dim = int(torch.randint(layout.site_dim, (), generator=generator))
+    found = Surprise()
+    at_once = max(1, _MOST_AT_ONCE // (len(sites) * layout.alphabet_size))
+    for some in torch.split(chosen, at_once):
+        found += _listed(model.head, params[:, some], sites[:, some], dim)
+    return found
+
+
+@torch.no_grad()
+def event_surprise(
+    density: Density, events: Tensor, generator: torch.Generator, *, scale: float = 1.0
+) -> Surprise:
+    """How surprising samples are of a density whose conditionals nobody knows.
+
+    A few steps of Metropolis' algorithm, each on a few dims: together they can be reversed as each
+    can.
+
+    Args:
+        density: that is said to have made them; its `log_prob` is no bound.
+        events: `(B, *event_shape)`, independent samples.
+        generator: on the CPU.
+        scale: of real dims, roughly.
+    """
+    events = events.cpu()
+    num_dims = density.spec.num_dims
+    before = now = density.log_prob(events).cpu().double()
+    for _ in range(_NUM_MOVES):
+        count = 2 ** int(torch.randint(num_dims.bit_length(), (), generator=generator))
+        moves = torch.rand(len(events), num_dims, generator=generator).argsort(1) < count
+        if isinstance(density.spec.domain, Discrete):
+            size = density.spec.domain.size
+            shift = torch.randint(1, size, events.shape, generator=generator)
+            proposed = (events + shift) % size
+        else:
+            proposed = events + _steps(events.flatten(1), generator, scale).view_as(events)
+        proposed = torch.where(moves.view_as(events), proposed, events)
+        then = density.log_prob(proposed).cpu().double()
+        accepted = _accepted(now, then, generator)
+        now = torch.where(accepted, then, now)
+        events = torch.where(accepted.view(-1, *[1] * (events.dim() - 1)), proposed, events)
+    return _symmetric(before, now)
+
+
+def _some_sites(head: Head, num_events: int, generator: torch.Generator) -> Tensor | None:
+    """Which sites to list the values of, in order; None where that cannot be done."""
+    layout = head.layout
+    if not isinstance(layout.domain, Discrete):
+        return None
+    size = layout.domain.size
+    at_once = type(head).value_log_probs is not Head.value_log_probs
+    if size > _MOST_LISTED and not at_once:
+        return None
+    cost = num_events * head.num_params * (1 if at_once else size)
+    count = min(layout.num_sites, max(_LEAST_SITES, _MOST_ELEMENTS // cost))
+    return torch.randperm(layout.num_sites, generator=generator)[:count].sort().values
+
+
+def _listed(head: Head, params: Tensor, sites: Tensor, dim: int) -> Surprise:
+    """Of one dim of each site, given the site's other dims too, by all of its values."""
+    log_probs = widen(head.value_log_probs(params, sites, dim))
+    total = log_probs.logsumexp(-1, keepdim=True)
+    if head.layout.site_dim == 1:  # what is reported of it, which has to sum to 1
+        own = widen(head.log_prob(params, sites))
+    else:  # given the other dims
+        own = (log_probs - total).take_along_dim(sites[..., dim, None], -1).squeeze(-1)
+    log_probs = log_probs - total
+    probs = log_probs.exp()
+    entropies = torch.special.entr(probs).sum(-1)
+    squares = torch.where(probs > 0, probs * log_probs.square(), 0.0).sum(-1)
+    variances = (squares - entropies.square()).clamp(min=0)
+    terms = (own + entropies).clamp(min=-_IMPOSSIBLE_NATS)
+    weighed = (terms.square() + 2 * variances) / 3
+    return Surprise(terms.sum().item(), weighed.sum().item(), terms.numel())
+
+
+def _moved(
+    head: Head, params: Tensor, sites: Tensor, generator: torch.Generator, scale: float
+) -> Surprise:
+    """Of every site, by where one step of Metropolis' algorithm moves it."""
+
+    def draw() -> Tensor:
+        noise = draw_noise(len(params), params.shape[1], head.num_uniforms, generator)
+        return head.sample(params, move_noise(noise, params.device))
+
+    # The difference of two draws has the right scale, if the draws are right; so not all are such.
+    difference = draw() - draw()
+    by_draws = torch.rand(params.shape[:2], generator=generator).to(sites.device) < 0.5
+    if isinstance(head.layout.domain, Discrete):
+        size = head.layout.domain.size
+        others = torch.randint(1, size, sites.shape, generator=generator).to(sites.device)
+        proposed = (sites + torch.where(by_draws[..., None], difference, others)) % size
+    else:
+        others = _steps(sites.cpu().view(-1, 1), generator, scale).view_as(sites).to(sites)
+        proposed = sites + torch.where(by_draws[..., None], difference, others)
+    before = head.log_prob(params, sites).cpu().double()
+    then = head.log_prob(params, proposed).cpu().double()
+    accepted = _accepted(before, then, generator)
+    return _symmetric(before, torch.where(accepted, then, before))
+
+
+def _steps(values: Tensor, generator: torch.Generator, scale: float) -> Tensor:
+    """Normal steps of all scales for `(B, N)` values, the same scale for an event's."""
+    fineness = torch.randint(_FINEST + 1, values.shape[:1], generator=generator)
+    steps = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+    return (steps * scale * 2.0 ** -fineness.double()[:, None]).to(values.dtype)
+
+
+def _accepted(before: Tensor, then: Tensor, generator: torch.Generator) -> Tensor:
+    """Which moves Metropolis' algorithm makes."""
+    chance = torch.rand(before.shape, generator=generator, dtype=torch.float64)
+    return chance.log() < then - before
+
+
+def _symmetric(before: Tensor, after: Tensor) -> Surprise:
+    """Of terms that are as likely to have the other sign."""
+    lowest = -_IMPOSSIBLE_NATS
+    terms = before.clamp(min=lowest) - after.clamp(min=lowest)
+    return Surprise(terms.sum().item(), terms.square().sum().item(), terms.numel())
