@@ -27,6 +27,7 @@ from arbench.experiment.reporting import (
     Reporter,
     duration_text,
     few_events_note,
+    groups_note,
     no_error_note,
     no_test_note,
 )
@@ -123,8 +124,11 @@ def likelihood_table(record: Record) -> Table:
     for split, nll in record.nll.items():
         table.add_row(split, *split_cells(nll, unit))
     notes = [no_test_note(record.nll), no_error_note(record.errors)]
-    if "test" in record.nll:
-        notes.insert(0, few_events_note(record.nll["test"].num_events))
+    if (test := record.nll.get("test")) is not None:
+        notes[:0] = [
+            groups_note(record.task.groups, test.model_dump()),
+            few_events_note(test.num_events),
+        ]
     if any(notes):
         table.caption = " ".join(filter(None, notes))
         table.caption_justify = "left"

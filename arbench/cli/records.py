@@ -10,6 +10,7 @@ from arbench.experiment.padding import no_likelihood
 from arbench.experiment.reporting import (
     duration_text,
     few_events_note,
+    groups_note,
     no_error_note,
     no_test_note,
     printable,
@@ -131,6 +132,10 @@ def _likelihood(record: dict[str, Any]) -> str:
         )
     if missing := no_test_note(record["nll"]):
         lines.append(missing)
+    if "test" in record["nll"] and (
+        note := groups_note(record["task"].get("groups", "event"), record["nll"]["test"])
+    ):
+        lines.append(note)
     if "test" in record["nll"] and (few := few_events_note(record["nll"]["test"]["num_events"])):
         lines.append(few)
     errors = {

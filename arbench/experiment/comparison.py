@@ -2,90 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from arbench.errors import DataError
-from arbench.experiment.folders import RunFolder
-from arbench.experiment.log_probs import read_log_probs, test_of
+from arbench.experiment.log_probs import LogProbs, read_log_probs, test_of, window_dims
 from arbench.experiment.records import Record
+from arbench.experiment.seeds import seed_folders
 from arbench.probability.metrics import PairedDifference, paired_difference
+from arbench.probability.seeds import FEWEST_SEEDS, recipes_difference
+
+# One result: a record and the log-probabilities of its test events.
+Measured = tuple[Record, LogProbs]
 
 
 def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
     """How much better the run in one folder is than that in another; positive when a is better.
 
+    Each may also be a folder of the seeds of one recipe. With three seeds or more on both sides the
+    difference is one of recipes, a `RecipesDifference`; else it is one of these weights, over seeds
+    on the average.
+
     Raises:
         CheckpointError: if one of them is unfinished or damaged.
+        ConfigError: if a folder of seeds holds several recipes.
         DataError: if the two have no test numbers that can be compared: they are of different kinds
             (a bound says nothing of what it bounds), or not of the same events.
     """
-    folders = [RunFolder(path_a), RunFolder(path_b)]
-    for folder in folders:
-        folder.require_finished()
-    records = [Record.read(folder.record) for folder in folders]
-    tests = [test_of(record, folder.path) for record, folder in zip(records, folders, strict=True)]
-    kinds = [test.kind for test in tests]
-    if kinds[0] != kinds[1]:
+    sides = [_read(path_a), _read(path_b)]
+    first_a, first_b = (side[0][0] for side in sides)
+    tests = first_a.nll["test"], first_b.nll["test"]
+    if tests[0].kind != tests[1].kind:
         raise DataError(
-            f"{path_a} has test numbers of kind {kinds[0]}, {path_b} of kind {kinds[1]}: only "
-            "numbers of one kind can be compared"
+            f"{path_a} has test numbers of kind {tests[0].kind}, {path_b} of kind "
+            f"{tests[1].kind}: only numbers of one kind can be compared"
         )
-    tasks = [record.task for record in records]
+    tasks = first_a.task, first_b.task
     if tasks[0].data_sha256 != tasks[1].data_sha256:
         raise DataError(
             f"{path_a} is on {tasks[0].name} (data {tasks[0].data_sha256[:12]}), {path_b} on "
             f"{tasks[1].name} (data {tasks[1].data_sha256[:12]}): only runs on the same events "
             "can be compared"
         )
-    num_dims = [test.num_dims for test in tests]
-    if num_dims[0] != num_dims[1]:
+    if tests[0].num_dims != tests[1].num_dims:
         raise DataError(
-            f"{path_a} was evaluated on {num_dims[0]:,} dims and {path_b} on {num_dims[1]:,} of "
-            "the same test split: --limit left some out"
+            f"{path_a} was evaluated on {tests[0].num_dims:,} dims and {path_b} on "
+            f"{tests[1].num_dims:,} of the same test split: --limit left some out"
         )
-    log_probs = [
-        read_log_probs(record, folder.log_probs)
-        for record, folder in zip(records, folders, strict=True)
-    ]
-    difference = difference_of(records[0], log_probs[0], records[1], log_probs[1])
+    difference = difference_of(*sides)
     if difference is None:
         raise DataError(
-            f"{path_a} and {path_b} have no two stretches of the test split in common: evaluate "
-            "one with the other's context and stride"
+            f"{path_a} and {path_b} have no two independent stretches of the test split in common: "
+            "evaluate one with the other's context and stride"
         )
     return difference
 
 
-def difference_of(
-    record_a: Record, log_probs_a: Tensor, record_b: Record, log_probs_b: Tensor
-) -> PairedDifference | None:
-    """The paired difference of two results, positive if a is better.
+def _read(path: Path) -> list[Measured]:
+    """The result in a run folder, or those of all seeds in a folder of seeds."""
+    measured = []
+    for folder in seed_folders(path):
+        folder.require_finished()
+        record = Record.read(folder.record)
+        test_of(record, folder.path)
+        measured.append((record, read_log_probs(record, folder.log_probs)))
+    return measured
 
-    None if they are not of the same test events (see `extent_of`), or share less than 2.
+
+def difference_of(a: Sequence[Measured], b: Sequence[Measured]) -> PairedDifference | None:
+    """The paired difference of two results, or of two recipes; positive if a is better.
+
+    None if they are not of the same test events (see `extent_of`), or share less than two
+    independent ones.
 
     Of a stream the events are windows, whose scored symbols follow one another without a gap. Where
     two results were evaluated on other windows, they are compared on the smallest stretches of the
     stream that both cover with whole windows.
 
     Args:
-        record_a: one result.
-        log_probs_a: its `(N,)` nats of test events.
-        record_b: another on the same data.
-        log_probs_b: its `(M,)` nats.
+        a: a result, or those of the seeds of one recipe.
+        b: another on the same data.
     """
-    if extent_of(record_a) != extent_of(record_b):
+    record_a, record_b = a[0][0], b[0][0]
+    if len({extent_of(record) for record, _ in [*a, *b]}) > 1:
         return None
-    if record_a.evaluation != record_b.evaluation:
-        ends_a, ends_b = _window_ends(record_a), _window_ends(record_b)
+    values_a, values_b = (torch.stack([each.values for _, each in side]) for side in (a, b))
+    groups, dims = _groups([*a, *b]), None
+    if record_a.evaluation is not None and record_b.evaluation is not None:
+        ends_a, ends_b = (window_dims(record).cumsum(0) for record in (record_a, record_b))
         shared = ends_a[torch.isin(ends_a, ends_b)]
-        log_probs_a = _block_sums(log_probs_a, ends_a, shared)
-        log_probs_b = _block_sums(log_probs_b, ends_b, shared)
-    if len(log_probs_a) < 2:
+        values_a = _stretch_sums(values_a, ends_a, shared)
+        values_b = _stretch_sums(values_b, ends_b, shared)
+        dims = shared.diff(prepend=shared.new_zeros(1))
+    num_independent = values_a.shape[1] if groups is None else len(torch.unique(groups))
+    if num_independent < 2:
         return None
-    return paired_difference(log_probs_a, log_probs_b)
+    if min(len(a), len(b)) >= FEWEST_SEEDS:
+        return recipes_difference(values_a, values_b, groups=groups, stream_dims=dims)
+    return paired_difference(values_a.mean(0), values_b.mean(0), groups=groups, stream_dims=dims)
 
 
 def extent_of(record: Record) -> tuple[int, int]:
@@ -97,15 +114,12 @@ def extent_of(record: Record) -> tuple[int, int]:
     return test.num_dims, test.num_events if record.evaluation is None else 0
 
 
-def _window_ends(record: Record) -> Tensor:
-    """How many symbols of the stream are scored up to each window's end, `(M,)` int64."""
-    windows, test = record.evaluation, record.nll["test"]
-    assert windows is not None  # see `extent_of`
-    ends = windows.context + windows.stride * torch.arange(test.num_events)
-    return ends.clamp_max(test.num_dims)
+def _groups(results: Sequence[Measured]) -> Tensor | None:
+    """The groups of the events that all results are on: of one that has them, all have the same."""
+    return next((each.groups for _, each in results if each.groups is not None), None)
 
 
-def _block_sums(values: Tensor, ends: Tensor, shared: Tensor) -> Tensor:
-    """Sums of consecutive values `(M,)` up to each shared end, `(S,)` float64."""
-    totals = values.double().cumsum(0)[torch.searchsorted(ends, shared)]
-    return totals.diff(prepend=totals.new_zeros(1))
+def _stretch_sums(values: Tensor, ends: Tensor, shared: Tensor) -> Tensor:
+    """Sums `(S, M)` of consecutive values `(S, N)` up to each shared end, float64."""
+    totals = values.double().cumsum(1)[:, torch.searchsorted(ends, shared)]
+    return totals.diff(dim=1, prepend=totals.new_zeros(len(totals), 1))

@@ -6,6 +6,7 @@ registry only, never from the file.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -143,6 +144,18 @@ class RunConfig(_Strict):
     def layouts(self) -> list[Layout]:
         """Those of the members."""
         return [member.layout.build() for member in self.members]
+
+    @property
+    def recipe_sha256(self) -> str:
+        """What tells its recipe from every other: a hash of all that it says but the seed.
+
+        Runs that agree in it differ by chance alone. It is over the configuration's own JSON with
+        sorted keys; what has its default value is left out, so that an option of a later version
+        changes no older hash.
+        """
+        values = self.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True)
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def _spec(self) -> EventSpec:

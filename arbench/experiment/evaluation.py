@@ -14,6 +14,7 @@ from arbench.probability.density import Density
 from arbench.probability.events import Discrete, Domain
 from arbench.probability.metrics import NLL, paired_difference
 from arbench.probability.model import evaluation_mode
+from arbench.probability.student import FOUR_SIGMA
 
 _MOST_EVENTS = 200
 # Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
@@ -88,7 +89,13 @@ def evaluate_log_probs(
 
 def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
     """The totals of a split's log-probabilities."""
-    return NLL.from_log_probs(log_probs, split.scored_dims, bin_width(domain))
+    return NLL.from_log_probs(
+        log_probs,
+        split.scored_dims,
+        bin_width(domain),
+        groups=split.groups,
+        is_stream=split.is_stream,
+    )
 
 
 def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) -> TruthRecord | None:
@@ -104,11 +111,16 @@ def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) ->
         Diverged: if the density beats the true one by more than 4 standard errors, on events enough
             for that to mean something.
     """
-    if not task.has_true_log_prob or len(test) < 2:
+    if not task.has_true_log_prob or min(len(test), test.num_groups or len(test)) < 2:
         return None
     truth = task.true_log_prob(test.events).double()
-    gap = paired_difference(truth, log_probs)
-    if gap.has_enough_events and gap.z < -4:
+    gap = paired_difference(
+        truth,
+        log_probs,
+        groups=test.groups,
+        stream_dims=test.scored_dims if test.is_stream else None,
+    )
+    if gap.has_enough_groups and gap.nats < 0 and gap.p_value < FOUR_SIGMA:
         raise Diverged(
             f"{name} is {-gap.nats:.4f} nats better than the true density, {-gap.z:.1f} standard "
             "errors: impossible, so its likelihood is wrong; the checks of "

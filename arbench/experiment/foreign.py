@@ -20,6 +20,7 @@ from arbench.experiment.evaluation import (
 )
 from arbench.experiment.folders import new_run_folder
 from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.log_probs import LogProbs
 from arbench.experiment.records import (
     ForeignRecord,
     HashesRecord,
@@ -32,7 +33,6 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.run import Run
 from arbench.experiment.streams import WindowedTask
 from arbench.experiment.tasks import Split, SplitName, Task, data_sha256
-from arbench.experiment.weights import save_tensors
 from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity, seeded
 from arbench.probability.randomness import derive_seed, keyed_generator
@@ -99,7 +99,7 @@ def evaluate_foreign(
             )
         picture = folder.path / default_name(task.rendering)
         save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
-        digest = save_tensors(folder.log_probs, {"test": log_probs})
+        digest = LogProbs(log_probs, test.groups).save(folder.log_probs)
         record = Record(
             sha256=HashesRecord(per_event=digest),
             task=TaskRecord.from_task(

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from arbench.experiment.documents import Count, Finite, Line, Part
 from arbench.experiment.units import bits_text, nats_text
 from arbench.probability.bits import in_bits
+from arbench.probability.blocks import RULE, Blocks
 from arbench.probability.density import Kind
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, NLL
 
@@ -43,12 +44,27 @@ class BlockRecord(Part):
     num_blocks: Count
     still_growing: bool
 
+    @classmethod
+    def from_blocks(cls, blocks: Blocks) -> BlockRecord:
+        """The record of measured blocks."""
+        return cls(
+            rule=RULE,
+            length=blocks.length,
+            num_blocks=blocks.num_blocks,
+            still_growing=blocks.still_growing,
+        )
+
 
 class SplitRecord(Part):
     """The likelihood of one split, totals first; the ratios are those of the totals.
 
     A density's bits per dim depend on the width of its bins, which no record holds: they are None,
     or what `arbench verify` finds.
+
+    Attributes:
+        num_groups: how many independent groups of events the errors are over; None in a record of
+            format 1, which took every event for one.
+        block: of a stream, whose groups are blocks.
     """
 
     total_nats: Finite
@@ -73,9 +89,15 @@ class SplitRecord(Part):
             or not math.isclose(self.bits_per_dim, bits, rel_tol=FLOAT64_ROUNDING_SHARE)
         ):
             raise ValueError(f"bits_per_dim is not total_nats over num_dims in bits, {bits:.6f}")
-        for error in (self.standard_error_nats, self.standard_error_bits_per_dim):
-            if (error is None) != (self.num_events == 1):
-                raise ValueError("a standard error is null for one event, and for no more")
+        alone = (self.num_groups or self.num_events) == 1
+        if (self.standard_error_nats is None) != alone:
+            raise ValueError("a standard error is null for one group of events, and for no more")
+        if (self.standard_error_bits_per_dim is None) != (alone or self.bits_per_dim is None):
+            raise ValueError("bits per dim have a standard error where they are and nats have one")
+        if self.num_groups is not None and self.num_groups > self.num_events:
+            raise ValueError(f"{self.num_groups:,} groups of {self.num_events:,} events")
+        if self.block is not None and self.block.num_blocks != self.num_groups:
+            raise ValueError(f"its blocks are {self.block.num_blocks:,}, its groups are others")
         return self
 
     def misfit(self, num_dims: int, windows: EvaluationRecord | None) -> str | None:
@@ -91,10 +113,14 @@ class SplitRecord(Part):
         count = self.num_events if windows is None else windows.count(self.num_dims)
         if self.num_events != count:
             return f"{self.num_dims:,} symbols are scored in {count:,} windows"
+        if self.num_groups is not None and (self.block is None) != (windows is None):
+            return "a stream's errors are over blocks, and nothing else's"
         by_event, by_dim = self.standard_error_nats, self.standard_error_bits_per_dim
-        # Where all events have as many dims, the errors differ by that factor alone.
-        if self.num_dims == most and by_event is not None and by_dim is not None:
-            expected = in_bits(by_event / num_dims)
+        # Where all events have as many dims, the errors differ by that factor alone; so they do
+        # over blocks, as the symbols of a window are no chance.
+        alike = self.num_dims == most or self.block is not None
+        if alike and by_event is not None and by_dim is not None:
+            expected = in_bits(by_event * self.num_events / self.num_dims)
             if not math.isclose(by_dim, expected, rel_tol=1e-6, abs_tol=1e-9):
                 return f"standard_error_bits_per_dim is not {expected:.6g}"
         return None
@@ -111,6 +137,8 @@ class SplitRecord(Part):
             standard_error_nats=nll.standard_error_nats,
             standard_error_bits_per_dim=nll.standard_error_bits_per_dim,
             kind=kind,
+            num_groups=nll.num_groups,
+            block=None if nll.blocks is None else BlockRecord.from_blocks(nll.blocks),
         )
 
     def nats_text(self, unit: str, *, digits: int = 3) -> str:

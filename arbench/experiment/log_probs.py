@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.experiment.files import sha256_of
-from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.likelihood import BlockRecord, SplitRecord
 from arbench.experiment.records import Record
-from arbench.experiment.weights import load_tensors
-from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE
+from arbench.experiment.weights import load_tensors, save_tensors
+from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, NLL
+
+
+@dataclass(frozen=True)
+class LogProbs:
+    """What a number on the test split is made of.
+
+    Attributes:
+        values: `(N,)` nats, float64, of each test event.
+        groups: `(N,)` int64, where the task has groups of events that are not independent.
+    """
+
+    values: Tensor
+    groups: Tensor | None = None
+
+    def nll(self, dims: Tensor | int, *, bin_width: float | None, is_stream: bool) -> NLL:
+        """The totals of these log-probabilities, with errors over what is independent."""
+        return NLL.from_log_probs(
+            self.values, dims, bin_width, groups=self.groups, is_stream=is_stream
+        )
+
+    def save(self, path: Path) -> str:
+        """Write them; returns the sha256 of the file."""
+        groups = {} if self.groups is None else {"groups": self.groups}
+        return save_tensors(path, {"test": self.values} | groups)
+
+    @classmethod
+    def load(cls, path: Path) -> LogProbs:
+        """Those in a file, whatever they belong to.
+
+        Raises:
+            CheckpointError: if the file is missing or damaged.
+            DataError: if there are none in it.
+        """
+        tensors = load_tensors(path)
+        values, groups = tensors.get("test"), tensors.get("groups")
+        if values is None or values.dim() != 1 or not values.is_floating_point():
+            raise DataError(f"{path}: expected a tensor 'test' of log-probabilities, one per event")
+        if groups is not None and (groups.shape != values.shape or groups.dtype != torch.int64):
+            raise DataError(f"{path}: expected 'groups' to hold a whole number for each test event")
+        return cls(values.double(), groups)
 
 
 def test_of(record: Record, path: Path) -> SplitRecord:
@@ -31,7 +73,7 @@ def test_of(record: Record, path: Path) -> SplitRecord:
     raise DataError(f"{path}: there is no test number: the run {why}")
 
 
-def read_log_probs(record: Record, path: Path) -> Tensor:
+def read_log_probs(record: Record, path: Path) -> LogProbs:
     """The per-event log-probabilities in a file, if they are those of the record.
 
     Comparisons, ranks and verification rest on this file, and tables show the record: the two
@@ -41,9 +83,6 @@ def read_log_probs(record: Record, path: Path) -> Tensor:
         record: with a test number.
         path: a `log_probs.safetensors`.
 
-    Returns:
-        `(N,)` nats, float64.
-
     Raises:
         CheckpointError: if the file is missing or damaged.
         DataError: if the record has no test number, it is no likelihood, or it is not the one of
@@ -52,22 +91,58 @@ def read_log_probs(record: Record, path: Path) -> Tensor:
     test = test_of(record, path)
     if fault := record.no_likelihood:
         raise DataError(f"{path}: {fault}")
-    found = load_tensors(path).get("test")
-    fault = None
-    if found is None or found.shape != (test.num_events,) or not found.is_floating_point():
+    fault, found = None, LogProbs.load(path)
+    if len(found.values) != test.num_events:
         fault = f"expected {test.num_events:,} of them, one for each test event"
     elif record.sha256.per_event not in (None, sha256_of(path)):
         fault = "their sha256 is another"
     else:
-        found = found.double()
-        nats, error = -found.sum().item(), test.standard_error_nats
-        spread = found.std().item() / math.sqrt(len(found)) if len(found) > 1 else None
-        if not math.isclose(nats, test.total_nats, rel_tol=FLOAT64_ROUNDING_SHARE):
-            fault = f"they sum to {nats:,.3f} nats, and it says {test.total_nats:,.3f}"
-        elif spread is not None and (
-            error is None or not math.isclose(spread, error, rel_tol=1e-6, abs_tol=1e-9)
-        ):
-            fault = f"their standard error is {spread:.6g}, and it says {error}"
-    if fault is not None or found is None:
+        fault = _misfit(record, found)
+    if fault is not None:
         raise DataError(f"{path}: these log-probabilities are not the record's: {fault}")
     return found
+
+
+def _misfit(record: Record, found: LogProbs) -> str | None:
+    """What of a record's test number does not follow from log-probabilities; None if all does.
+
+    The error of bits per dim need not follow: nobody here knows how many dims of each are scored.
+    """
+    test = record.nll["test"]
+    nll = recorded_nll(record, found)
+    if not math.isclose(nll.total_nats, test.total_nats, rel_tol=FLOAT64_ROUNDING_SHARE):
+        return f"they sum to {nll.total_nats:,.3f} nats, and it says {test.total_nats:,.3f}"
+    spread, error = nll.standard_error_nats, test.standard_error_nats
+    if (spread is None) != (error is None) or (
+        spread is not None
+        and error is not None
+        and not math.isclose(spread, error, rel_tol=1e-6, abs_tol=1e-9)
+    ):
+        return f"their standard error is {spread}, and it says {error}"
+    if test.num_groups not in (None, nll.num_groups):
+        return f"they are of {nll.num_groups:,} groups, and it says {test.num_groups:,}"
+    if test.num_groups is None:
+        return None
+    block = None if nll.blocks is None else BlockRecord.from_blocks(nll.blocks)
+    if block != test.block:
+        return f"they are of other blocks, {block}, than it says, {test.block}"
+    return None
+
+
+def recorded_nll(record: Record, found: LogProbs) -> NLL:
+    """The totals of a record's log-probabilities, by the rule that the record was made by.
+
+    A record of format 1 took all events and all windows of a stream for independent.
+    """
+    if record.nll["test"].num_groups is None:
+        return NLL.from_log_probs(found.values, 1)
+    windows = record.evaluation is not None
+    return found.nll(window_dims(record) if windows else 1, bin_width=1.0, is_stream=windows)
+
+
+def window_dims(record: Record) -> Tensor:
+    """How many symbols of a stream each window of the test split scores, `(N,)` int64."""
+    windows, test = record.evaluation, record.nll["test"]
+    assert windows is not None  # only streams have windows
+    ends = windows.context + windows.stride * torch.arange(test.num_events)
+    return ends.clamp_max(test.num_dims).diff(prepend=ends.new_zeros(1))

@@ -37,4 +37,13 @@ def _version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(foreign, dict):
         hashes["per_event"] = foreign.get("log_probs_sha256")
         rest["foreign"] = {k: v for k, v in foreign.items() if k != "log_probs_sha256"}
+    if isinstance(nll := raw.get("nll"), dict):
+        rest["nll"] = {name: _without_error_of_no_bits(split) for name, split in nll.items()}
     return {**rest, "schema_version": 2, "sha256": hashes}
+
+
+def _without_error_of_no_bits(split: Any) -> Any:
+    """A split's likelihood; version 1 gave an error of bits per dim to densities without bits."""
+    if isinstance(split, dict) and split.get("bits_per_dim", 0) is None:
+        return {**split, "standard_error_bits_per_dim": None}
+    return split

@@ -121,7 +121,8 @@ def windows(recordings: Sequence[NDArray[np.uint8]], length: int) -> Split:
         length: samples per window.
 
     Returns:
-        `(M, length)` uint8, window after window, recording after recording.
+        `(M, length)` uint8, window after window, recording after recording; the windows of one
+        recording are one group.
     """
     num_windows = [-(-len(levels) // length) for levels in recordings]
     events = np.full((sum(num_windows), length), mu_law.SILENCE, dtype=np.uint8)
@@ -133,4 +134,5 @@ def windows(recordings: Sequence[NDArray[np.uint8]], length: int) -> Split:
         events[rows].reshape(-1)[: len(levels)] = levels
         scored[rows].reshape(-1)[: len(levels)] = True
         first += count
-    return Split(torch.from_numpy(events), torch.from_numpy(scored))
+    groups = torch.arange(len(recordings)).repeat_interleave(torch.tensor(num_windows))
+    return Split(torch.from_numpy(events), torch.from_numpy(scored), groups)

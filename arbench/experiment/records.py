@@ -55,6 +55,7 @@ class TaskRecord(Part):
             data_sha256=data_sha256,
             num_dims=task.spec.num_dims,
             unit=task.unit,
+            groups=task.group,
             pinned=task.pinned and task.public,
             source=one_line(task.source),  # a file of the user's has any name
         )

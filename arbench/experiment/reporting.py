@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 Advance = Callable[[float, str], None]
 FEW_EVENTS = 200
@@ -72,6 +73,28 @@ def no_test_note(splits: Collection[str]) -> str:
     if not splits or "test" in splits:
         return ""
     return "The test split was not evaluated (evaluate_test = false), so there is no test number."
+
+
+def groups_note(group: str, test: Mapping[str, Any]) -> str:
+    """What a split's standard errors are over; empty where that is single events.
+
+    Args:
+        group: what is independent, a record's `task.groups`.
+        test: one split's part of a record.
+    """
+    count, block = test.get("num_groups"), test.get("block")
+    if block is not None:
+        grows = (
+            "; longer blocks would show a larger one, as far as anybody can tell, so it is a lower "
+            "bound (still growing)"
+        )
+        return (
+            f"The standard error is over {block['num_blocks']:,} blocks of "
+            f"{block['length']:,} symbols{grows * block['still_growing']}."
+        )
+    if count is None or count == test["num_events"]:
+        return ""
+    return f"The standard error is over {count:,} {group}s, of which the events are parts."
 
 
 def few_events_note(num_events: int) -> str:

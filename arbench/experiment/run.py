@@ -30,6 +30,7 @@ from arbench.experiment.files import remove_abandoned, sha256_of
 from arbench.experiment.fitting import fit
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.log_probs import LogProbs
 from arbench.experiment.memory import is_out_of_memory, kept_for_reuse
 from arbench.experiment.recipes import Recipe
 from arbench.experiment.records import (
@@ -283,8 +284,8 @@ class _Experiment:
                 reporter=self.reporter,
             )
             if "test" in log_probs:  # only what no check refuses is a number
-                test_values = {"test": log_probs["test"]}
-                hashes["per_event"] = save_tensors(self.folder.log_probs, test_values)
+                values = LogProbs(log_probs["test"], splits["test"].groups)
+                hashes["per_event"] = values.save(self.folder.log_probs)
             with self.reporter.bar("timing", live=False) as advance:
                 sampling = measure_sampling(
                     density,
@@ -334,6 +335,7 @@ class _Experiment:
                 ),
                 "training": TrainingRecord(
                     recipe=config.recipe_name,
+                    recipe_sha256=config.recipe_sha256,
                     settings=config.recipe.model_dump(mode="json"),
                     seed=config.seed,
                     steps=progress.step,

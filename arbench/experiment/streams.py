@@ -57,7 +57,8 @@ class WindowedTask(Task):
     `stride` symbols apart, of which only the last `stride` symbols are scored (all of the first
     window's), so that every symbol of the split is scored exactly once, with at least
     `context - stride` symbols before it wherever there are that many. A window's scored symbols are
-    one contiguous block, so the standard error over events is one over blocks.
+    one contiguous block; standard errors are over longer blocks, found from the values, since
+    windows that follow one another are not independent (`arbench.probability.blocks`).
 
     Args:
         stream: the task to look at.
@@ -78,6 +79,7 @@ class WindowedTask(Task):
         self.stride = stride
         self.name, self.version = stream.name, stream.version
         self.unit, self.source = stream.unit, stream.source
+        self.group = "block"
         self.pinned, self.public, self.files = stream.pinned, stream.public, stream.files
         self.spec = EventSpec((context,), stream.domain)
 
@@ -126,4 +128,5 @@ def overlapping_windows(symbols: Tensor, context: int, stride: int) -> Split:
     starts = torch.tensor([*range(0, last, stride), last])
     before = torch.cat([torch.zeros(1, dtype=torch.int64), starts[:-1] + context])
     place = starts.unsqueeze(1) + torch.arange(context)
-    return Split(symbols.unfold(0, context, 1)[starts], place >= before.unsqueeze(1))
+    scored = place >= before.unsqueeze(1)
+    return Split(symbols.unfold(0, context, 1)[starts], scored, is_stream=True)

@@ -35,10 +35,31 @@ class Split:
             The train split of a task with a `training_view` holds what that view starts from (for
             instance grey levels), not yet events.
         scored: `(N, *event_shape)` boolean, which dims count; None when all do.
+        groups: `(N,)` int64; events with one number are not independent, such as windows of one
+            recording. None when all events are. Standard errors and tests are over groups.
+        is_stream: whether the events are windows over one sequence, in its order, whose scored
+            dims follow one another: nobody knows which are independent, and errors are over blocks.
     """
 
     events: Tensor
     scored: Tensor | None = None
+    groups: Tensor | None = None
+    is_stream: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that every event has a group.
+
+        Raises:
+            ValueError: if there is not one whole number for each.
+        """
+        groups = self.groups
+        if groups is None:
+            return
+        if groups.shape != (len(self.events),) or groups.dtype != torch.int64:
+            raise ValueError(
+                f"groups are int64, one for each of {len(self.events):,} events; got "
+                f"{tuple(groups.shape)} {groups.dtype}"
+            )
 
     def __len__(self) -> int:
         return len(self.events)
@@ -46,7 +67,15 @@ class Split:
     def first(self, limit: int | None) -> Split:
         """The first `limit` events, or all of them."""
         scored = None if self.scored is None else self.scored[:limit]
-        return Split(self.events[:limit], scored)
+        groups = None if self.groups is None else self.groups[:limit]
+        return Split(self.events[:limit], scored, groups, self.is_stream)
+
+    @property
+    def num_groups(self) -> int | None:
+        """How many groups of events are independent; None of a stream, whose values decide it."""
+        if self.is_stream:
+            return None
+        return len(self) if self.groups is None else len(torch.unique(self.groups))
 
     @property
     def scored_dims(self) -> Tensor:
@@ -78,6 +107,8 @@ class Task(ABC):
         version: changes whenever any event of any split changes.
         spec: shape and domain of the events.
         unit: what one dim is: "dim", "pixel", "char", "byte" or "sample".
+        group: what is independent of others of its kind, in a word: "event", or what
+            `Split.groups` are, such as "recording".
         source: where the data come from, a citation with an address.
         pinned: whether every source file has a known sha256; a task that is not pinned is on no
             board.
@@ -93,6 +124,7 @@ class Task(ABC):
     version: str
     spec: EventSpec
     unit: str = "dim"
+    group: str = "event"
     source: str = ""
     pinned: bool = True
     public: bool = True

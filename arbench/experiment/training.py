@@ -217,7 +217,7 @@ class Trainer:
             return "validation: not yet"
         width = bin_width(self.assembly.density.spec.domain)
         num_events, num_dims = len(self.validation), self.validation.num_scored_dims
-        nll = NLL(best * num_events, num_events, num_dims, 0.0, 0.0, width)
+        nll = NLL(best * num_events, num_events, num_dims, None, None, num_events, width)
         unit = self.batches.task.unit
         bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/{unit}"
         return f"best validation {best:.2f} nats{bits}"

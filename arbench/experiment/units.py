@@ -19,7 +19,8 @@ def nats_per(unit: str) -> str:
 def nats_text(unit: str, nll: Mapping[str, Any], *, digits: int = 3) -> str:
     """Nats with their standard error, such as "1.4697 ± 0.0031", per what `nats_per` says.
 
-    One event has no standard error.
+    One independent group of events has no standard error. That of a stream may be a lower bound, if
+    it still grows with the length of its blocks; then it says so.
 
     Args:
         unit: what a dim is called.
@@ -27,19 +28,32 @@ def nats_text(unit: str, nll: Mapping[str, Any], *, digits: int = 3) -> str:
         digits: after the point, per event; per symbol there are four.
     """
     if nats_per(unit) == "event":
-        return with_error(nll["nats_per_event"], nll["standard_error_nats"], digits)
+        error = nll["standard_error_nats"]
+        return with_error(nll["nats_per_event"], error, digits, still_growing=_grows(nll))
     error = nll["standard_error_bits_per_dim"]
     error_nats = None if error is None else in_nats(error)
-    return with_error(nll["total_nats"] / nll["num_dims"], error_nats, 4)
+    nats = nll["total_nats"] / nll["num_dims"]
+    return with_error(nats, error_nats, 4, still_growing=_grows(nll))
 
 
 def bits_text(nll: Mapping[str, Any]) -> str:
     """Bits per dim with their standard error, or a dash where a density has none."""
     if nll["bits_per_dim"] is None:
         return "-"
-    return with_error(nll["bits_per_dim"], nll["standard_error_bits_per_dim"], 4)
+    error = nll["standard_error_bits_per_dim"]
+    return with_error(nll["bits_per_dim"], error, 4, still_growing=_grows(nll))
 
 
-def with_error(value: float, error: float | None, digits: int) -> str:
+def _grows(nll: Mapping[str, Any]) -> bool:
+    """Whether a split's errors are lower bounds."""
+    block = nll.get("block")
+    return block is not None and block["still_growing"]
+
+
+def with_error(
+    value: float, error: float | None, digits: int, *, still_growing: bool = False
+) -> str:
     """A number and its standard error, where it has one, with so many digits after the point."""
-    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+    if error is None:
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ± {error:.{digits}f}" + " (still growing)" * still_growing

@@ -18,8 +18,14 @@ from arbench.publish.rows import Board, Row
 
 Format = Literal["table", "md", "csv", "json"]
 ABOUT_RANKS = (
-    "Rank is 1 plus the number of results that are significantly better (paired test on the "
-    "log-probabilities of the same test events, Holm, 5 %). ± is one standard error."
+    "Rank is 1 plus the number of results that are significantly better (paired t test on the "
+    "log-probabilities of the same test events, over independent groups of them, Holm, 5 %; fewer "
+    "than 10 groups are not tested). It is about these weights; two rows of at least 3 seeds each "
+    "are tested as recipes, over their seeds, too. ± is one standard error."
+)
+ABOUT_GROWING = (
+    "Still growing: the error of a stream at 20 blocks, which longer blocks would raise. It is a "
+    "lower bound, and a rank that rests on it promises more than it keeps."
 )
 ABOUT_PUBLISHED = "Published numbers are not ranked: nobody here can test them."
 ABOUT_SPEEDS = "Samples/s are those of the best batch size; ~ means timed in part and scaled."
@@ -51,6 +57,7 @@ def board_table(board: Board, *, markdown: bool) -> str:
     """One board as a table."""
     devices = sorted({speed.device for row in board.rows for speed in row.speeds})
     headers = ["rank", "model", f"bits/{board.unit}", f"nats/{nats_per(board.unit)}"]
+    headers += ["seeds"] * (board.num_results > 0)
     headers += ["gap to the truth, nats"] * board.has_gap
     headers += ["parameters", "training", *(f"samples/s, {device}" for device in devices)]
     rows = []
@@ -58,10 +65,11 @@ def board_table(board: Board, *, markdown: bool) -> str:
         cells = [
             "-" if row.rank is None else str(row.rank),
             row.model,
-            _number(row.bits_per_dim, row.bits_error, 4),
-            _number(row.nats, row.nats_error, 2 if nats_per(board.unit) == "event" else 4),
+            _number(row.bits_per_dim, row.bits_error, 4, row),
+            _number(row.nats, row.nats_error, 2 if nats_per(board.unit) == "event" else 4, row),
         ]
-        cells += [_number(row.gap_nats, None, 3)] * board.has_gap
+        cells += [seeds_text(row) or "-"] * (board.num_results > 0)
+        cells += [_number(row.gap_nats, None, 3, row)] * board.has_gap
         cells += [
             "-" if row.num_parameters is None else f"{row.num_parameters:,}",
             _training(row),
@@ -100,8 +108,9 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
                     (
                         f"[{board.title}]({task}.md)",
                         _escaped(best.model),
-                        _number(best.bits_per_dim, best.bits_error, 4),
-                        f"{_number(best.nats, best.nats_error, 3)} per {nats_per(board.unit)}",
+                        _number(best.bits_per_dim, best.bits_error, 4, best),
+                        _number(best.nats, best.nats_error, 3, best)
+                        + f" per {nats_per(board.unit)}",
                         board.num_results,
                         len(board.rows) - board.num_results,
                     )
@@ -122,6 +131,8 @@ def _page(task: str, boards: Sequence[Board]) -> str:
         if notes:
             blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
     blocks.append(f"{ABOUT_RANKS} {ABOUT_PUBLISHED} {ABOUT_SPEEDS}")
+    if any(row.still_growing for board in boards for row in board.rows):
+        blocks.append(ABOUT_GROWING)
     for sha256, data in dict.fromkeys((board.data_sha256, board.data) for board in boards):
         if sha256 is not None:
             blocks.append(f"Data{f' of {data}' if data else ''}: sha256 `{sha256}`.")
@@ -133,6 +144,13 @@ def status_text(row: Row) -> str:
     if row.published:
         return row.source + (" (unchecked)" if row.status == "unchecked" else "")
     return {"local": "self-reported, local"}.get(row.status, row.status)
+
+
+def seeds_text(row: Row) -> str:
+    """Over how many seeds of one recipe a row is a mean; empty if published."""
+    if row.num_seeds is None:
+        return ""
+    return "1 seed: these weights" if row.num_seeds == 1 else f"{row.num_seeds} seeds"
 
 
 def speed_text(row: Row, device: str) -> str:
@@ -154,8 +172,10 @@ def _training(row: Row) -> str:
     return f"{training_text(row.training_s)}, {row.training_device}"
 
 
-def _number(value: float | None, error: float | None, digits: int) -> str:
-    return "-" if value is None else with_error(value, error, digits)
+def _number(value: float | None, error: float | None, digits: int, row: Row) -> str:
+    if value is None:
+        return "-"
+    return with_error(value, error, digits, still_growing=row.still_growing)
 
 
 def _escaped(text: str) -> str:

@@ -11,17 +11,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from arbench.errors import ConfigError
 from arbench.experiment.comparison import extent_of
 from arbench.experiment.records import Record
 from arbench.experiment.units import nats_per
-from arbench.probability.bits import in_bits, in_nats
+from arbench.probability.bits import in_bits
 from arbench.probability.density import Kind
+from arbench.probability.seeds import mean_over_seeds
 from arbench.publish.published import (
     PublishedResult,
     dims_counted,
+    nats_error_of,
     nats_of,
     published_results,
     published_tasks,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _TEXT_COLUMNS = {"task", "kind", "unit", "model", "training_device", "status", "source", "note"}
+_TRUST = ("local", "self-reported", "verified")  # a row is worth what its least seed is
 KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
 
 
@@ -135,7 +139,8 @@ def frame(boards: Iterable[Board]) -> DataFrame:
 
     table = pandas.DataFrame(flat_rows(boards))
     if not table.empty:
-        counts = {"rank": "Int64", "num_parameters": "Int64"}
+        counts = {"rank": "Int64", "num_parameters": "Int64", "num_seeds": "Int64"}
+        counts["still_growing"] = "bool"
         numbers = dict.fromkeys({*map(str, table)} - _TEXT_COLUMNS - {*counts}, "float64")
         table = table.astype(counts | numbers)
     return table
@@ -156,34 +161,63 @@ def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
 
 
 def _ranked(results: Sequence[Result]) -> list[Row]:
-    labels = [_label(result.record) for result in results]
-    rows = []
-    placed = ranks([(result.record, result.log_probs) for result in results])
-    for result, rank, label in zip(results, placed, labels, strict=True):
-        record, test = result.record, result.record.nll["test"]
-        sha256 = record.result_sha256 or ""
-        per = nats_per(record.task.unit)
-        by_event, by_dim = test.standard_error_nats, test.standard_error_bits_per_dim
-        training, foreign = record.training, record.foreign
-        rows.append(
-            Row(
-                rank=rank,
-                model=label if labels.count(label) == 1 else f"{label} {sha256[:8]}",
-                bits_per_dim=test.bits_per_dim,
-                bits_error=None if test.bits_per_dim is None else by_dim,
-                nats=nats_of(record),
-                nats_error=by_event if per == "event" or by_dim is None else in_nats(by_dim),
-                gap_nats=None if record.truth is None else record.truth.gap_nats_per_event,
-                num_parameters=record.model.num_parameters,
-                training_s=None if training is None else training.seconds,
-                training_device=None if training is None else _training_device(record),
-                speeds=best_speeds(result),
-                status=result.status,
-                source=foreign.object if foreign else training.recipe if training else "",
-                result=result,
-            )
-        )
-    return rows
+    recipes = _by_recipe(results)
+    labels = [_label(seeds[0].record) for seeds in recipes]
+    placed = ranks([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
+    return [
+        _row(seeds, rank, label, is_alone=labels.count(label) == 1)
+        for seeds, rank, label in zip(recipes, placed, labels, strict=True)
+    ]
+
+
+def _by_recipe(results: Iterable[Result]) -> list[list[Result]]:
+    """Results, the seeds of one recipe together, each once.
+
+    The same seed on another machine is no other draw: the first of them stands for it. Nobody knows
+    the recipe of a foreign density or of a record of format 1, so such a one stands alone.
+    """
+    recipes: dict[str, dict[int, Result]] = {}
+    for number, result in enumerate(results):
+        training = result.record.training
+        recipe = None if training is None else training.recipe_sha256
+        seed = 0 if training is None else training.seed
+        recipes.setdefault(recipe or f"alone {number}", {}).setdefault(seed, result)
+    return [[seeds[seed] for seed in sorted(seeds)] for seeds in recipes.values()]
+
+
+def _row(seeds: Sequence[Result], rank: int, label: str, *, is_alone: bool) -> Row:
+    """The row of one result, or of the seeds of one recipe: their mean."""
+    first = seeds[0].record
+    training, foreign = first.training, first.foreign
+    records = [seed.record for seed in seeds]
+    tests = [record.nll["test"] for record in records]
+    nats, nats_error = mean_over_seeds(
+        [nats_of(record) for record in records], [nats_error_of(record) for record in records]
+    )
+    bits: tuple[float | None, float | None] = (None, None)
+    if values := [test.bits_per_dim for test in tests if test.bits_per_dim is not None]:
+        bits = mean_over_seeds(values, [test.standard_error_bits_per_dim for test in tests])
+    gaps = [record.truth.gap_nats_per_event for record in records if record.truth is not None]
+    times = [record.training.seconds for record in records if record.training is not None]
+    recipe = None if training is None or len(seeds) == 1 else training.recipe_sha256
+    return Row(
+        rank=rank,
+        model=label if is_alone else f"{label} {(recipe or first.result_sha256 or '')[:8]}",
+        bits_per_dim=bits[0],
+        bits_error=bits[1],
+        nats=nats,
+        nats_error=nats_error,
+        still_growing=any(t.block is not None and t.block.still_growing for t in tests),
+        num_seeds=len(seeds),
+        gap_nats=fmean(gaps) if gaps else None,
+        num_parameters=first.model.num_parameters,
+        training_s=fmean(times) if times else None,
+        training_device=None if training is None else _training_device(first),
+        speeds=best_speeds(seeds[0]),
+        status=min((seed.status for seed in seeds), key=_TRUST.index),
+        source=foreign.object if foreign else training.recipe if training else "",
+        result=seeds[0],
+    )
 
 
 def _label(record: Record) -> str:
@@ -262,6 +296,8 @@ def _paper_row(published: PublishedResult, bits: float | None, nats: float | Non
         bits_error=None,
         nats=nats,
         nats_error=None,
+        still_growing=False,
+        num_seeds=None,
         gap_nats=None,
         num_parameters=None,
         training_s=None,

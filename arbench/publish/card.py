@@ -12,6 +12,7 @@ from arbench.experiment.records import ModelRecord, Record
 from arbench.experiment.reporting import (
     duration_text,
     few_events_note,
+    groups_note,
     no_error_note,
     no_test_note,
 )
@@ -65,6 +66,9 @@ def render_card(
     if record.limit is not None:
         part = f"Only the first {record.limit:,} events of each split: not comparable."
     few = few_events_note(record.nll["test"].num_events) if "test" in record.nll else ""
+    groups = (
+        groups_note(task.groups, record.nll["test"].model_dump()) if "test" in record.nll else ""
+    )
     fault = record.no_likelihood
     blocks = [
         f"# {model.name} on {task.name}",
@@ -76,6 +80,7 @@ def render_card(
             else (
                 likelihood_table(record),
                 no_test_note(record.nll),
+                groups,
                 few,
                 no_error_note(record.errors),
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from arbench.experiment.units import nats_per
-from arbench.publish.board_text import status_text
+from arbench.publish.board_text import seeds_text, status_text
 from arbench.publish.results import training_text
 from arbench.publish.rows import Board, Row, Speed
 
@@ -64,13 +64,13 @@ def _row(board: Board, row: Row) -> str:
     cells = [
         _cell(rank, row.rank),
         f'<th scope="row" data-value="{escape(row.model.lower())}">{_model(row)}</th>',
-        _cell(_pair(row.score, row.score_error, _digits(board)), row.score, "score"),
+        _cell(_pair(row.score, row.score_error, _digits(board), row), row.score, "score"),
     ]
     if board.has_bits:
         digits = 2 if nats_per(board.unit) == "event" else 4
-        cells.append(_cell(_pair(row.nats, row.nats_error, digits), row.nats, "wide"))
+        cells.append(_cell(_pair(row.nats, row.nats_error, digits, row), row.nats, "wide"))
     if board.has_gap:
-        cells.append(_cell(_pair(row.gap_nats, None, 3), row.gap_nats, "wide"))
+        cells.append(_cell(_pair(row.gap_nats, None, 3, row), row.gap_nats, "wide"))
     if board.num_results:
         size = "–" if row.num_parameters is None else f"{row.num_parameters:,}"
         best = max((speed.events_per_s for speed in row.speeds), default=None)
@@ -89,6 +89,7 @@ def _model(row: Row) -> str:
     status = status_text(row)
     badge = "" if row.published else f' <span class="badge {row.status}">{escape(status)}</span>'
     about = status if row.published else row.source
+    seeds = "" if row.published else f" <small>{seeds_text(row)}</small>"
     narrow = []  # what a phone has no columns for
     if row.num_parameters is not None:
         narrow.append(f"{row.num_parameters:,} parameters")
@@ -101,14 +102,15 @@ def _model(row: Row) -> str:
     else:
         source = f"<small>{source}</small>"
     extra = f'<small class="narrow">{escape(", ".join(narrow))}</small>' if narrow else ""
-    return f'<span class="model">{escape(row.model)}</span>{badge}{source}{extra}'
+    return f'<span class="model">{escape(row.model)}</span>{badge}{seeds}{source}{extra}'
 
 
-def _pair(value: float | None, error: float | None, digits: int) -> str:
+def _pair(value: float | None, error: float | None, digits: int, row: Row) -> str:
     """A number and its standard error."""
     if value is None:
         return "–"
-    spread = "" if error is None else f' <span class="error">± {error:.{digits}f}</span>'
+    grows = " (still growing)" * row.still_growing
+    spread = "" if error is None else f' <span class="error">± {error:.{digits}f}{grows}</span>'
     return f"{value:.{digits}f}{spread}"
 
 

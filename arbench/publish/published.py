@@ -113,6 +113,15 @@ def nats_of(record: Record) -> float:
     return test.total_nats / test.num_dims * dims_counted(record)
 
 
+def nats_error_of(record: Record) -> float | None:
+    """The standard error of `nats_of`."""
+    test = record.nll["test"]
+    if nats_per(record.task.unit) == "event":
+        return test.standard_error_nats
+    error = test.standard_error_bits_per_dim
+    return None if error is None else in_nats(error)
+
+
 def dims_counted(record: Record) -> float:
     """How many dims `nats_of` is over: those of an event, or the one symbol of a text."""
     test = record.nll["test"]

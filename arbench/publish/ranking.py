@@ -7,28 +7,36 @@ from itertools import combinations
 from pathlib import Path
 
 from arbench.experiment.comparison import difference_of
+from arbench.experiment.log_probs import LogProbs
 from arbench.experiment.records import Record
-from arbench.experiment.weights import load_tensors
 
 LEVEL = 0.05
 
 
-def ranks(results: Sequence[tuple[Record, Path]]) -> list[int]:
+def ranks(results: Sequence[Sequence[tuple[Record, Path]]]) -> list[int]:
     """1 plus the number of results that are significantly better, for each.
 
     All pairs are tested on the test events that they share, and the p-values are corrected for
-    their number, so that with probability 95 % no rank rests on luck. Pairs that cannot be tested
-    count as no difference.
+    their number, so that with probability 95 % no rank rests on luck. The tests are over
+    independent groups of events and by Student's t: from 10 groups on (`FEWEST_GROUPS`); pairs with
+    fewer, and pairs that share no events, count as no difference. Where the error of a stream still
+    grows with its blocks, it is a lower bound, and the test promises more than it keeps.
+
+    A result is one run, or all seeds of one recipe. Two of at least three seeds each are tested as
+    recipes; any other pair as the weights that they are.
 
     Args:
-        results: records on the same data and of the same kind, each with the file of its per-event
-            log-probabilities.
+        results: on the same data and of the same kind: the seeds of each, records with the file of
+            their per-event log-probabilities.
+
+    Raises:
+        DataError: if a file holds no log-probabilities.
     """
-    log_probs = [load_tensors(path)["test"] for _, path in results]
+    measured = [[(record, LogProbs.load(path)) for record, path in seeds] for seeds in results]
     tested = []
     for a, b in combinations(range(len(results)), 2):
-        difference = difference_of(results[a][0], log_probs[a], results[b][0], log_probs[b])
-        if difference is not None and difference.has_enough_events:
+        difference = difference_of(measured[a], measured[b])
+        if difference is not None and difference.has_enough_groups:
             tested.append((a, b, difference))
     significant = holm([difference.p_value for _, _, difference in tested], LEVEL)
     ranks = [1] * len(results)

@@ -34,7 +34,10 @@ class Row:
         bits_error: its standard error; None if published, as all that follows but `nats`.
         nats: per symbol of a text, else per event; None where a paper has bits per dim and nobody
             says how many dims an event has.
-        nats_error: its standard error.
+        nats_error: its standard error, over events; over seeds, too, where there are three.
+        still_growing: whether both errors are lower bounds; see `arbench.probability.blocks`.
+        num_seeds: over how many seeds of one recipe the numbers are means; 1 is a row of these
+            weights. None if published.
         gap_nats: per event, to the true density of a synthetic task; None where nobody knows it.
         num_parameters: None if nobody says.
         training_s: how long it was trained.
@@ -52,6 +55,8 @@ class Row:
     bits_error: float | None
     nats: float | None
     nats_error: float | None
+    still_growing: bool
+    num_seeds: int | None
     gap_nats: float | None
     num_parameters: int | None
     training_s: float | None

@@ -205,7 +205,7 @@ def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolde
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     _limit(repo, there["model.safetensors"], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
-    num_bytes = 8 * test_of(record, folder.record).num_events
+    num_bytes = 2 * 8 * test_of(record, folder.record).num_events  # a value and a group for each
     _limit(repo, there["log_probs.safetensors"], num_bytes + _HEADER_BYTES, "its record")
 
 

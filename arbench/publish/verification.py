@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
-from arbench.errors import ConfigError
+from arbench.errors import ConfigError, DataError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import (
@@ -21,12 +22,12 @@ from arbench.experiment.evaluation import (
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
-from arbench.experiment.log_probs import test_of
+from arbench.experiment.log_probs import LogProbs, test_of
 from arbench.experiment.records import Record, TaskRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, require_likelihood
-from arbench.experiment.tasks import Task
-from arbench.experiment.weights import load_tensors
+from arbench.experiment.tasks import Split, Task
+from arbench.probability.density import Density
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 
 Nats = TypeVar("Nats", float, Tensor)
@@ -119,7 +120,8 @@ def verify_run(
     folder.require_finished()
     record = Record.read(folder.record)
     test_of(record, path)
-    recorded = load_tensors(folder.log_probs).get("test")
+    kept = _kept(folder)
+    recorded = None if kept is None else kept.values
     target = resolve_device(device)
     density = load_run(path, device=target).density
     task = reopen_task(config, task_text)
@@ -129,9 +131,10 @@ def verify_run(
         found = evaluate_log_probs(density, split, progress=advance)
     largest, tolerance = _largest_difference(recorded, found)
     misstated: tuple[str, ...] = ()
-    if recorded is not None and largest is not None:
-        nll = nll_of(recorded, split, density.spec.domain)
-        misstated = _misstated(record, config, task, SplitRecord.from_nll(nll, density.kind))
+    if kept is not None and largest is not None:
+        misstated = _misstated(record, config, task, _test_of(record, kept, split, density))
+        if record.nll["test"].num_groups is not None and not _same_groups(kept, split):
+            misstated += ("log_probs.groups",)
     return Verification(
         recorded_nats=record.nll["test"].nats_per_event,
         found_nats=-found.mean().item(),
@@ -143,11 +146,37 @@ def verify_run(
     )
 
 
+def _kept(folder: RunFolder) -> LogProbs | None:
+    try:
+        return LogProbs.load(folder.log_probs)
+    except DataError:  # none in it: nothing of the record holds
+        return None
+
+
+def _test_of(record: Record, kept: LogProbs, split: Split, density: Density) -> SplitRecord:
+    """What a record has to say of the test split, by its log-probabilities and the data.
+
+    One of format 1 took every event for independent of every other.
+    """
+    if record.nll["test"].num_groups is not None:
+        nll = nll_of(kept.values, split, density.spec.domain)
+        return SplitRecord.from_nll(nll, density.kind)
+    nll = nll_of(kept.values, Split(split.events, split.scored), density.spec.domain)
+    return SplitRecord.from_nll(nll, density.kind).model_copy(update={"num_groups": None})
+
+
+def _same_groups(kept: LogProbs, split: Split) -> bool:
+    if kept.groups is None or split.groups is None:
+        return kept.groups is split.groups
+    return torch.equal(kept.groups, split.groups)
+
+
 def _misstated(record: Record, config: RunConfig, task: Task, test: SplitRecord) -> tuple[str, ...]:
     """What in a record, by its path, is not that of the run and its recorded log-probabilities."""
     own = TaskRecord.from_task(task, config.data_sha256)
+    of_task = [*_OF_TASK, *["groups"] * (test.num_groups is not None)]
     pairs = {
-        **{f"task.{name}": (getattr(record.task, name), getattr(own, name)) for name in _OF_TASK},
+        **{f"task.{name}": (getattr(record.task, name), getattr(own, name)) for name in of_task},
         "model.name": (record.model.name, config.model),
         "evaluation": (record.evaluation, scored_windows(task)),
         **{f"nll.test.{name}": (said, getattr(test, name)) for name, said in record.nll["test"]},

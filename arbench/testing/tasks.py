@@ -231,6 +231,33 @@ def check_padding_last(subject: TaskSubject) -> None:
             )
 
 
+def check_groups(subject: TaskSubject) -> None:
+    """A task that says what is independent gives every event of validation and test its group.
+
+    Raises:
+        ConformanceError: if it has a word and no groups, or groups and no word, or a single group.
+        NotApplicableError: if its events are independent, or those of a stream.
+    """
+    task = subject.events_task
+    splits = {name: subject.splits[name] for name in SPLITS if name != "train"}
+    if isinstance(task, WindowedTask):
+        raise NotApplicableError("the errors of a stream are over blocks")
+    if task.group == "event" and all(split.groups is None for split in splits.values()):
+        raise NotApplicableError("every event is independent of every other")
+    for name, split in splits.items():
+        if (split.groups is None) != (task.group == "event"):
+            found = "no groups" if split.groups is None else f"{split.num_groups:,} groups"
+            raise ConformanceError(
+                f"the {name} split has {found}, and the task's group is {task.group!r}: groups of "
+                "events have a word, such as 'recording', and both splits have them"
+            )
+        if split.num_groups == 1:
+            raise ConformanceError(
+                f"all {len(split):,} {name} events are one {task.group}: a number on them has no "
+                "standard error"
+            )
+
+
 def check_true_log_prob(subject: TaskSubject) -> None:
     """The true density sums to 1 where it can be summed, and the events follow it.
 
@@ -279,6 +306,7 @@ TASK_CHECKS: dict[str, Callable[[TaskSubject], None]] = {
     "hashes": check_hashes,
     "training_view": check_training_view,
     "padding_last": check_padding_last,
+    "groups": check_groups,
     "true_log_prob": check_true_log_prob,
 }
 

@@ -51,6 +51,7 @@ class SpokenDigits(Task):
     version = "1"
     spec = EventSpec((WINDOW,), Discrete(mu_law.NUM_LEVELS))
     unit = "sample"
+    group = "recording"
     source = "Free Spoken Digit Dataset 1.0.10 (CC BY-SA 4.0), " + ARCHIVE.urls[0]
     sample_rate = SAMPLE_RATE
     companding = "mu-law"

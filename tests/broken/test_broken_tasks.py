@@ -179,6 +179,37 @@ class RoundedTruth(Coins):
         return super().true_log_prob(events).float()
 
 
+class Windows(Right):
+    """Two words in a row are of one recording."""
+
+    group = "recording"
+
+    def load(self, split: SplitName) -> Split:
+        events = super().load(split).events
+        return Split(events, groups=torch.arange(len(events)) // 2)
+
+
+class WordWithoutGroups(Windows):
+    """Says that recordings are independent, and not which events are of one."""
+
+    def load(self, split: SplitName) -> Split:
+        return Split(super().load(split).events)
+
+
+class GroupsWithoutWord(Windows):
+    """Has groups, and a record would say that events are independent."""
+
+    group = "event"
+
+
+class OneRecording(Windows):
+    """The test split is one recording, of which nobody knows how far others are."""
+
+    def load(self, split: SplitName) -> Split:
+        events = super().load(split).events
+        return Split(events, groups=torch.zeros(len(events), dtype=torch.int64))
+
+
 # The task, its repaired twin, the check, and what it must say.
 CASES: list[tuple[type[Task], type[Task], str, str]] = [
     (OverlappingSplits, Right, "splits_disjoint", "100 of the 200 test events are also in valid"),
@@ -194,6 +225,9 @@ CASES: list[tuple[type[Task], type[Task], str, str]] = [
     (FlippedOnce, Flipped, "training_view", "different generators make equal"),
     (FlippedInPlace, Flipped, "training_view", "changes the stored events in place"),
     (Probabilities, Flipped, "training_view", "does not keep the task's spec"),
+    (WordWithoutGroups, Windows, "groups", "the validation split has no groups, and the task's"),
+    (GroupsWithoutWord, Windows, "groups", "has 100 groups, and the task's group is 'event'"),
+    (OneRecording, Windows, "groups", "all 200 validation events are one recording"),
     (ForgottenZeros, Coins, "true_log_prob", "the true probabilities of all 4096 events sum to"),
     (OtherCoins, Coins, "true_log_prob", "the balance is off by"),
     (RoundedTruth, Coins, "true_log_prob", "torch.float32, expected (B,) and torch.float64"),

@@ -16,6 +16,7 @@ import arbench
 from arbench.cli import main
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors, save_tensors
+from arbench.probability.bits import in_bits
 from arbench.publish.verification import TOLERANCE_NATS, Verification, tolerance_nats
 from arbench.publish.zoo import zoo_folder
 
@@ -143,10 +144,14 @@ def test_bins_that_are_not_those_of_the_data_do_not_hold(
     """No record says how wide they are, so that its bits per dim could be anything."""
     run = arbench.run("toy-ar1", "rnade", epochs=1, device="cpu", out=tmp_path / "run").path
     assert verify(run, capsys)[0] == 0
-    rewrite(run, lambda record: record["nll"]["test"].update(bits_per_dim=0.0123))
+    test = Record.read(run / "record.json").nll["test"]
+    assert test.standard_error_nats is not None
+    error = in_bits(test.standard_error_nats * test.num_events / test.num_dims)
+    invented = {"bits_per_dim": 0.0123, "standard_error_bits_per_dim": error}
+    rewrite(run, lambda record: record["nll"]["test"].update(invented))
     code, found = verify(run, capsys)
     assert code == 1
-    assert found["misstated"] == ["nll.test.bits_per_dim"]
+    assert set(found["misstated"]) == {f"nll.test.{name}" for name in invented}
 
 
 def test_a_record_without_a_test_number_cannot_be_verified(

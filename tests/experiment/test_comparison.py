@@ -14,6 +14,7 @@ import arbench
 from arbench.errors import DataError
 from arbench.experiment.comparison import compare_runs, difference_of
 from arbench.experiment.likelihood import EvaluationRecord
+from arbench.experiment.log_probs import LogProbs
 from arbench.experiment.records import Record
 from arbench.experiment.streams import overlapping_windows
 from arbench.probability.events import Discrete, EventSpec
@@ -28,7 +29,7 @@ def noise(seed: int, size: int) -> Tensor:
     return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def stream_result(per_symbol: Tensor, context: int, stride: int) -> tuple[Record, Tensor]:
+def stream_result(per_symbol: Tensor, context: int, stride: int) -> tuple[Record, LogProbs]:
     """A record on a stream, and its windows' log-probabilities, from those of the symbols."""
     windows = overlapping_windows(torch.arange(len(per_symbol)), context, stride)
     assert windows.scored is not None
@@ -37,17 +38,19 @@ def stream_result(per_symbol: Tensor, context: int, stride: int) -> tuple[Record
         update={"num_dims": len(per_symbol), "num_events": len(log_probs)}
     )
     evaluation = EvaluationRecord(context=context, stride=stride)
-    return BASE.model_copy(update={"evaluation": evaluation, "nll": {"test": test}}), log_probs
+    record = BASE.model_copy(update={"evaluation": evaluation, "nll": {"test": test}})
+    return record, LogProbs(log_probs)
 
 
 @pytest.mark.parametrize(("a", "b"), [((8, 4), (16, 4)), ((8, 4), (16, 8)), ((16, 8), (8, 8))])
 def test_streams_with_other_windows_compare_on_shared_stretches(
     a: tuple[int, int], b: tuple[int, int]
 ) -> None:
-    record_a, log_probs_a = stream_result(noise(3, 1003), *a)
-    record_b, log_probs_b = stream_result(noise(4, 1003) - 0.5, *b)
-    difference = difference_of(record_a, log_probs_a, record_b, log_probs_b)
+    difference = difference_of(
+        [stream_result(noise(3, 1003), *a)], [stream_result(noise(4, 1003) - 0.5, *b)]
+    )
     assert difference is not None
+    assert difference.blocks is not None
     total = (noise(3, 1003) - noise(4, 1003) + 0.5).sum().item()
     assert difference.nats * difference.num_events == pytest.approx(total, rel=1e-12)
     # Independent symbols: the error of the total is sqrt(2 * 1003), whatever the blocks.
@@ -58,7 +61,7 @@ def test_streams_with_other_windows_compare_on_shared_stretches(
 
 def test_windows_without_shared_stretches_cannot_be_compared() -> None:
     a, b = stream_result(noise(3, 1003), 97, 89), stream_result(noise(4, 1003), 101, 83)
-    assert difference_of(*a, *b) is None
+    assert difference_of([a], [b]) is None
 
 
 class Coins:
@@ -110,5 +113,5 @@ def test_a_part_is_not_compared_with_the_whole(evaluated: Callable[..., Path]) -
 
 
 def test_without_shared_stretches_there_is_no_comparison(evaluated: Callable[..., Path]) -> None:
-    with pytest.raises(DataError, match="no two stretches of the test split in common"):
+    with pytest.raises(DataError, match="no two independent stretches of the test split in common"):
         compare_runs(evaluated("odd", 0.5, 97, 89), evaluated("even", 0.5, 101, 83))

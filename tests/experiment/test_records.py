@@ -18,6 +18,7 @@ from arbench.experiment.tasks import open_task
 from arbench.publish.zoo import zoo_folder
 
 ZOO = zoo_folder()
+BLOCK = {"rule": "a rule", "length": 5, "num_blocks": 20, "still_growing": False}
 FROZEN = Path(__file__).parent / "frozen" / "run-1" / "record.json"
 
 
@@ -64,8 +65,12 @@ def test_what_was_written_is_read(path: Path) -> None:
         ({"standard_error_bits_per_dim": 1e-9}, "standard_error_bits_per_dim is not 0.0016"),
         ({"standard_error_nats": 1e-9}, "standard_error_bits_per_dim is not"),
         ({"standard_error_nats": -1.0}, "standard_error_nats = -1.0"),
-        ({"standard_error_nats": None}, "a standard error is null for one event"),
-        ({"standard_error_bits_per_dim": None}, "a standard error is null for one event"),
+        ({"standard_error_nats": None}, "a standard error is null for one group"),
+        ({"standard_error_bits_per_dim": None}, "bits per dim have a standard error where"),
+        ({"num_groups": 1}, "a standard error is null for one group"),
+        ({"num_groups": 1001}, "1,001 groups of 1,000 events"),
+        ({"block": BLOCK | {"num_blocks": 21}, "num_groups": 20}, "its blocks are 21"),
+        ({"block": BLOCK, "num_groups": 20}, "errors are over blocks, and nothing else's"),
         ({"num_events": 0}, "num_events = 0"),
         ({"num_dims": 0}, "num_dims = 0"),
         ({"num_dims": -784}, "num_dims = -784"),
@@ -118,9 +123,17 @@ def test_windows_are_counted_as_they_are_cut(context: int, stride: int) -> None:
 def test_a_density_s_bits_depend_on_bins_that_no_record_holds(
     kind: str, bits: float | None
 ) -> None:
-    assert SplitRecord.model_validate(split(-40.0, kind=kind, bits_per_dim=bits)).kind == kind
+    error = None if bits is None else 0.01
+    values = {"kind": kind, "bits_per_dim": bits, "standard_error_bits_per_dim": error}
+    assert SplitRecord.model_validate(split(-40.0, **values)).kind == kind
     with pytest.raises(ValueError, match="nats_per_event is not"):
-        SplitRecord.model_validate(split(-40.0, kind=kind, bits_per_dim=bits, nats_per_event=-0.5))
+        SplitRecord.model_validate(split(-40.0, **values, nats_per_event=-0.5))
+
+
+def test_without_bits_there_is_no_error_of_them() -> None:
+    values = {"kind": "density", "bits_per_dim": None, "standard_error_bits_per_dim": 0.01}
+    with pytest.raises(ValueError, match="bits per dim have a standard error where they are"):
+        SplitRecord.model_validate(split(-40.0, **values))
 
 
 def test_a_number_of_nothing_adds_up() -> None:

@@ -138,8 +138,9 @@ def test_pairing_removes_what_the_events_share() -> None:
     a = torch.tensor(hardness + generator.normal(0.1, 0.5, 500))
     b = torch.tensor(hardness)
     found = paired_difference(a, b)
-    expected = 2 * stats.norm.sf(abs(found.nats / found.standard_error))
-    assert found.p_value == pytest.approx(expected, rel=1e-9)
+    expected = stats.ttest_rel(a, b)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found.interval == pytest.approx(expected.confidence_interval(), rel=1e-9)
     assert found.standard_error < 0.1 < NLL.from_log_probs(a, 500).standard_error_nats
     assert paired_difference(b, a).nats == pytest.approx(-found.nats)
 
@@ -166,3 +167,75 @@ def test_rounding_is_no_difference() -> None:
 def test_pairs_need_the_same_events(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="the same events"):
         paired_difference(torch.zeros(first), torch.zeros(second))
+
+
+@pytest.mark.parametrize("num_events", [3, 12, 29])
+def test_few_events_have_students_quantiles(num_events: int) -> None:
+    a, b = np.random.default_rng(num_events).normal(0, 1, (2, num_events))
+    found = paired_difference(torch.tensor(a), torch.tensor(b))
+    expected = stats.ttest_rel(a, b)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found.interval == pytest.approx(expected.confidence_interval(), rel=1e-9)
+    assert found.has_enough_groups == (num_events >= 10)
+
+
+def test_the_error_over_groups_is_that_of_their_sums() -> None:
+    """Groups of equal size: the error of the mean of their means, whatever happens within them."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(0, 3, (40, 1)) + generator.normal(0, 1, (40, 5))
+    groups = torch.arange(40).repeat_interleave(5)
+    nll = NLL.from_log_probs(torch.tensor(-values.ravel()), 7, groups=groups)
+    error = values.mean(1).std(ddof=1) / np.sqrt(40)
+    assert nll.standard_error_nats == pytest.approx(error)
+    assert nll.standard_error_bits_per_dim == pytest.approx(error / 7 / np.log(2))
+    assert nll.num_groups == 40
+    by_event = NLL.from_log_probs(torch.tensor(-values.ravel()), 7).standard_error_nats
+    assert by_event is not None
+    assert error > 1.8 * by_event  # as if they were 200
+
+
+def test_groups_are_numbers_in_any_order() -> None:
+    values = torch.randn(60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    groups = torch.arange(60) % 20
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    first = NLL.from_log_probs(values, 3, groups=groups)
+    second = NLL.from_log_probs(values[order], 3, groups=1000 - 7 * groups[order])
+    assert second.standard_error_nats == pytest.approx(first.standard_error_nats, rel=1e-12)
+    assert second.num_groups == first.num_groups == 20
+
+
+def test_the_error_over_groups_of_unequal_size_is_the_spread_of_many_splits() -> None:
+    generator = np.random.default_rng(0)
+    means, errors = [], []
+    for _ in range(1500):
+        sizes = generator.integers(1, 8, 40)
+        groups = np.repeat(np.arange(40), sizes)
+        dims = generator.integers(1, 20, len(groups))
+        nats = (1.5 + generator.normal(0, 0.5, 40)[groups]) * dims
+        nll = NLL.from_log_probs(
+            torch.tensor(-nats), torch.tensor(dims), groups=torch.tensor(groups)
+        )
+        means.append(nll.total_nats / nll.num_dims)
+        errors.append(nll.standard_error_nats_per_dim)
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.06)
+
+
+def test_one_group_has_no_spread() -> None:
+    nll = NLL.from_log_probs(torch.tensor([-3.0, -1.0]), 2, groups=torch.tensor([5, 5]))
+    assert (nll.num_groups, nll.standard_error_nats, nll.standard_error_bits_per_dim) == (
+        1,
+        None,
+        None,
+    )
+    with pytest.raises(ValueError, match="at least two independent groups"):
+        paired_difference(torch.zeros(2), torch.ones(2), groups=torch.tensor([5, 5]))
+
+
+def test_a_difference_over_groups_is_the_paired_t_test_of_their_means() -> None:
+    generator = np.random.default_rng(3)
+    a = generator.normal(0, 1, (15, 4)) + generator.normal(0.5, 1, (15, 1))
+    groups = torch.arange(15).repeat_interleave(4)
+    found = paired_difference(torch.tensor(a.ravel()), torch.zeros(60).double(), groups=groups)
+    expected = stats.ttest_1samp(a.mean(1), 0)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    assert (found.num_events, found.num_groups) == (60, 15)

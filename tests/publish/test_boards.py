@@ -102,7 +102,7 @@ def test_rank_counts_only_what_is_significantly_better(make_result: MakeResult) 
         make_result("twin", events - 0.001 + 0.1 * noise(1)),
         make_result("worse", events - 0.2 + 0.1 * noise(2)),
     )
-    placed = ranks([(r.record, r.log_probs) for r in (worse, best, twin)])
+    placed = ranks([[(r.record, r.log_probs)] for r in (worse, best, twin)])
     assert placed == [3, 1, 1]
     unpaired = 0.2 / (10 * math.sqrt(2 / 400))
     assert unpaired < 0.5  # without pairing nobody could tell these apart
@@ -117,7 +117,7 @@ def test_significant_is_what_luck_brings_about_less_than_once_in_twenty(
     for z, expected in ((1.9, [1, 1]), (2.0, [1, 2]), (3.0, [1, 2])):
         good = make_result("good", events)
         bad = make_result("bad", events - z - spread)
-        assert ranks([(r.record, r.log_probs) for r in (good, bad)]) == expected
+        assert ranks([[(r.record, r.log_probs)] for r in (good, bad)]) == expected
 
 
 def test_among_several_results_a_single_pair_has_to_differ_more(make_result: MakeResult) -> None:
@@ -126,13 +126,13 @@ def test_among_several_results_a_single_pair_has_to_differ_more(make_result: Mak
     spread = (noise(1) - noise(1).mean()) / noise(1).std() * math.sqrt(400)
     good, bad = make_result("good", events), make_result("bad", events - 2.3 - spread)
     apart = make_result("apart", events - 1 + 40 * (noise(2) - noise(2).mean()))
-    assert ranks([(r.record, r.log_probs) for r in (good, bad)]) == [1, 2]
-    assert ranks([(r.record, r.log_probs) for r in (good, bad, apart)]) == [1, 1, 1]
+    assert ranks([[(r.record, r.log_probs)] for r in (good, bad)]) == [1, 2]
+    assert ranks([[(r.record, r.log_probs)] for r in (good, bad, apart)]) == [1, 1, 1]
 
 
 def test_too_few_events_make_no_difference(make_result: MakeResult) -> None:
-    good, bad = make_result("good", noise(0, 10)), make_result("bad", noise(0, 10) - 5)
-    assert ranks([(r.record, r.log_probs) for r in (bad, good)]) == [1, 1]
+    good, bad = make_result("good", noise(0, 9)), make_result("bad", noise(0, 9) - 5)
+    assert ranks([[(r.record, r.log_probs)] for r in (bad, good)]) == [1, 1]
 
 
 def test_kinds_and_tasks_are_kept_apart(make_result: MakeResult) -> None:
@@ -233,7 +233,7 @@ def test_results_on_other_test_events_are_on_boards_of_their_own(make_result: Ma
         make_result("part", events[:50] + 5),
         make_result("wide", events, dims=40),
     ]
-    assert ranks([(r.record, r.log_probs) for r in results]) == [2, 1, 1, 1]
+    assert ranks([[(r.record, r.log_probs)] for r in results]) == [2, 1, 1, 1]
     boards = make_boards(results)
     of = "version 1, data " + BASE.task.data_sha256[:8]
     assert {board.title: [row.model for row in board.rows] for board in boards} == {

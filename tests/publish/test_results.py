@@ -131,9 +131,9 @@ def test_other_log_probabilities_than_those_verified_are_not_verified(tmp_path: 
     ("change", "message"),
     [
         (lambda log_probs: log_probs + 50, "they sum to"),
-        (lambda log_probs: log_probs.mean().expand(4000).clone(), "their standard error is 0,"),
+        (lambda log_probs: log_probs.mean().expand(4000).clone(), "their standard error is 0.0,"),
         (lambda log_probs: log_probs[:-1], "expected 4,000 of them"),
-        (lambda log_probs: log_probs.long(), "expected 4,000 of them"),
+        (lambda log_probs: log_probs.long(), "expected a tensor 'test' of log-prob"),
     ],
 )
 def test_log_probabilities_of_something_else_are_refused_everywhere(
@@ -146,10 +146,10 @@ def test_log_probabilities_of_something_else_are_refused_everywhere(
     ]
     file = runs[0] / "log_probs.safetensors"
     save_file({"test": change(load_tensors(file)["test"])}, file)
-    with pytest.raises(DataError, match="their sha256 is another|expected 4,000 of them"):
+    with pytest.raises(DataError, match="their sha256 is another|expected "):
         compare_runs(runs[0], runs[0])
     forge(runs[0])
-    with pytest.raises(DataError, match=f"are not the record's: {message}"):
+    with pytest.raises(DataError, match=message):
         keep_result(runs[0], tmp_path / "records")
     with pytest.raises(DataError, match=message):
         compare_runs(runs[0], runs[0])

@@ -63,6 +63,18 @@ def digits(data_dir: Path) -> dict[SplitName, Split]:
     return {split: task.load(split) for split in SPLITS}
 
 
+def test_windows_of_one_spoken_digit_are_one_group(digits: dict[SplitName, Split]) -> None:
+    assert SpokenDigits.group == "recording"
+    assert [digits[split].num_groups for split in SPLITS] == [2400, 300, 300]
+    for split in digits.values():
+        assert split.groups is not None
+        assert split.scored is not None
+        assert set(split.groups.diff().tolist()) <= {0, 1}  # window after window
+        new = split.groups.diff() == 1
+        # A recording ends with its padded window, and begins in a window of its own.
+        assert bool(split.scored[:-1][~new].all())
+
+
 def test_spoken_digits_are_pinned(digits: dict[SplitName, Split]) -> None:
     assert [len(digits[split]) for split in SPLITS] == [5315, 673, 654]
     assert [digits[split].num_scored_dims for split in SPLITS] == [8_407_965, 1_056_429, 1_034_030]

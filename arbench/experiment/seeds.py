@@ -1,0 +1,50 @@
+"""The seeds of one recipe: runs `seed-0`, `seed-1` and so on in one folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.config import RunConfig
+from arbench.experiment.folders import RunFolder
+
+_NAME = re.compile(r"seed-(?P<seed>0|[1-9]\d*)")
+
+
+def seed_folder(path: Path, seed: int) -> RunFolder:
+    """Where the run of a seed lies in a folder of seeds."""
+    return RunFolder(path / f"seed-{seed}")
+
+
+def seed_folders(path: Path) -> list[RunFolder]:
+    """The runs of a folder of seeds, by seed; of any other folder, itself.
+
+    Raises:
+        ConfigError: if they are not of one recipe, or two have the same seed.
+        CheckpointError: if a configuration is damaged.
+    """
+    own = RunFolder(path)
+    if own.record.exists() or own.config.exists() or not path.is_dir():
+        return [own]
+    found = {int(match["seed"]): file for file in path.iterdir() if (match := _match(file))}
+    folders = [RunFolder(found[seed]) for seed in sorted(found)]
+    recipes: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.config.exists():
+            raise CheckpointError(f"{folder.path}: holds no run; start its seed again")
+        config = RunConfig.read(folder.config)
+        if folder.path.name != f"seed-{config.seed}":
+            raise ConfigError(f"{folder.path}: holds a run of seed {config.seed}")
+        recipes.setdefault(config.recipe_sha256, folder.path)
+    if len(recipes) > 1:
+        first, second, *_ = recipes.values()
+        raise ConfigError(
+            f"{path}: {first.name} and {second.name} are of different recipes; a folder of seeds "
+            "holds one recipe"
+        )
+    return folders or [own]
+
+
+def _match(file: Path) -> re.Match[str] | None:
+    return _NAME.fullmatch(file.name) if file.is_dir() else None
