@@ -159,7 +159,7 @@ def test_a_record_without_a_test_number_cannot_be_verified(
 ) -> None:
     rewrite(run, lambda record: record.update(nll={}))
     assert main(["verify", str(run), "--device", "cpu"]) == 3
-    assert "has no test number to verify" in capsys.readouterr().err
+    assert "there is no test number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("values", [{"test": torch.zeros(7).double()}, {"other": torch.zeros(1)}])
