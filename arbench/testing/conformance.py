@@ -12,6 +12,7 @@ from arbench.probability.events import EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.testing.causality import check_causality, check_influence
+from arbench.testing.combinations import check_combinations
 from arbench.testing.distributions import check_normalisation, check_samples_follow_log_prob
 from arbench.testing.invariances import check_invariances, check_reordered
 from arbench.testing.learning import check_gradients, check_memorises_one_event
@@ -33,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "gradients": check_gradients,
     "invariances": check_invariances,
     "reordered": check_reordered,
+    "combinations": check_combinations,
 }
 
 # Checks of what a network may leave out: they exist for those that offer it.

@@ -6,6 +6,7 @@ import torch
 
 from arbench.errors import PluginError
 from arbench.probability.causality import STEP_ERROR, step_differences
+from arbench.probability.model import Model
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, site_params
 
 _NUM_EVENTS = 64
@@ -49,7 +50,11 @@ def check_samplers_agree(subject: Subject) -> None:
     Raises:
         ConformanceError: with the sampler and the first site that differs.
     """
-    model = subject.sharpened()
+    require_samplers_agree(subject.sharpened(), subject)
+
+
+def require_samplers_agree(model: Model, subject: Subject) -> None:
+    """`check_samplers_agree` for a given model of the subject's events, in whatever order."""
     layout = model.layout
     noise = model.draw_noise(_NUM_EVENTS, torch.Generator().manual_seed(8))
     given = subject.random_events(_NUM_EVENTS, seed=9)
