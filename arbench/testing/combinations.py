@@ -60,6 +60,8 @@ def _named(what: str, check: Callable[[], object]) -> None:
         check()
     except ConformanceError as error:
         raise ConformanceError(f"{what}: {error}") from error
+    except Exception as error:  # of somebody else's code: whatever it raises is evidence
+        raise ConformanceError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def _densities(model: Model, subject: Subject) -> Iterator[tuple[str, Density]]:

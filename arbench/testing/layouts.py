@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 import torch
 
+from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench.testing.cells import event_masses
 from arbench.testing.conformance import ORDER_SEEDS
 from arbench.testing.subject import ConformanceError
 from arbench.testing.tiny import TINY_EVENTS, TinyEvents
+from arbench.testing.toys import TableNetwork
 
 _NUM_EVENTS = 3
+_SUM_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +125,54 @@ def check_prefix(subject: LayoutSubject) -> None:
         )
 
 
+def check_scored(subject: LayoutSubject) -> None:
+    """Nothing scored reads padding, what goes before may be read, and a pixel counts as a whole.
+
+    Words that end get probabilities that sum to 1, or none.
+
+    Raises:
+        ConformanceError: with what is wrongly taken, or wrongly refused.
+    """
+    layout, tiny = subject.layout, subject.tiny
+    places = layout.permutation[None, :, None].expand(1, -1, layout.site_dim)
+    for first in range(layout.num_sites + 1):
+        expected = places >= first
+        try:
+            found = layout.scored_sites(layout.to_events(expected))
+        except ValueError as error:
+            raise ConformanceError(
+                f"sites from the raster scan's number {first} on are scored, the others are what "
+                f"went before, as in a window of a stream; yet it is refused: {error}"
+            ) from error
+        if not torch.equal(found, expected[..., 0]):
+            raise ConformanceError(
+                f"sites from the raster scan's number {first} on are scored, but scored_sites says "
+                f"{found[0].tolist()}"
+            )
+    if layout.site_dim > 1:
+        scored = torch.ones(1, *tiny.spec.shape, dtype=torch.bool)
+        scored[:, 0] = False
+        try:
+            layout.scored_sites(scored)
+        except ValueError:
+            return
+        raise ConformanceError("a pixel of which one channel is not scored is taken all the same")
+    if tiny.end is not None:
+        head = natural_head(layout)
+        model = Model(TableNetwork(layout, head.num_params, scale=2.0), head, layout).double()
+        try:
+            total = event_masses(model, tiny).sum().item()
+        except ValueError:
+            if layout.is_raster:
+                raise ConformanceError("words that end are refused in the raster scan") from None
+            return
+        if not abs(total - 1) <= _SUM_TOLERANCE:
+            raise ConformanceError(
+                f"the probabilities of all words sum to {total:.10g}, not to 1: padding is read as "
+                "if it were context"
+            )
+
+
 def check_grid(subject: LayoutSubject) -> None:
     """The grid is the raster's shape, and None in any other order.
 
@@ -158,6 +211,7 @@ LAYOUT_CHECKS: dict[str, Callable[[LayoutSubject], None]] = {
     "bijection": check_bijection,
     "order": check_order,
     "prefix": check_prefix,
+    "scored": check_scored,
     "grid": check_grid,
     "config": check_config,
 }

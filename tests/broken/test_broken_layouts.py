@@ -45,6 +45,30 @@ class CountsKnown(Layout):
         return int(known.sum()) // self.site_dim
 
 
+class ReadsPadding(Layout):
+    """What is not scored is context, wherever it lies."""
+
+    def scored_sites(self, scored: Tensor) -> Tensor:
+        return self.to_sites(scored).all(-1)
+
+
+class RefusesContext(Layout):
+    """What is not scored must come last in its own order, also in the windows of a stream."""
+
+    def scored_sites(self, scored: Tensor) -> Tensor:
+        counted = self.to_sites(scored).all(-1)
+        if bool((counted[:, 1:] & ~counted[:, :-1]).any()):
+            raise ValueError("padding comes last")
+        return counted
+
+
+class CountsPartOfAPixel(Layout):
+    """A pixel is scored if any of its channels is."""
+
+    def scored_sites(self, scored: Tensor) -> Tensor:
+        return self.to_sites(scored).any(-1)
+
+
 class AlwaysAGrid(Layout):
     """Has neighbours in every order."""
 
@@ -66,6 +90,9 @@ CASES: list[tuple[type[Layout], str, str]] = [
     (ForgetsTheInverse, "bijection", "to_events does not undo to_sites"),
     (ChannelsFirst, "order", "but its coordinates"),
     (CountsKnown, "prefix", "yet prefix_length says"),
+    (ReadsPadding, "scored", "the probabilities of all words sum to"),
+    (RefusesContext, "scored", "as in a window of a stream; yet it is refused"),
+    (CountsPartOfAPixel, "scored", "a pixel of which one channel is not scored"),
     (AlwaysAGrid, "grid", "in an order that is not the raster scan"),
     (ForgetsItsOrder, "config", "comes back from its config"),
 ]
