@@ -272,6 +272,30 @@ def make_head(name: str, layout: Layout, options: Mapping[str, Any]) -> Head:
     return head
 
 
+def require_combination(config: RunConfig) -> None:
+    """Refuse members and copies that make no density together.
+
+    Raises:
+        ConfigError: with the reason, and what to set instead.
+    """
+    network_class = registry().model(config.model).load()
+    num_copies, num_members = config.recipe.ensemble.num_copies, len(config.members)
+    if num_copies > 1 and hasattr(network_class, "fit"):
+        raise ConfigError(f"{config.model} fits itself, so all copies would be alike: num_copies=1")
+    if num_copies > 1 and num_members > 1:
+        raise ConfigError("copies are of one ordering and mask: set all but num_copies to 1")
+    if num_copies > 1 and registry().head(config.head).load().averaged is Head.averaged:
+        raise ConfigError(
+            f"copies need a head that can average probabilities, and {config.head} cannot: set "
+            "num_copies to 1"
+        )
+    if num_members > 1 and not hasattr(network_class, "reordered"):
+        raise ConfigError(
+            f"{config.model} cannot form an ensemble of orderings or masks: its weights belong to "
+            "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
+        )
+
+
 def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assembly:
     """Build the density that a configuration describes, freshly initialised.
 
@@ -283,18 +307,10 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         ConfigError: if the network or the head refuses the data, the plugin is missing, or memory
             for the weights.
     """
+    require_combination(config)
     network_class = registry().model(config.model).load()
     num_copies = config.recipe.ensemble.num_copies
     hyperparameters = check_options(network_class, config.hyperparameters)
-    if num_copies > 1 and hasattr(network_class, "fit"):
-        raise ConfigError(f"{config.model} fits itself, so all copies would be alike: num_copies=1")
-    if num_copies > 1 and len(config.members) > 1:
-        raise ConfigError("copies are of one ordering and mask: set all but num_copies to 1")
-    if len(config.members) > 1 and not hasattr(network_class, "reordered"):
-        raise ConfigError(
-            f"{config.model} cannot form an ensemble of orderings or masks: its weights belong to "
-            "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
-        )
     layouts = config.layouts
     try:
         heads = [make_head(config.head, layout, config.head_options) for layout in layouts]

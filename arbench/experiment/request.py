@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from arbench.errors import ConfigError, DataError
-from arbench.experiment.config import RunConfig, plan_members
+from arbench.experiment.config import RunConfig, plan_members, require_combination
 from arbench.experiment.padding import may_misread, padding_fault
 from arbench.experiment.recipes import Recipe, check_options, describe_validation, resolve_recipe
 from arbench.experiment.streams import StreamTask, WindowedTask
@@ -84,9 +84,11 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
         "compile": request.compile,
     }
     try:
-        return RunConfig.model_validate(values), task
+        config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(describe_validation(error)) from error
+    require_combination(config)
+    return config, task
 
 
 def reopen_task(config: RunConfig, text: str | None = None) -> Task:
