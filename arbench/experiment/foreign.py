@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from arbench.errors import ConfigError, PluginError
@@ -34,6 +35,7 @@ from arbench.experiment.run import Run
 from arbench.experiment.streams import WindowedTask
 from arbench.experiment.tasks import Split, SplitName, Task, data_sha256
 from arbench.probability.density import Density
+from arbench.probability.events import Discrete
 from arbench.probability.foreign import ForeignDensity, seeded
 from arbench.probability.randomness import derive_seed, keyed_generator
 from arbench.registry.entries import NAME_PATTERN
@@ -84,6 +86,8 @@ def evaluate_foreign(
         validation = load_split(task, "validation", limit)
         seen = _evaluate(density, "validation", validation, reporter)
         repeat_nats = _repeat(density, validation, seen)
+        if not isinstance(task, WindowedTask):
+            _require_blind_to_padding(density, validation)
         # The test split is read once, after validation has shown that the density keeps its word.
         test = load_split(task, "test", limit)
         log_probs = _evaluate(density, "test", test, reporter)
@@ -157,6 +161,27 @@ def _repeat(density: ForeignDensity, split: Split, log_probs: Tensor) -> float:
             "only a bound may be random"
         )
     return moved.max().item()
+
+
+def _require_blind_to_padding(density: ForeignDensity, split: Split) -> None:
+    """Refuse a density to which it matters what is fed and not scored.
+
+    Raises:
+        PluginError: with by how much it moves a log-probability.
+    """
+    part = split.first(_NUM_REPEATED)
+    if part.scored is None or bool(part.scored.all()) or density.may_be_random:
+        return
+    domain, events = density.spec.domain, part.events
+    others = (events.long() + 1) % domain.size if isinstance(domain, Discrete) else events + 1
+    changed = torch.where(part.scored, events, others.to(events.dtype))
+    before = evaluate_log_probs(density, part)
+    moved = (evaluate_log_probs(density, Split(changed, part.scored)) - before).abs()
+    if bool((moved > _REPEAT_NATS + _REPEAT_SHARE * before.abs()).any()):
+        raise PluginError(
+            f"{density}.log_prob moves by {moved.max().item():.4f} nats when other values stand "
+            "after the end of an event: it reads padding, so its probabilities do not sum to 1"
+        )
 
 
 def _distribution(density: ForeignDensity) -> tuple[str, str]:

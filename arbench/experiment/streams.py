@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from arbench.errors import ConfigError, DataError
+from arbench.errors import ConfigError, DataError, PluginError
 from arbench.experiment.rendering import Rendering, TableRendering
 from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
@@ -67,12 +67,18 @@ class WindowedTask(Task):
 
     Raises:
         ConfigError: if the stride is not from 1 to `context`.
+        PluginError: if the stream has a training view of its own.
     """
 
     def __init__(self, stream: StreamTask, context: int, stride: int) -> None:
         if not 1 <= stride <= context:
             raise ConfigError(
                 f"a stride is from 1 to the context, got stride {stride} and context {context}"
+            )
+        if stream.has_training_view:
+            raise PluginError(
+                f"{stream.name}: training sees a stream through windows, cut anew in every epoch, "
+                "and would never call its own training_view: take it out"
             )
         self.stream = stream
         self.context = context

@@ -136,6 +136,11 @@ class ForeignDensity:
         return isinstance(self.spec.domain, Discrete) and self.dequantisation is None
 
     @property
+    def takes_scored(self) -> bool:
+        """Whether `log_prob` can leave dims unscored."""
+        return self._takes_scored
+
+    @property
     def may_be_random(self) -> bool:
         """Whether two evaluations of one event may differ: a bound may rest on random draws."""
         return self.kind == "bound"
@@ -150,13 +155,19 @@ class ForeignDensity:
         Raises:
             ValueError: if the events are not of the spec.
             PluginError: if the source returns another shape or type, NaN, plus infinity or a
-                probability above 1, or cannot leave dims unscored.
+                probability above 1, or it or its `log_det` cannot leave dims unscored.
         """
         self.spec.validate(events)
         arguments: dict[str, Tensor | None] = {}
+        leaves_out = scored is not None and not bool(scored.all())
+        if leaves_out and self.log_det != 0:
+            raise PluginError(
+                f"{self}: log_det is of whole events, and these leave dims unscored: state "
+                "log_det=0.0, and let log_prob add the scale of the dims that it scores"
+            )
         if self._takes_scored:
             arguments["scored"] = None if scored is None else scored.to(self.device)
-        elif scored is not None and not bool(scored.all()):
+        elif leaves_out:
             raise PluginError(
                 f"{self} cannot leave dims unscored, which these events have: give its log_prob a "
                 "second parameter `scored`, (B, *event_shape) boolean, and add up only those dims"

@@ -21,6 +21,7 @@ from arbench.probability.randomness import keyed_generator
 from arbench.testing.cells import event_masses, interval_numbers, real_grid
 from arbench.testing.conformance import Result, outcome
 from arbench.testing.distributions import check_samples_follow, require_likely
+from arbench.testing.foreign_scored import check_scored
 from arbench.testing.interactions import describe_interactions
 from arbench.testing.subject import ConformanceError, NotApplicableError
 from arbench.testing.tiny import TinyEvents
@@ -71,6 +72,7 @@ def check_foreign(
     tiny: dict[str, Check] = {
         "normalisation": check_normalised,
         "samples_follow": check_tiny_samples,
+        "scored": check_scored,
     }
     results = [
         outcome(name, "own events", functools.partial(check, density))
