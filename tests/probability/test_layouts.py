@@ -17,7 +17,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.cells import event_masses
 from arbench.testing.tiny import TinyEvents
-from arbench.testing.toys import TableNetwork
+from arbench.testing.toys import JointCategorical, TableNetwork, all_events
 
 SIZES = st.integers(1, 4)
 
@@ -207,3 +207,20 @@ def test_a_block_after_its_context_sums_to_one_in_every_order(seed: int | None) 
         masses = model.log_prob(events, scored).exp()
         totals = masses.view(4**num_read, -1).sum(1)  # the last dim counts fastest
         torch.testing.assert_close(totals, torch.ones_like(totals), rtol=0, atol=1e-12)
+
+
+def test_pictures_that_end_at_a_pixel_sum_to_one() -> None:
+    """What comes after the first black pixel is padding; a pixel is drawn and scored as a whole."""
+    spec = EventSpec((2, 1, 3), Discrete(2))
+    layout = Layout(spec, sites="pixel")
+    head = JointCategorical(layout)
+    model = Model(TableNetwork(layout, head.num_params, scale=2.0), head, layout).double()
+    events = all_events(spec)
+    is_black = (events == 0).all(1, keepdim=True)
+    after_the_end = (is_black.cumsum(3) - is_black.long() > 0).expand_as(events)
+    events = events[~(events.bool() & after_the_end).flatten(1).any(1)]  # padding is black
+    is_black = (events == 0).all(1, keepdim=True)
+    scored = (is_black.cumsum(3) - is_black.long() == 0).expand_as(events)
+    assert not bool(scored.all())
+    total = model.log_prob(events, scored).exp().sum().item()
+    assert total == pytest.approx(1, abs=1e-12)
