@@ -12,6 +12,7 @@ from arbench.errors import ConfigError, DataError
 from arbench.experiment.config import RunConfig, plan_members, require_combination
 from arbench.experiment.padding import may_misread, padding_fault
 from arbench.experiment.recipes import Recipe, check_options, describe_validation, resolve_recipe
+from arbench.experiment.records import TaskRecord
 from arbench.experiment.streams import StreamTask, WindowedTask
 from arbench.experiment.tasks import SplitName, Task, data_sha256, open_task
 from arbench.probability.heads import natural_head
@@ -62,11 +63,12 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
     require_likelihood(request.model, layouts, task)
+    digest = data_sha256(data)
     values = {
         "task": task.name,
         "task_version": task.version,
         "rendering": task.rendering,
-        "data_sha256": data_sha256(data),
+        "data_sha256": digest,
         "division": data.division,
         "model": registered.entry.name,
         "plugin": registered.distribution,
@@ -84,6 +86,8 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
         "compile": request.compile,
     }
     try:
+        # What no record takes is refused here, and not when a training has come to its end.
+        TaskRecord.from_task(task, digest)
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(describe_validation(error)) from error

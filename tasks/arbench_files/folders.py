@@ -54,7 +54,10 @@ def part_roots(folder: Path) -> dict[PartName, Path]:
         DataError: if something lies beside the folders of splits, a split is missing, or a folder
             has a name that only resembles one.
     """
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        _refuse(error)
     stated = [entry for entry in entries if entry.is_dir() and entry.name in SPLITS]
     if stated and len(stated) < len(entries):
         other = min(entry.name for entry in entries if entry not in stated)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from arbench.experiment.mu_law import NUM_LEVELS, SILENCE, decode, encode
+from arbench.experiment.mu_law import NUM_LEVELS, SILENCE, decode, decode_codes, encode, from_codes
 
 EVERY_16_BIT = np.arange(-(2**15), 2**15) / 2**15
 
@@ -62,3 +62,23 @@ def test_decoding_is_the_inverse_formula() -> None:
         for y in ((k + 0.5) / 128 - 1 for k in range(NUM_LEVELS))
     ]
     np.testing.assert_allclose(decode(np.arange(NUM_LEVELS)), expected, rtol=1e-12)
+
+
+def telephone(code: int) -> int:
+    """The amplitude of a code in 16 bits, as the recommendation describes its expansion."""
+    inverted = code ^ 0xFF
+    exponent, mantissa = inverted >> 4 & 7, inverted & 15
+    size = ((mantissa << 3) + 0x84 << exponent) - 0x84
+    return -size if inverted & 0x80 else size
+
+
+def test_telephone_codes_are_levels_in_the_order_of_their_amplitudes() -> None:
+    codes = np.arange(NUM_LEVELS, dtype=np.uint8)
+    levels = from_codes(codes)
+    assert sorted(levels) == list(range(NUM_LEVELS))
+    amplitudes = decode_codes(levels) * 2**15
+    assert amplitudes.tolist() == [telephone(code) for code in range(NUM_LEVELS)]
+    assert (np.diff(decode_codes(np.arange(NUM_LEVELS))) >= 0).all()
+    assert (amplitudes == np.round(amplitudes)).all()
+    assert decode_codes(np.array([127, SILENCE])).tolist() == [0, 0]
+    assert from_codes(np.array([0x7F, 0xFF], np.uint8)).tolist() == [127, SILENCE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbench.errors import DataError
-from arbench.experiment.mu_law import SILENCE
+from arbench.experiment.mu_law import SILENCE, decode_codes, encode, from_codes
 from arbench.experiment.recordings import read_recording, windows
 
 PCM = np.array([0, 1, -1, 12_345, -32_768, 32_767], dtype=np.int16)
@@ -48,6 +49,113 @@ def test_what_is_no_mono_recording_is_refused_in_a_sentence(content: bytes, mess
     assert str(caught.value).startswith("some/file.wav: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def _wav(data: bytes, coding: int = 1, bits: int = 16, size: int | None = None) -> bytes:
+    """A wav file as no library here would write it."""
+    size = len(data) if size is None else size
+    about = struct.pack("<HHIIHH", coding, 1, 8000, 1000 * bits, bits // 8, bits)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + about + b"data" + struct.pack("<I", size) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+WHOLE = _wav(PCM.tobytes())
+LIST = b"LIST" + struct.pack("<I", 4) + b"INFO"
+NOISE = np.random.default_rng(0).integers(-9000, 9000, 3000).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("bits", "subtype"), [(8, "PCM_U8"), (24, "PCM_24"), (32, "PCM_32"), (8, "PCM_S8")]
+)
+def test_other_depths_are_read_exactly(bits: int, subtype: str) -> None:
+    whole = np.random.default_rng(1).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), 50)
+    kind = "FLAC" if subtype == "PCM_S8" else "WAV"
+    # The library takes 32 bits and keeps the upper ones.
+    content = _file((whole << (32 - bits)).astype(np.int32), format=kind, subtype=subtype)
+    found = read_recording(content, "x").amplitudes
+    np.testing.assert_array_equal(found, whole / 2 ** (bits - 1))
+
+
+@pytest.mark.parametrize("content", [WHOLE, WHOLE + LIST, WHOLE + b"\xffjunk", WHOLE + b"L"])
+def test_what_follows_the_sound_is_no_part_of_it(content: bytes) -> None:
+    np.testing.assert_array_equal(read_recording(content, "x").amplitudes, PCM / 2**15)
+
+
+def test_every_wav_cut_short_is_refused() -> None:
+    for length in range(len(WHOLE)):
+        with pytest.raises(DataError, match=r"^x: .*(cut short|expected a wav|without sound)"):
+            read_recording(WHOLE[:length], "x")
+
+
+def test_every_flac_cut_short_is_refused() -> None:
+    content = _file(NOISE, format="FLAC", subtype="PCM_16")
+    for length in [*range(0, len(content), 97), len(content) - 1]:
+        with pytest.raises(DataError, match=r"^x: "):
+            read_recording(content[:length], "x")
+
+
+@pytest.mark.parametrize("place", range(42, 3000, 111))
+def test_a_damaged_flac_is_read_whole_or_refused(place: int) -> None:
+    content = bytearray(_file(NOISE, format="FLAC", subtype="PCM_16"))
+    content[place] ^= 4
+    try:
+        found = read_recording(bytes(content), "x").amplitudes
+    except DataError:
+        return
+    np.testing.assert_array_equal(found, NOISE / 2**15)
+
+
+def test_samples_of_a_flac_file_have_the_hash_that_it_states() -> None:
+    content = bytearray(_file(NOISE, format="FLAC", subtype="PCM_16"))
+    content[30] ^= 1  # in the hash itself; all frames are whole
+    with pytest.raises(DataError, match="the file is damaged or was cut short"):
+        read_recording(bytes(content), "x")
+    content[26:42] = bytes(16)  # some writers state none
+    np.testing.assert_array_equal(read_recording(bytes(content), "x").amplitudes, NOISE / 2**15)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_wav(PCM.tobytes(), size=0xFFFFFFFF), "found 12 bytes of sound, expected 4,294,967,295"),
+        (_wav(PCM.tobytes(), size=100), "found 12 bytes of sound, expected 100"),
+        (_wav(PCM.tobytes()[:-1]), "ends within a sample"),
+        (_wav(PCM.tobytes(), size=4), "where a wav file has the name of a chunk"),
+        (_wav(b"ab", coding=0x11, bits=4), "coding 0x11 with 4 bits"),
+        (_wav(b"abcd", coding=1, bits=12), "coding 0x1 with 12 bits"),
+        (_file(NOISE, subtype="IMA_ADPCM"), "coding 0x11 with 4 bits"),
+        (_file(NOISE, subtype="GSM610"), "coding 0x31"),
+        (WHOLE[:4] + struct.pack("<I", 99) + WHOLE[8:] + WHOLE[36:], "two pieces of sound"),
+        (_file(NOISE, format="AIFF"), "expected a wav or flac file, found AIFF"),
+        (_file(NOISE, format="AU"), "expected a wav or flac file, found AU"),
+        (_file(NOISE, format="CAF"), "expected a wav or flac file, found CAF"),
+        (_file(NOISE, format="W64"), "expected a wav or flac file, found W64"),
+        (_file(NOISE, format="RF64"), "expected a wav or flac file, found RF64"),
+        (_file(NOISE, format="OGG", subtype="VORBIS"), "expected a wav or flac file, found Ogg"),
+    ],
+)
+def test_another_container_or_coding_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_recording(content, "some/file.wav")
+    assert str(caught.value).startswith("some/file.wav: ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX"])
+def test_telephone_codes_come_through_as_they_are(kind: str) -> None:
+    codes = np.arange(256, dtype=np.uint8)
+    content = bytearray(_file(np.zeros(256), format=kind, subtype="ULAW"))
+    start = content.index(b"data") + 8
+    content[start : start + 256] = codes.tobytes()
+    recording = read_recording(bytes(content), "x")
+    assert recording.codes is not None
+    np.testing.assert_array_equal(recording.codes, codes)
+    levels = from_codes(recording.codes)
+    assert sorted(levels) == list(range(256))
+    # The library's own decoder agrees with the table of the recommendation.
+    np.testing.assert_array_equal(decode_codes(levels), recording.amplitudes)
+    assert len(set(encode(recording.amplitudes))) == 239  # why amplitudes will not do
+    assert read_recording(WHOLE, "x").codes is None
 
 
 @given(st.lists(st.integers(1, 23), min_size=1, max_size=6), st.integers(1, 9))

@@ -178,7 +178,7 @@ def test_names_stand_on_lines_and_texts_apart(tmp_path: Path) -> None:
     assert texts.read_text() == f"ab\nc\n{'-' * 40}\nc\n\n\n\n"
 
 
-@pytest.mark.parametrize("companding", ["mu-law", "linear"])
+@pytest.mark.parametrize("companding", ["mu-law", "g711", "linear"])
 def test_sounds_are_written_as_their_levels_say(tmp_path: Path, companding: str) -> None:
     levels = torch.arange(256).view(2, 128)
     rendering = AudioRendering(sample_rate=400, companding=companding)
@@ -190,9 +190,23 @@ def test_sounds_are_written_as_their_levels_say(tmp_path: Path, companding: str)
     sounds = track.reshape(2, 228)[:, :128].ravel()
     if companding == "mu-law":
         np.testing.assert_array_equal(mu_law.encode(sounds), np.arange(256))
+    elif companding == "g711":
+        np.testing.assert_array_equal(sounds, mu_law.decode_codes(np.arange(256)))
     else:
         np.testing.assert_allclose(sounds, (np.arange(256) - 127.5) / 128, atol=1 / 32768)
     assert Image.open(tmp_path / "samples.png").size == (800, 120)
+
+
+def test_sounds_are_written_to_the_nearest_step(tmp_path: Path) -> None:
+    """The library rounds floats down, which is half a step too low on the average."""
+    levels = torch.arange(256).repeat(2)[None]
+    rendering = AudioRendering(sample_rate=4, companding="mu-law")
+    path = save_samples(
+        tmp_path / "samples.wav", levels, EventSpec((512,), Discrete(256)), rendering=rendering
+    )
+    steps = soundfile.read(path, dtype="int16")[0][:512] - rendering.amplitudes(levels)[0] * 2**15
+    assert np.abs(steps).max() <= 0.5
+    assert abs(steps.mean()) < 0.05
 
 
 def test_a_waveform_goes_through_its_extremes() -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from arbench.experiment.reporting import duration_text, few_events_note
+from arbench.experiment.reporting import (
+    duration_text,
+    few_events_note,
+    no_error_note,
+    one_line,
+    printable,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,3 +37,16 @@ def test_few_events_are_named_and_many_are_not() -> None:
     assert "199 events only" in few_events_note(199)
     assert "1 event only" in few_events_note(1)
     assert few_events_note(200) == ""
+
+
+def test_an_error_of_zero_is_said_and_others_are_not() -> None:
+    note = no_error_note({"validation": (2.85, 0.0), "test": (5.2, 1e-7)})
+    assert note.startswith("The standard error of validation and test is zero: all those events")
+    assert "of test is" in no_error_note({"validation": (2.85, 0.024), "test": (-5.2, 0.0)})
+    assert no_error_note({"validation": (2.85, 0.024), "test": (5.2, None)}) == ""
+    assert no_error_note({}) == ""
+
+
+def test_a_name_that_is_no_utf8_can_be_written() -> None:
+    name = b"\xff rows.csv".decode(errors="surrogateescape")
+    assert printable(name) == one_line(name) == "\ufffd rows.csv"

@@ -406,3 +406,53 @@ def test_soundfile_is_imported_only_when_audio_is_read() -> None:
         "spoken_digits; sys.exit('soundfile' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_folder_of_telephone_recordings_keeps_all_codes(tmp_path: Path) -> None:
+    codes = np.random.default_rng(0).permutation(np.arange(256 * 40) % 256).astype(np.uint8)
+    for index, part in enumerate(codes.reshape(40, 256)):
+        soundfile.write(tmp_path / f"{index:02}.wav", np.zeros(256), 8000, "ULAW")
+        content = (tmp_path / f"{index:02}.wav").read_bytes()
+        start = content.index(b"data") + 8
+        content = content[:start] + part.tobytes() + content[start + 256 :]
+        (tmp_path / f"{index:02}.wav").write_bytes(content)
+    task = AudioTask(str(tmp_path))
+    assert task.rendering.companding == task.companding == "g711"
+    values = np.concatenate([scored_values(task.load(split)) for split in SPLITS])
+    assert set(values) == set(range(256))
+    assert sorted(values) == sorted(mu_law.from_codes(codes))
+    # As a run of version 1 found them, and among other files, they are amplitudes.
+    old = task.as_of("1", None)
+    assert isinstance(old, AudioTask)
+    assert old.companding == "mu-law"
+    values = np.concatenate([scored_values(old.load(split)) for split in SPLITS])
+    assert len(set(values)) == 239
+    soundfile.write(tmp_path / "other.wav", tone(999, 0), 8000, "PCM_16")
+    assert AudioTask(str(tmp_path)).companding == "mu-law"
+
+
+def test_a_recording_is_of_the_kind_its_name_says(tmp_path: Path) -> None:
+    recordings(tmp_path, count=4)
+    (tmp_path / "00.flac").rename(tmp_path / "00.wav")
+    with pytest.raises(DataError, match=r"00\.wav: found a flac file, expected wav as its name"):
+        AudioTask(str(tmp_path))
+
+
+def test_real_recordings_are_whole_and_divided_as_files(data_dir: Path, tmp_path: Path) -> None:
+    source = data_dir / "free-spoken-digit-dataset" / "recordings"
+    files = sorted(source.glob("7_*_1?.wav"))
+    if not files:
+        pytest.skip(f"{source} is not there")
+    for file in files:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+        (tmp_path / f"again-{file.name}").write_bytes(file.read_bytes())
+    task = AudioTask(str(tmp_path))
+    splits = [task.load(split) for split in SPLITS]
+    lengths = {soundfile.info(file).frames for file in files}
+    assert sum(split.num_scored_dims for split in splits) == 2 * sum(
+        soundfile.info(file).frames for file in files
+    )
+    assert len(lengths) > 30
+    assert splits[2].num_events_also_in(splits[0]) == 0
+    assert splits[1].num_events_also_in(splits[0]) == 0
+    assert splits[2].num_events_also_in(splits[1]) == 0

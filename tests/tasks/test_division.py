@@ -19,10 +19,12 @@ from arbench.errors import ConfigError, DataError
 from arbench.experiment.config import RunConfig
 from arbench.experiment.division import Division
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.records import Record
 from arbench.experiment.repeats import describe_splits
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.tasks import SPLITS, Split, Task, data_sha256, open_task
 from arbench_files.division import places, row_shares
+from arbench_files.tables import TableTask
 
 ROWS, FILES = Division(rule="rows"), Division(rule="files")
 COINS = np.random.default_rng(1).integers(0, 2, (10_000, 3))
@@ -231,6 +233,28 @@ def test_a_test_split_of_one_event_is_said(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", train=rows, valid=rows, test=rows[::4])
     arbench.run(f"table:{tmp_path}/x.npz", "bernoulli", out=tmp_path / "run", reporter=heard)
     assert any("all 10 test events are equal" in line for line in heard.lines)
+
+
+def test_a_source_whose_name_is_no_utf8_loses_no_run(tmp_path: Path) -> None:
+    rows = np.random.default_rng(2).integers(0, 2, (300, 4))
+    name = b"\xff.csv".decode(errors="surrogateescape")
+    try:
+        np.savetxt(tmp_path / name, rows, fmt="%d", delimiter=",")
+    except OSError:
+        pytest.skip("this file system takes names of UTF-8 alone")
+    run = arbench.run(f"table:{tmp_path / name}", "bernoulli", out=tmp_path / "run")
+    assert run.record.task.source == "\ufffd.csv"
+    assert Record.read(RunFolder(run.path).record) == run.record
+    assert arbench.verify(run.path, task=f"table:{tmp_path / name}", device="cpu").holds
+
+
+def test_what_no_record_takes_is_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TableTask, "unit", "\x1b[2J")
+    with pytest.raises(ConfigError, match="unit"):
+        arbench.run(_coins(tmp_path), "bernoulli", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # The numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from arbench.errors import DataError
 from arbench.experiment.arrays import read_npz
 from arbench.experiment.tasks import SPLITS
 from arbench.probability.events import Discrete, EventSpec
+from arbench_files.folders import files_under
 from arbench_files.images import ImagesTask
 from arbench_files.tables import TableTask
 
@@ -216,6 +218,69 @@ def test_an_array_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
     assert "the archive is damaged" in _refusal(TableTask, str(tmp_path / "data.npz"))
 
 
+def _member(shape: tuple[int, ...], num_bytes: int, descr: str = "|u1") -> bytes:
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    header = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    return header + bytes(num_bytes)
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "message"),
+    [
+        (TableTask, (1 << 24, 1, 2), "has shape (16777216, 1, 2), expected (rows, columns)"),
+        (ImagesTask, (4096, 1024, 1, 2, 4), "expected (N, H, W)"),
+        (ImagesTask, (4096, 64, 64, 2), "expected 1 or 3 channels"),
+    ],
+)
+def test_a_shape_is_refused_before_anything_is_unpacked(
+    task: Callable[[str], object], shape: tuple[int, ...], message: str, tmp_path: Path
+) -> None:
+    """32 MB of zeros in 32 kB; a larger file would only be more of the same."""
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.npy", _member(shape, 1 << 25))
+    assert path.stat().st_size < 50_000
+    tracemalloc.start()
+    try:
+        assert message in _refusal(task, str(path))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_that_are_no_data_are_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, rows=BITS)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.npy", _member((1 << 25,), 1 << 25))
+    tracemalloc.start()
+    try:
+        assert sum(len(TableTask(str(path)).load(split)) for split in SPLITS) == len(BITS)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([("rows.npy", _member((4, 2), 9))], "9 bytes of numbers, expected 8"),
+        ([("rows.npy", _member((4, 2), 7))], "7 bytes of numbers, expected 8"),
+        ([("rows.npy", _member((-4, -2), 8))], "the archive is damaged"),
+        ([("rows.npy", _member((4, 2), 8)), ("rows", _member((4, 2), 8))], "found it twice"),
+        ([("rows.npy", _member((4, 2), 8).replace(b"NUMPY\x01", b"NUMPY\x07"))], "version (7, 0)"),
+        ([("rows.npy", _member((4, 2), 64, "|O"))], "pickles are never read"),
+    ],
+)
+def test_members_that_say_one_thing_and_hold_another(
+    members: list[tuple[str, bytes]], message: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    assert message in _refusal(TableTask, str(tmp_path / "data.npz"))
+
+
 def test_a_pickle_in_an_archive_is_never_run(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
 
@@ -354,6 +419,32 @@ def test_bad_folders(tmp_path: Path) -> None:
     assert "found train alone" in _refusal(ImagesTask, str(place))
     (tmp_path / "empty").mkdir()
     assert "found no files" in _refusal(ImagesTask, str(tmp_path / "empty"))
+
+
+def test_folders_elsewhere_and_folders_that_may_be_splits_are_refused(tmp_path: Path) -> None:
+    """Of 80 images in two folders, one of them a link, 40 were used and nobody was told."""
+    for i in range(10):
+        _save(GREY[i], tmp_path / "data" / "cats" / f"{i}.png")
+        _save(GREY[10 + i], tmp_path / "elsewhere" / f"{i}.png")
+    link = tmp_path / "data" / "dogs"
+    link.symlink_to(tmp_path / "elsewhere")
+    message = _refusal(ImagesTask, str(tmp_path / "data"))
+    assert f"{link}: found a symbolic link to a folder, which is not followed" in message
+    link.unlink()
+    (tmp_path / "data" / ".hidden").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "one.png").symlink_to(tmp_path / "elsewhere" / "0.png")
+    task = ImagesTask(str(tmp_path / "data"))
+    assert sum(len(task.load(split)) for split in SPLITS) == 11
+    (tmp_path / "linked").symlink_to(tmp_path / "data")
+    assert ImagesTask(str(tmp_path / "linked")).name == task.name
+    _save(GREY[20], tmp_path / "data" / "Test" / "0.png")
+    message = _refusal(ImagesTask, str(tmp_path / "data"))
+    assert "found the folder 'Test', which may be a split or not" in message
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none: cannot be looked into \(No such file"):
+        files_under(tmp_path / "none", {".png"}, "image")
 
 
 def test_a_dim_of_a_colour_image_is_no_pixel(tmp_path: Path) -> None:
