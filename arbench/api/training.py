@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,10 @@ def resume(
         reporter: who is told of progress.
     """
     finished = resume_run(Path(path), device, reporter or Reporter(), task)
-    if finished.is_main:
+    card = RunFolder(finished.path).card
+    # A run that was interrupted while its card was written has none yet.
+    wanted = not finished.was_finished or (not card.exists() and os.access(finished.path, os.W_OK))
+    if finished.is_main and wanted:
         write_card(finished.path)
     return finished
 

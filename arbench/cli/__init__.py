@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
-import io
+import mmap
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import click
 
 from arbench import __version__
-from arbench.errors import ArbenchError
+from arbench.cli.streams import prepare_streams
+from arbench.errors import ArbenchError, RunError
 
 # verb -> (module whose `command` it is, one line for `arbench --help`)
 VERBS = {
@@ -31,6 +32,10 @@ VERBS = {
     "data": ("arbench.cli.data", "Show, check and download the tasks' files."),
     "new": ("arbench.cli.new", "Write a working project with a new model, task or head."),
 }
+# These compute nothing, and are there even where there is hardly any memory.
+_LIGHT = ("list", "show", "new", "download")
+_LEAST_BYTES = 1 << 30
+_LESS = "free some, or ask for less at once (a smaller batch_size, -n or --limit)"
 INTERRUPTED = 130
 
 
@@ -49,6 +54,8 @@ class VerbGroup(click.Group):
             PluginError: if two plugins offer it, or the one that does cannot be loaded.
         """
         command: click.Command
+        if cmd_name not in _LIGHT and not cmd_name.startswith("-"):
+            _require_memory()
         if cmd_name in VERBS:  # at once, without looking for plugins
             command = importlib.import_module(VERBS[cmd_name][0]).command
             return command
@@ -87,10 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; None for those of this process.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A character that the locale lacks is shown as a question mark; no command fails for it.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    prepare_streams()
     # Not `list(...)`: once that verb is imported, `list` is a module here.
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     options = words[: words.index("--")] if "--" in words else words
@@ -118,8 +122,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
             # Whatever writes a file names it: what has no name is standard output.
             return _report("standard output: the disk is full; free some space", 1, debug)
+        if _is_out_of_memory(error):
+            what = str(error).splitlines()[0] if str(error) else type(error).__name__
+            return _report(f"out of memory ({what}); {_LESS}", 1, debug)
         hint = "" if debug else "; add --debug for the traceback"
         return _report(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
+
+
+def _require_memory() -> None:
+    """Check that there is room for torch at all: without it, its libraries end the process.
+
+    Raises:
+        RunError: if there is not.
+    """
+    if sys.platform == "win32":
+        return
+    # Room alone is asked for, of which nothing is used: it costs nothing where it is there.
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    try:
+        mmap.mmap(-1, _LEAST_BYTES, flags=flags, prot=0).close()
+    except OSError as error:
+        raise RunError(
+            f"out of memory: torch alone needs about {_LEAST_BYTES >> 20:,} MB of address space; "
+            "free some, or raise the limit (`ulimit -v`)"
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """As `arbench.experiment.memory` has it, and where torch could not even be imported."""
+    says = ("can't allocate memory", "annot allocate memory", "failed to map segment", "out of mem")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in says)
 
 
 def _usage(error: click.ClickException) -> str:

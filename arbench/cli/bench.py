@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from arbench.cli.paths import UserPath
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath(path_type=Path))
 @click.option("--device", default="auto", show_default=True)
 @click.option("--method", "methods", multiple=True, help="step, fixed-point, whole [default: all].")
 @click.option(
@@ -18,7 +20,7 @@ import click
 @click.option("--full", is_flag=True, help="Time the whole-forward sampler at every site.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="FILE",
     help="Leave the report here [default: speed-<machine>.json in the folder of RUN; that of a run "
     "by name is left nowhere].",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from arbench.cli.paths import UserPath
 from arbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Outcome:
 )
 @click.option(
     "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=UserPath(dir_okay=False, path_type=Path),
     help="Draw which pixel sees which into this PNG file.",
 )
 @click.option(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from arbench.cli.paths import UserPath
+
 if TYPE_CHECKING:
     from arbench.probability.metrics import PairedDifference
 
@@ -16,8 +18,8 @@ TINY = 1e-12
 
 
 @click.command()
-@click.argument("run_a", type=click.Path(path_type=Path))
-@click.argument("run_b", type=click.Path(path_type=Path))
+@click.argument("run_a", type=UserPath(path_type=Path))
+@click.argument("run_b", type=UserPath(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run_a: Path, run_b: Path, as_json: bool) -> None:
     """Paired difference of per-event test log-probabilities of RUN_A and RUN_B, with a verdict.

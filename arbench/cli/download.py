@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from arbench.cli.paths import UserPath
+
 
 @click.command()
-@click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Copy it to this new folder.")
+@click.argument("name", type=UserPath())
+@click.option("--out", type=UserPath(path_type=Path), help="Copy it to this new folder.")
 def command(name: str, out: Path | None) -> None:
     """Fetch NAME if it is not here yet, check every file by its hash, and print where it is.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from arbench.cli.paths import UserPath
+
 if TYPE_CHECKING:
     from arbench.experiment.reporting import Reporter
     from arbench.probability.density import Kind
@@ -20,7 +22,7 @@ _OF_A_RUN = ("split", "foreign", "device")
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=UserPath(path_type=Path), required=False)
 @click.option(
     "--split",
     type=click.Choice(["validation", "test", "train"]),
@@ -44,7 +46,7 @@ _OF_A_RUN = ("split", "foreign", "device")
     help="What log_prob of the density is; a ForeignDensity knows it.",
 )
 @click.option("--name", help="What records call the density. [default: OBJECT]")
-@click.option("--out", type=click.Path(path_type=Path), help="The density's folder.")
+@click.option("--out", type=UserPath(path_type=Path), help="The density's folder.")
 @click.option("--context", type=click.IntRange(min=1), help="Of a stream: symbols per window.")
 @click.option("--stride", type=click.IntRange(min=1), help="Of a stream: symbols between windows.")
 @click.option("--check", is_flag=True, help="First check what can be checked of it from outside.")

@@ -7,12 +7,14 @@ from typing import get_args
 
 import click
 
+from arbench.cli.paths import UserPath
+
 
 @click.command()
 @click.argument("task", required=False)
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="Show the runs in this folder among the kept results, such as runs.",
 )
@@ -26,7 +28,7 @@ import click
 )
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="Write the boards as a page into this folder instead.",
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from arbench.cli.paths import UserPath
 from arbench.scaffold.projects import KINDS, Kind, Project, write_project
 
 
@@ -14,7 +15,7 @@ from arbench.scaffold.projects import KINDS, Kind, Project, write_project
 @click.argument("name")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     help="The folder to make [default: arbench-NAME in this folder].",
 )
 def command(kind: Kind, name: str, out: Path | None) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from arbench.cli.paths import UserPath
+
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", type=UserPath(), required=False)
 @click.option(
     "--to", metavar="ORG/NAME", help="A model repository: weights, record, card, samples."
 )

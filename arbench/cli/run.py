@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from arbench.cli.paths import UserPath
+
 # What may be given beside them; all else is in the run's folder, or in the queue's file.
 _BESIDE_RESUME = {"resume", "task", "device", "push", "as_json"}
 _BESIDE_QUEUE = {"queue", "device", "out"}
@@ -28,11 +30,11 @@ _BESIDE_QUEUE = {"queue", "device", "out"}
     help="Of the products in training; weights and evaluation are in float32.",
 )
 @click.option("--compile", is_flag=True, help="Compile the training loss.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: under runs/].")
-@click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this folder.")
+@click.option("--out", type=UserPath(path_type=Path), help="Run folder [default: under runs/].")
+@click.option("--resume", type=UserPath(path_type=Path), help="Continue the run in this folder.")
 @click.option(
     "--queue",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=UserPath(path_type=Path, exists=True, dir_okay=False),
     help="Make all runs of a queue file, each in its folder under --out [default: runs/].",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from arbench.cli.paths import UserPath
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath(path_type=Path))
 @click.option(
     "-n",
     "num_events",
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     help="File to write [default: samples.png, .csv or .wav; texts go to the terminal].",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -176,7 +178,7 @@ def _given(text: str, spec: EventSpec, config: RunConfig, task: Task | None) -> 
     place = re.fullmatch(r"(\w+):(-?\d+)", text)
     split = next((name for name in SPLITS if place and place[1] == name), None)
     if place is None or split is None:
-        return read_image(Path(text), spec)
+        return read_image(Path(text).expanduser(), spec)
     task = task or reopen_task(config)
     if split == "train" and task.has_training_view:
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from arbench.cli.columns import columns, pairs
+from arbench.cli.paths import UserPath
 from arbench.cli.records import record_text
 from arbench.cli.settings import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
@@ -26,7 +27,7 @@ RECORD = "record.json"
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", type=UserPath())
 @click.option(
     "--recipe",
     metavar="NAME",
@@ -37,6 +38,7 @@ RECORD = "record.json"
     is_flag=False,
     flag_value="",
     metavar="[FILE]",
+    type=UserPath(),
     help="Of a run: draw the bits of its test events, dim by dim [default: heatmap.png; texts go "
     "to the terminal].",
 )

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from arbench.cli.paths import UserPath
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath(path_type=Path))
 @click.option("--task", metavar="TASK", help="Where data of your own are, such as table:PATH.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

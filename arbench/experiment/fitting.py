@@ -55,14 +55,17 @@ def fit(
 
     with StopSignal() as stop, reporter.bar("fitting") as advance:
 
+        def require_no_signal() -> None:
+            if stop.received:
+                raise Interrupted(
+                    "interrupted while fitting, of which nothing is kept; start again with "
+                    f"`arbench run --resume {folder.path}`",
+                    stop.received,
+                )
+
         def sites() -> Iterator[tuple[Tensor, Tensor | None]]:
             for step in range(total):
-                if stop.received:
-                    raise Interrupted(
-                        "interrupted while fitting, of which nothing is kept; start again with "
-                        f"`arbench run --resume {folder.path}`",
-                        stop.received,
-                    )
+                require_no_signal()
                 batch = batches.batch(step)
                 scored = batch.scored
                 mask = None if scored is None else layout.scored_sites(scored)
@@ -71,6 +74,7 @@ def fit(
                 advance((step + 1) / total, "counting")
 
         assembly.network.fit(sites())  # type: ignore[operator]
+        require_no_signal()  # nor one since the last batch
     elapsed = time.monotonic() - started
     log_probs = evaluate_log_probs(assembly.density, validation)
     nll = nll_of(log_probs, validation, assembly.density.spec.domain)

@@ -12,8 +12,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from arbench.errors import CheckpointError, ConfigError, Interrupted
-from arbench.experiment.files import make_folder, require_folder
+from arbench.experiment.files import make_folder, remove_abandoned, require_folder
 from arbench.experiment.records import Record
+from arbench.experiment.signals import stopping_at_once
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,31 @@ class RunFolder:
             f"{self.path}`"
         )
 
+    def require_new(self) -> None:
+        """Check, once the folder is held, that no other run has begun in it meanwhile.
+
+        Raises:
+            ConfigError: if one has.
+        """
+        if self.config.exists():
+            raise ConfigError(
+                f"{self.path}: another run has begun there; choose another folder with --out"
+            )
+
+    def require_begun(self) -> None:
+        """Check that there is a run to go on with; any other folder is the reader's business.
+
+        Raises:
+            CheckpointError: for that of a run that was killed in its very first write.
+        """
+        left = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
+        first = f".{self.config.name}.tmp-"
+        if ".lock" in left and all(name == ".lock" or name.startswith(first) for name in left):
+            raise CheckpointError(
+                f"{self.path}: this run was killed before it had written anything; start it anew "
+                f"with `arbench run ... --out {self.path}`"
+            )
+
     def _is_held(self) -> bool:
         if not self._lock.exists():
             return False
@@ -108,27 +134,32 @@ class RunFolder:
 
         Raises:
             ConfigError: if another run holds it, or it cannot be made or written.
-            Interrupted: for a Ctrl-C that nobody has handled inside; the line says how to go on.
+            Interrupted: at a stop signal that nobody handles inside; the line says how to go on.
         """
         make_folder(self.path)
         is_new = not self.config.exists()
         try:
-            with FileLock(self._lock, timeout=0):
+            with FileLock(self._lock, timeout=0), stopping_at_once(self._how_to_go_on):
+                is_new = not self.config.exists()
                 yield
         except Timeout as error:
             raise ConfigError(
                 f"{self.path} belongs to a run that is going on; choose another folder with --out"
             ) from error
-        except KeyboardInterrupt as error:
+        except KeyboardInterrupt as error:  # raised by somebody else than our own handler
             if not self.config.exists():
                 raise
-            raise Interrupted(
-                f"interrupted; continue with `arbench run --resume {self.path}`", signal.SIGINT
-            ) from error
-        except Exception:
-            if is_new:
+            raise Interrupted(self._how_to_go_on(), signal.SIGINT) from error
+        except Exception as error:
+            begun = isinstance(error, Interrupted) and self.config.exists()
+            if is_new and not begun:
                 self._remove_if_bare()
             raise
+
+    def _how_to_go_on(self) -> str:
+        if not self.config.exists():
+            return "interrupted before there was anything to keep; run the same command again"
+        return f"interrupted; continue with `arbench run --resume {self.path}`"
 
     def _remove_if_bare(self) -> None:
         bare = [self.config, self._lock]
@@ -150,6 +181,8 @@ def new_run_folder(out: Path | None, task: str, model: str) -> RunFolder:
     """
     if out is not None:
         require_folder(out)
+        if out.exists():
+            remove_abandoned(out)  # of a run that was killed in its very first write
         if out.exists() and any(file.name != ".lock" for file in out.iterdir()):
             is_run = RunFolder(out).config.exists()
             ways = f", or continue the run in it with --resume {out}" if is_run else ""

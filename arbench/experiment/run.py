@@ -63,11 +63,15 @@ from arbench.probability.randomness import derive_seed, keyed_generator
 
 @dataclass(frozen=True)
 class Run:
-    """A run on disk and its record; `is_main` is False in all but one of several processes."""
+    """A run on disk and its record; `is_main` is False in all but one of several processes.
+
+    `was_finished` is True where there was nothing to resume.
+    """
 
     path: Path
     record: Record
     is_main: bool = True
+    was_finished: bool = False
 
 
 def start_run(request: RunRequest, reporter: Reporter) -> Run:
@@ -85,6 +89,7 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     folder = broadcast_object_list(shared)[0]
     with _held(folder, accelerator):
         if accelerator.is_main_process:
+            folder.require_new()
             config.write(folder.config)
         return _Experiment(config, task, folder, accelerator, reporter).run()
 
@@ -98,12 +103,13 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """
     folder = RunFolder(path)
+    folder.require_begun()
     config = RunConfig.read(folder.config)
     if folder.record.exists():
         record = Record.read(folder.record)
         if record.status == "finished":
             reporter.say(f"{path} is finished: there is nothing to resume")
-            return Run(path, record)
+            return Run(path, record, was_finished=True)
     task = reopen_task(config, task_text)
     require_likelihood(config.model, config.layouts, task)
     accelerator = make_accelerator(device, config.precision)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
+
+from arbench.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
@@ -45,6 +49,33 @@ class StopSignal:
             signal.signal(each, signal.SIG_DFL)
         if os.environ.get("RANK", "0") == "0":  # several processes acknowledge once
             _acknowledge()
+
+
+@contextlib.contextmanager
+def stopping_at_once(says: Callable[[], str]) -> Iterator[None]:
+    """Within, the first stop signal raises, wherever the work stands; the second ends at once.
+
+    Args:
+        says: what the error then says.
+
+    Raises:
+        Interrupted: at the signal, in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(says(), number)
+
+    previous = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _acknowledge() -> None:

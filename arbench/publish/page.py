@@ -32,7 +32,6 @@ def write_page(out: Path, boards: Sequence[Board]) -> None:
 
     Raises:
         ConfigError: if the folder cannot be made or written.
-        DataError: if the training curve of a run is damaged.
     """
     make_folder(out)
     page = out / "index.html"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from arbench.errors import DataError
 from arbench.experiment.folders import RunFolder
 from arbench.publish.curves import read_curve
 from arbench.publish.rows import Board, Row
@@ -58,11 +59,13 @@ def _data(file: Path, kind: str) -> str:
 def curve(row: Row) -> list[list[float]]:
     """The training curve of a row: seconds and validation score; empty if it is not at hand.
 
-    Raises:
-        DataError: if its file is damaged.
+    It is empty too where its file is damaged, of which `read_runs` tells.
     """
     run = None if row.result is None else row.result.folder
-    points = [] if run is None else read_curve(RunFolder(run).metrics)
+    try:
+        points = [] if run is None else read_curve(RunFolder(run).metrics)
+    except DataError:
+        points = []
     if row.bits_per_dim is None:
         return [[point.seconds, point.validation_nats_per_event] for point in points]
     bits = [(point.seconds, point.validation_bits_per_dim) for point in points]

@@ -24,6 +24,7 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
 from arbench.experiment.strict_json import read_json
+from arbench.publish.curves import read_curve
 from arbench.publish.published import beside
 from arbench.publish.speeds import SpeedReport
 from arbench.publish.verification import verify_run
@@ -159,7 +160,9 @@ def read_results(records: Path) -> list[Result]:
 
 
 def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
-    """The results of the runs in a folder, at any depth, and why each other run is none.
+    """The results of the runs in a folder, at any depth, and what was left out, and why.
+
+    That is each run that is no result, and the training curves that are damaged.
 
     Raises:
         ConfigError: if there is no such folder.
@@ -176,6 +179,10 @@ def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
         except (ArbenchError, OSError) as error:
             left_out.append(str(error))
             continue
+        try:
+            read_curve(RunFolder(run).metrics)
+        except DataError as error:
+            left_out.append(f"the training curve of {run}: {error}")
         found.append(
             Result(
                 record=record,

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from arbench.errors import Interrupted
+
 GROUP = "arbench"
 
 _UNNAMED, _UNVERSIONED = "(unnamed distribution)", "(unknown version)"
@@ -51,8 +53,8 @@ def contained() -> Iterator[None]:
     """Turn whatever a plugin's code raises, `SystemExit` included, into `UnfitError`."""
     try:
         yield
-    except (KeyboardInterrupt, UnfitError):
-        raise
+    except (KeyboardInterrupt, Interrupted, MemoryError, UnfitError):
+        raise  # which is nobody's fault
     except BaseException as error:
         raise UnfitError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 

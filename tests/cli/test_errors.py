@@ -54,6 +54,25 @@ def test_an_expected_failure_is_one_line(verb, capsys, error: Exception, code: i
     assert output.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 3 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nto allocate"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+    ],
+)
+def test_no_memory_is_one_line_wherever_it_ends(verb, capsys, error: Exception) -> None:
+    verb(raising(error))
+    assert cli.main(["fail"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("arbench: error: out of memory (")
+    assert "ask for less at once" in said
+    assert said.count("\n") == 1
+
+
 def test_an_unexpected_failure_is_one_line_that_names_debug(verb, capsys) -> None:
     verb(raising(ZeroDivisionError("by zero")))
     assert cli.main(["fail"]) == 1

@@ -81,16 +81,23 @@ def test_a_stranger_s_run_controls_neither_the_terminal_nor_a_page(
     assert all("\x1b" not in file.read_text() for file in tmp_path.glob("page/*"))
 
 
-def test_a_curve_that_is_cut_is_named(
+def test_a_curve_that_is_cut_is_named_and_its_row_stands_there_without_it(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Path(shutil.copytree(runs / "whole", tmp_path / "runs" / "cut"))
     metrics = run / "metrics.jsonl"
     metrics.write_text(metrics.read_text()[:-20])
-    arguments = ["toy-markov", "--runs", str(tmp_path / "runs")]
-    assert main(["leaderboard", *arguments]) == 0
-    assert main(["leaderboard", *arguments, "--html", str(tmp_path / "page")]) == 3
-    assert f"{metrics}, line 1: expected a line of JSON" in capsys.readouterr().err
+    whole = Path(shutil.copytree(runs / "whole", tmp_path / "whole"))
+    for runs_folder, curves in ((run.parent, 0), (whole, 1)):
+        page = tmp_path / "page"
+        arguments = ["toy-markov", "--runs", str(runs_folder), "--html", str(page)]
+        assert main(["leaderboard", *arguments]) == 0
+        error = capsys.readouterr().err
+        said = f"left out: the training curve of {run}: {metrics}, line 1: expected a line of JSON"
+        assert (said in error) == (curves == 0)
+        text = (page / "index.html").read_text()
+        assert text.count('"curve":[[') == curves
+        assert text.count('"curve":[]') == 1 - curves
 
 
 def test_a_run_that_is_kept_already_stands_there_once() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from arbench.cli import main
 from arbench.experiment.data import SourceFile
 
 NOBODY = 65534
@@ -105,6 +106,18 @@ def test_it_works_without_a_home(place: Path, home: str | None) -> None:
         assert done.returncode == 0, done.stderr
     assert (out / "run" / "record.json").exists()
     assert [path.name for path in place.iterdir()] == ["runs"]
+
+
+def test_a_finished_run_in_a_folder_that_may_not_be_written_is_resumed(place: Path) -> None:
+    run = place / "run"
+    arguments = ["--task", "toy-markov", "--model", "bernoulli", "--limit", "50"]
+    assert main(["run", *arguments, "--device", "cpu", "--out", str(run)]) == 0
+    (run / "README.md").unlink()  # which would be made again if it could
+    run.chmod(0o555)
+    done = as_nobody(MAIN, "run", "--resume", str(run), "--json", folder=place)
+    run.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"{run} is finished: there is nothing to resume\n"
 
 
 def test_a_full_cache_is_enough_and_an_empty_one_is_named_with_its_variable(place: Path) -> None:

@@ -1,0 +1,16 @@
+"""Paths as users type them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+
+class UserPath(click.Path):
+    """A path whose `~` is the home folder, also in `--out=~/x`, where no shell replaces it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, with the home folder in its place."""
+        return super().convert(os.path.expanduser(value), param, ctx)
