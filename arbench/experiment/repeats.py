@@ -22,8 +22,7 @@ def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]
     sizes = ", ".join(f"{len(keys[name]):,} {name}" for name in SPLITS)
     lines = [f"splits  {how}: {sizes} events", f"repeats {_repeats(keys)}"]
     lines += [
-        f"note    all {len(found):,} {name} events are equal: a number on them says nothing about "
-        "any other"
+        f"note    {name} holds a single distinct event: a number on it says nothing about others"
         for name, found in keys.items()
         if name != "train" and len(set(found)) == 1
     ]
