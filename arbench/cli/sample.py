@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     "--given",
     metavar="IMAGE|SPLIT:N",
     help="What to complete: an image file, or event N of a split of the task, such as test:7 (the "
-    "first is 0). For binary events an image file is thresholded at half: grey 128 and above is 1.",
+    "first is 0). An image file has the size and the channels of the events, 8 bits each; for "
+    "binary events it is thresholded at half: grey 128 and above is 1.",
 )
 @click.option(
     "--rows",

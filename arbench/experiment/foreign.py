@@ -30,6 +30,7 @@ from arbench.experiment.records import (
     TaskRecord,
 )
 from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
+from arbench.experiment.repeats import describe_own
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.run import Run
 from arbench.experiment.streams import WindowedTask
@@ -82,6 +83,8 @@ def evaluate_foreign(
     plugin, version = _distribution(density)
     reporter = reporter or Reporter()
     folder = new_run_folder(out, task.name, name)
+    for line in describe_own(task, limit):
+        reporter.say(line)
     with folder.locked(), seeded(derive_seed(seed, "evaluation"), density.device):
         validation = load_split(task, "validation", limit)
         seen = _evaluate(density, "validation", validation, reporter)

@@ -7,7 +7,21 @@ import itertools
 from collections.abc import Mapping
 
 from arbench.experiment.division import Division
-from arbench.experiment.tasks import SPLITS, Split, SplitName
+from arbench.experiment.evaluation import load_split
+from arbench.experiment.streams import WindowedTask
+from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
+
+
+def describe_own(task: Task, limit: int | None) -> list[str]:
+    """`describe_splits` of the user's own events; nothing of what comes with a task.
+
+    Args:
+        task: whose README says such things, if it comes with one; or a stream, which is one text.
+        limit: only the first so many events of each split.
+    """
+    if task.public or isinstance(task, WindowedTask):
+        return []
+    return describe_splits(task.division, {name: load_split(task, name, limit) for name in SPLITS})
 
 
 def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:

@@ -43,12 +43,11 @@ from arbench.experiment.records import (
     TrainingRecord,
 )
 from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
-from arbench.experiment.repeats import describe_splits
+from arbench.experiment.repeats import describe_own
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import RunRequest, reopen_task, require_likelihood, resolve
 from arbench.experiment.schedule import Length
-from arbench.experiment.streams import WindowedTask
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task, open_task
+from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.experiment.trained_checks import (
     Refused,
     check_network,
@@ -192,7 +191,7 @@ class _Experiment:
             f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
             f"of {self.task.spec.num_dims} dims, data sha256 {self.config.data_sha256[:12]}"
         )
-        for line in self._splits():
+        for line in describe_own(self.task, config.limit) if self.is_main else ():
             self.reporter.say(line)
         self.reporter.say(
             f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "
@@ -202,13 +201,6 @@ class _Experiment:
             f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
             f"seed {config.seed}; folder {self.folder.path}"
         )
-
-    def _splits(self) -> list[str]:
-        """How the user's own data were divided; what comes with a task says so in its README."""
-        if self.task.public or isinstance(self.task, WindowedTask) or not self.is_main:
-            return []
-        splits = {name: load_split(self.task, name, self.config.limit) for name in SPLITS}
-        return describe_splits(self.config.division, splits)
 
     def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
         if hasattr(self.assembly.network, "fit"):

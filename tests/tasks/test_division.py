@@ -20,9 +20,11 @@ from arbench.experiment.config import RunConfig
 from arbench.experiment.division import Division
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
-from arbench.experiment.repeats import describe_splits
+from arbench.experiment.repeats import describe_own, describe_splits
 from arbench.experiment.reporting import Reporter
+from arbench.experiment.streams import StreamTask
 from arbench.experiment.tasks import SPLITS, Split, Task, data_sha256, open_task
+from arbench.testing.suites import find_suite
 from arbench_files.division import places, row_shares
 from arbench_files.tables import TableTask
 
@@ -186,6 +188,23 @@ def test_a_run_with_another_rule_is_found_again_by_its_configuration(tmp_path: P
     assert open_task(text).name != run.record.task.name
     assert arbench.verify(run.path, task=text, device="cpu").holds
     assert arbench.evaluate(run.path, task=text, device="cpu") == run.record.nll["test"]
+
+
+def test_what_comes_with_a_task_is_said_in_its_readme(tmp_path: Path) -> None:
+    assert describe_own(open_task("toy-parity"), None) == []
+    (tmp_path / "x.txt").write_text("abc " * 300)
+    stream = open_task(f"text:{tmp_path / 'x.txt'}")
+    assert isinstance(stream, StreamTask)
+    assert describe_own(stream.windows(8, 8), None) == []
+    assert "4 train, 4 validation, 4 test" in describe_own(open_task(_coins(tmp_path)), 4)[0]
+
+
+def test_draws_are_no_fault_of_a_task(tmp_path: Path) -> None:
+    """`arbench check table:PATH` does not ask draws to be different."""
+    rows = f"task:{_coins(tmp_path)}"
+    results = {trial.check: trial.run() for trial in find_suite(rows).trials()}
+    assert {result.status for result in results.values()} == {"passed", "not applicable"}
+    assert results["splits_disjoint"].message.endswith("draws repeat themselves")
 
 
 def test_a_seed_in_the_configuration_is_obeyed(tmp_path: Path) -> None:
