@@ -12,6 +12,7 @@ import torch
 import arbench
 from arbench.experiment.records import Environment
 from arbench.experiment.reporting import one_line
+from arbench.registry.surroundings import undone
 
 
 def describe_environment(device: torch.device) -> Environment:
@@ -25,6 +26,7 @@ def describe_environment(device: torch.device) -> Environment:
         threads=torch.get_num_threads(),
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         git_commit=_git_commit(),
+        undone=[one_line(line) for line in undone()],
     )
 
 

@@ -141,7 +141,10 @@ class SpeedRecord(Part):
 
 
 class Environment(Part):
-    """On what machine and with what software."""
+    """On what machine and with what software.
+
+    `undone` is what plugins changed of torch's state when they were imported, and was put back.
+    """
 
     arbench: Line
     python: Line
@@ -151,6 +154,7 @@ class Environment(Part):
     threads: Count
     gpu: Line | None
     git_commit: Line | None
+    undone: list[Line] = Field(default_factory=list)
 
 
 class HashesRecord(Part):

@@ -17,6 +17,7 @@ from arbench.registry.entries import CommandEntry, Entry, HeadEntry, ModelEntry,
 from arbench.registry.names import did_you_mean
 from arbench.registry.offers import Offers
 from arbench.registry.plugins import PluginInfo, UnfitError, contained, installed_plugins, normal
+from arbench.registry.surroundings import TamperedError, undisturbed
 
 STRICT_VARIABLE = "ARBENCH_STRICT_PLUGINS"
 SELECTION_VARIABLE = "ARBENCH_PLUGINS"
@@ -39,6 +40,11 @@ class Registered(Generic[E]):
         """Where the object is, `"package.module:Object"`."""
         return self.entry.target
 
+    @property
+    def _origin(self) -> str:
+        """As `PluginInfo` has it."""
+        return f"plugin {self.plugin} of {self.distribution} {self.version}"
+
     def load(self, expected: type[Any] = type) -> Any:
         """The object itself, imported now. What its modules print goes to standard error.
 
@@ -50,7 +56,11 @@ class Registered(Generic[E]):
         """
         module_name, _, object_name = self.target.partition(":")
         try:
-            with contextlib.redirect_stdout(sys.stderr), contained():
+            with (
+                contextlib.redirect_stdout(sys.stderr),
+                contained(),
+                undisturbed(self._origin, _warn),
+            ):
                 target = getattr(importlib.import_module(module_name), object_name)
             if not isinstance(target, expected):
                 wanted = "class" if expected is type else expected.__name__
@@ -154,7 +164,8 @@ def registry() -> Registry:
     A plugin that fails is named in one line on standard error and kept out.
 
     Raises:
-        PluginError: if a plugin fails or a name clashes, and `ARBENCH_STRICT_PLUGINS` is 1.
+        PluginError: if a plugin fails or a name clashes, and `ARBENCH_STRICT_PLUGINS` is 1; if one
+            replaces a function of torch, and torch is about to be used.
         ConfigError: if `ARBENCH_PLUGINS` names a plugin that is not there.
     """
     strict = os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
@@ -172,9 +183,16 @@ def registry() -> Registry:
         if selected is not None and not selected & plugin.names:
             plugins.append(replace(plugin, status="skipped"))
             continue
+        runs = "torch" in sys.modules  # what only lists does not import it
         try:
-            offers = Offers(plugin.name, entry_point)
+            with undisturbed(str(plugin), _warn):
+                offers = Offers(plugin.name, entry_point)
         except UnfitError as error:
+            if runs and isinstance(error, TamperedError):
+                raise PluginError(
+                    f"{plugin}: {error}; ask its author, uninstall it, or leave it out with "
+                    f"{SELECTION_VARIABLE}"
+                ) from error
             plugins.append(_failed(replace(plugin, status="failed", problem=str(error)), strict))
             continue
         plugins.append(plugin)
@@ -221,9 +239,13 @@ def _by_name(
     return types.MappingProxyType(unique), clashes
 
 
+def _warn(text: str) -> None:
+    print(f"arbench: warning: {text}", file=sys.stderr)
+
+
 def _failed(plugin: PluginInfo, strict: bool) -> PluginInfo:
     """The failed plugin, after the failure has been told, or raised where that is wanted."""
     if strict:
         raise PluginError(f"{plugin}: {plugin.problem}")
-    print(f"arbench: warning: {plugin} is left out: {plugin.problem}", file=sys.stderr)
+    _warn(f"{plugin} is left out: {plugin.problem}")
     return plugin
