@@ -43,22 +43,22 @@ class Mutant:
     Attributes:
         name: what was done where.
         file: relative to the root.
-        source: the whole of the changed file.
+        before: the whole of that file.
+        after: the same with the change.
         tests: files of tests, relative to the root, run in this order up to the first failure.
     """
 
     name: str
     file: str
-    source: str
+    before: str
+    after: str
     tests: tuple[str, ...]
 
     @property
     def difference(self) -> str:
         """What was changed, as a unified difference without context."""
-        lines = difflib.unified_diff(
-            (ROOT / self.file).read_text().splitlines(), self.source.splitlines(), n=0, lineterm=""
-        )
-        return "\n".join([*lines][3:])
+        before, after = self.before.splitlines(), self.after.splitlines()
+        return "\n".join([*difflib.unified_diff(before, after, n=0, lineterm="")][3:])
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def named() -> list[Mutant]:
             sys.exit(f"{entry['name']}: {old!r} is {source.count(old)} times in {file}, not once")
         changed = source.replace(old, entry["new"])
         tests = tests_for(file, {"own": {}, "tests": entry.get("tests", [])})
-        found.append(Mutant(entry["name"], file, changed, tests))
+        found.append(Mutant(entry["name"], file, source, changed, tests))
     return found
 
 
@@ -113,6 +113,7 @@ def drawn(count: int, seed: int, only: str | None) -> list[Mutant]:
                 Mutant(
                     f"{file}:{mutation.line} {mutation.kind}",
                     file,
+                    sources[file],
                     mutation.apply(sources[file]),
                     tests_for(file, area),
                 )
@@ -198,11 +199,11 @@ class Copy:
     def outcome(self, mutant: Mutant) -> Outcome:
         """What the tests say of a mutant."""
         place = self.folder / mutant.file
-        self._write(place, mutant.source)
+        self._write(place, mutant.after)
         try:
             killed_by, seconds = self.test(mutant.tests)
         finally:
-            self._write(place, (ROOT / mutant.file).read_text())
+            self._write(place, mutant.before)
         return Outcome(mutant.name, mutant.difference, killed_by, round(seconds, 1))
 
     def _write(self, place: Path, source: str) -> None:
