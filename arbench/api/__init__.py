@@ -9,6 +9,7 @@ arbench.sample(model, 16)
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,15 +21,15 @@ from arbench.api.training import run as run
 from arbench.api.training import run_queue as run_queue
 from arbench.errors import ConfigError
 from arbench.experiment.bench import measure_sampling
+from arbench.experiment.binding import unbound_note
 from arbench.experiment.comparison import compare_runs
-from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import evaluate_log_probs, load_split, nll_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.foreign import evaluate_foreign
 from arbench.experiment.likelihood import SplitRecord
-from arbench.experiment.loading import load_run
-from arbench.experiment.records import SpeedRecord
+from arbench.experiment.loading import load_run, read_config
+from arbench.experiment.records import Record, SpeedRecord
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import (
     open_as_recorded,
@@ -49,7 +50,7 @@ from arbench.probability.sampling import OnSite
 from arbench.probability.temperature import at_temperature
 from arbench.publish.boards import find_boards, frame
 from arbench.publish.card import write_card
-from arbench.publish.verification import Verification, verify_run
+from arbench.publish.verification import Verification, bind_run, verify_run
 from arbench.publish.zoo import find_run
 
 if TYPE_CHECKING:
@@ -68,11 +69,18 @@ def load(path: str | Path, *, device: str = "cpu") -> Density:
     Raises:
         ConfigError: if the name stands for nothing.
         NetworkError: if the run has to come from the Hub, and does not.
-        CheckpointError: if the run is unfinished, or its files are damaged or do not fit together.
+        CheckpointError: if the run is unfinished, or its files are damaged, do not fit together, or
+            are not those that its record names. An old record names none but the weights: standard
+            error then says that the run is not bound.
     """
     folder = find_run(path)
-    RunFolder(folder).require_finished()
-    return load_run(folder, device=resolve_device(device)).density
+    run = RunFolder(folder)
+    run.require_finished()
+    density = load_run(folder, device=resolve_device(device)).density
+    is_bound = Record.read(run.record).is_bound if run.record.exists() else None
+    if note := unbound_note(folder, is_bound):
+        print(f"arbench: {note}", file=sys.stderr)
+    return density
 
 
 def sample(
@@ -130,7 +138,7 @@ def sample_texts(
             or another argument does not fit.
     """
     folder = find_run(path)
-    config = RunConfig.read(RunFolder(folder).config)
+    config = read_config(folder)
     density = load(folder, device=device)
     try:
         model = at_temperature(density, temperature)
@@ -176,7 +184,7 @@ def evaluate(
     if split not in SPLITS:
         raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
     folder = find_run(path)
-    config = RunConfig.read(RunFolder(folder).config)
+    config = read_config(folder)
     data = task_of_events(open_task(task), config.recipe) if task is not None and foreign else None
     if data is None and task is not None and open_as_recorded(config, task).name != config.task:
         raise ConfigError(
@@ -312,13 +320,19 @@ def verify(
 ) -> Verification:
     """Whether the number in a run's record is the one that its weights give; see `verify_run`.
 
+    If it is, and the record of a run folder is an old one that names nothing but weights, it is
+    written anew with the hashes of all files that it belongs to; see `bind_run`.
+
     Args:
         path: what `load` takes.
         task: for a run on data of your own, where they are, such as "images:PATH".
         device: where to compute.
         reporter: who is told of progress.
     """
-    return verify_run(find_run(path), task_text=task, device=device, reporter=reporter)
+    folder = find_run(path)
+    found = verify_run(folder, task_text=task, device=device, reporter=reporter)
+    # What was found by a name is a copy that others share, and is held to hashes of its own.
+    return bind_run(folder, found, task_text=task) if folder == Path(path) else found
 
 
 def download(path: str, *, out: str | Path | None = None) -> Path:
@@ -337,7 +351,7 @@ def download(path: str, *, out: str | Path | None = None) -> Path:
     from arbench.publish.snapshots import copy_run
 
     folder = find_run(path)
-    RunConfig.read(RunFolder(folder).config)
+    read_config(folder)
     return folder if out is None else copy_run(folder, Path(out))
 
 

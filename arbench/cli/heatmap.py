@@ -14,8 +14,6 @@ from arbench import api
 from arbench.cli.console import ConsoleReporter
 from arbench.errors import ConfigError
 from arbench.experiment.colours import Scale
-from arbench.experiment.config import RunConfig
-from arbench.experiment.folders import RunFolder
 from arbench.experiment.heatmap import (
     QUANTILE,
     draw_heatmap,
@@ -24,6 +22,7 @@ from arbench.experiment.heatmap import (
     shown_part,
     spell,
 )
+from arbench.experiment.loading import read_config
 from arbench.experiment.pictures import save_picture
 from arbench.experiment.rendering import ImageRendering, TextRendering, output_path
 from arbench.experiment.reporting import printable
@@ -48,7 +47,7 @@ def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
             does not say what single dims cost.
     """
     run = find_run(name)
-    config = RunConfig.read(RunFolder(run).config)
+    config = read_config(run)
     rendering = config.shown
     if file is not None or not isinstance(rendering, TextRendering):
         # Before the work, not after it.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from arbench.cli.columns import columns, pairs
+from arbench.experiment.binding import unbound_note
 from arbench.experiment.padding import no_likelihood
 from arbench.experiment.reporting import (
     duration_text,
@@ -50,6 +51,7 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
             "" if part is None else f"only the first {part:,} events of each split: not comparable",
         ),
         *(_evaluation(foreign) if foreign else _training(path, record["training"])),
+        ("binding", unbound_note(path, "sha256" in record) or ""),
         (
             "machine",
             f"{machine['gpu'] or machine['cpu']}, {machine['threads']} CPU thread(s), "

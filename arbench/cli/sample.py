@@ -95,9 +95,8 @@ def command(
     from arbench import api
     from arbench.cli.console import ConsoleReporter
     from arbench.errors import ConfigError
-    from arbench.experiment.config import RunConfig
     from arbench.experiment.files import write_text
-    from arbench.experiment.folders import RunFolder
+    from arbench.experiment.loading import read_config
     from arbench.experiment.memory import out_of_memory_says
     from arbench.experiment.pictures import known_rows
     from arbench.experiment.rendering import TextRendering, join_texts, output_path, save_samples
@@ -106,7 +105,7 @@ def command(
     from arbench.publish.zoo import find_run
 
     run = find_run(run)
-    config = RunConfig.read(RunFolder(run).config)
+    config = read_config(run)
     rendering = config.shown
     is_text = isinstance(rendering, TextRendering)
     if is_text and given is not None:

@@ -13,6 +13,9 @@ from arbench.cli.paths import UserPath
 from arbench.cli.records import record_text
 from arbench.cli.settings import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
+from arbench.experiment.binding import binding_fault
+from arbench.experiment.canonical import seal_fault
+from arbench.experiment.reporting import one_line
 from arbench.experiment.strict_json import read_json
 from arbench.registry.entries import ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, registry
@@ -83,6 +86,12 @@ def command(
     if not shown:
         name = _folder(name)
         shown["run"] = _run(name)
+        fault = seal_fault(shown["run"])
+        fault = f"{Path(name) / RECORD}: {fault}" if fault else _files_fault(name, shown["run"])
+        if fault and not as_json:
+            raise CheckpointError(f"{fault}; --json prints the record as it is")
+        if fault:
+            click.echo(f"arbench: warning: {one_line(fault)}", err=True)
         if not as_json:
             texts.append(_run_text(name, shown["run"]))
     click.echo(json.dumps(shown, indent=1) if as_json else "\n\n".join(texts))
@@ -176,6 +185,11 @@ def _run(name: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DataError(f"{path}: expected a record, found a {type(record).__name__}")
     return record
+
+
+def _files_fault(name: str, record: dict[str, Any]) -> str | None:
+    """Why the files of a run are not those of its record; None if they are."""
+    return binding_fault(Path(name), hashes) if (hashes := record.get("sha256")) else None
 
 
 def _unknown(name: str) -> ArbenchError:

@@ -20,7 +20,8 @@ def command(ctx: click.Context, run: Path, task: str | None, device: str, as_jso
     """Evaluate RUN on its test split again and compare with its record, event by event.
 
     RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision. The exit code is 0 if
-    the number holds, and 1 if it does not.
+    the number holds, and 1 if it does not. If it holds, the record of a folder from an older
+    arbench is bound: it is written anew, with the sha256 of all files that it belongs to.
     """
     from arbench import api
     from arbench.cli.console import ConsoleReporter
@@ -44,4 +45,6 @@ def command(ctx: click.Context, run: Path, task: str | None, device: str, as_jso
             f"{found.num_events:,} test events on {found.device}; largest difference of an event: "
             f"{events}{misstated}"
         )
+        if found.binding:
+            click.echo(found.binding)
     ctx.exit(0 if found.holds else 1)

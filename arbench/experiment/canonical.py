@@ -64,7 +64,7 @@ def seal_fault(document: Mapping[str, Any]) -> str | None:
 
     A record of format 1 has no such hash: nothing can be said of it.
     """
-    if document.get("schema_version") == 1:
+    if document.get("schema_version") == 1 and "sha256" not in document:
         return None
     hashes = document.get("sha256")
     named = hashes.get("record") if isinstance(hashes, dict) else None

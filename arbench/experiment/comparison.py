@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from arbench.errors import DataError
+from arbench.experiment.loading import check_bound
 from arbench.experiment.log_probs import LogProbs, read_log_probs, test_of, window_dims
 from arbench.experiment.records import Record
 from arbench.experiment.seeds import seed_folders
@@ -67,6 +68,7 @@ def _read(path: Path) -> list[Measured]:
     for folder in seed_folders(path):
         folder.require_finished()
         record = Record.read(folder.record)
+        check_bound(folder.path, record, ("config",))
         test_of(record, folder.path)
         measured.append((record, read_log_probs(record, folder.log_probs)))
     return measured

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch.nn.modules.module import (
 )
 
 from arbench.errors import CheckpointError
+from arbench.experiment.binding import FILES, binding_fault
 from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.records import Record
@@ -33,10 +34,12 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     """The trained density in a run folder, ready to evaluate and sample.
 
     Raises:
-        CheckpointError: if the configuration or the weights are damaged or do not fit together.
+        CheckpointError: if the configuration or the weights are damaged, do not fit together, or
+            are not those of the record.
+        DataError: if the record is none.
     """
     folder = RunFolder(path)
-    config = RunConfig.read(folder.config)
+    config = read_config(path)
     if not folder.model.exists() and folder.checkpoint.exists():
         raise CheckpointError(f"{path}: this run is not finished; continue it with --resume {path}")
     try:
@@ -46,13 +49,39 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     expected = weights_of(config, folder.model, size)
     sha256 = None
     if folder.record.exists():
-        sha256 = Record.read(folder.record).sha256.weights
+        record = Record.read(folder.record)
+        sha256 = record.sha256.weights
+        check_bound(path, record, ("per_event",))
     tensors = load_tensors(folder.model, sha256=sha256, expected=expected)
     assembly = assemble(config)
     assembly.network.load_state_dict(tensors)
     # The density, not the network: views of an ensemble have a mode and buffers of their own.
     assembly.density.to(device).eval()
     return assembly
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration of the run in a folder, if it is the one of its record.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, or another than the record's.
+        DataError: if there is a record, and it is none.
+    """
+    folder = RunFolder(path)
+    config = RunConfig.read(folder.config)
+    if folder.record.exists():
+        check_bound(path, Record.read(folder.record), ("config",))
+    return config
+
+
+def check_bound(path: Path, record: Record, parts: Iterable[str] = FILES) -> None:
+    """Hold files of a run against the hashes in its record; see `binding_fault`.
+
+    Raises:
+        CheckpointError: if one of them is not the record's.
+    """
+    if fault := binding_fault(path, record.sha256.model_dump(), parts):
+        raise CheckpointError(fault)
 
 
 def weights_of(config: RunConfig, file: Path, num_bytes: int) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ from arbench.experiment.files import remove_abandoned, sha256_of
 from arbench.experiment.fitting import fit
 from arbench.experiment.folders import RunFolder, new_run_folder
 from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.loading import check_bound, read_config
 from arbench.experiment.log_probs import LogProbs
 from arbench.experiment.memory import is_out_of_memory, kept_for_reuse
 from arbench.experiment.recipes import Recipe
@@ -103,10 +104,11 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
     """
     folder = RunFolder(path)
     folder.require_begun()
-    config = RunConfig.read(folder.config)
+    config = read_config(path)
     if folder.record.exists():
         record = Record.read(folder.record)
         if record.status == "finished":
+            check_bound(path, record)
             reporter.say(f"{path} is finished: there is nothing to resume")
             return Run(path, record, was_finished=True)
     task = reopen_task(config, task_text)

@@ -30,7 +30,7 @@ from arbench.publish.published import (
     published_tasks,
 )
 from arbench.publish.ranking import ranks
-from arbench.publish.results import Result, join_runs, kept_records, read_results, read_runs
+from arbench.publish.results import Result, join_runs, kept_records, read_runs, sort_results
 from arbench.publish.rows import Board, Row, Speed
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
@@ -91,8 +91,10 @@ def find_boards(
     Raises:
         ConfigError: if nobody has a number on that task, or there is no such folder.
     """
+    kept, damaged = sort_results(kept_records())
     local, left_out = ([], []) if runs is None else read_runs(runs)
-    results = join_runs(read_results(kept_records()), local)
+    left_out = [*damaged, *left_out]
+    results = join_runs(kept, local)
     if task is None:
         return make_boards(results, unchecked=unchecked), left_out
     own = [result for result in results if result.record.task.name == task]

@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.loading import check_bound
 from arbench.experiment.records import ModelRecord, Record
 from arbench.experiment.reporting import (
     duration_text,
@@ -39,9 +40,11 @@ def card_of(path: Path, load_as: str | None = None) -> str:
 
     Raises:
         DataError: if the run has no record, or its files are damaged.
+        CheckpointError: if its files are not those of its record.
     """
     folder = RunFolder(path)
     record = Record.read(folder.record)
+    check_bound(path, record)
     return front_matter(record) + render_card(
         record,
         samples=_samples(path),

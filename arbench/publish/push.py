@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
+from arbench.experiment.binding import unbound_note
 from arbench.experiment.config import RunConfig
 from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
-from arbench.experiment.loading import load_run
+from arbench.experiment.loading import load_run, read_config
 from arbench.experiment.log_probs import read_log_probs, test_of
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
@@ -25,6 +26,7 @@ from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
 from arbench.publish.hub import Hub
 from arbench.publish.page import write_page
+from arbench.publish.plausibility import require_plausible
 from arbench.publish.repositories import Repo, parse_repo
 from arbench.publish.results import (
     board_fault,
@@ -75,7 +77,7 @@ def check_push(
         NetworkError: if the user may not push there; the line says why.
     """
     if resume is not None:
-        config = RunConfig.read(RunFolder(resume).config)
+        config = read_config(resume)
         task, model = config.task, config.model
     else:
         assert task is not None
@@ -152,7 +154,10 @@ def _run_files(path: Path) -> dict[str, Path]:
         if file.is_symlink() or not file.is_file():
             raise CheckpointError(f"{file}: expected a file of the run itself, not a link")
     load_run(path)
-    read_log_probs(Record.read(folder.record), folder.log_probs)
+    record = Record.read(folder.record)
+    if note := unbound_note(path, record.is_bound):
+        raise CheckpointError(f"{note}, and then it can be pushed")
+    require_plausible(record, read_log_probs(record, folder.log_probs).values, str(path))
     return files
 
 
@@ -266,7 +271,8 @@ def _check_result(path: Path) -> None:
         CheckpointError: if it should be log-probabilities.
     """
     if path.suffix == ".safetensors":
-        read_log_probs(Record.read(path.with_suffix(".json")), path)
+        record = Record.read(path.with_suffix(".json"))
+        require_plausible(record, read_log_probs(record, path).values, str(path))
     elif path.parent.name == "speed":
         SpeedReport.read(path)
     else:

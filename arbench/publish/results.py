@@ -18,13 +18,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from arbench.errors import ArbenchError, ConfigError, DataError
+from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
+from arbench.experiment.binding import unbound_note
 from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
+from arbench.experiment.loading import check_bound
 from arbench.experiment.log_probs import read_log_probs
 from arbench.experiment.records import Record
 from arbench.experiment.strict_json import read_json
 from arbench.publish.curves import read_curve
+from arbench.publish.plausibility import require_plausible
 from arbench.publish.published import beside
 from arbench.publish.speeds import SpeedReport
 from arbench.publish.verification import verify_run
@@ -71,11 +74,11 @@ def keep_result(run: Path, records: Path) -> Path:
         of its own.
 
     Raises:
-        ConfigError: if the result may stand on no board; says why.
-        DataError: if its log-probabilities are not those of its record.
+        ArbenchError: if the result may stand on no board, see `read_for_board`, or its weights are
+            not those of its record.
     """
     record = read_for_board(run)
-    read_log_probs(record, RunFolder(run).log_probs)
+    check_bound(run, record)
     kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
     kept.parent.mkdir(parents=True, exist_ok=True)
     record.write(kept)
@@ -126,12 +129,23 @@ def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
 def read_for_board(run: Path) -> Record:
     """The record of a run that may stand on a board.
 
+    Everything is held against the hashes in it but the weights, which may be large.
+
     Raises:
         ConfigError: if it may not; says why.
+        CheckpointError: if nothing binds it to the files beside it, or they are others.
+        DataError: if its log-probabilities are others, or better than the truth.
     """
-    record = Record.read(RunFolder(run).record)
+    folder = RunFolder(run)
+    record = Record.read(folder.record)
     if fault := board_fault(record):
         raise ConfigError(f"{run}: {fault}")
+    if note := unbound_note(run, record.is_bound):
+        raise CheckpointError(f"{note}, and then its number can stand on a board")
+    if record.foreign is None and record.sha256.config is None:
+        raise CheckpointError(f"{run}: its record names no configuration, so it is no run folder's")
+    check_bound(run, record, ("config",))
+    require_plausible(record, read_log_probs(record, folder.log_probs).values, str(run))
     return record
 
 
@@ -155,8 +169,24 @@ def board_fault(record: Record) -> str | None:
 
 
 def read_results(records: Path) -> list[Result]:
-    """All kept results, by task, best first."""
+    """All kept results, by task, best first.
+
+    Raises:
+        ArbenchError: if one of them does not fit its own hashes, is better than the truth, or
+            damaged.
+    """
     return _in_order(_kept_result(path) for path in sorted(records.glob("*/*.json")))
+
+
+def sort_results(records: Path) -> tuple[list[Result], list[str]]:
+    """All kept results that are sound, best first, and what is wrong with each other one."""
+    found, left_out = [], []
+    for path in sorted(records.glob("*/*.json")):
+        try:
+            found.append(_kept_result(path))
+        except (ArbenchError, OSError) as error:
+            left_out.append(str(error))
+    return _in_order(found), left_out
 
 
 def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
@@ -174,7 +204,6 @@ def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
         run = path.parent
         try:
             record = read_for_board(run)
-            read_log_probs(record, RunFolder(run).log_probs)
             reports = [SpeedReport.read(file) for file in sorted(run.glob("speed-*.json"))]
         except (ArbenchError, OSError) as error:
             left_out.append(str(error))
@@ -209,13 +238,15 @@ def _kept_path(task: str, model: str, result_sha256: str | None, records: Path) 
 
 def _kept_result(path: Path) -> Result:
     record = Record.read(path)
+    log_probs = path.with_suffix(".safetensors")
+    require_plausible(record, read_log_probs(record, log_probs).values, str(path))
     reports = [
         SpeedReport.read(file)
         for file in sorted((path.parent / "speed").glob(f"{path.stem}.speed-*.json"))
     ]
     return Result(
         record=record,
-        log_probs=path.with_suffix(".safetensors"),
+        log_probs=log_probs,
         speeds=_speeds_of(record, [r for r in reports if r.result_sha256 == record.result_sha256]),
         status="verified" if _is_verified(path) else "self-reported",
         folder=_zoo_run(record),

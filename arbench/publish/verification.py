@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
+from arbench.experiment.binding import FILES
 from arbench.experiment.config import RunConfig
 from arbench.experiment.devices import resolve_device
 from arbench.experiment.evaluation import (
@@ -19,16 +21,19 @@ from arbench.experiment.evaluation import (
     nll_of,
     scored_windows,
 )
+from arbench.experiment.files import sha256_of
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
 from arbench.experiment.log_probs import LogProbs, test_of
-from arbench.experiment.records import Record, TaskRecord
+from arbench.experiment.records import HashesRecord, Record, TaskRecord
+from arbench.experiment.renewal import with_errors
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, require_likelihood
 from arbench.experiment.tasks import Split, Task
 from arbench.probability.density import Density
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
+from arbench.publish.plausibility import plausibility_fault
 
 Nats = TypeVar("Nats", float, Tensor)
 
@@ -62,6 +67,8 @@ class Verification:
         device: where it was recomputed.
         misstated: what the record says otherwise than its run, or than follows from its
             log-probabilities and the data, such as "nll.test.bits_per_dim".
+        is_bound: whether the record carries the hashes of what it belongs to.
+        binding: what became of that; empty where it carried them before.
     """
 
     recorded_nats: float
@@ -71,6 +78,8 @@ class Verification:
     num_events: int
     device: str
     misstated: tuple[str, ...] = ()
+    is_bound: bool = True
+    binding: str = ""
 
     @property
     def difference_nats(self) -> float:
@@ -135,6 +144,8 @@ def verify_run(
         misstated = _misstated(record, config, task, _test_of(record, kept, split, density))
         if record.nll["test"].num_groups is not None and not _same_groups(kept, split):
             misstated += ("log_probs.groups",)
+        if plausibility_fault(record, found):
+            misstated += ("truth",)
     return Verification(
         recorded_nats=record.nll["test"].nats_per_event,
         found_nats=-found.mean().item(),
@@ -143,7 +154,39 @@ def verify_run(
         num_events=len(split),
         device=str(target),
         misstated=misstated,
+        is_bound=record.is_bound,
     )
+
+
+def bind_run(path: Path, found: Verification, *, task_text: str | None) -> Verification:
+    """Write the hashes of a run's files into its record, if `verify_run` has found that it holds.
+
+    A record of format 1 becomes one of the newest, with errors over what is independent. What
+    carries its hashes already stays as it is.
+
+    Args:
+        path: the run folder.
+        found: what `verify_run` found there.
+        task_text: for a run on the user's own data, where they are.
+
+    Returns:
+        The same, and what became of the binding.
+    """
+    if found.is_bound or not found.holds:
+        return found
+    folder = RunFolder(path)
+    if not os.access(path, os.W_OK):
+        return replace(found, binding=f"not bound: you may not write in {path}; copy it and verify")
+    record = Record.read(folder.record)
+    task = reopen_task(RunConfig.read(folder.config), task_text)
+    split = load_split(task, "test", record.limit)
+    kept = LogProbs(LogProbs.load(folder.log_probs).values, split.groups)
+    if kept.groups is not None:
+        kept.save(folder.log_probs)
+    hashes = {part: sha256_of(path / file) for part, file in FILES.items()}
+    record = with_errors(record, kept, split, task.group)
+    record.model_copy(update={"sha256": HashesRecord(**hashes)}).write(folder.record)
+    return replace(found, is_bound=True, binding="bound: the record names the files it belongs to")
 
 
 def _kept(folder: RunFolder) -> LogProbs | None:
