@@ -74,11 +74,9 @@ def keep_result(run: Path, records: Path) -> Path:
         of its own.
 
     Raises:
-        ArbenchError: if the result may stand on no board, see `read_for_board`, or its weights are
-            not those of its record.
+        ArbenchError: if the result may stand on no board; see `read_for_board`.
     """
     record = read_for_board(run)
-    check_bound(run, record)
     kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
     kept.parent.mkdir(parents=True, exist_ok=True)
     record.write(kept)
@@ -129,7 +127,7 @@ def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
 def read_for_board(run: Path) -> Record:
     """The record of a run that may stand on a board.
 
-    Everything is held against the hashes in it but the weights, which may be large.
+    All is held against the hashes in it but the weights, which a board does not have.
 
     Raises:
         ConfigError: if it may not; says why.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
+from forging import forge
 from rich.console import Console
 from rich.table import Table
 
@@ -103,9 +103,7 @@ def test_what_a_record_says_is_text_and_no_markup(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Path(shutil.copytree(ZOO / "mnist-mini" / "nade", tmp_path / "run"))
-    raw = json.loads((run / "record.json").read_text())
-    raw["task"]["unit"] = "[/b]"
-    (run / "record.json").write_text(json.dumps(raw))
+    forge(run, lambda record: record["task"].update(unit="[/b]"))
     assert main(["evaluate", str(run), "--limit", "2", "--device", "cpu"]) == 0
     assert "bits/[/b]" in capsys.readouterr().out
     record = _record(43)

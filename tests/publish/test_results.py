@@ -16,6 +16,7 @@ from torch import Tensor
 import arbench
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.comparison import compare_runs
+from arbench.experiment.files import sha256_of
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
 from arbench.probability.bits import in_bits
@@ -26,6 +27,7 @@ from arbench.publish.results import (
     keep_verification,
     read_results,
     read_runs,
+    sort_results,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +101,9 @@ def test_a_result_is_verified_by_its_weights_and_by_nothing_else(tmp_path: Path)
 
     for scale in (0.99, 1.0):
         scaled(run.record, scale, dims=2).write(kept)
-        assert [result.status for result in read_results(records)] == ["self-reported"]
+        found, left_out = sort_results(records)
+        assert [result.status for result in found] == (["self-reported"] if scale == 1 else [])
+        assert ["they sum to" in reason for reason in left_out] == ([True] if scale < 1 else [])
         with pytest.raises(ConfigError, match="another record of these weights is kept"):
             keep_verification(run.path, records)
 
@@ -124,6 +128,13 @@ def test_other_log_probabilities_than_those_verified_are_not_verified(tmp_path: 
     kept = keep_result(run.path, records).with_suffix(".safetensors")
     keep_verification(run.path, records)
     save_file({"test": load_tensors(kept)["test"].flip(0)}, kept)
+    found, (reason,) = sort_results(records)
+    assert found == []
+    assert f"{kept}: these log-probabilities are not the record's: their sha256 is" in reason
+    record = Record.read(kept.with_suffix(".json"))
+    hashes = record.sha256.model_copy(update={"per_event": sha256_of(kept)})
+    record.model_copy(update={"sha256": hashes}).write(kept.with_suffix(".json"))
+    # Whoever hashes them again has a result again, and it is not the one that was verified.
     assert [result.status for result in read_results(records)] == ["self-reported"]
 
 
