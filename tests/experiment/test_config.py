@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forging import forge
 from torch import Tensor
 
 import arbench
@@ -181,6 +182,7 @@ def test_an_impossible_layout_is_a_checkpoint_error(
     config = json.loads((run.path / "config.json").read_text())
     config["members"][0]["layout"] |= change
     (run.path / "config.json").write_text(json.dumps(config))
+    forge(run.path)
     with pytest.raises(CheckpointError, match=message):
         arbench.load(run.path)
 
@@ -199,6 +201,7 @@ def test_a_run_on_events_that_nobody_knows_here_can_be_loaded(
     run = arbench.run("toy-markov", "bernoulli", limit=100, out=tmp_path / "run")
     config = json.loads((run.path / "config.json").read_text())
     (run.path / "config.json").write_text(json.dumps(config | {"task": task}))
+    forge(run.path)
     if task == "toy-markov":
         own_task_fails(monkeypatch)
     assert arbench.load(run.path).spec == open_task("toy-markov").spec
@@ -224,6 +227,7 @@ def test_impossible_mask_seeds_are_a_checkpoint_error(
     for member, seed in zip(config["members"], seeds, strict=True):
         member["mask_seed"] = seed
     (run.path / "config.json").write_text(json.dumps(config))
+    forge(run.path)
     with pytest.raises(CheckpointError, match=message):
         arbench.load(run.path)
 

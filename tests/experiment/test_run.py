@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from forging import forge
 from PIL import Image
 from torch import Tensor
 
@@ -218,6 +219,7 @@ def test_a_hostile_configuration_is_refused_before_anything_is_allocated(
     config = json.loads((tmp_path / "config.json").read_text())
     config[key] = value
     (tmp_path / "config.json").write_text(json.dumps(config))
+    forge(tmp_path)
     with pytest.raises((CheckpointError, ConfigError), match=message):
         arbench.load(tmp_path)
 
