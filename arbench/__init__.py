@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arbench.api import resume as resume
     from arbench.api import run as run
     from arbench.api import run_queue as run_queue
+    from arbench.api import run_seeds as run_seeds
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
     from arbench.api import verify as verify
@@ -54,6 +55,7 @@ _HOMES = {
             "resume",
             "run",
             "run_queue",
+            "run_seeds",
             "sample",
             "sample_texts",
             "verify",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from arbench.api.seeds import run_seeds as run_seeds
 from arbench.api.training import resume as resume
 from arbench.api.training import run as run
 from arbench.api.training import run_queue as run_queue
@@ -281,6 +282,14 @@ def bench(
 
 def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
     """How much better run a is than run b, per test event, paired; positive when a is better.
+
+    Args:
+        path_a: what `load` takes, or a folder of the seeds of one recipe, as `run_seeds` leaves.
+        path_b: likewise.
+
+    Returns:
+        A difference of these weights; with three seeds or more on both sides, one of the recipes:
+        a `RecipesDifference`.
 
     Raises:
         CheckpointError: if one of them is unfinished.

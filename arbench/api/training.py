@@ -60,7 +60,7 @@ def run(
     request = RunRequest(
         task=task,
         model=model,
-        overrides={key: _as_toml(value) for key, value in (settings or {}).items()},
+        overrides=as_overrides(settings),
         budget_s=None if budget is None else parse_seconds(str(budget)),
         epochs=epochs,
         seed=seed,
@@ -155,6 +155,11 @@ def run_queue(
     if failed:
         raise RunError(f"{len(failed)} of {len(queued)} runs failed: {', '.join(failed)}")
     return finished
+
+
+def as_overrides(settings: Mapping[str, Any] | None) -> dict[str, str]:
+    """Python values as `--set` would be given them."""
+    return {key: _as_toml(value) for key, value in (settings or {}).items()}
 
 
 def _as_toml(value: Any) -> str:

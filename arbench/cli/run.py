@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from arbench.cli.paths import UserPath
+
+if TYPE_CHECKING:
+    from arbench.experiment.run import Run
 
 # What may be given beside them; all else is in the run's folder, or in the queue's file.
 _BESIDE_RESUME = {"resume", "task", "device", "push", "as_json"}
@@ -21,6 +26,11 @@ _BESIDE_QUEUE = {"queue", "device", "out"}
 @click.option("--budget", metavar="TIME", help="Wall-clock training time, such as 90s or 5m.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Length instead of a budget.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Seeds 0 to N-1 of one recipe, in seed-0, seed-1, ... below --out; what is there is kept.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option(
     "--precision",
@@ -55,6 +65,7 @@ def command(
     budget: str | None,
     epochs: int | None,
     seed: int,
+    seeds: int | None,
     device: str,
     precision: str,
     compile: bool,
@@ -71,7 +82,8 @@ def command(
     \b
     arbench run --task mnist-mini --model nade
     arbench run --task mnist --model made --set hidden=1000 --budget 5m
-    arbench run --resume runs/mnist-made
+    arbench run --task mnist --model made --seeds 5 --out runs/mnist-made
+    arbench run --resume runs/mnist-made/seed-0
     arbench run --queue leaderboards/queue.toml
     """  # noqa: D301 - click wants the character
     from arbench.cli.settings import split_settings
@@ -81,6 +93,9 @@ def command(
         raise click.UsageError(
             "give --task and --model, --resume FOLDER or --queue FILE; see `arbench list`"
         )
+    if seeds is not None:
+        says = "--seeds names the seeds and makes several runs: give it without"
+        _refuse(ctx, {"seed", "resume", "queue", "push"}, says)
     if queue is not None:
         says = "--queue says itself what to run: give only --device and --out"
         _refuse_others(ctx, _BESIDE_QUEUE, says)
@@ -107,6 +122,26 @@ def command(
         require_folder(out)  # once, not for every run of the queue
         for finished in api.run_queue(queue, out=out, device=device, reporter=reporter):
             print_result(Console(), finished.path, finished.record)
+        return
+    if seeds is not None:
+        assert task is not None
+        assert model is not None
+        runs = api.run_seeds(
+            task,
+            model,
+            seeds=seeds,
+            out=out,
+            device=device,
+            reporter=reporter,
+            settings=overrides,
+            budget=budget,
+            epochs=epochs,
+            precision=precision,
+            compile=compile,
+            limit=limit,
+            evaluate_test=False if no_test else None,
+        )
+        _print_seeds([run for run in runs if run.is_main], as_json)
         return
     if resume is not None:
         run = api.resume(resume, task=task, device=device, reporter=reporter)
@@ -138,6 +173,31 @@ def command(
         from arbench.publish.push import push_trained
 
         reporter.say(f"on the Hub: {push_trained(run, push).url}")
+
+
+def _print_seeds(runs: list[Run], as_json: bool) -> None:
+    """All seeds of a recipe: their records, or a table of each and what they say together."""
+    from rich.console import Console
+
+    from arbench.cli.console import print_result, seeds_summary
+
+    if as_json:
+        click.echo(json.dumps([run.record.model_dump(mode="json") for run in runs], indent=1))
+        return
+    for run in runs:
+        print_result(Console(), run.path, run.record)
+    if runs and (summary := seeds_summary([run.record for run in runs])):
+        click.echo(summary)
+
+
+def _refuse(ctx: click.Context, refused: set[str], says: str) -> None:
+    """Refuse what may not be given.
+
+    Raises:
+        click.UsageError: that names all that was.
+    """
+    every = {parameter.name or "" for parameter in ctx.command.params}
+    _refuse_others(ctx, every - refused, says)
 
 
 def _refuse_others(ctx: click.Context, allowed: set[str], says: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.config import RunConfig
+from arbench.experiment.files import make_folder
 from arbench.experiment.folders import RunFolder
 
 _NAME = re.compile(r"seed-(?P<seed>0|[1-9]\d*)")
@@ -15,6 +16,42 @@ _NAME = re.compile(r"seed-(?P<seed>0|[1-9]\d*)")
 def seed_folder(path: Path, seed: int) -> RunFolder:
     """Where the run of a seed lies in a folder of seeds."""
     return RunFolder(path / f"seed-{seed}")
+
+
+def seeds_home(out: Path | None, task: str, model: str) -> Path:
+    """The folder of the seeds of one recipe: `out`, or `runs/<task>-<model>-seeds`.
+
+    It may hold seeds already, which are then taken up.
+
+    Raises:
+        ConfigError: if it is a run, or cannot be made or written.
+    """
+    stem = re.sub(r"[^a-z0-9._-]+", "-", f"{task}-{model}-seeds")
+    home = Path("runs") / stem if out is None else out
+    if RunFolder(home).config.exists() or RunFolder(home).record.exists():
+        raise ConfigError(f"{home}: is a run, and seeds want a folder of their own; choose another")
+    make_folder(home)
+    return home
+
+
+def require_recipe(folder: RunFolder, config: RunConfig) -> None:
+    """Refuse to take up a run that is of another recipe than the other seeds.
+
+    Raises:
+        ConfigError: if it is; names what differs first.
+        CheckpointError: if its configuration is damaged.
+    """
+    found = RunConfig.read(folder.config)
+    if found.recipe_sha256 == config.recipe_sha256:
+        return
+    old, new = (each.model_dump(mode="json", exclude={"seed"}) for each in (found, config))
+    names = [name for name in new if old[name] != new[name]]
+    if names == ["recipe"] or (names and names[0] == "hyperparameters"):
+        names += [name for name in new["recipe"] if old["recipe"][name] != new["recipe"][name]]
+    raise ConfigError(
+        f"{folder.path}: is a run of another recipe ({', '.join(names)}); choose another folder "
+        "with --out"
+    )
 
 
 def seed_folders(path: Path) -> list[RunFolder]:

@@ -342,3 +342,91 @@ def test_reports_of_speed_join_the_result_they_belong_to(tmp_path: Path) -> None
 def test_rows_are_in_the_order_of_their_scores() -> None:
     for board in make_boards(KEPT, unchecked=True):
         assert all(a.score <= b.score for a, b in pairwise(board.rows))
+
+
+def of_seed(result: Result, seed: int, recipe: str) -> Result:
+    """The same result as the one of a seed of a recipe."""
+    assert result.record.training is not None
+    training = result.record.training.model_copy(update={"seed": seed, "recipe_sha256": recipe})
+    hashes = HashesRecord(weights=f"{seed:x}" * 64)
+    record = result.record.model_copy(update={"training": training, "sha256": hashes})
+    return replace(result, record=record)
+
+
+def test_the_seeds_of_one_recipe_are_one_row(make_result: MakeResult) -> None:
+    """Two of them differ beyond doubt by events alone, and take no different ranks."""
+    events = noise(0) * 10
+    shifts = (0.0, 0.3, 0.1)
+    seeds = [
+        of_seed(make_result(f"net{n}", events - shift + 0.01 * noise(5 + n)), n, "a" * 64)
+        for n, shift in enumerate(shifts)
+    ]
+    alone = [[(seed.record, seed.log_probs)] for seed in seeds[:2]]
+    assert ranks(alone) == [1, 2]  # as weights they are
+    other = make_result("other", events - 0.15 + 0.01 * noise(9))
+    (board,) = make_boards([*seeds, other])
+    assert [row.num_seeds for row in board.rows] == [3, 1]
+    assert [row.model for row in board.rows] == ["net0", "other"]
+    row = board.rows[0]
+    values = [seed.record.nll["test"].nats_per_event for seed in seeds]
+    assert row.nats == pytest.approx(sum(values) / 3)
+    assert row.bits_per_dim == pytest.approx(sum(values) / 3 / 4 / math.log(2))
+    by_events = seeds[0].record.nll["test"].standard_error_nats
+    spread = torch.tensor(values).double().var().item() / 3
+    assert row.nats_error == pytest.approx(math.sqrt(by_events**2 + spread), rel=0.01)
+    text = board_pages([*seeds, other])["somewhere.md"]
+    assert "| 3 seeds |" in " ".join(text.split())
+    assert "| 1 seed: these weights |" in " ".join(text.split())
+
+
+def test_recipes_are_ranked_over_their_seeds(make_result: MakeResult) -> None:
+    """What is beyond doubt by events alone is luck by seeds, and what is not stays."""
+    events = noise(0) * 10
+
+    def recipe(name: str, shifts: list[float]) -> list[Result]:
+        return [
+            of_seed(make_result(f"{name}-{n}", events - s + 0.01 * noise(n)), n, name * 64)
+            for n, s in enumerate(shifts)
+        ]
+
+    def placed(*recipes: list[Result]) -> list[int]:
+        return ranks([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
+
+    wide, lucky, worse = (
+        recipe("a", [0.0, 0.4, 0.2, 0.1]),
+        recipe("b", [0.1, 0.5, 0.2, 0.3]),
+        recipe("c", [5.0, 5.3, 5.1, 5.2]),
+    )
+    assert placed(wide, lucky, worse) == [1, 1, 3]
+    assert placed(wide[:2], lucky[:2]) == [1, 2]  # two seeds are these weights
+
+
+def test_a_seed_that_was_trained_twice_counts_once(make_result: MakeResult) -> None:
+    first, again = (of_seed(make_result(f"net{n}", noise(n)), 0, "a" * 64) for n in range(2))
+    (board,) = make_boards([first, again])
+    assert [row.num_seeds for row in board.rows] == [1]
+
+
+def test_an_error_that_still_grows_is_marked_on_the_board() -> None:
+    results = [result for result in KEPT if result.record.task.name == "shakespeare"]
+    for result in results:
+        test = result.record.nll["test"]
+        assert test.block is not None
+        assert test.block.still_growing
+        assert (test.block.num_blocks, test.num_groups) == (20, 20)
+        assert test.standard_error_bits_per_dim is not None
+        assert test.standard_error_bits_per_dim * math.log(2) >= 0.025
+    page = board_pages(results)["shakespeare.md"]
+    assert page.count("(still growing)") == 2 * len(results)
+    assert "It is a lower bound" in page
+    assert "still growing" not in board_pages(KEPT)["mnist.md"]
+
+
+def test_errors_of_recordings_are_over_recordings() -> None:
+    results = [result for result in KEPT if result.record.task.name == "fsdd"]
+    assert results
+    for result in results:
+        test = result.record.nll["test"]
+        assert (result.record.task.groups, test.num_groups) == ("recording", 300)
+        assert test.standard_error_bits_per_dim is not None
+        assert test.standard_error_bits_per_dim >= 0.053
