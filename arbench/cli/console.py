@@ -21,10 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from arbench.experiment.likelihood import SplitRecord
-from arbench.experiment.records import Record, SpeedRecord
+from arbench.experiment.records import ChecksRecord, Record, SpeedRecord
 from arbench.experiment.reporting import (
     Advance,
     Reporter,
+    check_rows,
     duration_text,
     few_events_note,
     groups_note,
@@ -103,6 +104,8 @@ def print_result(console: Console, path: Path, record: Record) -> None:
             f"true density {truth.true_nats_per_event:.4f} nats on these events; paired gap to it "
             f"{truth.gap_nats_per_event:.4f} ± {truth.standard_error_nats:.4f} nats"
         )
+    if record.checks is not None:
+        console.print(checks_text(record.checks), highlight=False)
     console.print(speed_table(record.sampling))
     published = published_table(record) if fault is None else None
     if published is not None:
@@ -159,6 +162,13 @@ def split_cells(nll: SplitRecord, unit: str) -> tuple[str, str, str, str]:
         f"{nll.num_events:,}",
         nll.kind,
     )
+
+
+def checks_text(checks: ChecksRecord) -> str:
+    """The checks of the trained model in one line."""
+    rows = check_rows(checks.model_dump())
+    found = "; ".join(f"{what} ({value}, at most {most})" for what, value, most, _ in rows)
+    return f"checks: {found}"
 
 
 def speed_table(rows: list[SpeedRecord]) -> Table:

@@ -9,6 +9,8 @@ from arbench.cli.columns import columns, pairs
 from arbench.experiment.binding import unbound_note
 from arbench.experiment.padding import no_likelihood
 from arbench.experiment.reporting import (
+    CHECK_HEADERS,
+    check_rows,
     duration_text,
     few_events_note,
     groups_note,
@@ -63,6 +65,8 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
         blocks.append(fault)
     elif record["nll"]:
         blocks.append("likelihood\n" + _indented(_likelihood(record)))
+    if checks := check_rows(record.get("checks")):
+        blocks.append("checks\n" + _indented(columns(checks, CHECK_HEADERS)))
     if record["sampling"]:
         blocks.append("sampling\n" + _indented(_speed(record["sampling"])))
     blocks.append("files\n" + _indented(_files(path)))

@@ -23,6 +23,7 @@ from arbench.experiment.folders import new_run_folder
 from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.log_probs import LogProbs
 from arbench.experiment.records import (
+    ChecksRecord,
     ForeignRecord,
     HashesRecord,
     ModelRecord,
@@ -35,6 +36,7 @@ from arbench.experiment.reporting import Reporter
 from arbench.experiment.run import Run
 from arbench.experiment.streams import WindowedTask
 from arbench.experiment.tasks import Split, SplitName, Task, data_sha256
+from arbench.experiment.trained_checks import LONG_S, SHORT_S, check_samples, scale_of
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete
 from arbench.probability.foreign import ForeignDensity, seeded
@@ -73,7 +75,8 @@ def evaluate_foreign(
 
     Raises:
         ConfigError: if the name is none, the task has other events, or the folder is taken.
-        PluginError: if the density breaks its contract, or its numbers depend on the batch.
+        PluginError: if the density breaks its contract, its numbers depend on the batch, or its
+            samples do not follow its `log_prob`.
         Diverged: if a log-probability is not finite, or better than the true density.
     """
     if not re.fullmatch(NAME_PATTERN, name):
@@ -97,6 +100,16 @@ def evaluate_foreign(
         truth = compare_with_truth(name, task, test, log_probs)
         with reporter.bar("sampling"):
             samples = density.sample(NUM_SAMPLES, generator=keyed_generator(seed, "samples"))
+        checks = check_samples(
+            density,
+            samples,
+            ChecksRecord(),
+            name=name,
+            seed=seed,
+            seconds=LONG_S if limit is None else SHORT_S,
+            scale=scale_of(validation.events),
+            reporter=reporter,
+        )
         with reporter.bar("timing", live=False) as advance:
             sampling = measure_sampling(
                 density,
@@ -137,6 +150,7 @@ def evaluate_foreign(
             },
             truth=truth,
             sampling=sampling,
+            checks=checks,
             environment=describe_environment(density.device),
         ).sealed()
         record.write(folder.record)

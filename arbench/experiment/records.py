@@ -228,6 +228,17 @@ class Record(Part):
             raise ValueError("a foreign density is known by its log-probabilities: it names none")
         return self
 
+    @model_validator(mode="after")
+    def _passes_its_checks(self) -> Record:
+        failed = [
+            name
+            for name, check in self.checks or ()
+            if check and not check.value <= check.threshold
+        ]
+        if failed and self.nll:
+            raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
+        return self
+
     @field_validator("nll")
     @classmethod
     def _fits_the_rest(

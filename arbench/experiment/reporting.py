@@ -9,6 +9,12 @@ from typing import Any
 
 Advance = Callable[[float, str], None]
 FEW_EVENTS = 200
+CHECK_HEADERS = ["promise, at the model's own size", "found", "at most", "looked at"]
+_PROMISES = {
+    "causality": "a site sees earlier ones only",
+    "step_equals_forward": "step equals forward",
+    "samples_follow": "samples follow log_prob",
+}
 _DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _ROUNDING_SHARE = 1e-6  # of a log-probability in float32
 
@@ -62,6 +68,23 @@ def duration_text(seconds: float) -> str:
         if seconds >= 0.9995 * size:
             return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
     return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
+
+
+def check_rows(checks: Mapping[str, Any] | None) -> list[list[str]]:
+    """The checks of a trained model, one a row: what is promised, measured, allowed, looked at.
+
+    Args:
+        checks: of a record, as JSON has them; None if there were none.
+    """
+    rows = []
+    for name, check in (checks or {}).items():
+        if check is None:
+            continue
+        value, most = check["value"], check["threshold"]
+        failed = "" if value <= most else " FAILED"
+        about = check.get("about") or "-"
+        rows.append([_PROMISES.get(name, name) + failed, f"{value:.2g}", f"{most:g}", about])
+    return rows
 
 
 def no_test_note(splits: Collection[str]) -> str:

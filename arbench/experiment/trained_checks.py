@@ -18,6 +18,7 @@ from arbench.errors import PluginError
 from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.memory import is_out_of_memory
 from arbench.experiment.records import CheckRecord, ChecksRecord
+from arbench.experiment.rendering import NUM_SAMPLES
 from arbench.experiment.reporting import Reporter
 from arbench.probability.causality import (
     ROUNDING,
@@ -116,6 +117,35 @@ def check_network(
                 ) from error
         advance(1.0, "")
     return checks
+
+
+def check_trained(
+    assembly: Assembly, config: RunConfig, events: Tensor, reporter: Reporter
+) -> ChecksRecord:
+    """All checks of a trained density, as its run made them; its samples are drawn again.
+
+    Args:
+        assembly: trained.
+        config: what it was built from.
+        events: `(N, *event_shape)` of its task's validation split.
+        reporter: who is told of progress.
+
+    Raises:
+        Refused: if one fails.
+        PluginError: if the network does not compute in float64.
+    """
+    checks = check_network(assembly, config, events, reporter)
+    generator = keyed_generator(config.seed, "samples")
+    return check_samples(
+        assembly.density,
+        assembly.density.sample(NUM_SAMPLES, generator=generator),
+        checks,
+        name=config.model,
+        seed=config.seed,
+        seconds=seconds_for(assembly, config),
+        scale=scale_of(events),
+        reporter=reporter,
+    )
 
 
 def check_samples(

@@ -27,6 +27,10 @@ ABOUT_GROWING = (
     "Still growing: the error of a stream at 20 blocks, which longer blocks would raise. It is a "
     "lower bound, and a rank that rests on it promises more than it keeps."
 )
+ABOUT_CHECKS = (
+    "✓: the trained model kept its promises at its own size: causality, step, samples that follow "
+    "its likelihood."
+)
 ABOUT_PUBLISHED = "Published numbers are not ranked: nobody here can test them."
 ABOUT_SPEEDS = "Samples/s are those of the best batch size; ~ means timed in part and scaled."
 
@@ -131,6 +135,8 @@ def _page(task: str, boards: Sequence[Board]) -> str:
         if notes:
             blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
     blocks.append(f"{ABOUT_RANKS} {ABOUT_PUBLISHED} {ABOUT_SPEEDS}")
+    if any(row.is_checked for board in boards for row in board.rows):
+        blocks.append(ABOUT_CHECKS)
     if any(row.still_growing for board in boards for row in board.rows):
         blocks.append(ABOUT_GROWING)
     for sha256, data in dict.fromkeys((board.data_sha256, board.data) for board in boards):
@@ -143,7 +149,8 @@ def status_text(row: Row) -> str:
     """Who vouches for a row: arbench, the user, or a paper."""
     if row.published:
         return row.source + (" (unchecked)" if row.status == "unchecked" else "")
-    return {"local": "self-reported, local"}.get(row.status, row.status)
+    status = {"local": "self-reported, local"}.get(row.status, row.status)
+    return f"{status} ✓" if row.is_checked else status
 
 
 def seeds_text(row: Row) -> str:

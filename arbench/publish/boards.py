@@ -142,7 +142,7 @@ def frame(boards: Iterable[Board]) -> DataFrame:
     table = pandas.DataFrame(flat_rows(boards))
     if not table.empty:
         counts = {"rank": "Int64", "num_parameters": "Int64", "num_seeds": "Int64"}
-        counts["still_growing"] = "bool"
+        counts |= dict.fromkeys(("still_growing", "is_checked"), "bool")
         numbers = dict.fromkeys({*map(str, table)} - _TEXT_COLUMNS - {*counts}, "float64")
         table = table.astype(counts | numbers)
     return table

@@ -11,6 +11,8 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import check_bound
 from arbench.experiment.records import ModelRecord, Record
 from arbench.experiment.reporting import (
+    CHECK_HEADERS,
+    check_rows,
     duration_text,
     few_events_note,
     groups_note,
@@ -88,6 +90,7 @@ def render_card(
                 no_error_note(record.errors),
             )
         ),
+        checks_table(record),
         speed_table(record) if record.sampling else "",
         "" if fault else published_table(record),
         f"Training curve, nats per event:\n\n{curve}" if curve else "",
@@ -167,6 +170,14 @@ def likelihood_table(record: Record) -> str:
     ]
     headers = ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "kind")
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def checks_table(record: Record) -> str:
+    """What was checked of the trained model, as Markdown; empty if nothing was."""
+    rows = check_rows(record.checks.model_dump() if record.checks else None)
+    if not rows:
+        return ""
+    return tabulate(rows, CHECK_HEADERS, tablefmt="github", disable_numparse=True)
 
 
 def speed_table(record: Record) -> str:

@@ -73,6 +73,12 @@ class Row:
         return self.rank is None
 
     @property
+    def is_checked(self) -> bool:
+        """Whether the trained model was found to keep its promises at its own size."""
+        checks = None if self.result is None else self.result.record.checks
+        return checks is not None and any(check is not None for _, check in checks)
+
+    @property
     def score(self) -> float:
         """What rows are ordered by: bits per dim, or nats where there are none."""
         value = self.nats if self.bits_per_dim is None else self.bits_per_dim
@@ -87,7 +93,8 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """The row as plain values, for machines."""
         values = {name: value for name, value in vars(self).items() if name != "result"}
-        return values | {"speeds": [vars(speed) for speed in self.speeds]}
+        speeds = [vars(speed) for speed in self.speeds]
+        return values | {"speeds": speeds, "is_checked": self.is_checked}
 
 
 @dataclass(frozen=True)
