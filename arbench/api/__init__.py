@@ -364,33 +364,49 @@ def download(path: str, *, out: str | Path | None = None) -> Path:
     return folder if out is None else copy_run(folder, Path(out))
 
 
-def push(path: str | Path, to: str, *, private: bool = False) -> Pushed:
-    """Put a finished run onto the Hub, in one commit; see `arbench.publish.push.push_run`."""
+def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
+    """Put a finished run onto the Hub, in one commit; see `arbench.publish.push.push_run`.
+
+    Args:
+        path: the run folder, or another name of a run.
+        to: "org/name" of the repository.
+        private: for a repository that does not exist yet.
+        overwrite: replace what is there and not arbench's.
+    """
     from arbench.publish.push import push_run
 
-    return push_run(find_run(path), to, private=private)
+    return push_run(find_run(path), to, private=private, overwrite=overwrite)
 
 
-def push_board(to: str, runs: Sequence[str | Path] = (), *, private: bool = False) -> Pushed:
-    """Put results onto a board on the Hub; see `arbench.publish.push.push_board`.
+def push_board(
+    to: str,
+    runs: Sequence[str | Path] = (),
+    *,
+    private: bool = False,
+    overwrite: bool = False,
+) -> Pushed:
+    """Put results onto a board on the Hub; see `arbench.publish.remote_board.push_board`.
 
     Args:
         to: "org/name" of the board, a dataset repository.
         runs: whose results; none for all that come with arbench.
         private: for a board that does not exist yet.
+        overwrite: replace what is there and not arbench's.
     """
-    from arbench.publish.push import push_board as push_results
+    from arbench.publish.remote_board import push_board as push_results
 
-    return push_results(to, [find_run(run) for run in runs], private=private)
+    folders = [find_run(run) for run in runs]
+    return push_results(to, folders, private=private, overwrite=overwrite)
 
 
-def push_space(to: str, *, private: bool = False) -> Pushed:
+def push_space(to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
     """Put the page of all boards onto the Hub; see `arbench.publish.push.push_space`.
 
     Args:
         to: "org/name" of the Space.
         private: for a Space that does not exist yet.
+        overwrite: replace what is there and not arbench's.
     """
     from arbench.publish.push import push_space as push_page
 
-    return push_page(to, private=private)
+    return push_page(to, private=private, overwrite=overwrite)

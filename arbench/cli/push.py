@@ -15,12 +15,19 @@ from arbench.cli.paths import UserPath
 @click.option("--board", metavar="ORG/NAME", help="A board: the result of RUN, or all kept ones.")
 @click.option("--space", metavar="ORG/NAME", help="A static Space: the page of all boards.")
 @click.option("--private", is_flag=True, help="A repository that does not exist yet is private.")
+@click.option("--overwrite", is_flag=True, help="Replace files there that arbench did not write.")
 def command(
-    run: str | None, to: str | None, board: str | None, space: str | None, private: bool
+    run: str | None,
+    to: str | None,
+    board: str | None,
+    space: str | None,
+    private: bool,
+    overwrite: bool,
 ) -> None:
     """Put RUN onto the Hub in one commit, its result onto a board, or the boards' page.
 
-    You need a token with write access: `hf auth login`, or HF_TOKEN.
+    You need a token with write access: `hf auth login`, or HF_TOKEN. A repository that holds
+    files that arbench did not write is left as it is, unless you say --overwrite.
 
     \b
     arbench push runs/mnist-nade --to me/mnist-nade
@@ -38,11 +45,11 @@ def command(
     pushed = []
     if to is not None:
         assert run is not None  # see above
-        pushed.append(api.push(run, to, private=private))
+        pushed.append(api.push(run, to, private=private, overwrite=overwrite))
     if board is not None:
         runs = [] if run is None else [run]
-        pushed.append(api.push_board(board, runs, private=private))
+        pushed.append(api.push_board(board, runs, private=private, overwrite=overwrite))
     if space is not None:
-        pushed.append(api.push_space(space, private=private))
+        pushed.append(api.push_space(space, private=private, overwrite=overwrite))
     for each in pushed:
         click.echo(f"{each.url} at {each.commit}")

@@ -11,7 +11,9 @@ from typing import Literal
 
 from tabulate import tabulate
 
+from arbench.experiment.reporting import one_line
 from arbench.experiment.units import nats_per, with_error
+from arbench.publish import escaping
 from arbench.publish.boards import flat_rows, make_boards
 from arbench.publish.results import Result, training_text
 from arbench.publish.rows import Board, Row
@@ -51,14 +53,16 @@ def boards_text(boards: Sequence[Board], form: Format) -> str:
         writer.writeheader()
         writer.writerows(rows)
         return out.getvalue().rstrip("\n")
-    mark = "## " if form == "md" else ""
+    mark, shown = ("## ", escaping.markdown) if form == "md" else ("", one_line)
     return "\n\n".join(
-        f"{mark}{board.title}\n\n{board_table(board, markdown=form == 'md')}" for board in boards
+        f"{mark}{shown(board.title)}\n\n{board_table(board, markdown=form == 'md')}"
+        for board in boards
     )
 
 
 def board_table(board: Board, *, markdown: bool) -> str:
     """One board as a table."""
+    shown = escaping.markdown if markdown else one_line
     devices = sorted({speed.device for row in board.rows for speed in row.speeds})
     headers = ["rank", "model", f"bits/{board.unit}", f"nats/{nats_per(board.unit)}"]
     headers += ["seeds"] * (board.num_results > 0)
@@ -80,16 +84,14 @@ def board_table(board: Board, *, markdown: bool) -> str:
             *(speed_text(row, device) for device in devices),
             status_text(row),
         ]
-        if markdown:
-            cells = [_escaped(cell) for cell in cells]
-            cells[1] = f"*{cells[1]}*" if row.published else cells[1]
+        cells = [shown(cell) for cell in cells]
+        if markdown and row.published:
+            cells[1] = f"*{cells[1]}*"
         rows.append(cells)
     alignment = ["right" if h not in ("model", "training") else "left" for h in headers]
-    if markdown:
-        headers = [_escaped(header) for header in headers]
     return tabulate(
         rows,
-        (*headers, "status"),
+        (*map(shown, headers), "status"),
         tablefmt="github" if markdown else "simple",
         disable_numparse=True,
         colalign=(*alignment, "left"),
@@ -110,8 +112,8 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
             if best := next((row for row in board.rows if not row.published), None):
                 contents.append(
                     (
-                        f"[{board.title}]({task}.md)",
-                        _escaped(best.model),
+                        f"[{escaping.markdown(board.title)}]({task}.md)",
+                        escaping.markdown(best.model),
                         _number(best.bits_per_dim, best.bits_error, 4, best),
                         _number(best.nats, best.nats_error, 3, best)
                         + f" per {nats_per(board.unit)}",
@@ -126,12 +128,16 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
 
 
 def _page(task: str, boards: Sequence[Board]) -> str:
-    blocks = [f"# {task}"]
+    blocks = [f"# {escaping.markdown(task)}"]
     for board in boards:
         if len(boards) > 1:
-            blocks.append(f"## {board.title}")
+            blocks.append(f"## {escaping.markdown(board.title)}")
         blocks.append(board_table(board, markdown=True))
-        notes = [f"- {_escaped(row.model)}: {_escaped(row.note)}" for row in board.rows if row.note]
+        notes = [
+            f"- {escaping.markdown_block(row.model)}: {escaping.markdown(row.note)}"
+            for row in board.rows
+            if row.note
+        ]
         if notes:
             blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
     blocks.append(f"{ABOUT_RANKS} {ABOUT_PUBLISHED} {ABOUT_SPEEDS}")
@@ -141,7 +147,8 @@ def _page(task: str, boards: Sequence[Board]) -> str:
         blocks.append(ABOUT_GROWING)
     for sha256, data in dict.fromkeys((board.data_sha256, board.data) for board in boards):
         if sha256 is not None:
-            blocks.append(f"Data{f' of {data}' if data else ''}: sha256 `{sha256}`.")
+            about = f" of {escaping.markdown(data)}" if data else ""
+            blocks.append(f"Data{about}: sha256 `{sha256}`.")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -183,11 +190,3 @@ def _number(value: float | None, error: float | None, digits: int, row: Row) -> 
     if value is None:
         return "-"
     return with_error(value, error, digits, still_growing=row.still_growing)
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, in a cell of a table too."""
-    text = " ".join(text.split())
-    for character in "\\|*_<>[]`":
-        text = text.replace(character, f"\\{character}")
-    return text

@@ -22,6 +22,7 @@ from arbench.experiment.reporting import (
 from arbench.experiment.units import nats_per
 from arbench.publish.card_curve import curve_table
 from arbench.publish.card_metadata import front_matter
+from arbench.publish.escaping import markdown, markdown_table, preformatted
 from arbench.publish.published import nats_of, neighbours
 
 _SAMPLE_LINES = 20
@@ -76,7 +77,7 @@ def render_card(
     )
     fault = record.no_likelihood
     blocks = [
-        f"# {model.name} on {task.name}",
+        f"# {markdown(model.name)} on {markdown(task.name)}",
         part,
         samples,
         *(
@@ -94,8 +95,9 @@ def render_card(
         speed_table(record) if record.sampling else "",
         "" if fault else published_table(record),
         f"Training curve, nats per event:\n\n{curve}" if curve else "",
-        f"{_origin(record)}\n* data: {task.name} version {task.version}, sha256 {task.data_sha256}",
-        f"Data: {task.source}" if task.source else "",
+        f"{_origin(record)}\n* data: {markdown(task.name)} version {markdown(task.version)}, "
+        f"sha256 {task.data_sha256}",
+        f"Data: {markdown(task.source)}" if task.source else "",
         _use(record, load_as),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -107,8 +109,8 @@ def _samples(path: Path) -> str:
         return "![samples](samples.png)"
     if (path / "samples.txt").exists():
         lines = (path / "samples.txt").read_text("utf-8", errors="replace").splitlines()
-        return "\n".join(["Samples:", "", *(f"    {line}" for line in lines[:_SAMPLE_LINES])])
-    others = sorted(file.name for file in path.glob("samples.*"))
+        return f"Samples:\n\n{preformatted(chr(10).join(lines[:_SAMPLE_LINES]))}"
+    others = [f"samples.{kind}" for kind in ("csv", "wav") if (path / f"samples.{kind}").exists()]
     return "\n".join(f"Samples: [{name}]({name})" for name in others)
 
 
@@ -121,21 +123,23 @@ def _origin(record: Record) -> str:
     """Where the model and its numbers come from, as lines of a list."""
     model, training, machine = record.model, record.training, record.environment
     size = "" if model.num_parameters is None else f"{model.num_parameters:,} parameters, "
-    source = " ".join(filter(None, (model.plugin, model.plugin_version)))
-    where = f"({machine.cpu}, {machine.threads} threads)"
+    source = markdown(" ".join(filter(None, (model.plugin, model.plugin_version))))
+    where = f"({markdown(machine.cpu)}, {machine.threads} threads)"
     if training is not None:
-        return f"""* model: {size}head {model.head}, {model.layout}, \
+        return f"""* model: {size}head {markdown(model.head or "none")}, \
+{markdown(model.layout or "no layout")}, \
 {_counted(model)}, from {source}
-* training: recipe {training.recipe}, seed {training.seed}, {training.epochs:.4g} epochs \
+* training: recipe {markdown(training.recipe)}, seed {training.seed}, {training.epochs:.4g} epochs \
 ({training.steps:,} steps, best on validation at step {training.best_step:,}) in \
-{training.seconds:.0f} s on {training.device} {where}, {training.precision}"""
+{training.seconds:.0f} s on {markdown(training.device)} {where}, \
+{markdown(training.precision)}"""
     foreign = record.foreign
     assert foreign is not None  # a record says where it comes from
     origin = f", from {source}" if source else ""
-    noise = f", {foreign.dequantisation} dequantisation" if foreign.dequantisation else ""
+    noise = f", {markdown(foreign.dequantisation)} dequantisation" if foreign.dequantisation else ""
     scale = f", {foreign.log_det_nats:+g} nats per event for the scale of its input"
-    return f"""* model: {size}{foreign.object}{origin}, trained elsewhere
-* evaluation: on {foreign.device} {where}, seed {foreign.seed}{noise}\
+    return f"""* model: {size}{markdown(foreign.object)}{origin}, trained elsewhere
+* evaluation: on {markdown(foreign.device)} {where}, seed {foreign.seed}{noise}\
 {scale if foreign.log_det_nats else ""}; in batches of another size a log-probability moved by \
 {foreign.repeat_nats:.2g} nats at most"""
 
@@ -169,7 +173,7 @@ def likelihood_table(record: Record) -> str:
         for split, nll in record.nll.items()
     ]
     headers = ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "kind")
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(rows, headers)
 
 
 def checks_table(record: Record) -> str:
@@ -194,18 +198,21 @@ def speed_table(record: Record) -> str:
         for row in record.sampling
     ]
     headers = ("sampler", "batch", "device", "events/s", "median time", "IQR")
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(rows, headers)
 
 
 def published_table(record: Record) -> str:
     """This result among the nearest published ones, as Markdown."""
     if "test" not in record.nll:
         return ""
-    rows = [(row.nats, row.result.model, row.result.source) for row in neighbours(record)]
+    rows = [
+        (row.nats, markdown(row.result.model), markdown(row.result.source))
+        for row in neighbours(record)
+    ]
     if not rows:
         return "No published number is known for this task."
     mark = "this run" if record.limit is None else "this run (a part of the data)"
-    rows.append((nats_of(record), f"**{record.model.name}**", mark))
+    rows.append((nats_of(record), f"**{markdown(record.model.name)}**", mark))
     per = nats_per(record.task.unit)
     header, digits = ("test nats", ".2f") if per == "event" else (f"test nats/{per}", ".4f")
     headers = (header, "model", "source")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tabulate import tabulate
-
 from arbench.publish.curves import Point, read_curve
+from arbench.publish.escaping import markdown_table
 
 _MOST_ROWS = 8
 
@@ -23,7 +22,7 @@ def curve_table(metrics: Path, unit: str) -> str:
     if not rows:
         return ""
     headers = ("step", "epoch", "train nats", "validation nats", f"validation bits/{unit}", "time")
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(rows, headers)
 
 
 def _spread(points: list[Point]) -> list[Point]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from arbench.experiment.records import Record
+from arbench.experiment.reporting import printable
 from arbench.experiment.units import nats_per
 
 # What a dim is called -> the Hub's word for what such a model does.
@@ -52,7 +53,7 @@ def front_matter(record: Record) -> str:
             }
         ]
     text: str = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{text}---\n"
+    return f"---\n{printable(text)}---\n"
 
 
 def _metrics(record: Record) -> list[dict[str, Any]]:

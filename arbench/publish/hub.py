@@ -100,17 +100,23 @@ class Hub:
                 )
             except httpx2.HTTPStatusError as error:
                 # Each may be said of a repository that exists, and of one that does not.
-                if error.response.status_code not in (401, 402, 403, 409) or not exists():
+                if error.response.status_code not in (401, 402, 403, 409) or not self._sees(repo):
                     raise
 
-        def exists() -> bool:
-            try:
-                self._api.repo_info(repo.name, repo_type=repo.kind)
-            except httpx2.HTTPStatusError:
-                return False
-            return True
-
         self._ask(f"create {repo}", request)
+
+    def exists(self, repo: Repo) -> bool:
+        """Whether there is such a repository that the user may see."""
+        return self._ask(f"find {repo}", lambda: self._sees(repo))
+
+    def _sees(self, repo: Repo) -> bool:
+        try:
+            self._api.repo_info(repo.name, repo_type=repo.kind)
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code not in (401, 403, 404):
+                raise
+            return False
+        return True
 
     def resolve(self, repo: Repo, revision: str = "main") -> str:
         """The commit that a revision stands for."""
@@ -141,15 +147,16 @@ class Hub:
                 f"{repo}: holds more than {_MOST_FILES:,} files, which no run and no board has; "
                 "nothing of it was used"
             )
-        for file in found:
-            if not is_plain(file.path):
-                raise CheckpointError(
-                    f"{repo}: holds a file named {file.path!r}, which would lie outside the "
-                    "repository; nothing of it was used"
-                )
+        strange = [file.path for file in found if not is_plain(file.path)]
+        if strange and repo.kind == "model":  # of a board only what has a result's name is read
+            raise CheckpointError(
+                f"{repo}: holds a file named {strange[0]!r}, which would lie outside the "
+                "repository; nothing of it was used"
+            )
         return {
             f.path: RemoteFile(f.path, f.size, f.oid if f.sha256 is None else None, f.sha256)
             for f in found
+            if f.path not in strange
         }
 
     def download(self, repo: Repo, commit: str, files: Iterable[RemoteFile], folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +15,8 @@ from string import Template
 
 import arbench
 from arbench.experiment.files import make_folder, require_file, write_text
+from arbench.experiment.reporting import printable
+from arbench.publish.escaping import html
 from arbench.publish.page_media import curve, gallery
 from arbench.publish.page_table import caption, strip, table
 from arbench.publish.rows import Board
@@ -47,11 +48,11 @@ def render_page(boards: Sequence[Board]) -> str:
         style=_asset("page.css"),
         script=_asset("page.js"),
         numbers=_script_json(numbers),
-        links="\n".join(f'<li><a href="#{escape(t)}">{escape(t)}</a></li>' for t in tasks),
-        options="\n".join(f'<option value="{escape(t)}">{escape(t)}</option>' for t in tasks),
+        links="\n".join(f'<li><a href="#{html(t)}">{html(t)}</a></li>' for t in tasks),
+        options="\n".join(f'<option value="{html(t)}">{html(t)}</option>' for t in tasks),
         cards="\n".join(_card(task, tasks[task]) for task in tasks),
         tasks="\n".join(_task(task, tasks[task]) for task in tasks),
-        version=escape(arbench.__version__),
+        version=html(arbench.__version__),
     )
 
 
@@ -61,7 +62,7 @@ def _asset(name: str) -> str:
 
 def _script_json(value: object) -> str:
     """JSON that nothing can end before its script element does."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # what is not ASCII is escaped
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
@@ -71,10 +72,8 @@ def _card(task: str, boards: Sequence[Board]) -> str:
     """A task in the overview: its best result, and where all others lie."""
     board = max(boards, key=lambda board: board.num_results)
     best = next((row for row in board.rows if not row.published), None)
-    about = (
-        "" if best is None else f"<p><b>{escape(best.model)}</b> {caption(board, best.score)}</p>"
-    )
-    return f"""<li><a class="card" href="#{escape(task)}"><h3>{escape(task)}</h3>
+    about = "" if best is None else f"<p><b>{html(best.model)}</b> {caption(board, best.score)}</p>"
+    return f"""<li><a class="card" href="#{html(task)}"><h3>{html(task)}</h3>
 {about}{strip(board)}<p class="quiet">{_counts(boards)}</p></a></li>"""
 
 
@@ -89,8 +88,8 @@ def _task(task: str, boards: Sequence[Board]) -> str:
     sections = "\n".join(_board(board) for board in boards)
     hashes = dict.fromkeys(board.data_sha256 for board in boards if board.data_sha256 is not None)
     data = "".join(f" · data <code title={_quoted(h)}>{h[:12]}</code>" for h in hashes)
-    return f"""<section class="task" id="{escape(task)}" aria-labelledby="title-{escape(task)}">
-<h2 id="title-{escape(task)}" tabindex="-1">{escape(task)}</h2>
+    return f"""<section class="task" id="{html(task)}" aria-labelledby="title-{html(task)}">
+<h2 id="title-{html(task)}" tabindex="-1">{html(task)}</h2>
 <p class="quiet">{_counts(boards)}{data}</p>
 {sections}
 {gallery(boards)}
@@ -98,34 +97,34 @@ def _task(task: str, boards: Sequence[Board]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{escape(text)}"'
+    return f'"{html(text)}"'
 
 
 def _board(board: Board) -> str:
-    key = escape(board.key)
+    key = html(board.key)
     heading = {
         "exact": "Exact likelihoods",
         "density": "Densities",
         "bound": "Bounds and estimates",
     }[board.kind]
-    heading += f" ({escape(board.data)})" if board.data else ""
+    heading += f" ({html(board.data)})" if board.data else ""
     figures = ""
     if board.num_results:
         figures = f"""<div class="figures">
 <figure class="plot" data-plot="speed"><figcaption>
-<h4>{escape(board.measure)} and sampling speed</h4>
+<h4>{html(board.measure)} and sampling speed</h4>
 <label class="device">on <select aria-label="Device"></select></label></figcaption>
 <div class="canvas"></div>
 <p class="quiet">Lower is better, further right is faster. Filled: nothing is better in both.
 <span class="beyond" hidden>▲ lies above the scale.</span></p></figure>
 <figure class="plot" data-plot="curves"><figcaption><h4>Training curves</h4></figcaption>
-<div class="canvas"></div><p class="quiet">{escape(board.measure)} on validation over training
+<div class="canvas"></div><p class="quiet">{html(board.measure)} on validation over training
 time, of runs whose curve is here.</p></figure>
 </div>"""
     return f"""<div class="board" data-board="{key}">
 <h3>{heading}</h3>
 {figures}
-<form class="filters" role="search" aria-label="Rows of {escape(board.title)}">
+<form class="filters" role="search" aria-label="Rows of {html(board.title)}">
 <label class="find"><span>Find</span><input type="search" placeholder="model, paper, recipe"
  autocomplete="off" spellcheck="false"></label>
 <label><input type="checkbox" value="own" checked> results</label>
@@ -139,13 +138,16 @@ time, of runs whose curve is here.</p></figure>
 def _numbers(board: Board) -> dict[str, object]:
     """What the plots need."""
     return {
-        "measure": board.measure,
+        "measure": printable(board.measure),
         "rows": [
             {
-                "model": row.model,
+                "model": printable(row.model),
                 "score": row.score,
                 "error": row.score_error,
-                "speeds": [vars(speed) for speed in row.speeds],
+                "speeds": [
+                    {k: printable(v) if isinstance(v, str) else v for k, v in vars(speed).items()}
+                    for speed in row.speeds
+                ],
                 "curve": curve(row),
             }
             for row in board.rows

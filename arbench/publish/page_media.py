@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 
 from arbench.errors import DataError
 from arbench.experiment.folders import RunFolder
 from arbench.publish.curves import read_curve
+from arbench.publish.escaping import html
 from arbench.publish.rows import Board, Row
 
 _MOST_BYTES = 600_000  # of one picture or sound
@@ -20,7 +20,7 @@ def gallery(boards: Iterable[Board]) -> str:
     """The samples of every result whose run is at hand, as HTML; empty if there are none."""
     figures = [
         f'<figure class="sample"><div class="frame">{shown}</div>'
-        f"<figcaption>{escape(row.model)}</figcaption></figure>"
+        f"<figcaption>{html(row.model)}</figcaption></figure>"
         for board in boards
         for row in board.rows
         if row.result is not None and row.result.folder is not None
@@ -36,13 +36,13 @@ def _samples(run: Path, description: str) -> str:
     picture, text, sound = (run / f"samples.{kind}" for kind in ("png", "txt", "wav"))
     shown = ""
     if _fits(picture):
-        shown += f'<img alt="{escape(description)}" src="{_data(picture, "image/png")}">'
+        shown += f'<img alt="{html(description)}" src="{_data(picture, "image/png")}">'
     if text.is_file():
         start = text.read_text("utf-8", errors="replace")[:_MOST_CHARACTERS]
-        shown += f'<pre tabindex="0" aria-label="{escape(description)}">{escape(start)}</pre>'
+        shown += f'<pre tabindex="0" aria-label="{html(description)}">{html(start)}</pre>'
     if _fits(sound):
         shown += (
-            f'<audio controls preload="none" aria-label="{escape(description)}" '
+            f'<audio controls preload="none" aria-label="{html(description)}" '
             f'src="{_data(sound, "audio/wav")}"></audio>'
         )
     return shown

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 
 from arbench.experiment.units import nats_per
 from arbench.publish.board_text import seeds_text, status_text
+from arbench.publish.escaping import html
 from arbench.publish.results import training_text
 from arbench.publish.rows import Board, Row, Speed
 
@@ -38,12 +38,12 @@ def table(board: Board, key: str) -> str:
     cells = "".join(
         f'<th scope="col" class="{kind}" data-key="{name}"'
         f"{' aria-sort=' + chr(34) + 'ascending' + chr(34) if name == 'score' else ''}>"
-        f'<button type="button">{escape(text)}</button></th>'
+        f'<button type="button">{html(text)}</button></th>'
         for name, text, kind in heads
     )
     rows = "\n".join(_row(board, row) for row in board.rows)
     return f"""<div class="scroll"><table id="table-{key}">
-<caption class="hidden">{escape(board.title)}, {escape(board.measure)}; lower is better</caption>
+<caption class="hidden">{html(board.title)}, {html(board.measure)}; lower is better</caption>
 <thead><tr>{cells}</tr></thead>
 <tbody>
 {rows}
@@ -52,7 +52,7 @@ def table(board: Board, key: str) -> str:
 
 def caption(board: Board, score: float) -> str:
     """A number with its unit, HTML."""
-    return f'<span class="value">{score:.{_digits(board)}f}</span> {escape(board.measure)}'
+    return f'<span class="value">{score:.{_digits(board)}f}</span> {html(board.measure)}'
 
 
 def _row(board: Board, row: Row) -> str:
@@ -63,7 +63,7 @@ def _row(board: Board, row: Row) -> str:
     )
     cells = [
         _cell(rank, row.rank),
-        f'<th scope="row" data-value="{escape(row.model.lower())}">{_model(row)}</th>',
+        f'<th scope="row" data-value="{html(row.model.lower())}">{_model(row)}</th>',
         _cell(_pair(row.score, row.score_error, _digits(board), row), row.score, "score"),
     ]
     if board.has_bits:
@@ -87,7 +87,7 @@ def _cell(content: str, value: float | None, kind: str = "") -> str:
 
 def _model(row: Row) -> str:
     status = status_text(row)
-    badge = "" if row.published else f' <span class="badge {row.status}">{escape(status)}</span>'
+    badge = "" if row.published else f' <span class="badge {row.status}">{html(status)}</span>'
     about = status if row.published else row.source
     seeds = "" if row.published else f" <small>{seeds_text(row)}</small>"
     narrow = []  # what a phone has no columns for
@@ -95,14 +95,14 @@ def _model(row: Row) -> str:
         narrow.append(f"{row.num_parameters:,} parameters")
     if row.training_s is not None:
         narrow.append(f"trained {training_text(row.training_s)} on {row.training_device}")
-    source = escape(about).replace("/", "/<wbr>")
+    source = html(about).replace("/", "/<wbr>")
     if row.note:
-        note = f"<small>{escape(row.note)}</small>"
+        note = f"<small>{html(row.note)}</small>"
         source = f'<details class="source"><summary>{source}</summary>{note}</details>'
     else:
         source = f"<small>{source}</small>"
-    extra = f'<small class="narrow">{escape(", ".join(narrow))}</small>' if narrow else ""
-    return f'<span class="model">{escape(row.model)}</span>{badge}{seeds}{source}{extra}'
+    extra = f'<small class="narrow">{html(", ".join(narrow))}</small>' if narrow else ""
+    return f'<span class="model">{html(row.model)}</span>{badge}{seeds}{source}{extra}'
 
 
 def _pair(value: float | None, error: float | None, digits: int, row: Row) -> str:
@@ -117,7 +117,7 @@ def _pair(value: float | None, error: float | None, digits: int, row: Row) -> st
 def _training(row: Row) -> str:
     if row.training_s is None:
         return "–"
-    return f"{training_text(row.training_s)} <small>{escape(row.training_device or '')}</small>"
+    return f"{training_text(row.training_s)} <small>{html(row.training_device or '')}</small>"
 
 
 def _speeds(speeds: Iterable[Speed]) -> str:
@@ -139,7 +139,7 @@ def _speed(speed: Speed) -> str:
     digits = 0 if speed.events_per_s >= 10 else 2
     return (
         f'<span class="speed">{mark}{speed.events_per_s:,.{digits}f} '
-        f"<small>{escape(speed.method)}, {escape(speed.device)}</small></span>"
+        f"<small>{html(speed.method)}, {html(speed.device)}</small></span>"
     )
 
 

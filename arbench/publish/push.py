@@ -1,54 +1,39 @@
-"""Pushing: a run, results with their boards, or their page onto the Hub, each in one commit."""
+"""Pushing: a run, or the page of all boards, onto the Hub in one commit."""
 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
+from arbench.errors import ArbenchError, CheckpointError, ConfigError
 from arbench.experiment.binding import unbound_note
 from arbench.experiment.config import RunConfig
-from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run, read_config
 from arbench.experiment.log_probs import read_log_probs, test_of
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
 from arbench.experiment.tasks import open_task
-from arbench.publish.board_text import board_pages
 from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
 from arbench.publish.hub import Hub
+from arbench.publish.ownership import require_ownership, with_seal
 from arbench.publish.page import write_page
 from arbench.publish.plausibility import require_plausible
 from arbench.publish.repositories import Repo, parse_repo
-from arbench.publish.results import (
-    board_fault,
-    keep_result,
-    keep_speeds,
-    kept_records,
-    read_results,
-)
-from arbench.publish.snapshots import EXTRAS, blamed_on
-from arbench.publish.speeds import SpeedReport
+from arbench.publish.snapshots import DOCUMENTS, EXTRAS, TENSORS
 from arbench.publish.zoo import HUB_PREFIX
-from arbench.registry.entries import NAME_PATTERN
 from arbench.registry.manager import registry
 
-_RESULT = re.compile(
-    rf"records/{NAME_PATTERN}/({NAME_PATTERN}-[0-9a-f]{{8}}\.(json|safetensors)"
-    rf"|speed/{NAME_PATTERN}-[0-9a-f]{{8}}\.speed-[a-z0-9-]+\.json)"
-)
-_NOTES = shutil.ignore_patterns("verified")
+_RUN_FILES = re.compile(rf"(config|record)\.json|{EXTRAS.pattern}|(model|log_probs)\.safetensors")
+_PAGE_FILES = re.compile(r"index\.html")
 # From the head's commit, the files that a commit on top of it is to hold.
 Prepare = Callable[[Hub, str], Mapping[str, Path | bytes]]
-_MOST_BYTES = 64 << 20  # of one file of a board: eight million events
 
 
 @dataclass(frozen=True)
@@ -72,7 +57,8 @@ def check_push(
         resume: the folder of a run that goes on, which has both already.
 
     Raises:
-        ConfigError: if they make no name of a repository, or there is no such task or model.
+        ConfigError: if they make no name of a repository, there is no such task or model, or the
+            repository holds what arbench did not write.
         CheckpointError: if there is no run to go on.
         NetworkError: if the user may not push there; the line says why.
     """
@@ -83,24 +69,30 @@ def check_push(
         assert task is not None
         assert model is not None
         task, model = open_task(task).name, registry().model(model).entry.name
-    parse_repo(_name_of(namespace, task, model))
-    Hub().check_access(namespace)
+    repo = parse_repo(_name_of(namespace, task, model))
+    hub = Hub()
+    hub.check_access(namespace)
+    if hub.exists(repo):
+        names = ("README.md", *DOCUMENTS, *TENSORS)
+        require_ownership(hub, repo, hub.resolve(repo), dict.fromkeys(names), _RUN_FILES)
 
 
 def _name_of(namespace: str, task: str, model: str) -> str:
     return f"{namespace}/{task}-{model}"
 
 
-def push_run(path: Path, name: str, *, private: bool = False) -> Pushed:
+def push_run(path: Path, name: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
     """Put a finished run into a model repository: weights, configuration, record, card, samples.
 
     Args:
         path: the run folder.
         name: "org/name"; the repository is made if it does not exist.
         private: make it for the owner's eyes.
+        overwrite: replace what is there and not arbench's.
 
     Raises:
-        ConfigError: if the run has no weights that others could load, or the name is none.
+        ConfigError: if the run has no weights that others could load, the name is none, or the
+            repository holds what arbench did not write.
         CheckpointError: if it is unfinished, or its files are damaged or links.
         NetworkError: if the Hub does not take it; it then holds all of the run or nothing.
     """
@@ -108,9 +100,10 @@ def push_run(path: Path, name: str, *, private: bool = False) -> Pushed:
     files = _run_files(path)
     record = Record.read(RunFolder(path).record)
     card = card_of(path, load_as=f"{HUB_PREFIX}{name}")
-    contents: dict[str, Path | bytes] = {**files, "README.md": card.encode()}
+    contents: dict[str, Path | bytes] = {**files, "README.md": with_seal(card)}
     message = f"{record.model.name} on {record.task.name}"
-    return _push(repo, message, lambda hub, head: contents, private=private)
+    prepare = _if_own(repo, contents, _RUN_FILES, overwrite=overwrite)
+    return deliver(repo, message, prepare, private=private)
 
 
 def push_trained(run: Run, namespace: str) -> Pushed:
@@ -161,56 +154,16 @@ def _run_files(path: Path) -> dict[str, Path]:
     return files
 
 
-def push_board(name: str, runs: Sequence[Path] = (), *, private: bool = False) -> Pushed:
-    """Put results onto a board, one file each, and bring its pages up to date with all results.
-
-    Several may do so at once: whoever comes second makes the pages again, with the other's rows.
-
-    Args:
-        name: "org/name" of the dataset repository.
-        runs: run folders whose results go there; none for all that come with arbench.
-        private: for a board that does not exist yet.
-
-    Raises:
-        ConfigError: if a run can be on no board, or the name is none.
-        DataError: if the board holds what is no record.
-        NetworkError: if the Hub does not take it.
-    """
-    repo = parse_repo(name, "dataset")
-    with TemporaryDirectory() as scratch:
-        own, board = Path(scratch) / "own", Path(scratch) / "board"
-        if runs:
-            for run in runs:
-                keep_result(run, own / "records")
-                for report in sorted(run.glob("speed-*.json")):
-                    keep_speeds(report, own / "records")
-        else:
-            shutil.copytree(kept_records(), own / "records", ignore=_NOTES)
-
-        def prepare(hub: Hub, head: str) -> dict[str, Path | bytes]:
-            _mirror(hub, repo, head, board)
-            shutil.copytree(own, board, dirs_exist_ok=True)
-            files = {
-                file.relative_to(own).as_posix(): file
-                for file in sorted(own.rglob("*"))
-                if file.is_file()
-            }
-            return files | _pages(board / "records")
-
-        count = len([*own.glob("records/*/*.json")])
-        message = f"{count} {'result' if count == 1 else 'results'}"
-        return _push(repo, message, prepare, private=private)
-
-
-def push_space(name: str, *, private: bool = False) -> Pushed:
+def push_space(name: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
     """Put the page of all boards onto the Hub as a static Space.
 
     Args:
         name: "org/name" of the Space.
         private: for a Space that does not exist yet.
+        overwrite: replace what is there and not arbench's.
 
     Raises:
-        ConfigError: if the name is none.
+        ConfigError: if the name is none, or the Space holds what arbench did not write.
         NetworkError: if the Hub does not take it.
     """
     repo = parse_repo(name, "space")
@@ -224,79 +177,45 @@ def push_space(name: str, *, private: bool = False) -> Pushed:
     with TemporaryDirectory() as scratch:
         out = Path(scratch)
         write_page(out, boards)
-        write_text(out / "README.md", _with_metadata(about, "# arbench leaderboards\n"))
-        contents = {
-            file.relative_to(out).as_posix(): file
-            for file in sorted(out.rglob("*"))
-            if file.is_file()
+        contents: dict[str, Path | bytes] = {
+            file.relative_to(out).as_posix(): with_seal(file.read_text(encoding="utf-8"))
+            for file in sorted(out.rglob("*.html"))
         }
-        return _push(repo, "Page of all boards", lambda hub, head: contents, private=private)
+    contents["README.md"] = with_seal(with_metadata(about, "# arbench leaderboards\n"))
+    prepare = _if_own(repo, contents, _PAGE_FILES, overwrite=overwrite)
+    return deliver(repo, "Page of all boards", prepare, private=private)
 
 
-def _with_metadata(metadata: Mapping[str, object], text: str) -> str:
+def _if_own(
+    repo: Repo, contents: Mapping[str, Path | bytes], marks: re.Pattern[str], *, overwrite: bool
+) -> Prepare:
+    """The contents, unless they would replace what is not arbench's."""
+
+    def prepare(hub: Hub, head: str) -> Mapping[str, Path | bytes]:
+        if not overwrite:
+            require_ownership(hub, repo, head, contents, marks)
+        return contents
+
+    return prepare
+
+
+def with_metadata(metadata: Mapping[str, object], text: str) -> str:
     """A page of the Hub: YAML between dashes, then Markdown."""
     return f"---\n{yaml.safe_dump(dict(metadata), sort_keys=False)}---\n{text}"
 
 
-def _mirror(hub: Hub, repo: Repo, head: str, board: Path) -> None:
-    """Make a folder hold the results of a board at a commit; what it has already is not fetched.
+def deliver(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pushed:
+    """Put files into a repository, which is made if it does not exist, in one commit.
+
+    Args:
+        repo: the repository.
+        message: the commit's title.
+        prepare: makes the files for the newest commit there.
+        private: for a repository that does not exist yet.
 
     Raises:
-        DataError: if one of them is no result.
+        NetworkError: if the Hub does not take them.
     """
-    there = {p: f for p, f in hub.files(repo, head).items() if _RESULT.fullmatch(p)}
-    for path, file in sorted(there.items()):  # a record before its log-probabilities
-        local = board / path
-        if local.is_file() and file.digest_of(local) == file.digest:
-            continue
-        if file.size > _MOST_BYTES:
-            raise DataError(f"{repo}: {path} has {file.size:,} bytes; no result is that large")
-        hub.download(repo, head, [file], board)
-        with blamed_on(str(repo), board):
-            _check_result(local)
-    for local in [*board.glob("records/*/*.*"), *board.glob("records/*/speed/*.json")]:
-        if local.relative_to(board).as_posix() not in there:
-            local.unlink()  # of a head that was looked at before, and removed since
-    for path in there:
-        twin = re.sub(r"\.json$", ".safetensors", path)
-        if "/speed/" not in path and twin not in there:
-            raise DataError(f"{repo}: {path} has no {Path(twin).name} beside it")
-
-
-def _check_result(path: Path) -> None:
-    """Refuse a file of a board that the pages could not be made of.
-
-    Raises:
-        DataError: if it is a record that may be on no board, or not what its place says.
-        CheckpointError: if it should be log-probabilities.
-    """
-    if path.suffix == ".safetensors":
-        record = Record.read(path.with_suffix(".json"))
-        require_plausible(record, read_log_probs(record, path).values, str(path))
-    elif path.parent.name == "speed":
-        SpeedReport.read(path)
-    else:
-        record = Record.read(path)
-        if fault := board_fault(record):
-            raise DataError(f"{path}: {fault}")
-        place = (record.task.name, f"{record.model.name}-{(record.result_sha256 or '')[:8]}")
-        if place != (path.parent.name, path.stem):
-            raise DataError(f"{path}: is not the record of such a result")
-
-
-def _pages(records: Path) -> dict[str, Path | bytes]:
-    """The pages of a board. What is verified is what this arbench knows to be, not what it says."""
-    for note in kept_records().glob("*/verified/*.json"):
-        copy = records / note.relative_to(kept_records())
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(note, copy)
-    pages = board_pages(read_results(records))
-    about = {"pretty_name": "arbench leaderboards", "tags": ["arbench", "leaderboard"]}
-    pages["README.md"] = _with_metadata(about, pages["README.md"])
-    return {name: page.encode() for name, page in pages.items()}
-
-
-def _push(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pushed:
     hub = Hub()
     hub.check_access(repo.namespace)
     hub.create(repo, private=private)

@@ -101,6 +101,7 @@ class HubServer:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, str | None]] = []  # origin, request, authorization
         self.role, self.org_role = role, org_role
+        self.ignored: set[str] = set()  # paths that a `.gitignore` names
         self.lock = threading.RLock()
         self.before_commit = lambda: None  # a test may act between the client's look and its commit
         self._stalled = threading.Event()
@@ -319,7 +320,8 @@ class _Handler(BaseHTTPRequestHandler):
             path, blob = file["path"], there.get(file["path"])
             oid = None if blob is None else blob.sha256 if blob.lfs else blob.oid
             mode = "lfs" if _is_large(path) else "regular"
-            answer.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+            ignored = path in self.hub.ignored
+            answer.append({"path": path, "uploadMode": mode, "shouldIgnore": ignored, "oid": oid})
         self._json({"files": answer})
 
     def batch(self, name: str) -> None:
@@ -351,6 +353,8 @@ class _Handler(BaseHTTPRequestHandler):
                 elif line["key"] == "file":
                     files[value["path"]] = Blob(base64.b64decode(value["content"]))
                 elif line["key"] == "lfsFile":
+                    if value["oid"] not in self.hub.storage:
+                        raise _Refused(400, message="no such object")
                     files[value["path"]] = Blob(self.hub.storage[value["oid"]], lfs=True)
                 else:
                     files.pop(value["path"], None)

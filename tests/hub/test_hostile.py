@@ -200,6 +200,8 @@ def files_below(folder: Path) -> set[Path]:
         "hf:a/-b",
         "hf:a--b/c",
         "hf:a/b.",
+        "hf:a/b.git",
+        "hf:a/b.GIT",
         f"hf:a/{'b' * 96}",
         "hf:a/b@../../x",
         "hf:a/b@x/y",
@@ -256,16 +258,64 @@ def test_a_result_s_names_do_not_lead_out_of_a_board(hub: HubServer, run: Path, 
     assert hub.requests == []
 
 
-def test_a_board_that_holds_no_record_is_not_built_upon(
-    hub: HubServer, trained: Path, capsys: pytest.CaptureFixture[str]
+NO_RECORDS: dict[str, Files] = {
+    "another schema": {"nade-00000000.json": b'{"schema_version": 1}'},
+    "no JSON": {"nade-00000000.json": b"<html>", "nade-00000000.safetensors": b"{}"},
+    "empty": {"nade-00000000.json": b"", "nade-00000000.safetensors": b""},
+    "newer": {"nade-00000000.json": b'{"schema_version": 99}', "nade-00000000.safetensors": b""},
+    "alone": {"nade-00000000.safetensors": b"{}"},
+    "nested": {"nade-00000000.json": b"[" * 100_000, "nade-00000000.safetensors": b"{}"},
+}
+
+
+@pytest.mark.parametrize("content", NO_RECORDS)
+def test_one_unreadable_record_is_in_nobody_s_way(
+    hub: HubServer, trained: Path, content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hub.publish(
-        "org/board", {"records/mnist-mini/nade-00000000.json": b'{"schema_version": 1}'}, "dataset"
-    )
-    assert main(["push", str(trained), "--board", "org/board"]) == 3
+    files = {f"records/mnist-mini/{name}": data for name, data in NO_RECORDS[content].items()}
+    hub.publish("org/board", files, "dataset")
+    for pushes in (1, 1):  # the second finds everything as it is
+        assert main(["push", str(trained), "--board", "org/board"]) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        start = "arbench: warning: datasets/org/board: left out records/mnist-mini/nade-00000000"
+        assert line.startswith(f"{start}.json: ")
+        assert len(hub.repos["dataset", "org/board"].commits) == 1 + pushes
+    after = hub.files("org/board", "dataset")
+    assert files.items() <= after.items()
+    assert after["mnist-mini.md"].count(b"| bernoulli") == 1
+    assert b"- `records/mnist-mini/nade-00000000.json`" in after["README.md"]
+
+
+def test_an_unreadable_report_of_speeds_hides_no_result(
+    hub: HubServer,
+    trained: Path,
+    result: Callable[[int], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arbench.push_board("org/board", [result(1)])
+    path = "records/mnist-mini/speed/bernoulli-00000001.speed-cpu.json"
+    stray = "records/mnist-mini/speed/bernoulli-00000007.speed-cpu.json"
+    hub.publish("org/board", {path: b"null", stray: b"null"}, "dataset")
+    assert main(["push", str(trained), "--board", "org/board"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert "datasets/org/board was refused: records/mnist-mini/nade-00000000.json: task" in line
-    assert len(hub.repos["dataset", "org/board"].commits) == 1
+    assert f"left out {path}: " in line
+    assert hub.files("org/board", "dataset")["mnist-mini.md"].count(b"| bernoulli") == 2
+
+
+def test_an_own_result_takes_the_place_of_an_unreadable_one(
+    hub: HubServer, result: Callable[[int], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.publish("org/board", {"records/mnist-mini/bernoulli-00000001.json": b"null"}, "dataset")
+    arbench.push_board("org/board", [result(1)])
+    assert capsys.readouterr().err == ""
+    assert hub.files("org/board", "dataset")["mnist-mini.md"].count(b"| bernoulli") == 1
+
+
+def test_a_strange_path_on_a_board_is_passed_over(hub: HubServer, trained: Path) -> None:
+    strange = {"records/mnist-mini/../../x.json": b"{}", "a\\b": b"", "records/mnist-mini/": b""}
+    hub.publish("org/board", {**strange, "records/a/b-00000000.json": b""}, "dataset")
+    arbench.push_board("org/board", [trained])
+    assert strange.items() <= hub.files("org/board", "dataset").items()
 
 
 def on_a_board(run: Path, change: Callable[[dict], None]) -> Files:
@@ -304,13 +354,16 @@ def test_a_board_takes_nothing_that_no_run_could_bring_onto_it(
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Whoever pushes next is told whose record it is, before anything is ranked."""
-    hub.publish("org/board", on_a_board(result(1), change), "dataset")
-    assert main(["push", str(result(2)), "--board", "org/board"]) == 3
+    """Whoever pushes next is told which record it is; it is not ranked, and stays as it is."""
+    forged = on_a_board(result(1), change)
+    hub.publish("org/board", forged, "dataset")
+    assert main(["push", str(result(2)), "--board", "org/board"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert "datasets/org/board was refused: records/mnist-mini/bernoulli-00000001.json: " in line
+    assert "datasets/org/board: left out records/mnist-mini/bernoulli-00000001.json: " in line
     assert said in line
-    assert len(hub.repos["dataset", "org/board"].commits) == 1
+    after = hub.files("org/board", "dataset")
+    assert forged.items() <= after.items()
+    assert after["mnist-mini.md"].count(b"| bernoulli") == 1
 
 
 def test_a_result_on_fewer_events_stands_apart_and_in_nobody_s_way(

@@ -146,8 +146,8 @@ def test_samples_are_shown_as_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "samples.wav").touch()
     assert "[samples.wav](samples.wav)" in card_of(tmp_path)
     (tmp_path / "samples.txt").write_text("# no heading\n" + "line\n" * 50)
-    assert "\n    # no heading\n" in card_of(tmp_path)
-    assert card_of(tmp_path).count("\n    line") == 19
+    assert "\n<pre># no heading\nline\n" in card_of(tmp_path)
+    assert card_of(tmp_path).count("\nline") == 19
     (tmp_path / "samples.png").touch()
     write_card(tmp_path)
     assert "![samples](samples.png)" in (tmp_path / "README.md").read_text()
