@@ -62,9 +62,11 @@ class Attempts:
     Args:
         what: is asked for, as in "cannot ...".
         server: who is asked.
+        contended: whether others may do the same; who comes second does it again.
     """
 
-    def __init__(self, what: str, server: Server) -> None:
+    def __init__(self, what: str, server: Server, *, contended: bool = False) -> None:
+        self._contended = contended
         self._what, self._server = what, server
         self._deadline = time.monotonic() + DEADLINE_S
         self._wait_s = FIRST_WAIT_S
@@ -103,7 +105,7 @@ class Attempts:
             NetworkError: if there is none.
         """
         self._server.answered |= fault.status is not None
-        if fault.status == _STALE:  # somebody else was faster, which is no failure
+        if fault.status == _STALE and self._contended:  # to be second is no failure
             self._conflicts += 1
             pause = random.uniform(0.05, 0.1 + 0.1 * self._conflicts)
         else:
@@ -160,7 +162,8 @@ class Attempts:
         }
         later = "; try again later" if status in PASSING else ""
         text = reasons.get(status, f"it answers with status {status}{later}")
-        most = float("inf") if status == _STALE else _MOST_TRIES if status in PASSING else 1
+        stale = status == _STALE and self._contended
+        most = float("inf") if stale else _MOST_TRIES if status in PASSING else 1
         return _Fault(text, most, status, told_wait(response) if status in PASSING else 0.0)
 
     def _shows_token(self, error: BaseException) -> bool:

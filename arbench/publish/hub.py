@@ -168,6 +168,8 @@ class Hub:
         for file in files:
 
             def fetch(file: RemoteFile = file) -> None:
+                # What an earlier attempt left may be no part of the file: begin anew.
+                shutil.rmtree(folder / ".cache", ignore_errors=True)
                 self._api.hf_hub_download(
                     repo.name,
                     file.path,
@@ -206,7 +208,7 @@ class Hub:
         Returns:
             The commit that holds the files.
         """
-        attempts = Attempts(f"commit to {repo}", self._server)
+        attempts = Attempts(f"commit to {repo}", self._server, contended=True)
         while True:
             head = self.resolve(repo)
             operations = [

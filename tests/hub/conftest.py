@@ -9,7 +9,8 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from hub_server import TOKEN, HubServer, hub_server
+from hub_faults import TOKEN
+from hub_server import HubServer, hub_server
 
 import arbench
 from arbench.experiment.canonical import sealed
@@ -59,6 +60,7 @@ def result(trained: Path, tmp_path: Path) -> Callable[[int], Path]:
         folder = Path(shutil.copytree(trained, tmp_path / f"result-{number}"))
         record = json.loads((folder / "record.json").read_text())
         record["sha256"]["weights"] = f"{number:08x}" + "0" * 56
+        record["training"]["recipe_sha256"] = f"{number:064x}"  # seeds of one would share a row
         (folder / "record.json").write_text(json.dumps(sealed(record)))
         return folder
 

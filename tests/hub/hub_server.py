@@ -18,7 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-TOKEN = "hf_this-token-must-never-be-printed"
+from hub_faults import BODIES, SPOILED, TOKEN, Fault
+
 _PLURALS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 
@@ -75,21 +76,6 @@ class Repo:
         if revision == "main":
             return self.head
         return next((c for c in self.commits if c.oid == revision), None)
-
-
-@dataclass
-class Fault:
-    """What goes wrong at requests whose method and path match; `times` of them, then no more.
-
-    Kinds: a status such as "503", whose answer echoes the token; "stall" answers nothing; "cut"
-    ends in the middle of the body;
-    "lost" does what was asked and then answers nothing; "flip" changes a byte of the body;
-    "wait" is a 429 that asks for an hour's patience.
-    """
-
-    pattern: str
-    kind: str
-    times: int = 10**6
 
 
 class HubServer:
@@ -200,17 +186,23 @@ class _Handler(BaseHTTPRequestHandler):
             if fault == "stall":
                 self.hub.stall()
                 raise _NoAnswer
-            if fault == "wait":
+            if fault in ("wait", "soon"):
                 raise _Refused(429, message="wait")
-            if fault is not None and fault.isdigit():
-                raise _Refused(int(fault), message=f"refused {self.headers.get('Authorization')}")
-            self._route(request)
+            first, _, body = (fault or "").partition(" ")
+            if first.isdigit() and body:
+                self._answer(BODIES[body], int(first))
+            elif first.isdigit():
+                raise _Refused(int(first), message=f"refused {self.headers.get('Authorization')}")
+            elif first == "instead":
+                self._answer(BODIES[body])
+            else:
+                self._route(request)
         except _NoAnswer:
             self.close_connection = True
         except _Refused as refused:
             headers = {"X-Error-Code": refused.code} if refused.code else {}
-            if fault == "wait":
-                headers["Retry-After"] = "3600"
+            if fault in ("wait", "soon"):
+                headers["Retry-After"] = "3600" if fault == "wait" else "1"
             body = json.dumps({"error": str(refused)}).encode()
             self._answer(body, refused.status, headers | {"Content-Type": "application/json"})
 
@@ -231,6 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         if self.fault == "lost":
             raise _NoAnswer
+        if (self.fault or "").removeprefix("after ") in BODIES:
+            body, headers = BODIES[(self.fault or "").removeprefix("after ")], None
         self.send_response(status)
         for key, value in (headers or {}).items():
             self.send_header(key, value)
@@ -247,6 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _json(self, value: object, headers: dict[str, str] | None = None) -> None:
+        if spoil := SPOILED.get((self.fault or "").removeprefix("after ")):
+            value = spoil(value)
         self._answer(
             json.dumps(value).encode(), 200, {"Content-Type": "application/json", **(headers or {})}
         )

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from hub_server import TOKEN, Fault, HubServer
+from hub_faults import TOKEN, Fault
+from hub_server import HubServer
 
 import arbench
 from arbench.cli import main

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hub_server import Fault, HubServer
+from hub_faults import Fault
+from hub_server import HubServer
 
 import arbench
 

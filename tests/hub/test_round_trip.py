@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 import torch
-from hub_server import Fault, HubServer
+from hub_faults import Fault
+from hub_server import HubServer
 from huggingface_hub import ModelCard, RepoCard
 
 import arbench
@@ -249,7 +250,8 @@ def test_the_page_becomes_a_static_space(hub: HubServer, tmp_path: Path) -> None
     assert {*files} == {".gitattributes", "README.md", "index.html"}
     card = RepoCard(files["README.md"].decode())
     assert card.data.to_dict()["sdk"] == "static"
-    page, _ = find_boards(None)
-    write_page(tmp_path / "site", page)
-    assert files["index.html"] == (tmp_path / "site" / "index.html").read_bytes()
+    write_page(tmp_path / "site", find_boards(None)[0])
+    page, seal = files["index.html"].rsplit(b"<!-- ", 1)
+    assert page == (tmp_path / "site" / "index.html").read_bytes()
+    assert seal.startswith(b"written by arbench, ")
     assert arbench.push_space("org/page").commit == first.commit

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hub_server import Fault, HubServer
+from hub_faults import Fault
+from hub_server import HubServer
 
 import arbench
 
