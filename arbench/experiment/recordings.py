@@ -22,7 +22,7 @@ _OTHERS = {
     b"FORM": "AIFF",
     b".snd": "AU",
     b"OggS": "Ogg",
-    b"ID3": "MP3",
+    b"ID3": "an ID3 tag",
     b"RF64": "RF64",
     b"RIFX": "RIFX",
     b"riff": "W64",

@@ -21,6 +21,7 @@ from arbench_files.splits import FileTask, split_option
 
 EXTENSIONS = frozenset({".wav", ".flac"})
 WINDOW = 2048
+MOST_SAMPLES = 1 << 20  # a second
 
 
 class AudioTask(FileTask):
@@ -65,6 +66,11 @@ class AudioTask(FileTask):
                     codes[part].append(mu_law.from_codes(recording.codes))
                 rates[file.relative_to(folder).as_posix()] = recording.sample_rate
         first, self.sample_rate = next(iter(rates.items()))
+        if not 1 <= self.sample_rate <= MOST_SAMPLES:
+            raise DataError(
+                f"{folder}: {first} has {self.sample_rate:,} samples a second, expected 1 to "
+                f"{MOST_SAMPLES:,}"
+            )
         for name, rate in rates.items():
             if rate != self.sample_rate:
                 raise DataError(

@@ -6,10 +6,12 @@ import copy
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.division import RULES, Division, Rule
@@ -62,7 +64,8 @@ class FileTask(Task):
             )
         self.spec = spec
         self.source = path.resolve().name
-        self._kind, self._parts = kind, parts
+        self._kind, self._parts, self._usual = kind, parts, usual
+        self._grouped = self.group  # by the task itself, such as windows by their file
         self._divide(None if stated else Division(rule=rule or usual), path)
 
     def as_of(self, version: str, division: Division | None) -> FileTask:
@@ -76,13 +79,20 @@ class FileTask(Task):
 
     def _divide(self, division: Division | None, path: Path) -> None:
         self.division = division
+        self._of_works = (self._usual if division is None else division.rule) == "files"
+        word = "file" if self._usual == "files" else "row"
+        self.group = f"distinct {word}" if self._of_works else self._grouped
         self._places = places(self._parts, path, division)
         self.name = f"{self._kind}-{content_hash({s: self.load(s) for s in SPLITS})[:8]}"
 
     def load(self, split: SplitName) -> Split:
-        """The events `(N, *event_shape)` of a split, uint8."""
+        """The events `(N, *event_shape)` of a split, uint8; copies of a work are one group."""
         part, indices = self._places[split]
-        return self.events_of(part, indices)
+        found = self.events_of(part, indices)
+        if not self._of_works:
+            return found
+        works = work_numbers([self._parts[part][index] for index in indices])
+        return replace(found, groups=works if found.groups is None else works[found.groups])
 
     def events_of(self, part: PartName, indices: Indices) -> Split:
         """The events of some items of a part, in their order; an item is an event by default."""
@@ -120,6 +130,12 @@ def one_shape(parts: Mapping[PartName, Array], path: Path) -> tuple[int, ...]:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise DataError(f"{path}: expected one event shape in all splits, found {found}")
     return next(iter(shapes.values()))
+
+
+def work_numbers(items: Sequence[Array]) -> Tensor:
+    """The number of each item's work, `(N,)` int64, in the order in which they first come."""
+    numbers: dict[bytes, int] = {}
+    return torch.tensor([numbers.setdefault(item.tobytes(), len(numbers)) for item in items])
 
 
 def content_hash(splits: Mapping[SplitName, Split]) -> str:

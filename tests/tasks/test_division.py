@@ -141,6 +141,26 @@ def test_equal_files_stay_together_unless_rows_are_asked_for(tmp_path: Path) -> 
     assert len({works.name, rows.name, open_task(f"{text}?split=files").name}) == 2
 
 
+def test_copies_of_a_file_are_one_group_in_the_errors(tmp_path: Path) -> None:
+    """Twice the files say no more than once."""
+    images = np.random.default_rng(5).integers(0, 2, (60, 2, 2), dtype=np.uint8) * 255
+    images[:, 0, 0] = np.arange(60)  # all different
+    found = {}
+    for times in (1, 2):
+        _save_images(tmp_path / str(times), np.concatenate([images] * times))
+        text = f"images:{tmp_path / str(times)}"
+        run = arbench.run(text, "bernoulli", out=tmp_path / f"run-{times}", device="cpu")
+        found[times] = run.record
+        assert run.record.task.groups == "distinct file"
+        assert arbench.verify(run.path, task=text, device="cpu").holds
+    once, twice = found[1].nll["test"], found[2].nll["test"]
+    assert (once.num_events, twice.num_events) == (6, 12)
+    assert once.num_groups == twice.num_groups == 6
+    assert twice.standard_error_nats == pytest.approx(once.standard_error_nats, rel=0.05)
+    rows = open_task(f"images:{tmp_path / '2'}?split=rows")
+    assert (rows.group, rows.load("test").groups) == ("event", None)
+
+
 def test_a_way_that_is_none_and_one_that_nobody_needs_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "all.npz", rows=COINS[:100])
     np.savez(tmp_path / "stated.npz", train=COINS[:80], valid=COINS[80:90], test=COINS[90:100])

@@ -77,6 +77,11 @@ def test_own_recordings_are_named_and_split_by_content(tmp_path: Path) -> None:
         ("a.wav", wav(tone(9, 0), 8000), "z.wav has 16,000 samples a second, expected 8,000 as in"),
         ("a.wav", wav(np.zeros((9, 2), np.int16)), "a.wav: found 2 channels, expected one"),
         ("a.wav", b"RIFF....WAVE", "a.wav: expected a wav or flac file"),
+        (
+            "a.wav",
+            wav(tone(9, 0), 2_000_000),
+            "2,000,000 samples a second, expected 1 to 1,048,576",
+        ),
         ("a.mp3", b"", "found the extension '.mp3', expected wav or flac files only"),
         ("a.flac", b"", "a.flac: expected a wav or flac file"),
         (".a", b"", "1 to divide, 1 of them different, leave nothing for the train split"),
@@ -144,6 +149,13 @@ def test_real_recordings_are_whole_and_divided_as_files(data_dir: Path, tmp_path
         soundfile.info(file).frames for file in files
     )
     assert len(lengths) > 30
+    # A file, its copy and all their windows are one work.
+    assert task.group == "distinct file"
+    works = [split.num_groups for split in splits]
+    assert works == [len(files) * 8 // 10, len(files) // 10, len(files) // 10]
+    rows = AudioTask(f"{tmp_path}?split=rows")
+    assert rows.group == "file"
+    assert rows.load("test").num_groups == 2 * len(files) // 10
     assert splits[2].num_events_also_in(splits[0]) == 0
     assert splits[1].num_events_also_in(splits[0]) == 0
     assert splits[2].num_events_also_in(splits[1]) == 0
