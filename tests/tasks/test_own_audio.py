@@ -127,6 +127,13 @@ def test_a_folder_of_telephone_recordings_keeps_all_codes(tmp_path: Path) -> Non
     assert AudioTask(str(tmp_path)).companding == "mu-law"
 
 
+def test_a_name_that_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    recordings(tmp_path, count=4)
+    (tmp_path / "04.wav").symlink_to("/dev/null")
+    with pytest.raises(DataError, match=r"04\.wav: found no file that can be read, expected wav"):
+        AudioTask(str(tmp_path))
+
+
 def test_a_recording_is_of_the_kind_its_name_says(tmp_path: Path) -> None:
     recordings(tmp_path, count=4)
     (tmp_path / "00.flac").rename(tmp_path / "00.wav")
