@@ -97,7 +97,11 @@ def test_an_old_run_is_evaluated_verified_and_complete(finished: RunFolder) -> N
     found = arbench.evaluate(finished.path, task=TABLE, device="cpu")
     assert found.nats_per_event == pytest.approx(record.nll["test"].nats_per_event, rel=1e-6)
     resumed = arbench.resume(finished.path, task=TABLE, device="cpu").record
-    assert (resumed.nll, resumed.training) == (record.nll, record.training)
+    assert resumed.status == "finished"  # so nothing was trained again
+    for split, before in record.nll.items():
+        # The verification has bound the record and counted its groups; the number is the same.
+        assert resumed.nll[split].total_nats == before.total_nats
+        assert resumed.nll[split].standard_error_nats == before.standard_error_nats
 
 
 def test_an_old_run_resumes_to_equal_bytes(tmp_path: Path) -> None:
