@@ -178,14 +178,18 @@ def bind_run(path: Path, found: Verification, *, task_text: str | None) -> Verif
     if not os.access(path, os.W_OK):
         return replace(found, binding=f"not bound: you may not write in {path}; copy it and verify")
     record = Record.read(folder.record)
-    task = reopen_task(RunConfig.read(folder.config), task_text)
+    config = RunConfig.read(folder.config)
+    task = reopen_task(config, task_text)
     split = load_split(task, "test", record.limit)
     kept = LogProbs(LogProbs.load(folder.log_probs).values, split.groups)
     if kept.groups is not None:
         kept.save(folder.log_probs)
     hashes = {part: sha256_of(path / file) for part, file in FILES.items()}
     record = with_errors(record, kept, split, task.group)
-    record.model_copy(update={"sha256": HashesRecord(**hashes)}).write(folder.record)
+    assert record.training is not None  # a foreign one is not verified
+    training = record.training.model_copy(update={"recipe_sha256": config.recipe_sha256})
+    bound = {"sha256": HashesRecord(**hashes), "training": training}
+    record.model_copy(update=bound).write(folder.record)
     return replace(found, is_bound=True, binding="bound: the record names the files it belongs to")
 
 
