@@ -20,7 +20,7 @@ from torch import nn
 
 from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.division import Division
-from arbench.experiment.documents import Name, read_document
+from arbench.experiment.documents import Count, Line, Name, Natural, Values, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.memory import is_out_of_memory
 from arbench.experiment.recipes import Recipe, check_options
@@ -50,7 +50,7 @@ class DomainConfig(_Strict):
 
     kind: Literal["discrete", "real"]
     size: Annotated[int, Field(ge=2, le=1 << 20)] | None = None
-    bin_width: Annotated[float, Field(gt=0)] | None = None
+    bin_width: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _has_its_size(self) -> DomainConfig:
@@ -88,7 +88,7 @@ class MemberConfig(_Strict):
     """One member of the density: an ordering and, for masked networks, a mask seed."""
 
     layout: LayoutConfig
-    mask_seed: Annotated[int, Field(ge=0)] | None = None
+    mask_seed: Natural | None = None
 
 
 class RunConfig(_Strict):
@@ -100,22 +100,22 @@ class RunConfig(_Strict):
 
     schema_version: Literal[1] = 1
     task: Name
-    task_version: str
+    task_version: Line
     rendering: Rendering | None = None
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     division: Division | None = None
     model: Name
-    plugin: str
-    plugin_version: str
-    hyperparameters: dict[str, Any]
+    plugin: Line
+    plugin_version: Line
+    hyperparameters: Values
     head: Name
-    head_options: dict[str, Any] = {}
+    head_options: Values = {}
     members: Annotated[list[MemberConfig], Field(min_length=1, max_length=4096)]
-    recipe_name: str
+    recipe_name: Line
     recipe: Recipe
-    seed: Annotated[int, Field(ge=0)]
-    budget_s: Annotated[float, Field(gt=0)] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
+    seed: Natural
+    budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    limit: Count | None = None
     precision: Precision = "float32"
     compile: bool = False
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from arbench.errors import ArbenchError
 from arbench.experiment.recipes import describe_validation
-from arbench.experiment.strict_json import read_json
+from arbench.experiment.strict_json import read_json, require_plain
 from arbench.registry.entries import NAME_PATTERN
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -23,6 +23,15 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1 << 53)]  # what a float64 tells apart
 Natural = Annotated[int, Field(ge=0, le=1 << 53)]
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    require_plain(values)
+    return values
+
+
+# Settings by name, whatever they are.
+Values = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class Part(BaseModel):

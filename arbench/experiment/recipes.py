@@ -52,7 +52,7 @@ class LayoutRecipe(_Section):
     """Which order, and how many dims are drawn at once."""
 
     order: Literal["raster", "permuted"] = "raster"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=1 << 53)] = 0
     sites: Literal["dim", "pixel"] = "dim"
 
 
@@ -85,18 +85,18 @@ class TrainingRecipe(_Section):
     many runs, none of which has seen the test split.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 20
-    batch_size: Annotated[int, Field(ge=1)] = 100
+    epochs: Annotated[int, Field(ge=1, le=_LARGEST)] = 20
+    batch_size: Annotated[int, Field(ge=1, le=_LARGEST)] = 100
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     betas: tuple[_Decay, _Decay] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    clip_norm: Annotated[float, Field(ge=0)] = 1.0
+    clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     ema_decay: _Decay = 0.0
     evaluations: Annotated[int, Field(ge=1, le=_LARGEST)] = 20
-    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     evaluate_test: bool = True
 
 

@@ -18,6 +18,7 @@ from arbench.experiment.documents import (
     Natural,
     Part,
     Sha256,
+    Values,
     read_document,
 )
 from arbench.experiment.files import write_text
@@ -70,9 +71,9 @@ class ModelRecord(Part):
     name: Name
     plugin: Line
     plugin_version: Line
-    hyperparameters: dict[str, Any]
+    hyperparameters: Values
     head: Line | None
-    head_options: dict[str, Any] = Field(default_factory=dict)
+    head_options: Values = Field(default_factory=dict)
     layout: Line | None
     num_copies: Count = 1
     num_members: Count = 1
@@ -84,7 +85,7 @@ class TrainingRecord(Part):
 
     recipe: Line
     recipe_sha256: Sha256 | None = None
-    settings: dict[str, Any]
+    settings: Values
     seed: Natural
     steps: Natural
     epochs: Finite
@@ -166,6 +167,7 @@ class HashesRecord(Part):
     Attributes:
         config: of `config.json`.
         weights: of `model.safetensors`.
+        metrics: of `metrics.jsonl`, once a training has finished.
         per_event: of `log_probs.safetensors`, of which the test number is made.
         record: of the record itself, in canonical form without this field; see
             `arbench.experiment.canonical`. None in a record of format 1, which bound nothing but
@@ -174,6 +176,7 @@ class HashesRecord(Part):
 
     config: Sha256 | None = None
     weights: Sha256 | None = None
+    metrics: Sha256 | None = None
     per_event: Sha256 | None = None
     record: Sha256 | None = None
 

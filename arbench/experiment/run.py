@@ -316,6 +316,8 @@ class _Experiment:
         config, task = self.config, self.task
         # The file that people will read, whatever wrote it.
         bound = {"config": sha256_of(self.folder.config)} if self.is_main else {}
+        if hashes:  # only of a finished training; another writes on
+            bound["metrics"] = sha256_of(self.folder.metrics)
         layout = self.assembly.members[0].layout
         record = Record.model_validate(
             {

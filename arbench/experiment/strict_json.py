@@ -30,7 +30,7 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError(f"it is nested more than {_MOST_LEVELS} levels deep") from None
-    _check(value)
+    require_plain(value)
     return value
 
 
@@ -66,7 +66,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _check(value: Any) -> None:
+def require_plain(value: Any) -> None:
     """Hold every text and number of a value against what documents may contain.
 
     Raises:
@@ -81,7 +81,7 @@ def _check(value: Any) -> None:
             for key, inner in item.items():
                 _check_text(key, path)
                 waiting.append((inner, (*path, key), level + 1))
-        elif isinstance(item, list):
+        elif isinstance(item, (list, tuple)):
             if path != _SYMBOLS:
                 waiting += [(inner, path, level + 1) for inner in item]
         elif isinstance(item, str):

@@ -51,7 +51,7 @@ def card_of(path: Path, load_as: str | None = None) -> str:
     return front_matter(record) + render_card(
         record,
         samples=_samples(path),
-        curve=curve_table(folder.metrics, record.task.unit),
+        curve=curve_table(folder.metrics, record.task.unit, record.sha256.metrics),
         load_as=load_as,
     )
 

@@ -10,7 +10,7 @@ from arbench.publish.escaping import markdown_table
 _MOST_ROWS = 8
 
 
-def curve_table(metrics: Path, unit: str) -> str:
+def curve_table(metrics: Path, unit: str, sha256: str | None = None) -> str:
     """The curve in a run's `metrics.jsonl`, as Markdown; empty where there is none.
 
     The first and the last evaluation are in it, and others evenly between.
@@ -18,7 +18,7 @@ def curve_table(metrics: Path, unit: str) -> str:
     Raises:
         DataError: if the file is damaged.
     """
-    rows = [_row(point) for point in _spread(read_curve(metrics))]
+    rows = [_row(point) for point in _spread(read_curve(metrics, sha256))]
     if not rows:
         return ""
     headers = ("step", "epoch", "train nats", "validation nats", f"validation bits/{unit}", "time")

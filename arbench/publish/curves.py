@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,17 +26,22 @@ class Point(BaseModel):
     seconds: Finite
 
 
-def read_curve(metrics: Path) -> list[Point]:
+def read_curve(metrics: Path, sha256: str | None = None) -> list[Point]:
     """The points of a curve in the order of their file; none where there is no file.
 
+    Args:
+        metrics: the file.
+        sha256: what it must hash to, from the run's record; None where that does not say.
+
     Raises:
-        DataError: if the file is damaged.
+        DataError: if the file is damaged, or another than the run wrote.
     """
     if not metrics.is_file():
         return []
     points: list[Point] = []
     try:
-        for line in metrics.read_bytes().splitlines():
+        data = metrics.read_bytes()
+        for line in data.splitlines():
             points.append(Point.model_validate(parse_json(line)))
     except ValueError as error:
         fault = describe_validation(error) if isinstance(error, ValidationError) else error
@@ -44,4 +50,9 @@ def read_curve(metrics: Path) -> list[Point]:
         ) from error
     except OSError as error:
         raise DataError(f"{metrics}: cannot be read ({error.strerror})") from error
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+        raise DataError(
+            f"{metrics}: its sha256 is not the record's, so it was edited or damaged; put back the "
+            "file that the run wrote"
+        )
     return points

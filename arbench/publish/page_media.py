@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,11 +62,11 @@ def curve(row: Row) -> list[list[float]]:
 
     It is empty too where its file is damaged, of which `read_runs` tells.
     """
-    run = None if row.result is None else row.result.folder
-    try:
-        points = [] if run is None else read_curve(RunFolder(run).metrics)
-    except DataError:
-        points = []
+    result = row.result
+    points = []
+    if result is not None and result.folder is not None:
+        with contextlib.suppress(DataError):
+            points = read_curve(RunFolder(result.folder).metrics, result.record.sha256.metrics)
     if row.bits_per_dim is None:
         return [[point.seconds, point.validation_nats_per_event] for point in points]
     bits = [(point.seconds, point.validation_bits_per_dim) for point in points]

@@ -207,7 +207,7 @@ def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
             left_out.append(str(error))
             continue
         try:
-            read_curve(RunFolder(run).metrics)
+            read_curve(RunFolder(run).metrics, record.sha256.metrics)
         except DataError as error:
             left_out.append(f"the training curve of {run}: {error}")
         found.append(

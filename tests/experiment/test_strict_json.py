@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from arbench.cli import main
 from arbench.errors import ArbenchError, CheckpointError
@@ -18,9 +19,10 @@ from arbench.experiment.strict_json import parse_json, read_json
 from arbench.publish.curves import read_curve
 from arbench.publish.snapshots import MANIFEST, _read_manifest
 from arbench.publish.speeds import SpeedReport
-from arbench.publish.zoo import read_index
+from arbench.publish.zoo import read_index, zoo_folder
 
 DIRECTION = "\u202e"
+ZOO = zoo_folder()
 
 
 @pytest.mark.parametrize(
@@ -118,3 +120,55 @@ def test_show_refuses_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["show", str(tmp_path)]) == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert "more than 32 levels" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--set=clip_norm=inf", "clip_norm = inf"),
+        ("--set=checkpoint_seconds=inf", "checkpoint_seconds = inf"),
+        ("--set=layout.seed=10000000000000000000000000000000", "layout.seed"),
+        ("--set=batch_size=10000000000000000000000000000000", "batch_size"),
+        ("--seed=10000000000000000000000000000000", "seed"),
+        ("--limit=10000000000000000000000000000000", "limit"),
+        ("--set=activation=\x1b[2J", "activation"),
+    ],
+)
+def test_what_no_document_takes_is_refused_before_a_run_has_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    arguments = ["run", "--task", "toy-ar1", "--model", "rnade", "--epochs", "1"]
+    assert main([*arguments, option, "--out", str(tmp_path / "run")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert "\x1b" not in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("model", "num_parameters", 10**30),
+        ("model", "num_parameters", 1e30),
+        ("model", "num_copies", 10**30),
+        ("model", "plugin_version", "1\u202e2"),
+        ("model", "hyperparameters", {"a": ["\u2066"]}),
+        ("training", "settings", {"a": {"b": float("nan")}}),
+        ("training", "steps", 1e30),
+        ("training", "device", "cpu\u2028"),
+        ("environment", "threads", 10**30),
+        ("environment", "undone", ["\x9b31m"]),
+    ],
+)
+def test_no_record_is_made_of_it(part: str, key: str, value: object) -> None:
+    raw = json.loads((ZOO / "mnist-mini" / "nade" / "record.json").read_text())
+    raw[part][key] = value
+    with pytest.raises(ValidationError, match=key):
+        Record.model_validate(raw)
+
+
+def test_a_plugin_s_setting_is_held_to_it_where_it_is_written_too() -> None:
+    raw = json.loads((ZOO / "mnist-mini" / "nade" / "config.json").read_text())
+    for key, value in (("hyperparameters", {"a": "\x1b"}), ("seed", 1e30), ("plugin", "\u202e")):
+        with pytest.raises(ValidationError, match=key):
+            RunConfig.model_validate({**raw, key: value})
