@@ -17,6 +17,7 @@ from arbench.experiment.record_versions import upgraded
 FILES = {
     "config": "config.json",
     "weights": "model.safetensors",
+    "metrics": "metrics.jsonl",
     "per_event": "log_probs.safetensors",
 }
 
