@@ -14,13 +14,10 @@ from arbench.experiment.padding import may_misread, padding_fault
 from arbench.experiment.recipes import Recipe, check_options, describe_validation, resolve_recipe
 from arbench.experiment.records import TaskRecord
 from arbench.experiment.streams import StreamTask, WindowedTask
-from arbench.experiment.tasks import SplitName, Task, data_sha256, open_task
+from arbench.experiment.tasks import SPLITS, Task, data_sha256, open_task
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
-
-# Of these numbers are made. The train split may be large, and only a loss is made of it.
-_EVALUATED: tuple[SplitName, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +134,7 @@ def require_likelihood(name: str, layouts: Sequence[Layout], task: Task) -> None
     """
     if isinstance(task, WindowedTask) or not may_misread(layouts):
         return
-    if fault := padding_fault(layouts, [task.load(split).scored for split in _EVALUATED]):
+    if fault := padding_fault(layouts, [task.load(split).scored for split in SPLITS]):
         raise ConfigError(f"{name} on {task.name} has no likelihood: {fault}")
 
 

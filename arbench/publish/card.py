@@ -81,7 +81,7 @@ def render_card(
         part,
         samples,
         *(
-            (f"**{fault[0].upper()}{fault[1:]}.**",)
+            (f"**{markdown(fault[0].upper() + fault[1:])}.**",)
             if fault
             else (
                 likelihood_table(record),
@@ -94,7 +94,7 @@ def render_card(
         checks_table(record),
         speed_table(record) if record.sampling else "",
         "" if fault else published_table(record),
-        f"Training curve, nats per event:\n\n{curve}" if curve else "",
+        f"Training curve, nats per event:\n\n{curve}" if curve and not fault else "",
         f"{_origin(record)}\n* data: {markdown(task.name)} version {markdown(task.version)}, "
         f"sha256 {task.data_sha256}",
         f"Data: {markdown(task.source)}" if task.source else "",

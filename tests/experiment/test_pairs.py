@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 import arbench
-from arbench.cli import main
 from arbench.errors import ConfigError, PluginError
 from arbench.experiment.evaluation import evaluate_log_probs, load_split
 from arbench.experiment.request import RunRequest, resolve
 from arbench.experiment.streams import StreamTask, overlapping_windows
-from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.foreign import ForeignDensity
@@ -42,16 +41,13 @@ SPEC = EventSpec((4,), Discrete(3))
         ("made", ["num_copies=2", "head=gaussian"], "average probabilities, and gaussian cannot"),
     ],
 )
-def test_what_forms_no_density_is_refused_before_there_is_a_folder(
-    model: str, settings: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_forms_no_density_is_refused_when_a_run_is_resolved(
+    model: str, settings: list[str], said: str
 ) -> None:
-    task = "toy-ar1" if "head=gaussian" in settings else "mnist-mini"
-    arguments = [word for setting in settings for word in ("--set", setting)]
-    out = tmp_path / "run"
-    assert main(["run", "--task", task, "--model", model, *arguments, "--out", str(out)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
-    assert not out.exists()
+    task = open_task("toy-ar1" if "head=gaussian" in settings else "mnist-mini")
+    overrides = dict(setting.split("=") for setting in settings)
+    with pytest.raises(ConfigError, match=said):
+        resolve(RunRequest(task=task.name, model=model, overrides=overrides), task)
 
 
 class Shown(Task):
