@@ -148,6 +148,8 @@ def _run_files(path: Path) -> dict[str, Path]:
             raise CheckpointError(f"{file}: expected a file of the run itself, not a link")
     load_run(path)
     record = Record.read(folder.record)
+    if fault := record.no_likelihood:
+        raise ConfigError(f"{path}: {fault}")
     if note := unbound_note(path, record.is_bound):
         raise CheckpointError(f"{note}, and then it can be pushed")
     require_plausible(record, read_log_probs(record, folder.log_probs).values, str(path))
