@@ -43,6 +43,7 @@ _NAMES = {
     "sorted": "list",
 }
 _METHODS = {"sum": "mean", "mean": "sum", "startswith": "endswith"} | _NAMES
+_SYMMETRIC = {"min", "max", "isclose", "equal"}  # in their first two arguments
 _SPLITS = {"train": "validation", "validation": "test", "test": "validation"}
 
 
@@ -144,6 +145,8 @@ class _Finder:
                 yield self._replaced(node, "constant", repr(value * 2 if value else 1.0))
             case ast.Constant(value=str(value)) if value in _SPLITS:
                 yield self._replaced(node, "another split", repr(_SPLITS[value]))
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                return
             case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
                 yield self._replaced(test, "condition negated", f"not ({self._text(test)})")
             case ast.Expr(value=ast.Call()):
@@ -163,7 +166,8 @@ class _Finder:
         if other := (_METHODS if is_method else _NAMES).get(name):
             end = self._end(func)
             yield Mutation("another function", func.end_lineno or 0, end - len(name), end, other)
-        if len(args) == 2 and not any(isinstance(arg, ast.Starred) for arg in args):
+        is_pair = len(args) == 2 and not any(isinstance(arg, ast.Starred) for arg in args)
+        if is_pair and name not in _SYMMETRIC:
             text = f"{self._text(args[1])}, {self._text(args[0])}"
             yield self._span(args[0], args[1], "arguments swapped", text)
         if len(keywords) > 0 and len(args) + len(keywords) > 1:
