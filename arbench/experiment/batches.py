@@ -58,9 +58,10 @@ class TrainingBatches:
         self.process = process
         self.num_processes = num_processes
         self.steps_per_epoch = -(-len(split) // batch_size)
-        self._epoch = -1
+        self._epoch: int | None = None
         self._order = torch.empty(0, dtype=torch.int64)
-        self._events = split.events
+        # Of a task with a view this is what views start from; the first epoch makes events of it.
+        self._events = split.events if task.has_training_view else split.events.to(device)
         self._scored = None if split.scored is None else split.scored.to(device)
 
     def batch(self, step: int) -> Batch:
@@ -87,7 +88,7 @@ class TrainingBatches:
         self._order = torch.randperm(
             len(self.split), generator=keyed_generator(self.seed, "order", epoch)
         )
-        if self.task.has_training_view or self._epoch == -1:
+        if self.task.has_training_view:
             view = self.task.training_view(
                 self.split.events, keyed_generator(self.seed, "view", epoch)
             )

@@ -15,6 +15,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.probability.randomness import derive_seed
 
 LAYOUT = Layout(EventSpec((1, 6, 6), Discrete(2)))
 
@@ -155,6 +156,18 @@ def test_the_range_of_an_excerpt_is_scaled_like_its_median(monkeypatch: pytest.M
     network.register_forward_hook(lambda *_: work(next(durations)))
     (row,) = measure_sampling(model, methods=["whole"], batch_sizes=[8], repeats=3, cap_s=1e9)
     assert (row.median_s, row.iqr_s, row.events_per_s) == pytest.approx((72.0, 36.0, 8 / 72))
+
+
+def test_what_is_timed_is_a_sample_of_one_seed_whenever_it_is_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, model = _watched()
+    seeds = []
+    monkeypatch.setattr(
+        model, "sample", lambda *_, generator, **__: seeds.append(generator.initial_seed())
+    )
+    measure_sampling(model, methods=["fixed-point"], batch_sizes=[1, 2], repeats=2)
+    assert seeds == [derive_seed(0, "bench")] * 2 * 3
 
 
 def test_a_timing_stops_at_its_cap_but_measures_at_least_once(

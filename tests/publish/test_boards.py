@@ -259,6 +259,46 @@ def test_windows_of_a_stream_may_differ_on_one_board(make_result: MakeResult) ->
     assert len(board.rows) == 2
 
 
+def test_parts_of_a_stream_are_told_apart_by_their_symbols(make_result: MakeResult) -> None:
+    """A stream has windows, which may differ on one board, and no events to count."""
+    results = []
+    for name, dims in (("whole", 4), ("part", 2)):
+        result = make_result(name, noise(0, 100), dims=dims)
+        windows = EvaluationRecord(context=dims, stride=dims)
+        results.append(
+            replace(result, record=result.record.model_copy(update={"evaluation": windows}))
+        )
+    titles = {board.title.partition(", ")[2] for board in make_boards(results)}
+    data = BASE.task.data_sha256[:8]
+    assert titles == {f"data {data}, {dims} test dims)" for dims in (200, 400)}
+
+
+@pytest.mark.parametrize(
+    ("copies", "members", "label"),
+    [(1, 1, "a"), (2, 1, "a (2 copies)"), (1, 2, "a (2 members)"), (1, 6, "a (6 members)")],
+)
+def test_what_is_averaged_is_told_from_what_is_not(
+    make_result: MakeResult, copies: int, members: int, label: str
+) -> None:
+    result = make_result("a", noise(0))
+    update = {"num_copies": copies, "num_members": members}
+    model = result.record.model.model_copy(update=update)
+    result = replace(result, record=result.record.model_copy(update={"model": model}))
+    (board,) = make_boards([result])
+    assert [row.model for row in board.rows] == [label]
+
+
+def test_what_nobody_has_seen_in_its_source_is_shown_only_where_it_is_asked_for() -> None:
+    statuses = {
+        unchecked: {row.status for board in boards for row in board.rows}
+        for unchecked, boards in (
+            (False, make_boards(KEPT)),
+            (True, make_boards(KEPT, unchecked=True)),
+        )
+    }
+    assert statuses[True] - statuses[False] == {"unchecked"}
+
+
 def test_a_processor_is_named_where_there_are_several(make_result: MakeResult) -> None:
     """Two machines' "cpu" are not one column, and the faster one does not hide the other."""
     result = make_result("a", noise(0))
@@ -329,6 +369,8 @@ def test_reports_of_speed_join_the_result_they_belong_to(tmp_path: Path) -> None
     machine = own.environment.model_copy(update={"gpu": "Fast Card"})
     report = own.model_copy(update={"sampling": [fast], "environment": machine})
     report.write(tmp_path / "speed.json")
+    lines = (tmp_path / "speed.json").read_text().splitlines()
+    assert lines[:2] == ["{", ' "schema_version": 1,']  # a value a line, so that changes show
     copy = keep_speeds(tmp_path / "speed.json", records)
     assert copy == records / "toy-markov" / "speed" / f"{kept.stem}.speed-fast-card.json"
     (board,) = make_boards(read_results(records))
