@@ -77,8 +77,8 @@ class Verification:
     tolerance_nats: float
     num_events: int
     device: str
-    misstated: tuple[str, ...] = ()
-    is_bound: bool = True
+    misstated: tuple[str, ...]
+    is_bound: bool
     binding: str = ""
 
     @property

@@ -81,7 +81,16 @@ def test_a_large_event_may_round_more_and_a_small_one_may_not(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Float32 and float64 differ by 1.4e-3 nats of 26,000, and that is no other number."""
-    large = Verification(26_000, 26_000 + 2e-4, 1.4e-3, tolerance_nats(26_000.0), 1, "cpu")
+    large = Verification(
+        recorded_nats=26_000,
+        found_nats=26_000 + 2e-4,
+        largest_difference_nats=1.4e-3,
+        tolerance_nats=tolerance_nats(26_000.0),
+        num_events=1,
+        device="cpu",
+        misstated=(),
+        is_bound=True,
+    )
     assert large.holds
     assert not replace(large, largest_difference_nats=0.1).holds
     assert not replace(large, found_nats=26_000.1).holds

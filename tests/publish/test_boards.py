@@ -18,9 +18,9 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import ConfigError
-from arbench.experiment.likelihood import EvaluationRecord
+from arbench.experiment.likelihood import BlockRecord, EvaluationRecord
 from arbench.experiment.records import HashesRecord
-from arbench.publish.board_text import board_pages, boards_text
+from arbench.publish.board_text import ABOUT_GROWING, board_pages, boards_text
 from arbench.publish.boards import find_boards, flat_rows, make_boards
 from arbench.publish.ranking import holm, ranks
 from arbench.publish.results import Result, kept_records, read_results
@@ -271,6 +271,21 @@ def test_parts_of_a_stream_are_told_apart_by_their_symbols(make_result: MakeResu
     titles = {board.title.partition(", ")[2] for board in make_boards(results)}
     data = BASE.task.data_sha256[:8]
     assert titles == {f"data {data}, {dims} test dims)" for dims in (200, 400)}
+
+
+@pytest.mark.parametrize("still_growing", [False, True])
+def test_an_error_that_is_a_lower_bound_is_marked_and_explained(
+    make_result: MakeResult, still_growing: bool
+) -> None:
+    result = make_result("a", noise(0, 100))
+    block = BlockRecord(rule="so", length=20, num_blocks=20, still_growing=still_growing)
+    test = result.record.nll["test"].model_copy(update={"num_groups": 20, "block": block})
+    record = result.record.model_copy(
+        update={"evaluation": EvaluationRecord(context=4, stride=4), "nll": {"test": test}}
+    )
+    result = replace(result, record=record)
+    assert make_boards([result])[0].rows[0].still_growing == still_growing
+    assert (ABOUT_GROWING in board_pages([result])["somewhere.md"]) == still_growing
 
 
 @pytest.mark.parametrize(
