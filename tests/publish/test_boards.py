@@ -6,15 +6,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from making import BASE, KEPT, MakeResult, noise
 
 import arbench
 from arbench.errors import ConfigError
@@ -22,117 +20,15 @@ from arbench.experiment.likelihood import BlockRecord, EvaluationRecord
 from arbench.experiment.records import HashesRecord
 from arbench.publish.board_text import ABOUT_GROWING, board_pages, boards_text
 from arbench.publish.boards import find_boards, flat_rows, make_boards
-from arbench.publish.ranking import holm, ranks
-from arbench.publish.results import Result, kept_records, read_results
+from arbench.publish.ranking import ranks
+from arbench.publish.results import Result, read_results
 from arbench.publish.speeds import SpeedReport
-
-KEPT = read_results(kept_records())
-BASE = next(
-    r.record for r in KEPT if (r.record.task.name, r.record.model.name) == ("mnist", "nade")
-)
-MakeResult = Callable[..., Result]
-
-
-@pytest.fixture
-def make_result(tmp_path: Path) -> MakeResult:
-    """A maker of results on a task of its own from per-event log-probabilities `(N,)`."""
-
-    def make(
-        name: str, log_probs: Tensor, *, task: str = "somewhere", kind: str = "exact", dims: int = 4
-    ) -> Result:
-        file = tmp_path / f"{name}.safetensors"
-        save_file({"test": log_probs.double()}, file)
-        nats = -log_probs.double()
-        mean = nats.mean().item()
-        error = nats.std().item() / math.sqrt(len(nats))
-        test = BASE.nll["test"].model_copy(
-            update={
-                "total_nats": nats.sum().item(),
-                "num_events": len(nats),
-                "num_dims": dims * len(nats),
-                "nats_per_event": mean,
-                "bits_per_dim": None if kind == "density" else mean / dims / math.log(2),
-                "standard_error_nats": error,
-                "standard_error_bits_per_dim": error / dims / math.log(2),
-                "kind": kind,
-            }
-        )
-        record = BASE.model_copy(
-            update={
-                "task": BASE.task.model_copy(update={"name": task, "num_dims": dims}),
-                "model": BASE.model.model_copy(update={"name": name}),
-                "nll": {"test": test},
-            }
-        )
-        own = SpeedReport.of_record(record)
-        return Result(record, file, () if own is None else (own,))
-
-    return make
 
 
 def replace_device(report: SpeedReport, device: str) -> SpeedReport:
     """The same speeds on a device of another name."""
     rows = [row.model_copy(update={"device": device}) for row in report.sampling]
     return report.model_copy(update={"sampling": rows})
-
-
-def noise(seed: int, size: int = 400) -> Tensor:
-    """Standard normal numbers `(size,)`, float64."""
-    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def test_holm_rejects_what_it_should() -> None:
-    # By hand: sorted 0.005 <= 0.05/4, 0.01 <= 0.05/3, 0.03 > 0.05/2, and then nothing more.
-    assert holm([0.01, 0.04, 0.03, 0.005], 0.05) == [True, False, False, True]
-    assert holm([], 0.05) == []
-    assert holm([0.05], 0.05) == [True]
-
-
-def test_holm_keeps_its_promise() -> None:
-    """Of 5 true hypotheses, one is rejected in at most 5 % of cases."""
-    uniform = torch.rand(4000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    wrong = sum(any(holm(row, 0.05)) for row in uniform.tolist())
-    assert wrong / 4000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 4000)
-
-
-def test_rank_counts_only_what_is_significantly_better(make_result: MakeResult) -> None:
-    events = noise(0) * 10  # how hard each event is: shared, so that pairing removes it
-    best, twin, worse = (
-        make_result("best", events),
-        make_result("twin", events - 0.001 + 0.1 * noise(1)),
-        make_result("worse", events - 0.2 + 0.1 * noise(2)),
-    )
-    placed = ranks([[(r.record, r.log_probs)] for r in (worse, best, twin)])
-    assert placed == [3, 1, 1]
-    unpaired = 0.2 / (10 * math.sqrt(2 / 400))
-    assert unpaired < 0.5  # without pairing nobody could tell these apart
-
-
-def test_significant_is_what_luck_brings_about_less_than_once_in_twenty(
-    make_result: MakeResult,
-) -> None:
-    """Of two results, at exactly 1.9, 2.0 and 3.0 standard errors: p is 0.057, 0.046, 0.003."""
-    events, spread = noise(0) * 10, noise(1)
-    spread = (spread - spread.mean()) / spread.std() * math.sqrt(400)
-    for z, expected in ((1.9, [1, 1]), (2.0, [1, 2]), (3.0, [1, 2])):
-        good = make_result("good", events)
-        bad = make_result("bad", events - z - spread)
-        assert ranks([[(r.record, r.log_probs)] for r in (good, bad)]) == expected
-
-
-def test_among_several_results_a_single_pair_has_to_differ_more(make_result: MakeResult) -> None:
-    """At 2.3 standard errors p is 0.021: enough for one pair, too much for one of three."""
-    events = noise(0) * 10
-    spread = (noise(1) - noise(1).mean()) / noise(1).std() * math.sqrt(400)
-    good, bad = make_result("good", events), make_result("bad", events - 2.3 - spread)
-    apart = make_result("apart", events - 1 + 40 * (noise(2) - noise(2).mean()))
-    assert ranks([[(r.record, r.log_probs)] for r in (good, bad)]) == [1, 2]
-    assert ranks([[(r.record, r.log_probs)] for r in (good, bad, apart)]) == [1, 1, 1]
-
-
-def test_too_few_events_make_no_difference(make_result: MakeResult) -> None:
-    good, bad = make_result("good", noise(0, 9)), make_result("bad", noise(0, 9) - 5)
-    assert ranks([[(r.record, r.log_probs)] for r in (bad, good)]) == [1, 1]
 
 
 def test_kinds_and_tasks_are_kept_apart(make_result: MakeResult) -> None:
