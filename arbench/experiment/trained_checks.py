@@ -42,7 +42,7 @@ _MOST_DIMS = 1 << 15  # of all events together
 _NUM_SITES = 16
 _FLOAT32_ERROR = 1e-3  # of a network that casts on the way, relative to the largest parameter
 _FRESH = 4  # times as many samples confirm a failure
-_AT_ONCE = 1 << 13  # dims of samples, so that time is looked at often
+_AT_ONCE = 1 << 12  # dims of samples, so that time is looked at often
 # Shares of the time, by when a check has to come to its end.
 _CAUSALITY_SHARE, _STEP_SHARE, _SAMPLES_SHARE = 0.3, 0.8, 0.2
 
