@@ -341,7 +341,9 @@ def verify(
     folder = find_run(path)
     found = verify_run(folder, task_text=task, device=device, reporter=reporter)
     # What was found by a name is a copy that others share, and is held to hashes of its own.
-    return bind_run(folder, found, task_text=task) if folder == Path(path) else found
+    if folder != Path(path):
+        return found
+    return bind_run(folder, found, task_text=task, reporter=reporter)
 
 
 def download(path: str, *, out: str | Path | None = None) -> Path:

@@ -31,6 +31,7 @@ from arbench.experiment.renewal import with_errors
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import reopen_task, require_likelihood
 from arbench.experiment.tasks import Split, Task
+from arbench.experiment.trained_checks import check_trained
 from arbench.probability.density import Density
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.publish.plausibility import plausibility_fault
@@ -158,19 +159,25 @@ def verify_run(
     )
 
 
-def bind_run(path: Path, found: Verification, *, task_text: str | None) -> Verification:
+def bind_run(
+    path: Path, found: Verification, *, task_text: str | None, reporter: Reporter | None = None
+) -> Verification:
     """Write the hashes of a run's files into its record, if `verify_run` has found that it holds.
 
-    A record of format 1 becomes one of the newest, with errors over what is independent. What
-    carries its hashes already stays as it is.
+    A record of format 1 becomes one of the newest, with errors over what is independent and the
+    checks of the trained model. What carries its hashes already stays as it is.
 
     Args:
         path: the run folder.
         found: what `verify_run` found there.
         task_text: for a run on the user's own data, where they are.
+        reporter: who is told of progress; by default nobody.
 
     Returns:
         The same, and what became of the binding.
+
+    Raises:
+        PluginError: if the trained model fails a check; see `check_trained`.
     """
     if found.is_bound or not found.holds:
         return found
@@ -181,6 +188,9 @@ def bind_run(path: Path, found: Verification, *, task_text: str | None) -> Verif
     config = RunConfig.read(folder.config)
     task = reopen_task(config, task_text)
     split = load_split(task, "test", record.limit)
+    validation = load_split(task, "validation", record.limit).events
+    assembly = load_run(path, device=found.device)
+    checks = check_trained(assembly, config, validation, reporter or Reporter())
     kept = LogProbs(LogProbs.load(folder.log_probs).values, split.groups)
     if kept.groups is not None:
         kept.save(folder.log_probs)
@@ -188,7 +198,7 @@ def bind_run(path: Path, found: Verification, *, task_text: str | None) -> Verif
     record = with_errors(record, kept, split, task.group)
     assert record.training is not None  # a foreign one is not verified
     training = record.training.model_copy(update={"recipe_sha256": config.recipe_sha256})
-    bound = {"sha256": HashesRecord(**hashes), "training": training}
+    bound = {"sha256": HashesRecord(**hashes), "training": training, "checks": checks}
     record.model_copy(update=bound).write(folder.record)
     return replace(found, is_bound=True, binding="bound: the record names the files it belongs to")
 

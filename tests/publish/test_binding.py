@@ -20,8 +20,9 @@ from arbench.errors import CheckpointError, DataError
 from arbench.experiment.evaluation import load_split, nll_of
 from arbench.experiment.files import sha256_of
 from arbench.experiment.likelihood import SplitRecord
-from arbench.experiment.records import Record
+from arbench.experiment.records import ChecksRecord, Record
 from arbench.experiment.tasks import open_task
+from arbench.experiment.trained_checks import Refused
 from arbench.experiment.weights import load_tensors
 from arbench.publish import boards as boards_module
 from arbench.publish.boards import find_boards
@@ -215,6 +216,8 @@ def test_verifying_an_older_run_binds_it_once(
     record = Record.read(run / "record.json")
     assert record.is_bound
     assert record.nll["test"] == numbers["test"]
+    assert record.checks is not None  # of the trained model, which an older arbench did not make
+    assert record.checks.causality is not None
     assert record.sha256.model_dump(exclude={"record"}) == {
         "config": sha256_of(run / "config.json"),
         "weights": sha256_of(run / "model.safetensors"),
@@ -232,6 +235,19 @@ def test_what_does_not_hold_is_not_bound(run: Path) -> None:
     save_file({"test": load_tensors(file)["test"].flip(0)}, file)
     before = (in_format_1(run) / "record.json").read_bytes()
     assert main(["verify", str(run), "--device", "cpu"]) == 1
+    assert (run / "record.json").read_bytes() == before
+
+
+def test_a_trained_model_that_fails_its_checks_is_not_bound(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> ChecksRecord:
+        raise Refused("its parameters know the value that they are of", ChecksRecord())
+
+    monkeypatch.setattr("arbench.publish.verification.check_trained", fail)
+    before = (in_format_1(run) / "record.json").read_bytes()
+    assert main(["verify", str(run), "--device", "cpu"]) == 5
+    assert "know the value" in capsys.readouterr().err
     assert (run / "record.json").read_bytes() == before
 
 
