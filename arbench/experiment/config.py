@@ -6,7 +6,6 @@ registry only, never from the file.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from torch import nn
 
 from arbench.errors import CheckpointError, ConfigError
+from arbench.experiment.canonical import canonical_sha256
 from arbench.experiment.division import Division
 from arbench.experiment.documents import Count, Line, Name, Natural, Values, read_document
 from arbench.experiment.files import write_text
@@ -149,13 +149,13 @@ class RunConfig(_Strict):
     def recipe_sha256(self) -> str:
         """What tells its recipe from every other: a hash of all that it says but the seed.
 
-        Runs that agree in it differ by chance alone. It is over the configuration's own JSON with
-        sorted keys; what has its default value is left out, so that an option of a later version
-        changes no older hash.
+        Runs that agree in it differ by chance alone. It is over the configuration's canonical JSON;
+        what has its default value is left out, so that an option of a later version changes no
+        older hash.
         """
-        values = self.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True)
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return canonical_sha256(
+            self.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True)
+        )
 
     @property
     def _spec(self) -> EventSpec:

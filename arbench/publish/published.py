@@ -113,12 +113,12 @@ def nats_of(record: Record) -> float:
     return test.total_nats / test.num_dims * dims_counted(record)
 
 
-def nats_error_of(record: Record) -> float | None:
+def nats_error_of(record: Record, split: Literal["validation", "test"] = "test") -> float | None:
     """The standard error of `nats_of`."""
-    test = record.nll["test"]
+    nll = record.nll[split]
     if nats_per(record.task.unit) == "event":
-        return test.standard_error_nats
-    error = test.standard_error_bits_per_dim
+        return nll.standard_error_nats
+    error = nll.standard_error_bits_per_dim
     return None if error is None else in_nats(error)
 
 

@@ -31,6 +31,7 @@ def maker(folder: Path) -> MakeResult:
     def make(
         name: str, log_probs: Tensor, *, task: str = "somewhere", kind: str = "exact", dims: int = 4
     ) -> Result:
+        assert BASE.training is not None
         file = folder / f"{name}.safetensors"
         save_file({"test": log_probs.double()}, file)
         nats = -log_probs.double()
@@ -52,6 +53,7 @@ def maker(folder: Path) -> MakeResult:
             update={
                 "task": BASE.task.model_copy(update={"name": task, "num_dims": dims}),
                 "model": BASE.model.model_copy(update={"name": name}),
+                "training": BASE.training.model_copy(update={"recipe_sha256": None}),
                 "nll": {"test": test},
             }
         )

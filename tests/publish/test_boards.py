@@ -358,3 +358,28 @@ def test_a_seed_that_was_trained_twice_counts_once(make_result: MakeResult) -> N
     first, again = (of_seed(make_result(f"net{n}", noise(n)), 0, "a" * 64) for n in range(2))
     (board,) = make_boards([first, again])
     assert [row.num_seeds for row in board.rows] == [1]
+
+
+def test_an_error_that_still_grows_is_marked_on_the_board() -> None:
+    results = [result for result in KEPT if result.record.task.name == "shakespeare"]
+    for result in results:
+        test = result.record.nll["test"]
+        assert test.block is not None
+        assert test.block.still_growing
+        assert (test.block.num_blocks, test.num_groups) == (20, 20)
+        assert test.standard_error_bits_per_dim is not None
+        assert test.standard_error_bits_per_dim * math.log(2) >= 0.025
+    page = board_pages(results)["shakespeare.md"]
+    assert page.count("(still growing)") == 2 * len(results)
+    assert "It is a lower bound" in page
+    assert "still growing" not in board_pages(KEPT)["mnist.md"]
+
+
+def test_errors_of_recordings_are_over_recordings() -> None:
+    results = [result for result in KEPT if result.record.task.name == "fsdd"]
+    assert results
+    for result in results:
+        test = result.record.nll["test"]
+        assert (result.record.task.groups, test.num_groups) == ("recording", 300)
+        assert test.standard_error_bits_per_dim is not None
+        assert test.standard_error_bits_per_dim >= 0.053

@@ -17,10 +17,10 @@ import arbench
 from arbench.errors import ConfigError, DataError
 from arbench.experiment.comparison import compare_runs
 from arbench.experiment.files import sha256_of
+from arbench.experiment.log_probs import read_log_probs, recorded_nll
 from arbench.experiment.records import Record
 from arbench.experiment.weights import load_tensors
 from arbench.probability.bits import in_bits
-from arbench.probability.metrics import NLL
 from arbench.publish.results import (
     fill_section,
     keep_result,
@@ -43,7 +43,7 @@ def test_a_record_follows_from_its_log_probabilities(path: Path) -> None:
     name = f"{record.model.name}-{record.sha256.weights[:8]}"
     assert (path.parent.name, path.stem) == (record.task.name, name)
     test = record.nll["test"]
-    again = NLL.from_log_probs(log_probs, 1)
+    again = recorded_nll(record, read_log_probs(record, path.with_suffix(".safetensors")))
     assert log_probs.dtype == torch.float64
     assert test.total_nats == pytest.approx(again.total_nats, rel=1e-12)
     assert test.num_events == len(log_probs)
@@ -52,6 +52,7 @@ def test_a_record_follows_from_its_log_probabilities(path: Path) -> None:
     bits = None if test.kind == "density" else in_bits(test.total_nats / test.num_dims)
     assert test.bits_per_dim == (bits if bits is None else pytest.approx(bits, rel=1e-12))
     assert test.standard_error_nats == pytest.approx(again.standard_error_nats, rel=1e-9)
+    assert test.num_groups == again.num_groups
     assert record.training.status == "finished"
     assert record.training.limit is None
 
