@@ -45,8 +45,9 @@ class SpeechCommandDigits(Task):
     """Clips of one second at 16 kHz, each scaled to [-1, 1], 256 mu-law levels.
 
     Shorter clips are padded at the end, and padding is not scored. The splits are those of the two
-    lists in the archive. Scaling each clip by its own extremes, and version 0.02 of the data, are
-    those of SaShiMi, whose published numbers are meant to stand beside ours.
+    lists in the archive, which divide by speaker; the clips of one speaker are one group. Scaling
+    each clip by its own extremes, and version 0.02 of the data, are those of SaShiMi, whose
+    published numbers are meant to stand beside ours.
 
     Source: Warden, "Speech Commands: a dataset for limited-vocabulary speech recognition", 2018;
         Donahue et al., "Adversarial audio synthesis", ICLR 2019, for the ten digits; Goel et al.,
@@ -57,6 +58,7 @@ class SpeechCommandDigits(Task):
     version = "1"
     spec = EventSpec((CLIP,), Discrete(mu_law.NUM_LEVELS))
     unit = "sample"
+    group = "speaker"
     source = "Speech Commands 0.02, digits (CC BY 4.0), " + ARCHIVE.urls[0]
     files = (ARCHIVE,)
     sample_rate = SAMPLE_RATE
@@ -72,19 +74,22 @@ class SpeechCommandDigits(Task):
             DataError: if the archive is damaged or is not the one described.
             NetworkError: if it is nowhere and cannot be downloaded.
         """
-        kept = cache_dir() / f"sc09-{self.version}.npz"
+        # Without "-speakers" it held none, and another arbench may still look for that.
+        kept = cache_dir() / f"sc09-{self.version}-speakers.npz"
         if not kept.is_file():
             keep_levels(fetch(self.files[0]), kept)
-        arrays = read_npz(kept, [f"{split}_levels", f"{split}_lengths"])
+        parts = ("levels", "lengths", "speakers")
+        arrays = read_npz(kept, [f"{split}_{part}" for part in parts])
         lengths = arrays[f"{split}_lengths"]
         scored = np.arange(CLIP) < lengths[:, None]
         events = np.full(scored.shape, mu_law.SILENCE, dtype=np.uint8)
         events[scored] = arrays[f"{split}_levels"]  # row by row, as they were joined
-        return Split(torch.from_numpy(events), torch.from_numpy(scored))
+        speakers = torch.from_numpy(arrays[f"{split}_speakers"])
+        return Split(torch.from_numpy(events), torch.from_numpy(scored), speakers)
 
 
 def keep_levels(archive: Path, kept: Path) -> None:
-    """Write the levels of every split, joined, and the length of each clip, to an npz archive.
+    """Write the levels of every split, joined, and the length and speaker of each clip, to an npz.
 
     Raises:
         DataError: if something is missing in the archive or is no clip, or the cache cannot be
@@ -108,8 +113,16 @@ def keep_levels(archive: Path, kept: Path) -> None:
             raise DataError(f"{archive}: holds no {split} clips, expected Speech Commands 0.02")
         arrays[f"{split}_levels"] = np.concatenate([clips[name] for name in names])
         arrays[f"{split}_lengths"] = np.array([len(clips[name]) for name in names])
+        said_by = [_speaker(name) for name in names]
+        known = {speaker: number for number, speaker in enumerate(sorted(set(said_by)))}
+        arrays[f"{split}_speakers"] = np.array([known[name] for name in said_by], dtype=np.int64)
     with writing(kept.parent), atomic_path(kept) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
+
+
+def _speaker(name: str) -> str:
+    """Who says a clip: the archive's own key of the person, such as "0a" in "zero/0a_nohash_1"."""
+    return name.partition("/")[2].partition("_")[0]
 
 
 def _levels(content: bytes, place: str) -> NDArray[np.uint8]:

@@ -214,6 +214,19 @@ def test_speech_commands_are_split_by_the_lists(tmp_path: Path, server: str) -> 
 
 
 @pytest.mark.usefixtures("no_data")
+def test_clips_of_one_speaker_are_one_group(tmp_path: Path, server: str) -> None:
+    more = {
+        f"./{name}": wav(tone(50, 0)) for name in ("two/0e_nohash_0.wav", "one/0a_nohash_3.wav")
+    }
+    task = commands(tmp_path, server, COMMANDS | more)
+    # four/0d, one/0a, six/0e, two/0e, zero/0a
+    groups = task.load("train").groups
+    assert groups is not None
+    assert groups.tolist() == [1, 0, 2, 2, 0]
+    assert SpeechCommandDigits.group == "speaker"
+
+
+@pytest.mark.usefixtures("no_data")
 def test_clips_are_worked_out_once_and_kept(tmp_path: Path, server: str) -> None:
     task = commands(tmp_path, server, COMMANDS)
     first = task.load("train")
@@ -221,7 +234,7 @@ def test_clips_are_worked_out_once_and_kept(tmp_path: Path, server: str) -> None
     (tmp_path / "served" / "commands.tar.gz").unlink()
     again = task.load("train")
     assert torch.equal(first.events, again.events)
-    assert {f.name for f in (tmp_path / "cache").iterdir()} == {"sc09-1.npz"}
+    assert {f.name for f in (tmp_path / "cache").iterdir()} == {"sc09-1-speakers.npz"}
 
 
 def _link(name: str, target: str) -> tarfile.TarInfo:
@@ -251,7 +264,7 @@ def test_nothing_of_an_archive_is_unpacked(tmp_path: Path, server: str) -> None:
     before = set(tmp_path.rglob("*"))
     assert len(commands(tmp_path, server, COMMANDS, hostile).load("train")) == 3
     new = {str(p.relative_to(tmp_path)) for p in set(tmp_path.rglob("*")) - before}
-    cache = {"cache", "cache/commands.tar.gz", "cache/sc09-1.npz"}
+    cache = {"cache", "cache/commands.tar.gz", "cache/sc09-1-speakers.npz"}
     assert new == cache | {"served/commands.tar.gz"}
 
 
@@ -276,7 +289,7 @@ def test_an_archive_of_something_else_is_refused(
         commands(tmp_path, server, contents).load("train")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "cache" / "sc09-1.npz").exists()
+    assert not (tmp_path / "cache" / "sc09-1-speakers.npz").exists()
 
 
 @pytest.mark.usefixtures("no_data")
