@@ -78,7 +78,7 @@ def read_queue(path: Path) -> list[QueuedRun]:
         return Queue.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).run
     except OSError as error:
         raise ConfigError(f"queue {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"queue {path}: not valid TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"queue {path}: {describe_validation(error)}") from error

@@ -217,7 +217,7 @@ def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]
         if file.is_file():
             try:
                 return f"{entry.name}/{stem}", tomllib.loads(file.read_text(encoding="utf-8"))
-            except tomllib.TOMLDecodeError as error:
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise ConfigError(f"recipe {entry.name}/{stem}: not valid TOML: {error}") from error
     return f"{entry.name}/none", {}
 
@@ -256,4 +256,6 @@ def _parse_value(text: str) -> Any:
             return tomllib.loads(f"value = {candidate}")["value"]
         except tomllib.TOMLDecodeError:
             continue
+        except RecursionError as error:
+            raise ConfigError(f"--set: {text[:20]}... is nested too deeply") from error
     return text

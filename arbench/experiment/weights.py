@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_bytes
 from torch import Tensor
 
 from arbench.errors import CheckpointError, RunError
@@ -80,20 +81,47 @@ def load_tensors(
             f"{path}: sha256 is {found}, expected {sha256}; the file is damaged or not the one "
             "that was recorded: fetch or train it again"
         )
-    try:
-        tensors = load_bytes(path.read_bytes())
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a valid safetensors file: {error}") from error
+    tensors = _read_tensors(path, header)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{path}: tensor {name!r} holds numbers that are not finite")
     return tensors
 
 
-def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
-    """Name to (dtype, shape), refusing what the library lets pass or cannot make a tensor of.
+@dataclass(frozen=True)
+class _Entry:
+    """What the header says of a tensor; `start` and `end` are bytes of the file."""
 
-    That is a name twice, and a dtype that torch lacks or knows by halves, such as those of 4 bits.
+    dtype: str
+    shape: list[int]
+    start: int
+    end: int
+
+
+def _read_tensors(path: Path, header: Mapping[str, _Entry]) -> dict[str, Tensor]:
+    """The tensors, each read to where it stays.
+
+    The library makes them twice in memory, and where there is none left its Rust ends the process.
+    """
+    dtypes = {name: dtype for dtype, name in _DTYPE_NAMES.items()}
+    tensors: dict[str, Tensor] = {}
+    with open(path, "rb") as file:
+        for name, entry in header.items():
+            tensor = torch.empty(entry.shape, dtype=dtypes[entry.dtype], device="cpu")
+            file.seek(entry.start)
+            if file.readinto(tensor.view(-1).view(torch.uint8).numpy().data) < (
+                entry.end - entry.start
+            ):
+                raise CheckpointError(f"{path}: not a valid safetensors file: it was cut meanwhile")
+            tensors[name] = tensor
+    return tensors
+
+
+def _read_header(path: Path) -> dict[str, _Entry]:
+    """What the file says of its tensors, by name, in the order of their bytes; checked in full.
+
+    Their bytes fill the file without a gap. A name twice, which the library lets pass, is refused,
+    and so is a dtype that torch lacks or knows by halves, such as those of 4 bits.
     """
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -107,9 +135,15 @@ def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _MAX_HEADER_BYTES:
                 raise CheckpointError(f"{path}: a header of {length} bytes is not plausible")
-            raw = json.loads(file.read(length), object_pairs_hook=unique)
+            text = file.read(length)
+            num_bytes = file.seek(0, os.SEEK_END)
+        raw = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
         header = {
-            name: (str(entry["dtype"]), [int(n) for n in entry["shape"]])
+            name: _Entry(
+                str(entry["dtype"]),
+                [_natural(n) for n in entry["shape"]],
+                *(8 + length + _natural(n) for n in entry["data_offsets"]),
+            )
             for name, entry in raw.items()
             if name != "__metadata__"
         }
@@ -119,11 +153,34 @@ def _read_header(path: Path) -> dict[str, tuple[str, list[int]]]:
         raise CheckpointError(f"{path}: not a valid safetensors file: {error!r}") from error
     except RecursionError as error:
         raise CheckpointError(f"{path}: its header is nested too deeply") from error
-    for name, (dtype, _) in header.items():
-        if dtype not in _DTYPE_NAMES.values():
-            known = ", ".join(_DTYPE_NAMES.values())
-            raise CheckpointError(f"{path}: tensor {name!r} is {dtype!r}, expected one of {known}")
-    return header
+    sizes = {name: dtype.itemsize for dtype, name in _DTYPE_NAMES.items()}
+    ordered = dict(sorted(header.items(), key=lambda item: (item[1].start, item[1].end)))
+    position = 8 + length
+    for name, entry in ordered.items():
+        if entry.dtype not in sizes:
+            known = ", ".join(sizes)
+            raise CheckpointError(
+                f"{path}: tensor {name!r} is {entry.dtype!r}, expected one of {known}"
+            )
+        end = position + math.prod(entry.shape) * sizes[entry.dtype]
+        if (entry.start, entry.end) != (position, end):
+            raise CheckpointError(
+                f"{path}: not a valid safetensors file: the bytes of tensor {name!r} are not those "
+                "of its shape"
+            )
+        position = end
+    if position != num_bytes:
+        raise CheckpointError(
+            f"{path}: not a valid safetensors file: {num_bytes:,} bytes, its header says "
+            f"{position:,}"
+        )
+    return ordered
+
+
+def _natural(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"expected a whole number, got {value!r}")
+    return value
 
 
 _DTYPE_NAMES = {
@@ -143,9 +200,7 @@ _ORDER = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch
 _ORDER += [torch.int32, torch.float32, torch.float64, torch.int64]
 
 
-def _compare(
-    path: Path, header: Mapping[str, tuple[str, list[int]]], expected: Mapping[str, Tensor]
-) -> None:
+def _compare(path: Path, header: Mapping[str, _Entry], expected: Mapping[str, Tensor]) -> None:
     missing, extra = (
         sorted(expected.keys() - header.keys()),
         sorted(header.keys() - expected.keys()),
@@ -154,7 +209,7 @@ def _compare(
         what = f"lacks {missing[0]!r}" if missing else f"holds an unknown tensor {extra[0]!r}"
         raise CheckpointError(f"{path}: {what}; it does not belong to this configuration")
     for name, tensor in expected.items():
-        dtype, shape = header[name]
+        dtype, shape = header[name].dtype, header[name].shape
         if shape != list(tensor.shape) or dtype != _DTYPE_NAMES.get(tensor.dtype):
             raise CheckpointError(
                 f"{path}: tensor {name!r} is {dtype} {shape}, the configuration needs "

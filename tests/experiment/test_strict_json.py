@@ -132,6 +132,7 @@ def test_show_refuses_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("--seed=10000000000000000000000000000000", "seed"),
         ("--limit=10000000000000000000000000000000", "limit"),
         ("--set=activation=\x1b[2J", "activation"),
+        (f"--set=hidden={'[' * 50_000}", "nested too deeply"),
     ],
 )
 def test_what_no_document_takes_is_refused_before_a_run_has_a_folder(

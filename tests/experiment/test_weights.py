@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load as load_of_the_library
 from safetensors.torch import save, save_file
 
 from arbench.errors import CheckpointError, RunError
@@ -70,6 +71,41 @@ def test_random_mutations_never_escape_as_another_error(
         assert {k: (t.shape, t.dtype) for k, t in loaded.items()} == {
             k: (t.shape, t.dtype) for k, t in tensors.items()
         }
+        # The library takes it too, and reads the same from it.
+        theirs = load_of_the_library(path.read_bytes())
+        assert theirs.keys() == loaded.keys()
+        assert all(torch.equal(loaded[k], theirs[k]) for k in theirs)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"w": ("F32", [2], 0, 8), "v": ("F32", [2], 4, 12)},  # one over the other
+        {"w": ("F32", [2], 0, 8), "v": ("F32", [1], 12, 16)},  # a hole
+        {"w": ("F32", [2], 4, 12)},  # before the first
+        {"w": ("F32", [2], 0, 4)},  # too few
+        {"w": ("F32", [2], 0, 8)},  # bytes behind the last
+        {"w": ("F32", [1 << 40], 0, 1 << 42)},  # more than there are
+        {"w": ("F32", [True, 4], 0, 16)},
+        {"w": ("F32", [4.0], 0, 16)},
+        {"w": ("F32", [-4], 0, 16)},
+        {"w": ("F32", [4], 0.0, 16)},
+        {"w": ("F32", "4", 0, 16)},
+        {"w": ("F32", [4], 0, 8, 16)},
+    ],
+)
+def test_bytes_that_are_not_those_of_the_shapes_are_refused(
+    tmp_path: Path, entries: dict[str, tuple[object, ...]]
+) -> None:
+    """Of 16 bytes."""
+    header = {
+        name: {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+        for name, (dtype, shape, *offsets) in entries.items()
+    }
+    text = json.dumps(header).encode()
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
+    with pytest.raises(CheckpointError, match="not a valid safetensors file"):
+        load_tensors(tmp_path / "x.safetensors")
 
 
 class _LeavesAMarker:
@@ -155,6 +191,8 @@ def test_the_bytes_are_those_of_the_library(tmp_path: Path) -> None:
     for some in (tensors, {}):
         digest = save_tensors(tmp_path / "x.safetensors", some)
         data = (tmp_path / "x.safetensors").read_bytes()
+        loaded = load_tensors(tmp_path / "x.safetensors", expected=some)
+        assert all(torch.equal(loaded[name], some[name]) for name in some)
         assert data == save({name: tensor.contiguous() for name, tensor in some.items()})
         assert digest == hashlib.sha256(data).hexdigest()
 
