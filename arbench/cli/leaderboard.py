@@ -45,7 +45,7 @@ def command(
     arbench leaderboard --html boards
     """  # noqa: D301 - click wants the character
     from arbench.experiment.reporting import one_line
-    from arbench.publish.board_text import ABOUT_RANKS, Format, boards_text
+    from arbench.publish.board_text import ABOUT_GROWING, ABOUT_RANKS, Format, boards_text
     from arbench.publish.boards import find_boards
 
     boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
@@ -61,3 +61,5 @@ def command(
     click.echo(boards_text(boards, chosen))
     if form == "table":
         click.echo(f"\n{ABOUT_RANKS}")
+        if any(row.still_growing for board in boards for row in board.rows):
+            click.echo(f"\n{ABOUT_GROWING}")

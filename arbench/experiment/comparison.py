@@ -13,6 +13,7 @@ from arbench.experiment.loading import check_bound
 from arbench.experiment.log_probs import LogProbs, read_log_probs, test_of, window_dims
 from arbench.experiment.records import Record
 from arbench.experiment.seeds import seed_folders
+from arbench.experiment.tasks import group_of
 from arbench.probability.metrics import PairedDifference, paired_difference
 from arbench.probability.seeds import FEWEST_SEEDS, recipes_difference
 
@@ -31,7 +32,8 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
         CheckpointError: if one of them is unfinished or damaged.
         ConfigError: if a folder of seeds holds several recipes.
         DataError: if the two have no test numbers that can be compared: they are of different kinds
-            (a bound says nothing of what it bounds), or not of the same events.
+            (a bound says nothing of what it bounds), not of the same events, or of format 1 on a
+            task whose events are not independent.
     """
     sides = [_read(path_a), _read(path_b)]
     first_a, first_b = (side[0][0] for side in sides)
@@ -69,8 +71,15 @@ def _read(path: Path) -> list[Measured]:
         folder.require_finished()
         record = Record.read(folder.record)
         check_bound(folder.path, record, ("config",))
-        test_of(record, folder.path)
-        measured.append((record, read_log_probs(record, folder.log_probs)))
+        test = test_of(record, folder.path)
+        log_probs = read_log_probs(record, folder.log_probs)
+        is_old = test.num_groups is None and record.evaluation is None
+        if is_old and (group := group_of(record.task.name)) != "event":
+            raise DataError(
+                f"{folder.path}: is of an older format, which does not say which events are of one "
+                f"{group}, and those are not independent; `arbench verify {folder.path}` adds it"
+            )
+        measured.append((record, log_probs))
     return measured
 
 

@@ -209,6 +209,17 @@ def open_task(text: str) -> Task:
     return task
 
 
+def group_of(name: str) -> str:
+    """What is independent in the data of a task, by the name in a record; nothing is loaded.
+
+    Data of the user's own are called after the task that reads them, such as "audio-1f2e3d4c". A
+    task that is not installed says nothing: "event".
+    """
+    tasks = registry().tasks
+    registered = tasks.get(name) or tasks.get(name.partition("-")[0])
+    return "event" if registered is None else str(registered.load().group)
+
+
 def check_events(task: Task, split: SplitName, events: Tensor) -> None:
     """Check that events are what the task says they are; elsewhere no likelihood means anything.
 

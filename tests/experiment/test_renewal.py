@@ -11,6 +11,7 @@ from torch import Tensor
 
 import arbench
 from arbench.errors import DataError
+from arbench.experiment.comparison import compare_runs
 from arbench.experiment.evaluation import load_split
 from arbench.experiment.log_probs import LogProbs, read_log_probs
 from arbench.experiment.records import Record
@@ -134,3 +135,17 @@ def test_groups_that_are_not_the_record_s_are_refused(tmp_path: Path, change: st
     )
     with pytest.raises(DataError, match="are not the record's"):
         read_log_probs(record, file)
+
+
+def test_an_old_record_of_events_that_are_not_independent_is_not_compared(tmp_path: Path) -> None:
+    """Nothing in its folder says which windows are of one recording: the test would be wrong."""
+    record, log_probs = evaluated(Recordings(), tmp_path / "run")
+    split = load_split(Recordings(), "test")
+    old = aged(record, log_probs, split.scored_dims)
+    task = old.task.model_copy(update={"name": "fsdd"})
+    digest = LogProbs(log_probs.values).save(tmp_path / "run" / "log_probs.safetensors")
+    hashes = old.sha256.model_copy(update={"per_event": digest})
+    renamed = old.model_copy(update={"task": task, "sha256": hashes})
+    renamed.write(tmp_path / "run" / "record.json")
+    with pytest.raises(DataError, match="which events are of one recording.*`arbench verify "):
+        compare_runs(tmp_path / "run", tmp_path / "run")
