@@ -76,7 +76,7 @@ class Coins:
         return (per_symbol if scored is None else per_symbol * scored).sum(1)
 
     def sample(self, n: int) -> Tensor:
-        return torch.zeros(n, self.context, dtype=torch.int64)
+        return (torch.rand(n, self.context) < self.log_probs[1].exp()).long()
 
 
 @pytest.fixture(scope="module")
