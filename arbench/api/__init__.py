@@ -31,7 +31,7 @@ from arbench.experiment.foreign import evaluate_foreign
 from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run, read_config
 from arbench.experiment.records import Record, SpeedRecord
-from arbench.experiment.reporting import Reporter
+from arbench.experiment.reporting import Reporter, one_line
 from arbench.experiment.request import (
     open_as_recorded,
     reopen_task,
@@ -311,12 +311,16 @@ def leaderboard(
 
     Returns:
         A row for each of `arbench.publish.rows.Row`, best first within task and kind; published
-        ones have no rank. Speeds are columns such as "step on cpu, events/s".
+        ones have no rank. Speeds are columns such as "step on cpu, events/s". What was left out
+        because it does not fit, standard error says by name.
 
     Raises:
         ConfigError: if nobody has a number on that task, or there is no such folder.
     """
-    boards, _ = find_boards(task, runs=None if runs is None else Path(runs), unchecked=unchecked)
+    folder = None if runs is None else Path(runs)
+    boards, left_out = find_boards(task, runs=folder, unchecked=unchecked)
+    for reason in left_out:
+        print(f"arbench: left out: {one_line(reason)}", file=sys.stderr)
     return frame(boards)
 
 

@@ -195,6 +195,8 @@ def bind_run(
     if kept.groups is not None:
         kept.save(folder.log_probs)
     hashes = {part: sha256_of(path / file) for part, file in FILES.items()}
+    if folder.metrics.exists():
+        hashes["metrics"] = sha256_of(folder.metrics)
     record = with_errors(record, kept, split, task.group)
     assert record.training is not None  # a foreign one is not verified
     training = record.training.model_copy(update={"recipe_sha256": config.recipe_sha256})

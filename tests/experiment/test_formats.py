@@ -40,6 +40,16 @@ def test_an_old_run_is_loaded_evaluated_and_verified(frozen: RunFolder) -> None:
     assert arbench.verify(frozen.path, device="cpu").holds
 
 
+def test_a_run_of_format_2_is_bound_and_stays_as_it_is(tmp_path: Path) -> None:
+    """Whatever a later arbench adds to its formats: the hash is over what stands there."""
+    folder = RunFolder(Path(shutil.copytree(FROZEN / "run-2", tmp_path / "run")))
+    record, before = Record.read(folder.record), folder.record.read_bytes()
+    assert record.is_bound
+    assert arbench.verify(folder.path, device="cpu").holds
+    assert arbench.resume(folder.path, device="cpu").record == record
+    assert folder.record.read_bytes() == before
+
+
 def change(path: Path, **values: Any) -> Path:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     return path

@@ -75,6 +75,7 @@ def test_format_1_becomes_format_2_and_is_not_bound() -> None:
     assert (record.sha256.config, record.sha256.per_event) == (None, None)
     new = record.model_dump(mode="json")
     assert new["task"].pop("groups") == "event"
+    assert new["environment"].pop("undone") == []
     for name in old.keys() - {"schema_version", "checkpoint", "training", "model", "nll"}:
         assert new[name] == old[name], name
 
@@ -141,3 +142,12 @@ def test_layout_of_the_file_is_no_edit(written: Path) -> None:
     record = Record.read(written)
     written.write_text(json.dumps(dict(reversed(raw.items())), indent=7))
     assert Record.read(written) == record
+
+
+@pytest.mark.parametrize("name", ["checks", "truth"])
+def test_a_field_that_a_later_version_adds_breaks_no_hash(written: Path, name: str) -> None:
+    """The hash is over what stands there, and not over what is read into it."""
+    raw = json.loads(written.read_text())
+    del raw[name]
+    written.write_text(json.dumps(sealed(raw)))
+    assert getattr(Record.read(written), name) is None

@@ -221,6 +221,7 @@ def test_verifying_an_older_run_binds_it_once(
     assert record.sha256.model_dump(exclude={"record"}) == {
         "config": sha256_of(run / "config.json"),
         "weights": sha256_of(run / "model.safetensors"),
+        "metrics": sha256_of(run / "metrics.jsonl"),
         "per_event": sha256_of(run / "log_probs.safetensors"),
     }
     assert [result.status for result in read_runs(run.parent)[0]] == ["local"]
