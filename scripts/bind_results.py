@@ -6,9 +6,10 @@
 
 A record gets the standard errors of its test number over what is independent, made of its
 log-probabilities; of the validation number too where the zoo holds the run, which is evaluated
-again for it (of the others the old error stays, with `num_groups` null). Then it gets the sha256
-of its log-probabilities and, where the zoo holds the run, of its configuration and its recipe; of
-the others nobody has the run folder at hand, so theirs names none. Weights and log-probabilities
+again for it (of the others the old error stays, with `num_groups` null). Where the zoo holds the
+run it gets the checks of the trained model, too. Then it gets the sha256 of its log-probabilities
+and, where the zoo holds the run, of its configuration, its metrics and its recipe; of the others
+nobody has the run folder at hand, so theirs names none. Weights and log-probabilities
 stay as they are, but that the groups of the events are put beside them where the task has groups:
 that takes the task's data. A zoo entry holds the very record that is kept.
 
@@ -34,12 +35,15 @@ from arbench.experiment.config import RunConfig
 from arbench.experiment.evaluation import load_split
 from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
-from arbench.experiment.loading import check_bound
+from arbench.experiment.loading import check_bound, load_run
 from arbench.experiment.log_probs import LogProbs
 from arbench.experiment.records import HashesRecord, Record
 from arbench.experiment.renewal import with_errors
+from arbench.experiment.reporting import Reporter
+from arbench.experiment.request import reopen_task
 from arbench.experiment.streams import StreamTask
 from arbench.experiment.tasks import open_task
+from arbench.experiment.trained_checks import check_trained
 from arbench.experiment.units import nats_per
 from arbench.probability.metrics import ROUNDING_SHARE
 from arbench.publish.published import nats_error_of
@@ -70,9 +74,11 @@ def renew(path: Path) -> Record:
     new = _with_errors(old, log_probs)
     if run is not None:
         new = _with_recipe(_with_validation_errors(new, run), run)
+        new = _with_checks(new, run)
     hashes = HashesRecord(
         config=sha256_of(run.config) if run else old.sha256.config,
         weights=old.sha256.weights,
+        metrics=sha256_of(run.metrics) if run else old.sha256.metrics,
         per_event=sha256_of(log_probs),
     )
     new = new.model_copy(update={"sha256": hashes}).sealed()
@@ -134,6 +140,17 @@ def _with_recipe(record: Record, run: RunFolder) -> Record:
     assert record.training is not None  # the zoo holds runs
     training = record.training.model_copy(update={"recipe_sha256": recipe})
     return record.model_copy(update={"training": training})
+
+
+def _with_checks(record: Record, run: RunFolder) -> Record:
+    """The record with the checks of the trained model, if it has none."""
+    if record.checks is not None:
+        return record
+    print(f"checking {run.path.relative_to(ROOT)}")
+    config = RunConfig.read(run.config)
+    events = load_split(reopen_task(config), "validation").events
+    checks = check_trained(load_run(run.path), config, events, Reporter())
+    return record.model_copy(update={"checks": checks})
 
 
 def _tell(old: Record, new: Record) -> None:
