@@ -48,7 +48,7 @@ class Fault:
     then answers nothing; "flip" changes a byte of the body; "wait" is a 429 that asks for an hour's
     patience, "soon" one that asks for a second's; "instead html" answers 200 with one of `BODIES`
     and does nothing; "after html" does what was asked and answers so; "after nulls", "after types"
-    and "after drop" spoil the values of the answer.
+    and "after drop" spoil the values of the answer; "endless" is a listing of empty pages.
     """
 
     pattern: str

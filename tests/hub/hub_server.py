@@ -302,7 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
         start = int(re.search(r"cursor=(\d+)", self.path + "&cursor=0")[1])  # type: ignore[index]
         page, following = entries[start : start + 50], start + 50
         link = f"{self.hub.url}/api/{kinds}/{name}/tree/{rev}?recursive=true&cursor={following}"
-        more = {"Link": f'<{link}>; rel="next"'} if following < len(entries) else {}
+        page = [] if self.fault == "endless" else page
+        more = {"Link": f'<{link}>; rel="next"'} if following < len(entries) or not page else {}
         self._json(page, more)
 
     def check_yaml(self) -> None:

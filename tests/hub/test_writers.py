@@ -69,16 +69,19 @@ def test_a_lost_answer_doubles_no_row(hub: HubServer, result: Callable[[int], Pa
     assert len(hub.repos["dataset", "org/board"].commits) == 3
 
 
-def test_eight_threads_lose_no_row(hub: HubServer, result: Callable[[int], Path]) -> None:
-    runs = [result(number) for number in range(8)]
-    with ThreadPoolExecutor(8) as pool:
+@pytest.mark.parametrize("count", [8, pytest.param(32, marks=pytest.mark.slow)])
+def test_threads_lose_and_double_no_row(
+    hub: HubServer, result: Callable[[int], Path], count: int
+) -> None:
+    runs = [result(number) for number in range(count)]
+    with ThreadPoolExecutor(count) as pool:
         commits = {
             pushed.commit
             for pushed in pool.map(lambda run: arbench.push_board("org/board", [run]), runs)
         }
-    assert results(hub) == rows(hub) == 8
-    assert len(commits) == 8
-    assert len(hub.repos["dataset", "org/board"].commits) == 9
+    assert results(hub) == rows(hub) == count
+    assert len(commits) == count
+    assert len(hub.repos["dataset", "org/board"].commits) == count + 1
 
 
 @pytest.mark.slow
