@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ import arbench
 from arbench.errors import NetworkError
 from arbench.experiment.http_client import CONNECT_S, new_client
 
+_LISTING = re.compile("^/api/(models|datasets|spaces)/[^/]+/[^/]+/tree/")
 # When the request in progress must have ended, by the monotonic clock.
 DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
 
@@ -51,7 +53,9 @@ def connect() -> tuple[HfApi, str | None]:
 def _use_own_client() -> None:
     """Once: setting it again would close the connections of other threads."""
     huggingface_hub.set_client_factory(
-        lambda: new_client(requests=[hf_request_event_hook, _set_an_end], responses=[_refuse])
+        lambda: new_client(
+            requests=[hf_request_event_hook, _set_an_end], responses=[_refuse, _check_listing]
+        )
     )
 
 
@@ -82,6 +86,22 @@ def _refuse(response: httpx2.Response) -> None:
         raise httpx2.HTTPStatusError(
             f"status {response.status_code}", request=response.request, response=response
         )
+
+
+def _check_listing(response: httpx2.Response) -> None:
+    """Look at a listing before the client does, which takes anything but a list for an empty one.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if _LISTING.search(response.request.url.path) is None or response.status_code != 200:
+        return
+    response.read()
+    entries = response.json()
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and entry.get("type") in ("file", "directory") for entry in entries
+    ):
+        raise ValueError("a listing has entries, each a file or a directory")
 
 
 def told_wait(response: httpx2.Response) -> float:

@@ -7,18 +7,22 @@ once the fault is gone the same command does what was asked. `make test` takes a
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from hub_faults import BODIES, SPOILED, TOKEN, Fault
-from hub_server import HubServer, Repo
+from hub_server import HubServer, Repo, hub_server
 
 import arbench
 from arbench.cli import main
+from arbench.experiment.canonical import sealed
 from arbench.publish import attempts
 
 SHARE = 0.1
@@ -39,6 +43,7 @@ READS = {
     "file": "GET /.*org/it/resolve/.*json",
     "blob": "GET /blob/",
 }
+COMMITTING = {"readme", "commit", "preupload", *LARGE}  # where 412 says: somebody was faster
 LOOKS = {"info": WRITES["info"], "tree": WRITES["tree"]}
 
 
@@ -66,8 +71,12 @@ class Operation:
 OPERATIONS = {
     "push": Operation(("push", "RUN", "--to", "org/it"), "models", WRITES | LARGE, False),
     "board": Operation(
-        ("push", "RUN", "--board", "org/it"), "datasets", WRITES | LARGE | READS, True
+        ("push", "RUN", "--board", "org/it"),
+        "datasets",
+        WRITES | READS | {"batch": LARGE["batch"]},
+        True,
     ),
+    "first": Operation(("push", "RUN", "--board", "org/it"), "datasets", LARGE, False),
     "space": Operation(("push", "--space", "org/it"), "spaces", WRITES, False),
     "download": Operation(("download", "hf:org/it"), "models", LOOKS | READS, True),
     "verify": Operation(("verify", "hf:org/it", "--device", "cpu"), "models", LOOKS | READS, True),
@@ -121,22 +130,40 @@ def promised(operation: Operation, endpoint: str, fault: str, *, once: bool) -> 
         return {0} if once else {0, 4}  # the client asks only whether there is a complaint
     if kind in PASSING or kind in ("stall", "cut", "lost", "instead", "after"):
         return {0} if once else {4}
-    if kind == "409" or (kind == "412" and endpoint == "commit"):
+    if endpoint == "info" and operation.seeded and kind in ("401", "403", "404") and once:
+        return {0} if operation.writes else {4}  # asked once more whether it is there
+    if kind == "409" or (kind == "412" and endpoint in COMMITTING):
         return {0} if once else {4}
     return {4}
 
 
+Seed = tuple[dict[tuple[str, str], Repo], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def seed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Seed:
+    """A model and a board on the Hub, made once."""
+    other = Path(shutil.copytree(trained, tmp_path_factory.mktemp("other") / "run"))
+    record = json.loads((other / "record.json").read_text())
+    record["sha256"]["weights"] = f"{1:064x}"
+    (other / "record.json").write_text(json.dumps(sealed(record)))
+    with hub_server() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", TOKEN)
+        patch.setenv("HF_ENDPOINT", server.url)
+        arbench.push(trained, "org/it")
+        arbench.push_board("org/it", [other])
+        huggingface_hub.close_session()
+        return server.repos, server.storage
+
+
 @pytest.fixture
-def state(hub: HubServer, trained: Path, result: Callable[[int], Path]) -> Callable[[bool], None]:
+def state(hub: HubServer, seed: Seed) -> Callable[[bool], None]:
     """Puts the Hub back to where it was."""
-    arbench.push(trained, "org/it")
-    arbench.push_board("org/it", [result(1)])
-    repos = {key: tuple(repo.commits) for key, repo in hub.repos.items()}
-    storage = dict(hub.storage)
+    repos = {key: tuple(repo.commits) for key, repo in seed[0].items()}
 
     def reset(seeded: bool) -> None:
         hub.faults, hub.requests = [], []
-        hub.storage = dict(storage) if seeded else {}
+        hub.storage = dict(seed[1]) if seeded else {}
         kept = repos if seeded else {}
         hub.repos = {key: Repo([*commits]) for key, commits in kept.items()}
 
