@@ -124,7 +124,7 @@ def row_shares(rows: Iterable[Array]) -> NDArray[np.float64]:
     digests = (hashlib.sha256(content).digest() for content in _contents(rows))
     # 53 bits, so that the quotient is exact and below 1.
     numbers = [(int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53 for digest in digests]
-    return np.array(numbers, dtype=np.float64)
+    return np.array(numbers)
 
 
 def _contents(rows: Iterable[Array]) -> Iterable[bytes]:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from forging import forge
 
@@ -191,3 +193,29 @@ def test_a_run_without_a_result_cannot_be_verified(
 ) -> None:
     assert main(["verify", str(tmp_path)]) == 3
     assert "is this a run folder" in capsys.readouterr().err
+
+
+def test_groups_that_are_not_those_of_the_data_are_misstated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The windows of recordings are kept with the numbers of the files that they are from."""
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for number in range(30):
+        noise = np.random.default_rng(number).integers(-9000, 9000, 3000).astype(np.int16)
+        soundfile.write(sounds / f"{number:02}.wav", noise, 8000)
+    task = f"audio:{sounds}"
+    run = arbench.run(task, "bernoulli", epochs=1, device="cpu", out=tmp_path / "run").path
+    say = ["verify", str(run), "--task", task, "--device", "cpu", "--json"]
+    assert main(say) == 0
+    capsys.readouterr()
+    file = run / "log_probs.safetensors"
+    tensors = load_tensors(file)
+    groups = tensors["groups"]
+    test = Record.read(run / "record.json").nll["test"]
+    assert 1 < len(groups.unique()) == test.num_groups < test.num_events
+    # As many groups as before, of other windows.
+    save_tensors(file, tensors | {"groups": groups.roll(1)})
+    forge(run)
+    assert main(say) == 1
+    assert "log_probs.groups" in json.loads(capsys.readouterr().out)["misstated"]

@@ -26,6 +26,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.probability.randomness import derive_seed
 
 CPU = torch.device("cpu")
 ONES = 12  # of 16 train events
@@ -195,6 +196,21 @@ def test_a_line_of_metrics_has_the_mean_nats_of_training_since_the_last(tmp_path
     for index, line in enumerate(lines):
         expected = sum(totals[4 * index : 4 * index + 4]) / 32
         assert line["train_nats_per_event"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_randomness_of_a_step_is_keyed_by_seed_and_step_alone(tmp_path: Path) -> None:
+    """So that a training that is resumed drops the same units as one that is not."""
+    seeds = []
+
+    class Dropping(Coin):
+        def forward(self, sites: Tensor) -> Tensor:
+            if self.training:
+                seeds.append(torch.initial_seed())
+                torch.rand(len(seeds))  # as many draws as there were steps
+            return super().forward(sites)
+
+    trainer(tmp_path, Dropping(), num_steps=3).watch()
+    assert seeds == [derive_seed(0, "step", step, 0) for step in range(3)]
 
 
 def test_step_s_trains_member_s_modulo_their_number(tmp_path: Path) -> None:

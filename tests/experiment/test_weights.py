@@ -124,6 +124,14 @@ def test_a_pickle_named_as_safetensors_is_refused_and_not_run(tmp_path: Path) ->
     assert not marker.exists()
 
 
+def test_a_header_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    header = b"[" * 100_000
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CheckpointError, match="its header is nested too deeply"):
+        load_tensors(path)
+
+
 def test_a_header_that_names_a_tensor_twice_is_refused(tmp_path: Path) -> None:
     entry = json.dumps({"dtype": "F32", "shape": [1], "data_offsets": [0, 4]})
     header = f'{{"w": {entry}, "w": {entry}}}'.encode()
