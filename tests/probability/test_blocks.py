@@ -44,6 +44,14 @@ def test_the_length_is_arch_s(rho: float, size: int) -> None:
     assert optimal_block_length(torch.tensor(values)) == pytest.approx(shortest(values), rel=1e-9)
 
 
+@pytest.mark.parametrize("size", [60, 100])
+def test_no_length_is_above_the_paper_s_cap(size: int) -> None:
+    """Differences of noise: their sum hardly varies, and the rule wants the longest blocks."""
+    values = np.diff(np.random.default_rng(size).normal(size=size + 1))
+    capped = math.ceil(min(3 * math.sqrt(size), size / 3))
+    assert optimal_block_length(torch.tensor(values)) == shortest(values) == capped
+
+
 def test_what_has_no_length_is_blocks_of_one_window() -> None:
     assert optimal_block_length(torch.ones(500)) == 0  # nothing varies; arch answers nan
     white = next(w for w in (ar1(0.0, 200, seed) for seed in range(100)) if shortest(w) < 1)
