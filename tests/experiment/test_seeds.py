@@ -15,6 +15,7 @@ from arbench.experiment.config import RunConfig
 from arbench.experiment.records import Record
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.run import Run
+from arbench.experiment.seeds import seeds_home
 from arbench.probability.seeds import RecipesDifference
 
 TASK, MODEL = "toy-markov", "fvsbn"
@@ -186,3 +187,12 @@ def test_seeds_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     for wrong in (["--seed", "1"], ["--push", "me"]):
         assert main([*words, *wrong]) == 2
         assert f"not {wrong[0]}." in capsys.readouterr().err
+
+
+def test_seeds_have_a_folder_of_their_own_by_task_and_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert seeds_home(None, "table:My Data", "nade") == Path("runs/table-y-ata-nade-seeds")
+    assert seeds_home(None, "mnist", "nade") == Path("runs/mnist-nade-seeds")
+    assert seeds_home(tmp_path / "own", "mnist", "nade") == tmp_path / "own"
