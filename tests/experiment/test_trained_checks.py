@@ -214,3 +214,32 @@ def test_samples_of_a_foreign_density_have_to_follow_it_but_for_a_bound(
     with pytest.raises(PluginError, match="its samples do not follow its log_prob"):
         evaluate(1)
     assert not (tmp_path / "1" / "record.json").exists()
+
+
+class Ending(Drawn):
+    """Events of which the last ten dims stand after their end."""
+
+    def load(self, split: SplitName) -> Split:
+        """The events `(100, 50)` of a split."""
+        events = super().load(split).events
+        events[:, 40:] = 0
+        return Split(events, (torch.arange(50) < 40).expand_as(events))
+
+
+class EndingForeign(Foreign):
+    """Draws zeros after the end, which its `log_prob` does not look at."""
+
+    def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """`(B,)` nats over the dims that are scored."""
+        each = LOGITS.gather(1, events.T).T
+        return (each if scored is None else each * scored).sum(1)
+
+    def sample(self, number: int) -> Tensor:
+        """`(number, 50)`."""
+        return super().sample(number) * (torch.arange(50) < 40)
+
+
+def test_what_a_foreign_density_draws_after_an_end_is_not_judged(tmp_path: Path) -> None:
+    density = ForeignDensity(EndingForeign(0), spec=SPEC, kind="exact")
+    run = evaluate_foreign(density, Ending(), name="f", out=tmp_path / "run")
+    assert run.record.checks == ChecksRecord()
