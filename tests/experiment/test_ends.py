@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -10,10 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from arbench.api import resume
-from arbench.cli import main
+from arbench.cli import VERBS, main
+from arbench.cli.paths import UserPath
 from arbench.errors import ConfigError
 from arbench.experiment import run as run_module
 from arbench.experiment.folders import RunFolder
@@ -248,3 +251,14 @@ def test_the_home_folder_is_found_in_every_form(
     given = ["--given=~/none.png", "--rows", "3", "--device", "cpu"]
     assert main(["sample", "~/images", *given]) in (2, 3)
     assert f"{tmp_path}/none.png" in capsys.readouterr().err
+
+
+def test_every_path_of_the_command_line_is_one_of_the_user_s() -> None:
+    paths = {
+        (verb, parameter.name): type(parameter.type)
+        for verb, (module, _) in VERBS.items()
+        for parameter in importlib.import_module(module).command.params
+        if isinstance(parameter.type, click.Path)
+    }
+    assert len(paths) > 15
+    assert set(paths.values()) == {UserPath}
