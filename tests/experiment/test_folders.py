@@ -43,6 +43,7 @@ def test_every_verb_says_that_a_run_is_unfinished_and_how_to_continue(
         ["compare", str(unfinished), str(finished)],
         ["bench", str(unfinished), "--device", "cpu"],
         ["evaluate", str(unfinished), "--device", "cpu"],
+        ["verify", str(unfinished), "--device", "cpu"],
         ["show", str(unfinished)],
     ):
         assert main(arguments) == 3, arguments
