@@ -13,7 +13,7 @@ from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.tasks import Split, SplitName, Task, open_task
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.metrics import FEWEST_EVENTS, paired_difference
+from arbench.probability.metrics import FEWEST_GROUPS, paired_difference
 from arbench_toys.markov import MarkovChain
 
 
@@ -98,7 +98,7 @@ def test_on_a_few_events_another_density_may_beat_the_true_one_by_luck() -> None
 
 def test_on_enough_events_nothing_beats_the_true_density() -> None:
     task = open_task("toy-markov")
-    enough = task.load("test").first(FEWEST_EVENTS)
+    enough = task.load("test").first(FEWEST_GROUPS)
     log_probs = task.true_log_prob(enough.events) / 2
     with pytest.raises(Diverged, match="standard errors: impossible"):
         compare_with_truth("half", task, enough, log_probs)
