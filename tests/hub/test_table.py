@@ -225,7 +225,7 @@ def test_every_fault_ends_as_promised(
             wrong.append(f"{case}: {errors}")
         if hub.seen(pattern) > 100:
             wrong.append(f"{case}: {hub.seen(pattern)} requests")
-        if code != 0 and name != "verify":
+        if code != 0 and name != "verify" and share == 1:  # as if somebody tried again later
             hub.faults = []
             if main(command) != 0 or commits(hub, operation) - before != operation.writes:
                 wrong.append(f"{case}, and then: {capsys.readouterr().err}")
