@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from arbench.errors import DataError
-from arbench.experiment.log_probs import LogProbs
+from arbench.experiment.log_probs import LogProbs, read_log_probs, recorded_nll
+from arbench.experiment.records import Record
 from arbench.experiment.weights import save_tensors
 
+FROZEN = Path(__file__).parents[1] / "tasks" / "frozen" / "table-1"
 VALUES = torch.tensor([-1.0, -2.5, -3.0], dtype=torch.float64)
 
 
@@ -43,3 +46,19 @@ def test_groups_are_one_whole_number_per_event(tmp_path: Path, groups: Tensor) -
     save_tensors(tmp_path / "a.safetensors", {"test": VALUES, "groups": groups})
     with pytest.raises(DataError, match="a whole number for each test event"):
         LogProbs.load(tmp_path / "a.safetensors")
+
+
+def test_a_record_of_format_1_took_every_event_for_independent(tmp_path: Path) -> None:
+    """Its own log-probabilities follow from it, and others do not."""
+    record = Record.read(FROZEN / "record.json")
+    test = record.nll["test"]
+    assert test.num_groups is None
+    found = read_log_probs(record, FROZEN / "log_probs.safetensors")
+    nll = recorded_nll(record, found)
+    assert nll.total_nats == pytest.approx(test.total_nats, rel=1e-12)
+    assert nll.num_groups == len(found.values)
+    error = found.values.std().item() / math.sqrt(len(found.values))
+    assert nll.standard_error_nats == pytest.approx(error, rel=1e-9)
+    LogProbs(found.values * 1.001).save(tmp_path / "a.safetensors")
+    with pytest.raises(DataError, match="are not the record's: they sum to"):
+        read_log_probs(record, tmp_path / "a.safetensors")
