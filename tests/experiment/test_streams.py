@@ -61,6 +61,16 @@ def test_every_epoch_of_training_sees_every_symbol_once_in_windows_cut_anew() ->
     assert starts == set(range(100))
 
 
+def test_where_windows_are_cut_depends_on_the_generator_alone() -> None:
+    task = Counting().windows(10, 5)
+    train = task.load("train")
+    views = []
+    for elsewhere in range(5):  # whatever else has been drawn
+        torch.manual_seed(elsewhere)
+        views.append(task.training_view(train.events, torch.Generator().manual_seed(3)))
+    assert all(torch.equal(view, views[0]) for view in views)
+
+
 def test_what_cannot_be_windowed_is_refused() -> None:
     with pytest.raises(ConfigError, match="from 1 to the context, got stride 6 and context 5"):
         Counting().windows(5, 6)
