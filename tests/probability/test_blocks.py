@@ -158,3 +158,41 @@ def test_a_first_window_that_scores_more_is_no_spread() -> None:
     nll = NLL.from_log_probs(-1.5 * dims, dims, is_stream=True)
     assert nll.standard_error_nats == pytest.approx(0, abs=1e-12)
     assert nll.standard_error_nats_per_dim == pytest.approx(0, abs=1e-12)
+
+
+def test_windows_of_one_symbol_are_the_same_cells_as_windows_of_twenty() -> None:
+    """Whatever the stride, 20,000 symbols are 1,000 cells: equal blocks, and an equal error."""
+    tone = ar1(0.999, 20_000, 6)
+    symbols = torch.tensor(tone + np.random.default_rng(5).normal(0, 6, 20_000))
+    by_one = NLL.from_log_probs(symbols, 1, is_stream=True)
+    by_twenty = NLL.from_log_probs(symbols.view(-1, 20).sum(1), 20, is_stream=True)
+    assert by_one.blocks is not None
+    assert by_twenty.blocks is not None
+    assert by_one.blocks.length == by_twenty.blocks.length
+    assert by_one.num_groups == by_twenty.num_groups <= 1000
+    assert by_one.standard_error_nats_per_dim == pytest.approx(
+        by_twenty.standard_error_nats_per_dim, rel=1e-9
+    )
+
+
+def test_a_rule_that_wants_fewer_than_20_blocks_has_seen_no_plateau() -> None:
+    found = 0
+    for seed in range(150):
+        values = torch.tensor(ar1(0.9, 300, seed))
+        blocks = blocks_of(values - values.mean(), torch.ones(300))
+        if optimal_block_length(values) > 300 / 20:
+            found += 1
+            assert blocks.still_growing
+    assert found > 30
+
+
+def test_what_grows_is_taken_at_20_blocks_however_short_the_rule_wants_them() -> None:
+    """A weak tone below much noise: no single correlation shows it, the sums of blocks do."""
+    found = 0
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(0, 4, 1000)
+        values = torch.tensor(ar1(0.99, 1000, 1000 + seed) + noise)
+        blocks = blocks_of(values - values.mean(), torch.ones(1000))
+        assert blocks.num_blocks == 20 or not blocks.still_growing
+        found += blocks.still_growing and optimal_block_length(values) < 1000 / 60
+    assert found > 3

@@ -239,3 +239,7 @@ def test_a_difference_over_groups_is_the_paired_t_test_of_their_means() -> None:
     expected = stats.ttest_1samp(a.mean(1), 0)
     assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
     assert (found.num_events, found.num_groups) == (60, 15)
+
+
+def test_four_standard_errors_are_those_of_a_normal_number() -> None:
+    assert pytest.approx(2 * stats.norm.sf(4), rel=1e-12) == FOUR_SIGMA

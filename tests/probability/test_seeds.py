@@ -131,3 +131,18 @@ def test_the_number_of_two_seeds_is_one_of_these_weights() -> None:
     assert mean_over_seeds([1.0, 3.0, 2.0], [0.5, None, 0.5]) == (2.0, None)
     mean, error = mean_over_seeds([1.0, 3.0, 2.0], [0.0, 0.0, 0.0])
     assert (mean, error) == (2.0, pytest.approx(np.sqrt(1 / 3)))
+
+
+def test_what_seeds_and_groups_share_is_over_groups() -> None:
+    """Of pairs of events, by hand: cells are the means of a seed in a group."""
+    generator = np.random.default_rng(1)
+    a, b = tables(generator, 3, of_seeds=0.5, of_cells=2.0, of_events=0.5)
+    groups = torch.arange(200) // 2
+    found = recipes_difference(torch.tensor(a), torch.tensor(b), groups=groups)
+    left = 0.0
+    for table in (a, b):
+        means = table.reshape(3, 100, 2).mean(2)
+        cells = means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
+        left += (cells**2).sum() / (2 * 99) / (3 * 100)
+    expected = found.error_of_groups**2 + found.error_of_seeds**2 - left
+    assert found.standard_error**2 == pytest.approx(expected)
