@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from arbench.probability.metrics import NLL, bits_of_dims, paired_difference
+from arbench.probability.student import FOUR_SIGMA
 
 NATS = st.lists(st.floats(-500, 0), min_size=2, max_size=40)
 
