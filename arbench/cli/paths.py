@@ -13,4 +13,6 @@ class UserPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path, with the home folder in its place."""
+        if "\0" in os.fspath(value):
+            self.fail(f"{value!r}: no path has such a character", param, ctx)
         return super().convert(os.path.expanduser(value), param, ctx)
