@@ -106,6 +106,10 @@ def groups_note(group: str, test: Mapping[str, Any]) -> str:
         test: one split's part of a record.
     """
     count, block = test.get("num_groups"), test.get("block")
+    if count == 1:  # a single event is told by `few_events_note`
+        if test["num_events"] == 1:
+            return ""
+        return f"All test events are of one {group}, which has no standard error."
     if block is not None:
         grows = (
             "; longer blocks would show a larger one, as far as anybody can tell, so it is a lower "
@@ -124,10 +128,11 @@ def few_events_note(num_events: int) -> str:
     """What to know about a test number that rests on few events; empty when they are many."""
     if num_events >= FEW_EVENTS:
         return ""
-    events = "event" if num_events == 1 else "events"
+    if num_events == 1:
+        return "The test number rests on 1 event only, which has no standard error."
     return (
-        f"The test number rests on {num_events} {events} only: "
-        "so few that its standard error is a rough guess too."
+        f"The test number rests on {num_events} events only: "
+        "so few that its standard error, if any, is a rough guess too."
     )
 
 

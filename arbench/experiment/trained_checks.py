@@ -255,7 +255,7 @@ def _causality(members: Sequence[Model], events: Tensor, seed: int, until: float
     num_sites = members[0].layout.num_sites
     before: dict[int, Tensor] = {}
     largest, num_done, fault = 0.0, 0, ""
-    for number, site in enumerate(_random_sites(num_sites, generator)):
+    for number, site in enumerate(_sites_to_change(num_sites, generator)):
         if number and time.monotonic() > until:
             break
         which = number % len(members)
@@ -306,12 +306,16 @@ def _step_equals_forward(members: Sequence[Model], events: Tensor, until: float)
     return _Finding(CheckRecord(value=largest, threshold=threshold, about=about), fault)
 
 
-def _random_sites(num_sites: int, generator: torch.Generator) -> list[int]:
-    """One site of each of 16 equal parts of the order, in a random order."""
+def _sites_to_change(num_sites: int, generator: torch.Generator) -> list[int]:
+    """One site of each of 16 equal parts of the order, in a random order, and both ends.
+
+    A mask that is wrong at one site only is most often so at an end; one look is at any site.
+    """
     num_parts = min(_NUM_SITES, num_sites)
     places = torch.arange(num_parts) + torch.rand(num_parts, generator=generator).double()
     sites = (places * num_sites / num_parts).long().clamp(max=num_sites - 1)
-    return [int(site) for site in sites[torch.randperm(num_parts, generator=generator)]]
+    first, *others = sites[torch.randperm(num_parts, generator=generator)].tolist()
+    return list(dict.fromkeys([first, num_sites - 1, 0, *others]))
 
 
 def _by_model(

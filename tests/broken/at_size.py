@@ -69,6 +69,16 @@ class LeaksAtSizeAndSteps(LeaksAtSize, DecayingSteps):
     """The same, of a network that can step, and steps right."""
 
 
+class LeaksAtItsEnd(Decaying):
+    """Only the last site sees its own value, a little."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        params = super().forward(sites)
+        if sites.shape[1] > LARGE:
+            params[:, -1] = params[:, -1] + 0.1 * sites[:, -1].sum(-1, keepdim=True)
+        return params
+
+
 class LeaksTheLastSite(DecayingSteps):
     """Beyond the hundredth, sites see the last one of all."""
 

@@ -39,6 +39,7 @@ CASES = [
     ("bits", "leaks-at-size-and-steps", "", "causality", "leaks from the future"),
     ("levels", "leaks-at-size", "", "causality", "leaks from the future"),
     ("reals", "leaks-at-size", "gaussian", "causality", "leaks from the future"),
+    ("bits", "leaks-at-its-end", "", "causality", "leaks from the future"),
     ("bits", "leaks-the-last-site", "", "causality", "when the values of site"),
     ("bits", "step-forgets-at-size", "", "step_equals_forward", "differs from forward by"),
     ("reals", "step-forgets-at-size", "", "step_equals_forward", "at site 101"),

@@ -7,6 +7,7 @@ import pytest
 from arbench.experiment.reporting import (
     duration_text,
     few_events_note,
+    groups_note,
     no_error_note,
     one_line,
     printable,
@@ -35,8 +36,16 @@ def test_a_duration_has_three_digits_in_a_unit_that_suits_it(seconds: float, tex
 
 def test_few_events_are_named_and_many_are_not() -> None:
     assert "199 events only" in few_events_note(199)
-    assert "1 event only" in few_events_note(1)
+    assert few_events_note(1).endswith("1 event only, which has no standard error.")
     assert few_events_note(200) == ""
+
+
+def test_one_group_has_no_error_to_explain() -> None:
+    block = {"rule": "any", "length": 70, "num_blocks": 1, "still_growing": True}
+    window = {"num_groups": 1, "num_events": 1, "block": block}
+    assert groups_note("block", window) == ""
+    said = groups_note("recording", {"num_groups": 1, "num_events": 9})
+    assert said == "All test events are of one recording, which has no standard error."
 
 
 def test_an_error_of_zero_is_said_and_others_are_not() -> None:

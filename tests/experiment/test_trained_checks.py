@@ -57,7 +57,7 @@ def test_they_say_what_they_looked_at(finished: Run) -> None:
     assert checks is not None
     found = {name: check.about for name, check in checks if check is not None}
     assert found == {
-        "causality": "16 of 64 sites, 1 event",
+        "causality": "18 of 64 sites, 1 event",
         "step_equals_forward": "64 of 64 sites, 1 event",
         "samples_follow": "64 samples, 4,096 sites",
     }
