@@ -22,16 +22,7 @@ from rich.text import Text
 
 from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.records import ChecksRecord, Record, SpeedRecord
-from arbench.experiment.reporting import (
-    Advance,
-    Reporter,
-    check_rows,
-    duration_text,
-    few_events_note,
-    groups_note,
-    no_error_note,
-    no_test_note,
-)
+from arbench.experiment.reporting import Advance, Reporter, check_rows, duration_text
 from arbench.experiment.units import nats_per, with_error
 from arbench.probability.seeds import FEWEST_SEEDS, mean_over_seeds
 from arbench.publish.published import nats_error_of, nats_of, neighbours
@@ -142,14 +133,8 @@ def likelihood_table(record: Record) -> Table:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
         table.add_row(split, *split_cells(nll, unit))
-    notes = [no_test_note(record.nll), no_error_note(record.errors)]
-    if (test := record.nll.get("test")) is not None:
-        notes[:0] = [
-            groups_note(record.task.groups, test.model_dump()),
-            few_events_note(test.num_events),
-        ]
-    if any(notes):
-        table.caption = " ".join(filter(None, notes))
+    if notes := record.notes:
+        table.caption = " ".join(notes)
         table.caption_justify = "left"
     return table
 

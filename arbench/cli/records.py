@@ -12,10 +12,7 @@ from arbench.experiment.reporting import (
     CHECK_HEADERS,
     check_rows,
     duration_text,
-    few_events_note,
-    groups_note,
-    no_error_note,
-    no_test_note,
+    likelihood_notes,
     printable,
 )
 from arbench.experiment.units import bits_text, nats_per, nats_text
@@ -136,21 +133,8 @@ def _likelihood(record: dict[str, Any]) -> str:
             f"paired gap to the true density {truth['gap_nats_per_event']:.4f} ± "
             f"{truth['standard_error_nats']:.4f} nats/event"
         )
-    if missing := no_test_note(record["nll"]):
-        lines.append(missing)
-    if "test" in record["nll"] and (
-        note := groups_note(record["task"].get("groups", "event"), record["nll"]["test"])
-    ):
-        lines.append(note)
-    if "test" in record["nll"] and (few := few_events_note(record["nll"]["test"]["num_events"])):
-        lines.append(few)
-    errors = {
-        split: (nll["nats_per_event"], nll["standard_error_nats"])
-        for split, nll in record["nll"].items()
-    }
-    if note := no_error_note(errors):
-        lines.append(note)
-    return "\n".join(lines)
+    notes = likelihood_notes(record["task"].get("groups", "event"), record["nll"])
+    return "\n".join([*lines, *notes])
 
 
 def _speed(sampling: list[dict[str, Any]]) -> str:

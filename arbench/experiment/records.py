@@ -25,7 +25,7 @@ from arbench.experiment.files import write_text
 from arbench.experiment.likelihood import EvaluationRecord, SplitRecord, TruthRecord
 from arbench.experiment.padding import no_likelihood
 from arbench.experiment.record_versions import upgraded
-from arbench.experiment.reporting import one_line
+from arbench.experiment.reporting import likelihood_notes, one_line
 
 if TYPE_CHECKING:
     from arbench.experiment.tasks import Task
@@ -263,12 +263,10 @@ class Record(Part):
         return "finished" if self.training is None else self.training.status
 
     @property
-    def errors(self) -> dict[str, tuple[float, float | None]]:
-        """Nats per event of each split and their standard error."""
-        return {
-            name: (split.nats_per_event, split.standard_error_nats)
-            for name, split in self.nll.items()
-        }
+    def notes(self) -> list[str]:
+        """What to know about the numbers in `nll`; see `reporting.likelihood_notes`."""
+        splits = {name: split.model_dump() for name, split in self.nll.items()}
+        return likelihood_notes(self.task.groups, splits)
 
     @property
     def limit(self) -> int | None:
@@ -280,7 +278,7 @@ class Record(Part):
     @property
     def no_likelihood(self) -> str | None:
         """Why the numbers in `nll` are none; None if they are. See `padding.no_likelihood`."""
-        return no_likelihood(self.model_dump())
+        return no_likelihood(self.model_dump(include={"task", "model", "evaluation", "nll"}))
 
     @property
     def result_sha256(self) -> str | None:

@@ -87,6 +87,22 @@ def check_rows(checks: Mapping[str, Any] | None) -> list[list[str]]:
     return rows
 
 
+def likelihood_notes(group: str, nll: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What to know about the numbers of a record, a sentence each; none where they are plain.
+
+    Args:
+        group: what is independent, a record's `task.groups`.
+        nll: the likelihood of each split, as JSON has it.
+    """
+    notes = [no_test_note(nll)]
+    if "test" in nll:
+        notes += [groups_note(group, nll["test"]), few_events_note(nll["test"]["num_events"])]
+    errors = {
+        name: (split["nats_per_event"], split["standard_error_nats"]) for name, split in nll.items()
+    }
+    return [note for note in [*notes, no_error_note(errors)] if note]
+
+
 def no_test_note(splits: Collection[str]) -> str:
     """What to know where a finished run has no test number; empty where it has one.
 

@@ -10,15 +10,7 @@ from arbench.experiment.files import write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import check_bound
 from arbench.experiment.records import ModelRecord, Record
-from arbench.experiment.reporting import (
-    CHECK_HEADERS,
-    check_rows,
-    duration_text,
-    few_events_note,
-    groups_note,
-    no_error_note,
-    no_test_note,
-)
+from arbench.experiment.reporting import CHECK_HEADERS, check_rows, duration_text
 from arbench.experiment.units import nats_per
 from arbench.publish.card_curve import curve_table
 from arbench.publish.card_metadata import front_matter
@@ -71,10 +63,6 @@ def render_card(
     part = ""
     if record.limit is not None:
         part = f"Only the first {record.limit:,} events of each split: not comparable."
-    few = few_events_note(record.nll["test"].num_events) if "test" in record.nll else ""
-    groups = (
-        groups_note(task.groups, record.nll["test"].model_dump()) if "test" in record.nll else ""
-    )
     fault = record.no_likelihood
     blocks = [
         f"# {markdown(model.name)} on {markdown(task.name)}",
@@ -83,13 +71,7 @@ def render_card(
         *(
             (f"**{markdown(fault[0].upper() + fault[1:])}.**",)
             if fault
-            else (
-                likelihood_table(record),
-                no_test_note(record.nll),
-                groups,
-                few,
-                no_error_note(record.errors),
-            )
+            else (likelihood_table(record), *record.notes)
         ),
         checks_table(record),
         speed_table(record) if record.sampling else "",
