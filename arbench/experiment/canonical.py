@@ -43,9 +43,7 @@ def own_sha256(document: Mapping[str, Any]) -> str:
     Raises:
         ValueError: see `canonical_json`.
     """
-    hashes = document.get("sha256")
-    others = {k: v for k, v in hashes.items() if k != "record"} if isinstance(hashes, dict) else {}
-    return canonical_sha256({**document, "sha256": others})
+    return canonical_sha256({**document, "sha256": _other_hashes(document)})
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,9 +52,8 @@ def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: see `canonical_json`.
     """
-    hashes = document.get("sha256")
-    others = hashes if isinstance(hashes, dict) else {}
-    return {**document, "sha256": {**others, "record": own_sha256(document)}}
+    hashes = {**_other_hashes(document), "record": own_sha256(document)}
+    return {**document, "sha256": hashes}
 
 
 def seal_fault(document: Mapping[str, Any]) -> str | None:
@@ -76,3 +73,8 @@ def seal_fault(document: Mapping[str, Any]) -> str | None:
         return None
     said = "names no hash of itself" if named is None else "does not fit the sha256 that it carries"
     return f"it {said}, so it was edited or damaged; put back the file that the run wrote"
+
+
+def _other_hashes(document: Mapping[str, Any]) -> dict[str, Any]:
+    hashes = document.get("sha256")
+    return {k: v for k, v in hashes.items() if k != "record"} if isinstance(hashes, dict) else {}

@@ -20,7 +20,7 @@ from torch import nn
 from arbench.errors import CheckpointError, ConfigError
 from arbench.experiment.canonical import canonical_sha256
 from arbench.experiment.division import Division
-from arbench.experiment.documents import Count, Line, Name, Natural, Values, read_document
+from arbench.experiment.documents import Count, Line, Name, Natural, Sha256, Values, read_document
 from arbench.experiment.files import write_text
 from arbench.experiment.memory import is_out_of_memory
 from arbench.experiment.recipes import Recipe, check_options
@@ -102,7 +102,7 @@ class RunConfig(_Strict):
     task: Name
     task_version: Line
     rendering: Rendering | None = None
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    data_sha256: Sha256
     division: Division | None = None
     model: Name
     plugin: Line

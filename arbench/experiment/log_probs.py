@@ -69,7 +69,8 @@ def test_of(record: Record, path: Path) -> SplitRecord:
     """
     if "test" in record.nll:
         return record.nll["test"]
-    why = "was made with evaluate_test = false" if record.nll else "is not finished"
+    asked_for_none = "was made with evaluate_test = false; train its recipe once more without it"
+    why = asked_for_none if record.nll else "is not finished"
     raise DataError(f"{path}: there is no test number: the run {why}")
 
 

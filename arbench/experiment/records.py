@@ -265,7 +265,7 @@ class Record(Part):
     @property
     def notes(self) -> list[str]:
         """What to know about the numbers in `nll`; see `reporting.likelihood_notes`."""
-        splits = {name: split.model_dump() for name, split in self.nll.items()}
+        splits: dict[str, Any] = {name: split.model_dump() for name, split in self.nll.items()}
         return likelihood_notes(self.task.groups, splits)
 
     @property

@@ -367,7 +367,7 @@ class _Experiment:
             return
         store = CheckpointStore(self.folder.checkpoint)
         loaded = store.load()
-        progress = Progress() if loaded is None else loaded[0]
+        progress = Progress() if loaded is None else loaded.progress
         checks = error.checks if isinstance(error, Refused) else None
         status = "diverged" if isinstance(error, Diverged) else "interrupted"
         status = status if checks is None else "refused"

@@ -72,7 +72,9 @@ def seed_folders(path: Path) -> list[RunFolder]:
             raise CheckpointError(f"{folder.path}: holds no run; start its seed again")
         config = RunConfig.read(folder.config)
         if folder.path.name != f"seed-{config.seed}":
-            raise ConfigError(f"{folder.path}: holds a run of seed {config.seed}")
+            raise ConfigError(
+                f"{folder.path}: holds a run of seed {config.seed}; name it seed-{config.seed}"
+            )
         recipes.setdefault(config.recipe_sha256, folder.path)
     if len(recipes) > 1:
         first, second, *_ = recipes.values()

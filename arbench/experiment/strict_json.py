@@ -91,6 +91,8 @@ def require_plain(value: Any) -> None:
 
 
 def _check_text(text: str, path: tuple[str, ...]) -> None:
+    if text.isprintable():  # of which no control is, and which is asked at once
+        return
     for character in text:
         if is_control(character):
             where = f"{'.'.join(path)} = " if path else ""

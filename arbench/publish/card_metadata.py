@@ -1,10 +1,13 @@
-"""What machines read of a model card: the front matter, with the evaluation in `model-index` form.
+"""What machines read of a page on the Hub: its front matter, with a card's evaluation in it.
+
+The evaluation has the form that the Hub calls `model-index`.
 
 Source: the Hub's model card specification, https://github.com/huggingface/hub-docs, modelcard.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -52,8 +55,13 @@ def front_matter(record: Record) -> str:
                 ],
             }
         ]
-    text: str = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{printable(text)}---\n"
+    return with_metadata(metadata, "")
+
+
+def with_metadata(metadata: Mapping[str, object], text: str) -> str:
+    """A page of the Hub: YAML between dashes, then Markdown."""
+    front: str = yaml.safe_dump({**metadata}, sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{printable(front)}---\n{text}"
 
 
 def _metrics(record: Record) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from huggingface_hub import CommitOperationAdd, RepoFile
 from pydantic import BaseModel, Field
 
 from arbench.errors import CheckpointError, NetworkError
+from arbench.experiment.documents import Sha256
 from arbench.publish.attempts import Attempts, Server
 from arbench.publish.hub_client import connect
 from arbench.publish.repositories import RemoteFile, Repo, is_plain
@@ -27,7 +28,6 @@ Answer = TypeVar("Answer")
 
 _MOST_FILES = 20_000
 _COMMIT = re.compile("[0-9a-f]{40}")
-_SHA256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class _Organisation(BaseModel, strict=True):
@@ -54,7 +54,7 @@ class _Listed(BaseModel, strict=True):
     path: str
     size: Annotated[int, Field(ge=0)]
     oid: str
-    sha256: _SHA256 | None
+    sha256: Sha256 | None
 
 
 class Hub:

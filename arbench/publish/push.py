@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from arbench.errors import ArbenchError, CheckpointError, ConfigError
 from arbench.experiment.binding import unbound_note
 from arbench.experiment.config import RunConfig
@@ -21,6 +19,7 @@ from arbench.experiment.run import Run
 from arbench.experiment.tasks import open_task
 from arbench.publish.boards import find_boards
 from arbench.publish.card import card_of
+from arbench.publish.card_metadata import with_metadata
 from arbench.publish.hub import Hub
 from arbench.publish.ownership import require_ownership, with_seal
 from arbench.publish.page import write_page
@@ -98,7 +97,7 @@ def push_run(path: Path, name: str, *, private: bool = False, overwrite: bool = 
     """
     repo = parse_repo(name)
     files = _run_files(path)
-    record = Record.read(RunFolder(path).record)
+    record = Record.read(files["record.json"])
     card = card_of(path, load_as=f"{HUB_PREFIX}{name}")
     contents: dict[str, Path | bytes] = {**files, "README.md": with_seal(card)}
     message = f"{record.model.name} on {record.task.name}"
@@ -139,7 +138,8 @@ def _run_files(path: Path) -> dict[str, Path]:
         )
     RunConfig.read(folder.config)
     folder.require_finished()
-    test_of(Record.read(folder.record), path)
+    record = Record.read(folder.record)
+    test_of(record, path)
     needed = (folder.config, folder.record, folder.model, folder.log_probs)
     extras = [file for file in sorted(path.iterdir()) if EXTRAS.fullmatch(file.name)]
     files = {file.name: file for file in (*needed, *extras)}
@@ -147,7 +147,6 @@ def _run_files(path: Path) -> dict[str, Path]:
         if file.is_symlink() or not file.is_file():
             raise CheckpointError(f"{file}: expected a file of the run itself, not a link")
     load_run(path)
-    record = Record.read(folder.record)
     if fault := record.no_likelihood:
         raise ConfigError(f"{path}: {fault}")
     if note := unbound_note(path, record.is_bound):
@@ -199,11 +198,6 @@ def _if_own(
         return contents
 
     return prepare
-
-
-def with_metadata(metadata: Mapping[str, object], text: str) -> str:
-    """A page of the Hub: YAML between dashes, then Markdown."""
-    return f"---\n{yaml.safe_dump(dict(metadata), sort_keys=False)}---\n{text}"
 
 
 def deliver(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pushed:
