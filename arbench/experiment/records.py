@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -262,11 +263,14 @@ class Record(Part):
         """How the training ended; a foreign density is evaluated in full or not at all."""
         return "finished" if self.training is None else self.training.status
 
-    @property
-    def notes(self) -> list[str]:
-        """What to know about the numbers in `nll`; see `reporting.likelihood_notes`."""
+    def notes(self, shown: Callable[[str], str] = str) -> list[str]:
+        """What to know about the numbers in `nll`; see `reporting.likelihood_notes`.
+
+        Args:
+            shown: makes of a text in the record what may stand where the notes go.
+        """
         splits: dict[str, Any] = {name: split.model_dump() for name, split in self.nll.items()}
-        return likelihood_notes(self.task.groups, splits)
+        return likelihood_notes(shown(self.task.groups), splits)
 
     @property
     def limit(self) -> int | None:

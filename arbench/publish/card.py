@@ -71,7 +71,7 @@ def render_card(
         *(
             (f"**{markdown(fault[0].upper() + fault[1:])}.**",)
             if fault
-            else (likelihood_table(record), *record.notes)
+            else (likelihood_table(record), *record.notes(markdown))
         ),
         checks_table(record),
         speed_table(record) if record.sampling else "",
@@ -163,6 +163,7 @@ def checks_table(record: Record) -> str:
     rows = check_rows(record.checks.model_dump() if record.checks else None)
     if not rows:
         return ""
+    rows = [[*found, markdown(about)] for *found, about in rows]
     return tabulate(rows, CHECK_HEADERS, tablefmt="github", disable_numparse=True)
 
 

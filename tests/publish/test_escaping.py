@@ -119,6 +119,7 @@ FIELDS = sorted({*texts(KEPT.record), *texts(FOREIGN)})
 
 # The fields that cards show to people, and therefore as they are.
 SHOWN = {
+    ("checks", "causality", "about"),
     ("environment", "cpu"),
     ("foreign", "device"),
     ("foreign", "object"),
@@ -140,6 +141,17 @@ SHOWN = {
 def test_the_fields_are_found() -> None:
     assert {*FIELDS} >= SHOWN
     assert len(FIELDS) >= 20
+
+
+def test_the_word_for_a_group_does_not_get_into_a_card() -> None:
+    test = KEPT.record.nll["test"].model_copy(update={"num_groups": 20})
+    grouped = KEPT.record.model_copy(update={"nll": {"test": test}})
+    harmless = read_markdown(render_card(grouped)).active
+    page = render_card(with_text(grouped, ("task", "groups"), HOSTILE))
+    assert not any(is_control(c) and c != "\n" for c in page)
+    read = read_markdown(page)
+    assert read.active == harmless
+    assert one_line(HOSTILE) in read.text
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
