@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from arbench.api.training import as_overrides, resume, run
+from arbench.api.training import as_request, resume, run
 from arbench.errors import ArbenchError, Interrupted, RunError
 from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest, resolve
+from arbench.experiment.request import resolve
 from arbench.experiment.run import Run
-from arbench.experiment.schedule import parse_seconds
 from arbench.experiment.seeds import require_recipe, seed_folder, seeds_home
 from arbench.experiment.tasks import open_task
 
@@ -58,19 +57,7 @@ def run_seeds(
         RunError: at the end, if some of them failed; the others have been made.
     """
     reporter = reporter or Reporter()
-    budget = options.get("budget")
-    request = RunRequest(
-        task=task,
-        model=model,
-        overrides=as_overrides(options.get("settings")),
-        budget_s=None if budget is None else parse_seconds(str(budget)),
-        epochs=options.get("epochs"),
-        precision=options.get("precision", "float32"),
-        compile=options.get("compile", False),
-        limit=options.get("limit"),
-        evaluate_test=options.get("evaluate_test"),
-    )
-    config, opened = resolve(request, open_task(task))
+    config, opened = resolve(as_request(task, model, **options), open_task(task))
     home = seeds_home(None if out is None else Path(out), opened.name, model)
     begun = [seed for seed in range(seeds) if seed_folder(home, seed).config.exists()]
     for seed in begun:  # before any is trained

@@ -57,11 +57,11 @@ def run(
     Raises:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """
-    request = RunRequest(
-        task=task,
-        model=model,
-        overrides=as_overrides(settings),
-        budget_s=None if budget is None else parse_seconds(str(budget)),
+    request = as_request(
+        task,
+        model,
+        settings=settings,
+        budget=budget,
         epochs=epochs,
         seed=seed,
         device=device,
@@ -157,9 +157,30 @@ def run_queue(
     return finished
 
 
-def as_overrides(settings: Mapping[str, Any] | None) -> dict[str, str]:
-    """Python values as `--set` would be given them."""
-    return {key: _as_toml(value) for key, value in (settings or {}).items()}
+def as_request(
+    task: str,
+    model: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    budget: str | float | None = None,
+    **others: Any,
+) -> RunRequest:
+    """What `run` is asked for, as the command line would ask for it.
+
+    Args:
+        task: see `run`.
+        model: see `run`.
+        settings: see `run`.
+        budget: see `run`.
+        others: fields of a request by their names; what is not given has its default.
+    """
+    return RunRequest(
+        task=task,
+        model=model,
+        overrides={key: _as_toml(value) for key, value in (settings or {}).items()},
+        budget_s=None if budget is None else parse_seconds(str(budget)),
+        **others,
+    )
 
 
 def _as_toml(value: Any) -> str:

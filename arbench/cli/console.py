@@ -133,7 +133,7 @@ def likelihood_table(record: Record) -> Table:
         table.add_column(header, justify="left" if header == "split" else "right")
     for split, nll in record.nll.items():
         table.add_row(split, *split_cells(nll, unit))
-    if notes := record.notes():
+    if notes := record.notes(escape):
         table.caption = " ".join(notes)
         table.caption_justify = "left"
     return table

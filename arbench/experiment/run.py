@@ -368,9 +368,14 @@ class _Experiment:
         store = CheckpointStore(self.folder.checkpoint)
         loaded = store.load()
         progress = Progress() if loaded is None else loaded.progress
-        checks = error.checks if isinstance(error, Refused) else None
-        status = "diverged" if isinstance(error, Diverged) else "interrupted"
-        status = status if checks is None else "refused"
+        checks: ChecksRecord | None = None
+        match error:
+            case Refused():
+                status, checks = "refused", error.checks
+            case Diverged():
+                status = "diverged"
+            case _:
+                status = "interrupted"
         self._record(batches, progress, status, checks=checks).write(self.folder.record)
 
     def _out_of_memory(self, error: BaseException) -> RunError:

@@ -7,7 +7,6 @@ what a server sends for what it asked for; and it believes a download of the rig
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -22,12 +21,11 @@ from arbench.errors import CheckpointError, NetworkError
 from arbench.experiment.documents import Sha256
 from arbench.publish.attempts import Attempts, Server
 from arbench.publish.hub_client import connect
-from arbench.publish.repositories import RemoteFile, Repo, is_plain
+from arbench.publish.repositories import COMMIT, RemoteFile, Repo, is_plain
 
 Answer = TypeVar("Answer")
 
 _MOST_FILES = 20_000
-_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class _Organisation(BaseModel, strict=True):
@@ -255,7 +253,7 @@ def _commit(answer: object) -> str:
     Raises:
         ValueError: if it is none.
     """
-    if not isinstance(answer, str) or _COMMIT.fullmatch(answer) is None:
+    if not isinstance(answer, str) or COMMIT.fullmatch(answer) is None:
         raise ValueError("no name of a commit")
     return answer
 

@@ -15,6 +15,7 @@ RepoKind = Literal["model", "dataset", "space"]
 _NAME = "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_])?"  # and no ".." or "--", says the Hub
 _REPO = re.compile(f"{_NAME}/{_NAME}")
 _LONGEST_NAME = 96
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)

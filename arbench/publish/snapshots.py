@@ -30,7 +30,7 @@ from arbench.experiment.records import Record
 from arbench.experiment.strict_json import parse_json
 from arbench.publish.attempts import PASSING
 from arbench.publish.hub import Hub
-from arbench.publish.repositories import RemoteFile, Repo, parse_repo
+from arbench.publish.repositories import COMMIT, RemoteFile, Repo, parse_repo
 from arbench.publish.zoo import PinnedFile, check_files, read_pins
 
 MANIFEST = "files.json"
@@ -39,7 +39,6 @@ TENSORS = ("model.safetensors", "log_probs.safetensors")
 EXTRAS = re.compile(r"README\.md|metrics\.jsonl|samples\.(png|txt|wav|csv)")
 _MOST_BYTES = 32 << 20  # of everything but the weights; an ordering of 4 million dims fits
 _HEADER_BYTES = 1 << 20
-_COMMIT = re.compile("[0-9a-f]{40}")
 _REVISION = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -55,7 +54,7 @@ def fetch_revision(repo_name: str, revision: str) -> Path:
         NetworkError: if the Hub says no, or does not answer and the cache does not hold it.
     """
     repo = parse_repo(repo_name)
-    if _COMMIT.fullmatch(revision):
+    if COMMIT.fullmatch(revision):
         return fetch_commit(repo_name, revision)
     if _REVISION.fullmatch(revision) is None or ".." in revision:
         raise ConfigError(f"{revision!r} is no revision: expected a branch, a tag or a commit")
@@ -64,7 +63,7 @@ def fetch_revision(repo_name: str, revision: str) -> Path:
         commit = Hub().resolve(repo, revision)
     except NetworkError as error:
         known = note.read_text().strip() if note.is_file() else ""
-        if error.status not in (None, *PASSING) or not _COMMIT.fullmatch(known):
+        if error.status not in (None, *PASSING) or not COMMIT.fullmatch(known):
             raise
         folder = fetch_commit(repo_name, known)
         print(
