@@ -180,6 +180,11 @@ def _run(name: str) -> dict[str, Any]:
                 f"{name}: this run is unfinished; if it is not going on, continue it with "
                 f"`arbench run --resume {name}`"
             )
+        if seeds := sorted(Path(name).glob("seed-*/config.json")):
+            raise ConfigError(
+                f"{name}: is a folder of {len(seeds)} seeds; name one of its runs, such as "
+                f"{seeds[0].parent}, or compare it with another (`arbench compare`)"
+            )
         raise DataError(f"{name} has no {RECORD}: not a run, or not a finished one")
     record = read_json(path, DataError, "not a run, or not a finished one")
     if not isinstance(record, dict):

@@ -38,7 +38,10 @@ from arbench.registry.plugins import UnfitError, contained
 
 Precision = Literal["float32", "bfloat16"]
 _MAX_DIMS = 1 << 22
-_MISSING = "no such file; is this a run folder? One of a foreign density holds no weights to build"
+_MISSING = (
+    "no such file; is this a run folder? One of seeds holds runs (seed-0 and so on), and one of a "
+    "foreign density holds no weights to build"
+)
 
 
 class _Strict(BaseModel):

@@ -189,6 +189,18 @@ def test_seeds_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
         assert f"not {wrong[0]}." in capsys.readouterr().err
 
 
+def test_a_folder_of_seeds_is_no_run_and_the_line_says_so(
+    homes: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = homes["short"]
+    assert main(["show", str(home)]) == 2
+    said = capsys.readouterr().err
+    assert f"is a folder of 3 seeds; name one of its runs, such as {home / 'seed-0'}, or" in said
+    for verb in ("evaluate", "verify"):
+        assert main([verb, str(home)]) == 3
+        assert "One of seeds holds runs (seed-0 and so on)" in capsys.readouterr().err
+
+
 def test_seeds_have_a_folder_of_their_own_by_task_and_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
