@@ -94,7 +94,7 @@ def command(
             "give --task and --model, --resume FOLDER or --queue FILE; see `arbench list`"
         )
     if seeds is not None:
-        says = "--seeds names the seeds and makes several runs: give it without"
+        says = "--seeds says itself which seeds to run, each in a new run: give other options"
         _refuse(ctx, {"seed", "resume", "queue", "push"}, says)
     if queue is not None:
         says = "--queue says itself what to run: give only --device and --out"

@@ -85,6 +85,14 @@ def test_the_final_table_says_when_a_number_rests_on_few_events() -> None:
             assert (f"rests on {num_events} events only" in text) == said
 
 
+def test_the_word_for_a_group_is_no_markup() -> None:
+    record = _record(200)
+    test = record.nll["test"].model_copy(update={"num_groups": 20})
+    task = record.task.model_copy(update={"groups": "[red]recording[/red]"})
+    grouped = record.model_copy(update={"nll": {"test": test}, "task": task})
+    assert "over 20 [red]recording[/red]s" in _printed(likelihood_table(grouped))
+
+
 def test_median_and_iqr_have_a_column_each() -> None:
     row = {"method": "step", "batch_size": 64, "device": "cpu", "precision": "float32"}
     row |= {"compiled": False, "events_per_s": 5203.0, "extrapolated": False}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from sounds import scored_values, tone, wav
 
 from arbench.errors import DataError, NetworkError
 from arbench.experiment import mu_law
@@ -28,22 +29,6 @@ from arbench_audio.spoken_digits import FOLDER, SpokenDigits, manifest_sha256
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARBENCH_CACHE", str(tmp_path / "cache"))
-
-
-def wav(samples: np.ndarray, rate: int = 16_000) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def tone(length: int, seed: int) -> np.ndarray:
-    """Noise in 16 bits, so that equal clips are equal files."""
-    return np.random.default_rng(seed).integers(-9000, 9000, length).astype(np.int16)
-
-
-def scored_values(split: Split) -> np.ndarray:
-    assert split.scored is not None
-    return split.events[split.scored].numpy()
 
 
 # The Free Spoken Digit Dataset

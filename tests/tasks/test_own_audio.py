@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from sounds import scored_values, tone, wav
 
 from arbench.errors import DataError
 from arbench.experiment import mu_law
-from arbench.experiment.tasks import SPLITS, Split, open_task
+from arbench.experiment.tasks import SPLITS, open_task
 from arbench.probability.events import Discrete, EventSpec
 from arbench_files.audio import AudioTask
-
-
-def wav(samples: np.ndarray, rate: int = 16_000) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def tone(length: int, seed: int) -> np.ndarray:
-    """Noise in 16 bits, so that equal clips are equal files."""
-    return np.random.default_rng(seed).integers(-9000, 9000, length).astype(np.int16)
-
-
-def scored_values(split: Split) -> np.ndarray:
-    assert split.scored is not None
-    return split.events[split.scored].numpy()
 
 
 def recordings(folder: Path, count: int = 30, rate: int = 22_050, kind: str = "flac") -> None:
