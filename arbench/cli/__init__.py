@@ -130,12 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _require_memory() -> None:
-    """Check that there is room for torch at all: without it, its libraries end the process.
+    """Check that there is room for torch, unless it is here: else its libraries end the process.
 
     Raises:
         RunError: if there is not.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32" or "torch" in sys.modules:
         return
     # Room alone is asked for, of which nothing is used: it costs nothing where it is there.
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS

@@ -84,7 +84,7 @@ def test_two_folders_compare_and_json_is_the_record_alone(
     assert main(["compare", "a", "b", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["difference_nats_per_event"] == 0
-    assert found["verdict"] == "no verdict: a test needs at least 30 events"
+    assert found["verdict"] == "no verdict: a test needs at least 10 independent groups of events"
 
 
 def test_a_stream_is_seen_through_windows(folder: Path) -> None:
