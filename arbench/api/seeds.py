@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from arbench.api.training import as_request, resume, run
-from arbench.errors import ArbenchError, Interrupted, RunError
+from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
 from arbench.experiment.reporting import Reporter
 from arbench.experiment.request import resolve
 from arbench.experiment.run import Run
@@ -52,10 +52,13 @@ def run_seeds(
         options: the rest of what `run` takes, but for the seed.
 
     Raises:
-        ConfigError: if the folder is a run, or one of its seeds is of another recipe.
+        ConfigError: if there is no seed, the folder is a run, or one of its seeds is of another
+            recipe.
         Interrupted: at a stop signal; the same call takes the seeds up again.
         RunError: at the end, if some of them failed; the others have been made.
     """
+    if seeds < 1:
+        raise ConfigError(f"seeds is at least 1, got {seeds}")
     reporter = reporter or Reporter()
     config, opened = resolve(as_request(task, model, **options), open_task(task))
     home = seeds_home(None if out is None else Path(out), opened.name, model)

@@ -11,6 +11,7 @@ from torch import Tensor
 from arbench.errors import DataError
 from arbench.experiment.loading import check_bound
 from arbench.experiment.log_probs import LogProbs, read_log_probs, test_of, window_dims
+from arbench.experiment.plausibility import require_plausible
 from arbench.experiment.records import Record
 from arbench.experiment.seeds import seed_folders
 from arbench.experiment.tasks import group_of
@@ -32,8 +33,8 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
         CheckpointError: if one of them is unfinished or damaged.
         ConfigError: if a folder of seeds holds several recipes.
         DataError: if the two have no test numbers that can be compared: they are of different kinds
-            (a bound says nothing of what it bounds), not of the same events, or of format 1 on a
-            task whose events are not independent.
+            (a bound says nothing of what it bounds), not of the same events, of format 1 on a task
+            whose events are not independent, or better than is possible.
     """
     sides = [_read(path_a), _read(path_b)]
     first_a, first_b = (side[0][0] for side in sides)
@@ -79,6 +80,7 @@ def _read(path: Path) -> list[Measured]:
                 f"{folder.path}: is of an older format, which does not say which events are of one "
                 f"{group}, and those are not independent; `arbench verify {folder.path}` adds it"
             )
+        require_plausible(record, log_probs.values, str(folder.path))
         measured.append((record, log_probs))
     return measured
 

@@ -14,6 +14,7 @@ from arbench.experiment.config import RunConfig
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import load_run, read_config
 from arbench.experiment.log_probs import read_log_probs, test_of
+from arbench.experiment.plausibility import require_plausible
 from arbench.experiment.records import Record
 from arbench.experiment.run import Run
 from arbench.experiment.tasks import open_task
@@ -23,7 +24,6 @@ from arbench.publish.card_metadata import with_metadata
 from arbench.publish.hub import Hub
 from arbench.publish.ownership import require_ownership, with_seal
 from arbench.publish.page import write_page
-from arbench.publish.plausibility import require_plausible
 from arbench.publish.repositories import Repo, parse_repo
 from arbench.publish.snapshots import DOCUMENTS, EXTRAS, TENSORS
 from arbench.publish.zoo import HUB_PREFIX

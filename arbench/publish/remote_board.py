@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 
 from arbench.errors import ArbenchError, DataError
 from arbench.experiment.log_probs import read_log_probs
+from arbench.experiment.plausibility import require_plausible
 from arbench.experiment.records import Record
 from arbench.publish.board_text import board_pages
 from arbench.publish.card_metadata import with_metadata
 from arbench.publish.hub import Hub
 from arbench.publish.ownership import require_ownership, with_seal
-from arbench.publish.plausibility import require_plausible
 from arbench.publish.push import Pushed, deliver
 from arbench.publish.repositories import RemoteFile, Repo, parse_repo
 from arbench.publish.results import (

@@ -24,10 +24,10 @@ from arbench.experiment.files import sha256_of, write_text
 from arbench.experiment.folders import RunFolder
 from arbench.experiment.loading import check_bound
 from arbench.experiment.log_probs import read_log_probs
+from arbench.experiment.plausibility import require_plausible
 from arbench.experiment.records import Record
 from arbench.experiment.strict_json import read_json
 from arbench.publish.curves import read_curve
-from arbench.publish.plausibility import require_plausible
 from arbench.publish.published import beside
 from arbench.publish.speeds import SpeedReport
 from arbench.publish.verification import verify_run

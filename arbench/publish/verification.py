@@ -26,6 +26,7 @@ from arbench.experiment.folders import RunFolder
 from arbench.experiment.likelihood import SplitRecord
 from arbench.experiment.loading import load_run
 from arbench.experiment.log_probs import LogProbs, test_of
+from arbench.experiment.plausibility import plausibility_fault
 from arbench.experiment.records import HashesRecord, Record, TaskRecord
 from arbench.experiment.renewal import with_errors
 from arbench.experiment.reporting import Reporter
@@ -34,7 +35,6 @@ from arbench.experiment.tasks import Split, Task
 from arbench.experiment.trained_checks import check_trained
 from arbench.probability.density import Density
 from arbench.probability.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
-from arbench.publish.plausibility import plausibility_fault
 
 Nats = TypeVar("Nats", float, Tensor)
 

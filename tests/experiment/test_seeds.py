@@ -208,3 +208,9 @@ def test_seeds_have_a_folder_of_their_own_by_task_and_model(
     assert seeds_home(None, "table:My Data", "nade") == Path("runs/table-y-ata-nade-seeds")
     assert seeds_home(None, "mnist", "nade") == Path("runs/mnist-nade-seeds")
     assert seeds_home(tmp_path / "own", "mnist", "nade") == tmp_path / "own"
+
+
+def test_no_seed_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="seeds is at least 1, got 0"):
+        arbench.run_seeds("toy-markov", "bernoulli", seeds=0, out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -20,13 +20,13 @@ from arbench.errors import CheckpointError, DataError
 from arbench.experiment.evaluation import load_split, nll_of
 from arbench.experiment.files import sha256_of
 from arbench.experiment.likelihood import SplitRecord
+from arbench.experiment.plausibility import plausibility_fault
 from arbench.experiment.records import ChecksRecord, Record
 from arbench.experiment.tasks import open_task
 from arbench.experiment.trained_checks import Refused
 from arbench.experiment.weights import load_tensors
 from arbench.publish import boards as boards_module
 from arbench.publish.boards import find_boards
-from arbench.publish.plausibility import plausibility_fault
 from arbench.publish.results import keep_result, kept_records, read_runs, sort_results
 
 Raw = dict[str, Any]
@@ -114,7 +114,7 @@ def better_than_the_truth(run: Path, *, truth: bool) -> Path:
 
 @pytest.mark.parametrize("truth", [True, False])
 @pytest.mark.parametrize(("task", "model"), [("toy-ar1", "rnade"), ("toy-parity", "bernoulli")])
-def test_what_is_better_than_the_truth_is_on_no_board_and_is_not_pushed(
+def test_what_is_better_than_the_truth_is_nowhere_believed(
     task: str, model: str, truth: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = tmp_path / "runs"
@@ -127,8 +127,12 @@ def test_what_is_better_than_the_truth_is_on_no_board_and_is_not_pushed(
     assert "better than the true density" in said.err
     (board,) = json.loads(said.out)
     assert [row["status"] for row in board["rows"]].count("local") == 1
-    for arguments in (["--to", "org/name"], ["--board", "org/board"]):
-        assert main(["push", str(forged), *arguments]) == 3
+    for command in (
+        ["push", str(forged), "--to", "org/name"],
+        ["push", str(forged), "--board", "org/board"],
+        ["compare", str(runs / "honest"), str(forged)],
+    ):
+        assert main(command) == 3
         assert "better than the true density" in capsys.readouterr().err
 
 
