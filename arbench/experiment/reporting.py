@@ -59,6 +59,11 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something: "1 epoch", "2 epochs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def duration_text(seconds: float) -> str:
     """A duration to three digits, in the unit that suits it: "12.3 ms"."""
     if seconds >= 99.95:

@@ -45,7 +45,7 @@ from arbench.experiment.records import (
 )
 from arbench.experiment.rendering import NUM_SAMPLES, default_name, save_samples
 from arbench.experiment.repeats import describe_own
-from arbench.experiment.reporting import Reporter
+from arbench.experiment.reporting import Reporter, counted
 from arbench.experiment.request import RunRequest, reopen_task, require_likelihood, resolve
 from arbench.experiment.schedule import Length
 from arbench.experiment.tasks import Split, SplitName, Task, open_task
@@ -187,7 +187,8 @@ class _Experiment:
 
     def _announce(self, train: Split) -> None:
         config, recipe = self.config, self.config.recipe
-        length = f"{config.budget_s:g} s" if config.budget_s else f"{recipe.training.epochs} epochs"
+        epochs = counted(recipe.training.epochs, "epoch")
+        length = f"{config.budget_s:g} s" if config.budget_s else epochs
         members = f", {len(config.members)} members" if len(config.members) > 1 else ""
         self.reporter.say(
             f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "

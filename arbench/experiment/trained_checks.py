@@ -19,7 +19,7 @@ from arbench.experiment.config import Assembly, RunConfig, assemble
 from arbench.experiment.memory import is_out_of_memory
 from arbench.experiment.records import CheckRecord, ChecksRecord
 from arbench.experiment.rendering import NUM_SAMPLES
-from arbench.experiment.reporting import Reporter
+from arbench.experiment.reporting import Reporter, counted
 from arbench.probability.causality import (
     ROUNDING,
     STEP_ERROR,
@@ -277,7 +277,7 @@ def _causality(members: Sequence[Model], events: Tensor, seed: int, until: float
                 f"values of site {site} and later ones changed, so the mask leaks from the future"
             )
             break
-    about = f"{num_done} of {num_sites:,} sites, {_count(len(events), 'event')}"
+    about = f"{num_done} of {num_sites:,} sites, {counted(len(events), 'event')}"
     return _Finding(CheckRecord(value=largest, threshold=allowed, about=about), fault)
 
 
@@ -302,7 +302,7 @@ def _step_equals_forward(members: Sequence[Model], events: Tensor, until: float)
         if fault or time.monotonic() > until:
             break
     total = num_sites * len(members)
-    about = f"{num_done:,} of {total:,} sites, {_count(len(events), 'event')}"
+    about = f"{num_done:,} of {total:,} sites, {counted(len(events), 'event')}"
     return _Finding(CheckRecord(value=largest, threshold=threshold, about=about), fault)
 
 
@@ -377,7 +377,3 @@ def _dtype_rounding(allowed: float, params: Tensor) -> float:
 def _finite(value: float) -> float:
     """The value, or the largest there is: a record holds finite numbers."""
     return value if math.isfinite(value) else torch.finfo(torch.float64).max
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
