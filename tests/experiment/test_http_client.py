@@ -41,7 +41,9 @@ def server(serve: Serve) -> Iterator[str]:
 
 
 def answering(head: str, body: bytes = b"") -> Serve:
-    return lambda connection: connection.sendall(f"HTTP/1.1 {head}\r\n\r\n".encode() + body)
+    """An answer, after which the connection ends: a client that asks again opens another one."""
+    start = f"HTTP/1.1 {head}\r\nConnection: close\r\n\r\n".encode()
+    return lambda connection: connection.sendall(start + body)
 
 
 def stalling(connection: socket.socket) -> None:
