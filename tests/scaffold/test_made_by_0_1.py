@@ -80,5 +80,6 @@ def test_each_module_that_moved_warns_once(kind: str, project: Path, shell: Shel
     expected = imported(files) & MOVED.keys()
     assert len(warned) == len(expected), warned
     for module in expected:
-        (text,) = [text for text in warned if module in text.split()]
+        whole = rf"(?<![\w.]){re.escape(module)}(?!\.?\w)"
+        (text,) = [text for text in warned if re.search(whole, text)]
         assert MOVED[module] in text
