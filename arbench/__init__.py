@@ -1,6 +1,8 @@
 """arbench: a benchmark suite and model zoo for autoregressive generative models.
 
-Names are imported when they are first used, so that `import arbench` costs almost nothing.
+Everything that a user or an author of a plugin imports is here; `arbench.testing` and
+`arbench.networks` are the only other public paths. Names are imported when they are first used, so
+that `import arbench` costs almost nothing.
 """
 
 from __future__ import annotations
@@ -8,8 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from arbench.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from arbench.api import ForeignDensity as ForeignDensity
     from arbench.api import bench as bench
     from arbench.api import compare as compare
     from arbench.api import download as download
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from arbench.api import evaluate_density as evaluate_density
     from arbench.api import leaderboard as leaderboard
     from arbench.api import load as load
-    from arbench.api import open_task as open_task
     from arbench.api import push as push
     from arbench.api import push_board as push_board
     from arbench.api import push_space as push_space
@@ -28,45 +30,198 @@ if TYPE_CHECKING:
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
     from arbench.api import verify as verify
+    from arbench.data.division import DIVISION_RULES as DIVISION_RULES
+    from arbench.data.division import Division as Division
+    from arbench.data.division import DivisionRule as DivisionRule
+    from arbench.data.fetching import fetch as fetch
+    from arbench.data.formats import mu_law as mu_law
+    from arbench.data.formats.pixels import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
+    from arbench.data.formats.pixels import Pixels as Pixels
+    from arbench.data.formats.pixels import read_pixels as read_pixels
+    from arbench.data.formats.recordings import Recording as Recording
+    from arbench.data.formats.recordings import read_recording as read_recording
+    from arbench.data.formats.recordings import recording_windows as recording_windows
+    from arbench.data.rendering import AudioRendering as AudioRendering
+    from arbench.data.rendering import ImageRendering as ImageRendering
+    from arbench.data.rendering import Rendering as Rendering
+    from arbench.data.rendering import TableRendering as TableRendering
+    from arbench.data.rendering import TextRendering as TextRendering
+    from arbench.data.sources import SourceFile as SourceFile
+    from arbench.data.sources import cache_dir as cache_dir
+    from arbench.data.sources import check_source as check_source
+    from arbench.data.sources import data_dir as data_dir
+    from arbench.data.sources import writing_cache as writing_cache
+    from arbench.data.streams import StreamTask as StreamTask
+    from arbench.data.tasks import SPLITS as SPLITS
+    from arbench.data.tasks import Split as Split
+    from arbench.data.tasks import SplitName as SplitName
+    from arbench.data.tasks import Task as Task
+    from arbench.data.tasks import open_task as open_task
+    from arbench.errors import ArbenchError as ArbenchError
+    from arbench.errors import CheckpointError as CheckpointError
+    from arbench.errors import ConfigError as ConfigError
+    from arbench.errors import DataError as DataError
+    from arbench.errors import Diverged as Diverged
+    from arbench.errors import Interrupted as Interrupted
+    from arbench.errors import NetworkError as NetworkError
+    from arbench.errors import PluginError as PluginError
+    from arbench.errors import RunError as RunError
+    from arbench.files.archives import read_members as read_members
+    from arbench.files.archives import read_zip_member as read_zip_member
+    from arbench.files.arrays import ArrayHeader as ArrayHeader
+    from arbench.files.arrays import read_npz as read_npz
+    from arbench.files.arrays import read_npz_headers as read_npz_headers
+    from arbench.files.atomic import atomic_path as atomic_path
+    from arbench.hub.finding import find_run as find_run
+    from arbench.measure.statistics.metrics import NLL as NLL
+    from arbench.measure.statistics.metrics import PairedDifference as PairedDifference
+    from arbench.measure.statistics.metrics import paired_difference as paired_difference
+    from arbench.probability.density import Density as Density
+    from arbench.probability.ensemble import Ensemble as Ensemble
+    from arbench.probability.events import Discrete as Discrete
+    from arbench.probability.events import Domain as Domain
+    from arbench.probability.events import EventSpec as EventSpec
+    from arbench.probability.events import Real as Real
+    from arbench.probability.foreign import ForeignDensity as ForeignDensity
+    from arbench.probability.heads.base import Head as Head
+    from arbench.probability.heads.bernoulli import Bernoulli as Bernoulli
+    from arbench.probability.heads.categorical import Categorical as Categorical
+    from arbench.probability.heads.gaussian import Gaussian as Gaussian
+    from arbench.probability.heads.gaussian_mixture import GaussianMixture as GaussianMixture
+    from arbench.probability.heads.logistic_mixture import LogisticMixture as LogisticMixture
+    from arbench.probability.layouts import Layout as Layout
+    from arbench.probability.model import Model as Model
+    from arbench.probability.precision import widen as widen
+    from arbench.probability.randomness import random_order as random_order
+    from arbench.probability.randomness import uniforms as uniforms
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
     from arbench.registry.hookspecs import hookimpl as hookimpl
-
-__version__ = "0.1.0"
+    from arbench.runs.folder import RunFolder as RunFolder
+    from arbench.runs.record.record import Record as Record
 
 # Where each name is; type checkers read the imports above.
-_HOMES = {
-    **dict.fromkeys(
-        (
-            "ForeignDensity",
-            "bench",
-            "compare",
-            "download",
-            "evaluate",
-            "evaluate_density",
-            "leaderboard",
-            "load",
-            "open_task",
-            "push",
-            "push_board",
-            "push_space",
-            "resume",
-            "run",
-            "run_queue",
-            "run_seeds",
-            "sample",
-            "sample_texts",
-            "verify",
-        ),
-        "arbench.api",
+_NAMES = {
+    "arbench.api": (
+        "bench",
+        "compare",
+        "download",
+        "evaluate",
+        "evaluate_density",
+        "leaderboard",
+        "load",
+        "push",
+        "push_board",
+        "push_space",
+        "resume",
+        "run",
+        "run_queue",
+        "run_seeds",
+        "sample",
+        "sample_texts",
+        "verify",
     ),
-    **dict.fromkeys(
-        ("CommandEntry", "HeadEntry", "ModelEntry", "TaskEntry"), "arbench.registry.entries"
+    "arbench.data.division": (
+        "DIVISION_RULES",
+        "Division",
+        "DivisionRule",
     ),
-    "hookimpl": "arbench.registry.hookspecs",
+    "arbench.data.fetching": ("fetch",),
+    "arbench.data.formats": ("mu_law",),
+    "arbench.data.formats.pixels": (
+        "IMAGE_EXTENSIONS",
+        "Pixels",
+        "read_pixels",
+    ),
+    "arbench.data.formats.recordings": (
+        "Recording",
+        "read_recording",
+        "recording_windows",
+    ),
+    "arbench.data.rendering": (
+        "AudioRendering",
+        "ImageRendering",
+        "Rendering",
+        "TableRendering",
+        "TextRendering",
+    ),
+    "arbench.data.sources": (
+        "SourceFile",
+        "cache_dir",
+        "check_source",
+        "data_dir",
+        "writing_cache",
+    ),
+    "arbench.data.streams": ("StreamTask",),
+    "arbench.data.tasks": (
+        "SPLITS",
+        "Split",
+        "SplitName",
+        "Task",
+        "open_task",
+    ),
+    "arbench.errors": (
+        "ArbenchError",
+        "CheckpointError",
+        "ConfigError",
+        "DataError",
+        "Diverged",
+        "Interrupted",
+        "NetworkError",
+        "PluginError",
+        "RunError",
+    ),
+    "arbench.files.archives": (
+        "read_members",
+        "read_zip_member",
+    ),
+    "arbench.files.arrays": (
+        "ArrayHeader",
+        "read_npz",
+        "read_npz_headers",
+    ),
+    "arbench.files.atomic": ("atomic_path",),
+    "arbench.hub.finding": ("find_run",),
+    "arbench.measure.statistics.metrics": (
+        "NLL",
+        "PairedDifference",
+        "paired_difference",
+    ),
+    "arbench.probability.density": ("Density",),
+    "arbench.probability.ensemble": ("Ensemble",),
+    "arbench.probability.events": (
+        "Discrete",
+        "Domain",
+        "EventSpec",
+        "Real",
+    ),
+    "arbench.probability.foreign": ("ForeignDensity",),
+    "arbench.probability.heads.base": ("Head",),
+    "arbench.probability.heads.bernoulli": ("Bernoulli",),
+    "arbench.probability.heads.categorical": ("Categorical",),
+    "arbench.probability.heads.gaussian": ("Gaussian",),
+    "arbench.probability.heads.gaussian_mixture": ("GaussianMixture",),
+    "arbench.probability.heads.logistic_mixture": ("LogisticMixture",),
+    "arbench.probability.layouts": ("Layout",),
+    "arbench.probability.model": ("Model",),
+    "arbench.probability.precision": ("widen",),
+    "arbench.probability.randomness": (
+        "random_order",
+        "uniforms",
+    ),
+    "arbench.registry.entries": (
+        "CommandEntry",
+        "HeadEntry",
+        "ModelEntry",
+        "TaskEntry",
+    ),
+    "arbench.registry.hookspecs": ("hookimpl",),
+    "arbench.runs.folder": ("RunFolder",),
+    "arbench.runs.record.record": ("Record",),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_HOMES]
 

@@ -30,23 +30,23 @@ from pathlib import Path
 from typing import Any
 
 from arbench import evaluate
+from arbench.boards.published import nats_error_of
+from arbench.data.dataset import load_split
+from arbench.data.streams import StreamTask
+from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, CheckpointError
-from arbench.experiment.config import RunConfig
-from arbench.experiment.evaluation import load_split
-from arbench.experiment.files import sha256_of, write_text
-from arbench.experiment.folders import RunFolder
-from arbench.experiment.loading import check_bound, load_run
-from arbench.experiment.log_probs import LogProbs
-from arbench.experiment.records import HashesRecord, Record
-from arbench.experiment.renewal import with_errors
-from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import reopen_task
-from arbench.experiment.streams import StreamTask
-from arbench.experiment.tasks import open_task
-from arbench.experiment.trained_checks import check_trained
-from arbench.experiment.units import nats_per
-from arbench.probability.metrics import ROUNDING_SHARE
-from arbench.publish.published import nats_error_of
+from arbench.files.atomic import sha256_of, write_text
+from arbench.measure.log_probs import LogProbs
+from arbench.measure.statistics.metrics import ROUNDING_SHARE
+from arbench.runs.config import RunConfig
+from arbench.runs.folder import RunFolder
+from arbench.runs.loading import check_bound, load_run
+from arbench.runs.record.record import HashesRecord, Record
+from arbench.runs.record.renewal import with_errors
+from arbench.runs.request import reopen_task
+from arbench.runs.trained_checks import check_trained
+from arbench.show.reporting import Reporter
+from arbench.show.units import nats_per
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "leaderboards" / "records"

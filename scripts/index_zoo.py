@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from arbench.errors import ArbenchError, ConfigError
-from arbench.experiment.files import sha256_of, write_text
-from arbench.experiment.folders import RunFolder
-from arbench.experiment.loading import load_run
-from arbench.experiment.records import Record
-from arbench.publish.card import write_card
-from arbench.publish.snapshots import DOCUMENTS, EXTRAS, TENSORS, fetch_commit
-from arbench.publish.zoo import INDEX, PinnedFile
+from arbench.files.atomic import sha256_of, write_text
+from arbench.hub.card import write_card
+from arbench.hub.snapshots import DOCUMENTS, EXTRAS, TENSORS, fetch_commit
+from arbench.runs.folder import RunFolder
+from arbench.runs.loading import load_run
+from arbench.runs.record.record import Record
+from arbench.runs.zoo import INDEX, PinnedFile
 
 ROOT = Path(__file__).resolve().parents[1]
 ZOO = ROOT / "zoo"

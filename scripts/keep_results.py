@@ -12,9 +12,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from arbench.errors import ArbenchError
-from arbench.publish.board_text import board_pages
-from arbench.publish.results import (
+from arbench.boards.board_text import board_pages
+from arbench.boards.results import (
     fill_section,
     keep_result,
     keep_speeds,
@@ -22,6 +21,7 @@ from arbench.publish.results import (
     read_results,
     results_table,
 )
+from arbench.errors import ArbenchError
 from arbench.registry.manager import registry
 
 ROOT = Path(__file__).resolve().parents[1]

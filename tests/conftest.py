@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from making import MakeResult, maker
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -80,3 +81,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         )
 
     return run
+
+
+@pytest.fixture
+def make_result(tmp_path: Path) -> MakeResult:
+    """A maker of results; see `making.maker`."""
+    return maker(tmp_path)

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 import arbench
+from arbench.boards.speeds import SpeedReport
 from arbench.cli import main
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
-from arbench.experiment.canonical import canonical_sha256
-from arbench.experiment.checkpoints import CheckpointStore, Progress
-from arbench.experiment.config import RunConfig
-from arbench.experiment.queue import read_queue
-from arbench.experiment.records import Record
+from arbench.files.canonical import canonical_sha256
 from arbench.probability.foreign import ForeignDensity
-from arbench.publish.speeds import SpeedReport
 from arbench.registry.entries import CommandEntry, HeadEntry, ModelEntry, TaskEntry
+from arbench.runs.config import RunConfig
+from arbench.runs.queue import read_queue
+from arbench.runs.record.record import Record
 from arbench.scaffold.projects import KINDS, Project
+from arbench.training.checkpoints import CheckpointStore, Progress
 
 HOSTILE = [
     *("", ".", "..", "/", "~", "~root", "$HOME", ".hidden", "_private", "-x", "--help"),

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import arbench
-
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "arbench"
 PLUGINS = [
@@ -22,31 +20,36 @@ PLUGINS = [
     if (package / "__init__.py").exists()
 ]
 
-# room -> the other rooms that it may import from. "" is the package itself: `__version__` is there.
-ALLOWED = {
-    "": {"api", "registry"},
-    "errors": set(),
-    "probability": {"errors"},
-    "networks": {"probability"},
-    "registry": {"errors"},
-    "experiment": {"", "errors", "probability", "registry"},
-    "testing": {"", "errors", "probability", "registry", "experiment"},
-    "publish": {"", "errors", "probability", "registry", "experiment"},
-    "scaffold": {"", "errors", "registry"},
-    "api": {"errors", "probability", "registry", "experiment", "publish"},
-    "cli": {
-        "",
-        "api",
-        "errors",
-        "probability",
-        "registry",
-        "experiment",
-        "testing",
-        "publish",
-        "scaffold",
-    },
-    "__main__": {"cli"},
+# From the lowest room to the highest: each may import from those before it.
+ROOMS = (
+    "errors",
+    "version",
+    "registry",
+    "probability",
+    "files",
+    "networks",
+    "data",
+    "show",
+    "measure",
+    "training",
+    "runs",
+    "boards",
+    "hub",
+    "testing",
+    "scaffold",
+    "api",
+    "cli",
+    "__main__",
+)
+# What a room leaves alone although it is lower.
+STRANGERS = {
+    "probability": {"registry"},
+    "files": {"probability"},
+    "networks": {"registry"},
+    "scaffold": {*ROOMS} - {"errors", "version", "registry", "scaffold"},
+    "testing": {"boards", "hub"},
 }
+MOST_FILES = 14
 HEAVY = ("torch", "torchvision", "pandas", "pydantic", "accelerate", "huggingface_hub")
 
 
@@ -70,49 +73,74 @@ def imported_modules(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
             )
 
 
-def rooms_imported(file: Path) -> set[str]:
-    """The rooms of the core that a file imports from."""
-    rooms = set()
-    for module, names in imported_modules(file):
-        head, *rest = module.split(".")
-        if head != "arbench":
-            continue
-        if rest:
-            rooms.add(rest[0])
-        else:  # `from arbench import name`: a module, a lazy name, or the package's own
-            homes = (arbench._HOMES.get(name, f"arbench.{name}").split(".")[1] for name in names)
-            rooms.update(home if home in ALLOWED else "" for home in homes)
-            rooms.update([] if names else [""])
-    return rooms
+def room_of(module: str) -> str:
+    """The room of a module of the core; that of the flat door is empty."""
+    return [*module.split("."), ""][1]
 
 
-def room_of(file: Path) -> str:
-    """The room that a file of the core is in."""
-    room = file.relative_to(CORE).parts[0].removesuffix(".py")
-    return "" if room == "__init__" else room
+def module_of(file: Path) -> str:
+    """The dotted name of a source file, in the core or in a plugin."""
+    root = ROOT if file.is_relative_to(CORE) else file.relative_to(ROOT).parts[0]
+    parts = file.relative_to(ROOT / root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("room", sorted(ALLOWED))
+def imports_of_files() -> dict[str, set[str]]:
+    """Which modules of the project each one imports, names of the flat door by their homes."""
+    files = {
+        module_of(file): file
+        for folder in (CORE, *PLUGINS)
+        for file in folder.rglob("*.py")
+        if "templates" not in file.parts
+    }
+    found: dict[str, set[str]] = {}
+    for module, file in files.items():
+        targets: set[str] = set()
+        for imported, names in imported_modules(file):
+            inner = {f"{imported}.{name}" for name in names} & set(files)
+            targets |= inner if inner and len(inner) == len(names) else {imported, *inner}
+        found[module] = (targets & set(files)) - {module}
+    return found
+
+
+IMPORTS = imports_of_files()
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_only_from_rooms_below_it(room: str) -> None:
+    below = {*ROOMS[: ROOMS.index(room)]} - STRANGERS.get(room, set())
     wrong = {
-        f"{file.relative_to(ROOT)} imports arbench.{other}"
-        for file in CORE.rglob("*.py")
-        if room_of(file) == room
-        for other in rooms_imported(file) - {room} - ALLOWED[room]
+        f"{module} imports {other}"
+        for module, others in IMPORTS.items()
+        if module.startswith("arbench.") and room_of(module) == room
+        for other in others
+        if other.split(".")[0] == "arbench" and room_of(other) not in {room, *below}
     }
     assert not wrong
 
 
 def test_every_room_has_its_place() -> None:
-    assert {room_of(file) for file in CORE.rglob("*.py")} <= set(ALLOWED)
+    rooms = {room_of(module) for module in IMPORTS if module.split(".")[0] == "arbench"}
+    assert rooms - {""} == set(ROOMS)
 
 
-def test_the_rule_has_no_circle() -> None:
-    below: dict[str, set[str]] = {room: set(others) - {""} for room, others in ALLOWED.items()}
-    while below:
-        lowest = {room for room, others in below.items() if not others & set(below)}
-        assert lowest, f"a circle among {sorted(below)}"
-        below = {room: others for room, others in below.items() if room not in lowest}
+def test_no_two_files_import_each_other() -> None:
+    """Not even lazily, nor for types alone, nor by way of others."""
+    left = {module: set(others) for module, others in IMPORTS.items()}
+    while left:
+        lowest = {module for module, others in left.items() if not others & set(left)}
+        assert lowest, f"a circle among {sorted(left)}"
+        left = {module: others for module, others in left.items() if module not in lowest}
+
+
+@pytest.mark.parametrize(
+    "folder",
+    sorted({file.parent for file in CORE.rglob("*.py")} - {CORE / "cli", CORE / "testing"}),
+    ids=lambda folder: str(folder.relative_to(ROOT)),
+)
+def test_a_folder_holds_what_can_be_seen_at_once(folder: Path) -> None:
+    files = {file.name for file in folder.iterdir() if file.is_file()}
+    assert len(files - {"__init__.py", "README.md"}) <= MOST_FILES
 
 
 def test_the_core_imports_no_plugin() -> None:
@@ -136,6 +164,41 @@ def test_a_plugin_imports_no_other_plugin(package: Path) -> None:
     assert not wrong
 
 
+PUBLIC = ("arbench", "arbench.networks", "arbench.testing")
+
+
+def comes_through_the_door(module: str) -> bool:
+    """Whether an author of a plugin may import from this module."""
+    inner = module.split(".")[0] == "arbench" and module != "arbench"
+    return not inner or ".".join(module.split(".")[:2]) in PUBLIC
+
+
+@pytest.mark.parametrize("package", PLUGINS, ids=lambda package: package.name)
+def test_a_plugin_comes_through_the_flat_door(package: Path) -> None:
+    wrong = {
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in package.rglob("*.py")
+        for module, _ in imported_modules(file)
+        if not comes_through_the_door(module)
+    }
+    assert not wrong
+
+
+def test_pages_and_templates_come_through_the_flat_door() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "tasks").rglob("*.md")]
+    pages += [*(ROOT / "plugins").rglob("*.md"), *(CORE / "scaffold" / "templates").rglob("*.txt")]
+    pages += [*(ROOT / "plugins" / "examples").rglob("*.py")]
+    found = {
+        (page, module)
+        for page in pages
+        for module in re.findall(
+            r"^\s*(?:from|import) (arbench[\w.]*)", page.read_text(), re.MULTILINE
+        )
+    }
+    assert len(found) > 10
+    assert [pair for pair in found if not comes_through_the_door(pair[1])] == []
+
+
 @pytest.mark.parametrize("package", PLUGINS, ids=lambda package: package.name)
 def test_a_plugin_is_registered_by_names_alone(package: Path) -> None:
     imports = {module for module, _ in imported_modules(package / "__init__.py")}
@@ -150,7 +213,7 @@ def test_torchvision_is_imported_in_one_place() -> None:
         for module, _ in imported_modules(file)
         if module.split(".")[0] == "torchvision"
     }
-    assert users == {"arbench/experiment/vision.py"}
+    assert users == {"arbench/data/vision.py"}
 
 
 @pytest.mark.parametrize(
@@ -188,7 +251,7 @@ def test_nats_become_bits_in_one_place() -> None:
     }
     assert found == {
         "arbench/probability/bits.py",
-        "arbench/probability/metrics.py",  # the width of a bin
+        "arbench/measure/statistics/metrics.py",  # the width of a bin
         "arbench/testing/numbers.py",  # recomputes what it checks
         "tasks/arbench_toys/parity.py",  # the entropy of a fair coin
     }

@@ -20,44 +20,42 @@ from arbench.api.seeds import run_seeds as run_seeds
 from arbench.api.training import resume as resume
 from arbench.api.training import run as run
 from arbench.api.training import run_queue as run_queue
+from arbench.boards.boards import find_boards, frame
+from arbench.data.dataset import load_split
+from arbench.data.rendering import TextRendering
+from arbench.data.streams import windows_of
+from arbench.data.tasks import SPLITS, SplitName, Task
+from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
-from arbench.experiment.bench import measure_sampling
-from arbench.experiment.binding import unbound_note
-from arbench.experiment.comparison import compare_runs
-from arbench.experiment.devices import resolve_device
-from arbench.experiment.evaluation import evaluate_log_probs, load_split, nll_of
-from arbench.experiment.folders import RunFolder
-from arbench.experiment.foreign import evaluate_foreign
-from arbench.experiment.likelihood import SplitRecord
-from arbench.experiment.loading import load_run, read_config
-from arbench.experiment.records import Record, SpeedRecord
-from arbench.experiment.reporting import Reporter, one_line
-from arbench.experiment.request import (
-    open_as_recorded,
-    reopen_task,
-    require_likelihood,
-    task_of_events,
-)
-from arbench.experiment.run import Run
-from arbench.experiment.streams import windows_of
-from arbench.experiment.tasks import SPLITS, SplitName, Task
-from arbench.experiment.tasks import open_task as open_task
-from arbench.experiment.texts import draw_texts
+from arbench.files.plain_text import one_line
+from arbench.hub.card import write_card
+from arbench.hub.finding import find_run
+from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import SplitRecord
+from arbench.measure.speed import SpeedRecord, measure_sampling
+from arbench.measure.statistics.metrics import PairedDifference
 from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
-from arbench.probability.metrics import PairedDifference
 from arbench.probability.randomness import keyed_generator
-from arbench.probability.sampling import OnSite
+from arbench.probability.samplers import OnSite
 from arbench.probability.temperature import at_temperature
-from arbench.publish.boards import find_boards, frame
-from arbench.publish.card import write_card
-from arbench.publish.verification import Verification, bind_run, verify_run
-from arbench.publish.zoo import find_run
+from arbench.runs.comparison import compare_runs
+from arbench.runs.experiment import Run
+from arbench.runs.folder import RunFolder
+from arbench.runs.foreign import evaluate_foreign
+from arbench.runs.loading import load_run, read_config
+from arbench.runs.record.binding import unbound_note
+from arbench.runs.record.record import Record
+from arbench.runs.request import open_as_recorded, reopen_task, require_likelihood, task_of_events
+from arbench.runs.verification import Verification, bind_run, verify_run
+from arbench.show.reporting import Reporter
+from arbench.show.texts import draw_texts
+from arbench.training.devices import resolve_device
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from arbench.publish.push import Pushed
+    from arbench.hub.push import Pushed
 
 
 def load(path: str | Path, *, device: str = "cpu") -> Density:
@@ -141,14 +139,17 @@ def sample_texts(
     folder = find_run(path)
     config = read_config(folder)
     density = load(folder, device=device)
+    if not isinstance(rendering := config.shown, TextRendering):
+        raise ConfigError(f"the run is on {config.task}, which is no text")
     try:
         model = at_temperature(density, temperature)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return draw_texts(
         model,
-        config,
+        rendering,
         num_texts,
+        stride=config.recipe.stream.stride,
         prompt=prompt,
         length=length,
         generator=keyed_generator(seed, "samples"),
@@ -310,7 +311,7 @@ def leaderboard(
         unchecked: show published numbers that nobody has seen in their source, too.
 
     Returns:
-        A row for each of `arbench.publish.rows.Row`, best first within task and kind; published
+        A row for each of `arbench.boards.rows.Row`, best first within task and kind; published
         ones have no rank. Speeds are columns such as "step on cpu, events/s". What was left out
         because it does not fit, standard error says by name.
 
@@ -363,7 +364,7 @@ def download(path: str, *, out: str | Path | None = None) -> Path:
             folder holds no run.
         NetworkError: if the Hub does not answer.
     """
-    from arbench.publish.snapshots import copy_run
+    from arbench.hub.snapshots import copy_run
 
     folder = find_run(path)
     read_config(folder)
@@ -371,7 +372,7 @@ def download(path: str, *, out: str | Path | None = None) -> Path:
 
 
 def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
-    """Put a finished run onto the Hub, in one commit; see `arbench.publish.push.push_run`.
+    """Put a finished run onto the Hub, in one commit; see `arbench.hub.push.push_run`.
 
     Args:
         path: the run folder, or another name of a run.
@@ -379,7 +380,7 @@ def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = 
         private: for a repository that does not exist yet.
         overwrite: replace what is there and not arbench's.
     """
-    from arbench.publish.push import push_run
+    from arbench.hub.push import push_run
 
     return push_run(find_run(path), to, private=private, overwrite=overwrite)
 
@@ -391,7 +392,7 @@ def push_board(
     private: bool = False,
     overwrite: bool = False,
 ) -> Pushed:
-    """Put results onto a board on the Hub; see `arbench.publish.remote_board.push_board`.
+    """Put results onto a board on the Hub; see `arbench.hub.remote_board.push_board`.
 
     Args:
         to: "org/name" of the board, a dataset repository.
@@ -399,20 +400,20 @@ def push_board(
         private: for a board that does not exist yet.
         overwrite: replace what is there and not arbench's.
     """
-    from arbench.publish.remote_board import push_board as push_results
+    from arbench.hub.remote_board import push_board as push_results
 
     folders = [find_run(run) for run in runs]
     return push_results(to, folders, private=private, overwrite=overwrite)
 
 
 def push_space(to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
-    """Put the page of all boards onto the Hub; see `arbench.publish.push.push_space`.
+    """Put the page of all boards onto the Hub; see `arbench.hub.push.push_space`.
 
     Args:
         to: "org/name" of the Space.
         private: for a Space that does not exist yet.
         overwrite: replace what is there and not arbench's.
     """
-    from arbench.publish.push import push_space as push_page
+    from arbench.hub.push import push_space as push_page
 
     return push_page(to, private=private, overwrite=overwrite)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from arbench.api.training import as_request, resume, run
+from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
-from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import resolve
-from arbench.experiment.run import Run
-from arbench.experiment.seeds import require_recipe, seed_folder, seeds_home
-from arbench.experiment.tasks import open_task
+from arbench.runs.experiment import Run
+from arbench.runs.request import resolve
+from arbench.runs.seeds import require_recipe, seed_folder, seeds_home
+from arbench.show.reporting import Reporter
 
 
 class RecipeOptions(TypedDict, total=False):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from arbench.errors import ArbenchError, Interrupted, RunError
-from arbench.experiment.folders import RunFolder
-from arbench.experiment.queue import read_queue
-from arbench.experiment.reporting import Reporter
-from arbench.experiment.request import RunRequest
-from arbench.experiment.run import Run, resume_run, start_run
-from arbench.experiment.schedule import parse_seconds
-from arbench.publish.card import write_card
+from arbench.hub.card import write_card
+from arbench.runs.experiment import Run, resume_run, start_run
+from arbench.runs.folder import RunFolder
+from arbench.runs.queue import read_queue
+from arbench.runs.request import RunRequest
+from arbench.show.reporting import Reporter
+from arbench.training.schedule import parse_seconds
 
 
 def run(
@@ -111,7 +111,7 @@ def run_queue(
     """Make all runs of a queue, in order; what is finished is skipped, what is begun continued.
 
     Args:
-        path: a queue file; see `arbench.experiment.queue`.
+        path: a queue file; see `arbench.runs.queue`.
         out: the folder that holds the run folders, one for each run by its name.
         device: where to train.
         reporter: who is told of progress.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import click
 
-from arbench import __version__
 from arbench.cli.streams import prepare_streams
 from arbench.errors import ArbenchError, RunError
+from arbench.version import __version__
 
 # verb -> (module whose `command` it is, one line for `arbench --help`)
 VERBS = {
@@ -149,7 +149,7 @@ def _require_memory() -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """As `arbench.experiment.memory` has it, and where torch could not even be imported."""
+    """As `arbench.measure.allocator` has it, and where torch could not even be imported."""
     says = ("can't allocate memory", "annot allocate memory", "failed to map segment", "out of mem")
     return isinstance(error, MemoryError) or any(text in str(error) for text in says)
 
@@ -166,7 +166,7 @@ def _report(message: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    from arbench.experiment.reporting import one_line  # only an error needs it
+    from arbench.files.plain_text import one_line  # only an error needs it
 
     print(f"arbench: error: {one_line(message)}", file=sys.stderr)
     return code

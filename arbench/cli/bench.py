@@ -44,14 +44,14 @@ def command(
     from rich.console import Console
 
     from arbench import api
+    from arbench.boards.speeds import SpeedReport
     from arbench.cli.console import ConsoleReporter, speed_table
-    from arbench.experiment.devices import resolve_device
-    from arbench.experiment.files import require_file, require_folder
-    from arbench.experiment.folders import RunFolder
-    from arbench.experiment.memory import out_of_memory_says
-    from arbench.experiment.records import Record
-    from arbench.publish.speeds import SpeedReport
-    from arbench.publish.zoo import find_run
+    from arbench.files.atomic import require_file, require_folder
+    from arbench.hub.finding import find_run
+    from arbench.measure.allocator import out_of_memory_says
+    from arbench.runs.folder import RunFolder
+    from arbench.runs.record.record import Record
+    from arbench.training.devices import resolve_device
 
     folder = find_run(run)
     RunFolder(folder).require_finished()

@@ -237,8 +237,8 @@ def _report_field(
 ) -> None:
     """Print the receptive field of a model, and draw it if that is wanted."""
     from arbench.cli.console import ConsoleReporter
-    from arbench.experiment.files import require_file
-    from arbench.experiment.pictures import save_picture
+    from arbench.files.atomic import require_file
+    from arbench.show.pictures import save_picture
     from arbench.testing.receptive import receptive_field
 
     if suite.kind != "model":
@@ -275,8 +275,8 @@ def _report_field(
 def _network_settings(network_class: type, settings: Sequence[str]) -> dict[str, Any]:
     """The keyword arguments that `--set` means, of the types that the network asks for."""
     from arbench.cli.settings import split_settings
-    from arbench.experiment.recipes import resolve_recipe
     from arbench.registry.entries import ModelEntry
+    from arbench.training.recipes import resolve_recipe
 
     overrides = split_settings(settings)
     without_recipes = ModelEntry(name="checked", network="checked:Network")

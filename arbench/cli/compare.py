@@ -11,7 +11,7 @@ import click
 from arbench.cli.paths import UserPath
 
 if TYPE_CHECKING:
-    from arbench.probability.metrics import PairedDifference
+    from arbench.measure.statistics.metrics import PairedDifference
 
 # Below, the tails of a test say nothing of the size any more, and floating point ends at 0.
 TINY = 1e-12
@@ -28,8 +28,8 @@ def command(run_a: Path, run_b: Path, as_json: bool) -> None:
     about these weights; with three seeds or more on both sides it is about the recipes.
     """
     from arbench import api
-    from arbench.probability.metrics import FEWEST_GROUPS
-    from arbench.probability.seeds import FEWEST_SEEDS, RecipesDifference
+    from arbench.measure.statistics.metrics import FEWEST_GROUPS
+    from arbench.measure.statistics.seeds import FEWEST_SEEDS, RecipesDifference
 
     result = api.compare(run_a, run_b)
     of_recipes = isinstance(result, RecipesDifference)
@@ -73,7 +73,7 @@ def command(run_a: Path, run_b: Path, as_json: bool) -> None:
 
 def _values(result: PairedDifference) -> dict[str, object]:
     """What was found, for machines."""
-    from arbench.probability.seeds import RecipesDifference
+    from arbench.measure.statistics.seeds import RecipesDifference
 
     values: dict[str, object] = {
         "difference_nats_per_event": result.nats,

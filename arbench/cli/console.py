@@ -20,12 +20,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from arbench.experiment.likelihood import SplitRecord
-from arbench.experiment.records import ChecksRecord, Record, SpeedRecord
-from arbench.experiment.reporting import Advance, Reporter, check_rows, duration_text
-from arbench.experiment.units import nats_per, with_error
-from arbench.probability.seeds import FEWEST_SEEDS, mean_over_seeds
-from arbench.publish.published import nats_error_of, nats_of, neighbours
+from arbench.boards.published import nats_error_of, nats_of, neighbours
+from arbench.measure.likelihood import SplitRecord
+from arbench.measure.speed import SpeedRecord
+from arbench.measure.statistics.seeds import FEWEST_SEEDS, mean_over_seeds
+from arbench.runs.record.record import ChecksRecord, Record
+from arbench.show.record_notes import check_rows
+from arbench.show.reporting import Advance, Reporter
+from arbench.show.units import nats_per, with_error
+from arbench.show.wording import duration_text
 
 _SECONDS_BETWEEN_LINES = 60.0
 

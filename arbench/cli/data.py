@@ -12,8 +12,8 @@ from arbench.errors import ArbenchError
 from arbench.registry.manager import registry
 
 if TYPE_CHECKING:
-    from arbench.experiment.data import SourceFile
-    from arbench.experiment.tasks import Task
+    from arbench.data.sources import SourceFile
+    from arbench.data.tasks import Task
 
 MISSING = "not here"
 NOT_NEEDED = "not here, nor needed"
@@ -30,7 +30,7 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
     Files are looked for in $ARBENCH_DATA, then in the cache; what is found is checked by sha256.
     For one TASK, and with --verify for all, the splits are read if their files are here.
     """
-    from arbench.experiment.tasks import open_task
+    from arbench.data.tasks import open_task
 
     offers = registry().tasks
     every = [name for name, offer in offers.items() if offer.entry.argument is None]
@@ -74,7 +74,8 @@ def _state(source: SourceFile, download: bool) -> list[str]:
     Raises:
         ArbenchError: if it is damaged, or cannot be downloaded.
     """
-    from arbench.experiment.data import fetch, locate
+    from arbench.data.fetching import fetch
+    from arbench.data.sources import locate
 
     path = fetch(source) if download else locate(source)
     if path is None:
@@ -93,8 +94,8 @@ def _sizes(task: Task, verify: bool) -> list[str] | None:
     Raises:
         ArbenchError: if the data are damaged.
     """
-    from arbench.experiment.data import NotHereError, offline
-    from arbench.experiment.tasks import SPLITS, data_sha256
+    from arbench.data.sources import NotHereError, offline
+    from arbench.data.tasks import SPLITS, data_sha256
 
     try:
         with offline():

@@ -11,10 +11,10 @@ import click
 from arbench.cli.paths import UserPath
 
 if TYPE_CHECKING:
-    from arbench.experiment.reporting import Reporter
     from arbench.probability.density import Kind
     from arbench.probability.events import EventSpec
     from arbench.probability.foreign import ForeignDensity
+    from arbench.show.reporting import Reporter
 
 # What says how a density is to be taken means nothing for a run, and the other way round.
 _OF_A_DENSITY = ("kind", "name", "out", "context", "stride", "check")
@@ -79,10 +79,10 @@ def _evaluate_run(options: dict[str, Any]) -> None:
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter, split_cells
-    from arbench.experiment.folders import RunFolder
-    from arbench.experiment.records import Record
-    from arbench.experiment.units import nats_per
-    from arbench.publish.zoo import find_run
+    from arbench.hub.finding import find_run
+    from arbench.runs.folder import RunFolder
+    from arbench.runs.record.record import Record
+    from arbench.show.units import nats_per
 
     run, split, foreign = options["run"], options["split"], options["foreign"]
     result = api.evaluate(
@@ -117,7 +117,7 @@ def _evaluate_density(options: dict[str, Any]) -> None:
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter, print_result
-    from arbench.experiment.streams import StreamTask
+    from arbench.data.streams import StreamTask
     from arbench.probability.events import EventSpec
     from arbench.registry.targets import import_target
 

@@ -12,24 +12,18 @@ from rich.text import Text
 
 from arbench import api
 from arbench.cli.console import ConsoleReporter
+from arbench.data.rendering import ImageRendering, TextRendering
 from arbench.errors import ConfigError
-from arbench.experiment.colours import Scale
-from arbench.experiment.heatmap import (
-    QUANTILE,
-    draw_heatmap,
-    ink_on,
-    measure_surprise,
-    shown_part,
-    spell,
-)
-from arbench.experiment.loading import read_config
-from arbench.experiment.pictures import save_picture
-from arbench.experiment.rendering import ImageRendering, TextRendering, output_path
-from arbench.experiment.reporting import printable
-from arbench.experiment.request import reopen_task, require_likelihood
+from arbench.files.plain_text import printable
+from arbench.hub.finding import find_run
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model
-from arbench.publish.zoo import find_run
+from arbench.runs.loading import read_config
+from arbench.runs.request import reopen_task, require_likelihood
+from arbench.show.colours import Scale
+from arbench.show.heatmap import QUANTILE, draw_heatmap, ink_on, measure_surprise, shown_part, spell
+from arbench.show.pictures import save_picture
+from arbench.show.samples import output_path
 
 DEFAULT_NAME = "heatmap.png"
 

@@ -44,15 +44,15 @@ def command(
     arbench leaderboard mnist --runs runs
     arbench leaderboard --html boards
     """  # noqa: D301 - click wants the character
-    from arbench.experiment.reporting import one_line
-    from arbench.publish.board_text import ABOUT_GROWING, ABOUT_RANKS, Format, boards_text
-    from arbench.publish.boards import find_boards
+    from arbench.boards.board_text import ABOUT_GROWING, ABOUT_RANKS, Format, boards_text
+    from arbench.boards.boards import find_boards
+    from arbench.files.plain_text import one_line
 
     boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
     for reason in left_out:
         click.echo(f"left out: {one_line(reason)}", err=True)
     if html is not None:
-        from arbench.publish.page import write_page
+        from arbench.boards.page import write_page
 
         write_page(html, boards)
         click.echo(html / "index.html")

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 import click
 
 from arbench.cli.columns import columns
-from arbench.experiment.units import bits_text, nats_per, nats_text
-from arbench.publish.zoo import zoo_index
 from arbench.registry.entries import Entry
 from arbench.registry.manager import Registered, Registry, registry
 from arbench.registry.plugins import PluginInfo
+from arbench.runs.zoo import zoo_index
+from arbench.show.units import bits_text, nats_per, nats_text
 
 Rows = list[dict[str, str]]
 

@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from arbench.cli.columns import columns, pairs
-from arbench.experiment.binding import unbound_note
-from arbench.experiment.padding import no_likelihood
-from arbench.experiment.reporting import (
-    CHECK_HEADERS,
-    check_rows,
-    duration_text,
-    likelihood_notes,
-    printable,
-)
-from arbench.experiment.units import bits_text, nats_per, nats_text
+from arbench.data.padding import no_likelihood
+from arbench.files.plain_text import printable
+from arbench.runs.record.binding import unbound_note
+from arbench.show.record_notes import CHECK_HEADERS, check_rows, likelihood_notes
+from arbench.show.units import bits_text, nats_per, nats_text
+from arbench.show.wording import duration_text
 
 FILES = {
     "model.safetensors": "weights",

@@ -12,7 +12,7 @@ import click
 from arbench.cli.paths import UserPath
 
 if TYPE_CHECKING:
-    from arbench.experiment.run import Run
+    from arbench.runs.experiment import Run
 
 # What may be given beside them; all else is in the run's folder, or in the queue's file.
 _BESIDE_RESUME = {"resume", "task", "device", "push", "as_json"}
@@ -111,12 +111,12 @@ def command(
     from arbench.cli.console import ConsoleReporter, print_result
 
     if push is not None:
-        from arbench.publish.push import check_push
+        from arbench.hub.push import check_push
 
         check_push(push, task=task, model=model, resume=resume)
     reporter = ConsoleReporter()
     if queue is not None:
-        from arbench.experiment.files import require_folder
+        from arbench.files.atomic import require_folder
 
         out = out or Path("runs")
         require_folder(out)  # once, not for every run of the queue
@@ -170,7 +170,7 @@ def command(
     else:
         print_result(Console(), run.path, run.record)
     if push is not None:
-        from arbench.publish.push import push_trained
+        from arbench.hub.push import push_trained
 
         reporter.say(f"on the Hub: {push_trained(run, push).url}")
 

@@ -13,9 +13,9 @@ from arbench.cli.paths import UserPath
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from arbench.experiment.config import RunConfig
-    from arbench.experiment.tasks import Task
+    from arbench.data.tasks import Task
     from arbench.probability.events import EventSpec
+    from arbench.runs.config import RunConfig
 
 
 @click.command()
@@ -94,15 +94,16 @@ def command(
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter
+    from arbench.data.rendering import TextRendering
     from arbench.errors import ConfigError
-    from arbench.experiment.files import write_text
-    from arbench.experiment.loading import read_config
-    from arbench.experiment.memory import out_of_memory_says
-    from arbench.experiment.pictures import known_rows
-    from arbench.experiment.rendering import TextRendering, join_texts, output_path, save_samples
-    from arbench.experiment.reporting import printable
-    from arbench.experiment.request import reopen_task
-    from arbench.publish.zoo import find_run
+    from arbench.files.atomic import write_text
+    from arbench.files.plain_text import printable
+    from arbench.hub.finding import find_run
+    from arbench.measure.allocator import out_of_memory_says
+    from arbench.runs.loading import read_config
+    from arbench.runs.request import reopen_task
+    from arbench.show.pictures import known_rows
+    from arbench.show.samples import join_texts, output_path, save_samples
 
     run = find_run(run)
     config = read_config(run)
@@ -170,10 +171,10 @@ def _given(text: str, spec: EventSpec, config: RunConfig, task: Task | None) -> 
     Raises:
         ConfigError: if the split has no such event, or no events of its own.
     """
+    from arbench.data.tasks import SPLITS
     from arbench.errors import ConfigError
-    from arbench.experiment.pictures import read_image
-    from arbench.experiment.request import reopen_task
-    from arbench.experiment.tasks import SPLITS
+    from arbench.runs.request import reopen_task
+    from arbench.show.pictures import read_image
 
     place = re.fullmatch(r"(\w+):(-?\d+)", text)
     split = next((name for name in SPLITS if place and place[1] == name), None)

@@ -13,10 +13,9 @@ from arbench.cli.paths import UserPath
 from arbench.cli.records import record_text
 from arbench.cli.settings import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
-from arbench.experiment.binding import binding_fault
-from arbench.experiment.canonical import seal_fault
-from arbench.experiment.reporting import one_line
-from arbench.experiment.strict_json import read_json
+from arbench.files.canonical import seal_fault
+from arbench.files.plain_text import one_line
+from arbench.files.strict_json import read_json
 from arbench.registry.entries import ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, registry
 from arbench.registry.names import split_argument
@@ -25,6 +24,7 @@ from arbench.registry.source import (
     package_folder,
     recipe_names,
 )
+from arbench.runs.record.binding import binding_fault
 
 RECORD = "record.json"
 
@@ -166,7 +166,7 @@ def _folder(name: str) -> str:
         return name
     if "/" not in name:
         raise _unknown(name)
-    from arbench.publish.zoo import find_run
+    from arbench.hub.finding import find_run
 
     return str(find_run(name))
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from arbench import CommandEntry, hookimpl
 from arbench.cli import VERBS
+from arbench.registry.entries import CommandEntry
+from arbench.registry.hookspecs import hookimpl
 
 
 @hookimpl

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 NATS_PER_BIT = math.log(2)
 
 
@@ -18,3 +20,11 @@ def in_bits(nats: float) -> float:
 def in_nats(bits: float) -> float:
     """Bits as nats."""
     return bits * NATS_PER_BIT
+
+
+def bits_of_dims(log_probs: Tensor, bin_width: float | None) -> Tensor:
+    """Bits of single dims from their log-probabilities in nats; see `NLL` for the bin width.
+
+    Real data without bins have those of their densities, which may be negative.
+    """
+    return -log_probs / NATS_PER_BIT - math.log2(bin_width or 1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.density import Density
-from arbench.probability.sampling import OnSite
+from arbench.probability.samplers import OnSite
 
 
 def sample_stream(

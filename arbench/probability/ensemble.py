@@ -13,7 +13,7 @@ from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import EventSpec
 from arbench.probability.heads.components import log_mean_exp
 from arbench.probability.model import Model, evaluation_mode, known_values
-from arbench.probability.sampling import OnSite
+from arbench.probability.samplers import OnSite
 
 
 @final

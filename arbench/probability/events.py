@@ -118,3 +118,8 @@ class EventSpec:
             tuple(config["shape"]),
             Discrete(domain["size"]) if kind == "discrete" else Real(domain["bin_width"]),
         )
+
+
+def bin_width(domain: Domain) -> float | None:
+    """How wide a region one value stands for; None for reals that were not quantised."""
+    return 1.0 if isinstance(domain, Discrete) else domain.bin_width

@@ -15,13 +15,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import full_precision, widest_dtype
-from arbench.probability.sampling import (
-    SAMPLERS,
-    OnSite,
-    draw_noise,
-    excerpt_of_whole,
-    move_noise,
-)
+from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole, move_noise
 
 
 class SteppingNetwork(Protocol):
@@ -224,7 +218,9 @@ class Model(nn.Module):
         if method != "whole":
             return None
         with evaluation_mode(self):
-            return excerpt_of_whole(self, batch_size)
+            noise = self.draw_noise(batch_size, torch.Generator().manual_seed(0))
+            sites = self.layout.to_sites(self.sample(batch_size, noise=noise))
+            return excerpt_of_whole(self, noise, sites)
 
     def _prefix(self, num_events: int, given: Tensor | None, known: Tensor | None) -> Tensor:
         if (given is None) != (known is None):

@@ -23,7 +23,7 @@ from arbench.probability.events import Discrete
 from arbench.probability.heads import Head
 from arbench.probability.model import Model
 from arbench.probability.precision import widen
-from arbench.probability.sampling import draw_noise, move_noise
+from arbench.probability.samplers import draw_noise, move_noise
 
 # What float32 may add to a term, in nats.
 _ROUNDING_NATS = 1e-6

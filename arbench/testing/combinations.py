@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.copies import copies_of
 from arbench.probability.density import Density
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.heads import Head
+from arbench.probability.heads.copies import copies_of
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.probability.temperature import at_temperature

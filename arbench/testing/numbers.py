@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from arbench.experiment.tasks import Split
+from arbench.data.tasks import Split
 from arbench.probability.density import Density
 from arbench.probability.model import Model
 from arbench.testing.distributions import check_sums_to_one

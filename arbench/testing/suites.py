@@ -13,8 +13,8 @@ from typing import Any, Literal, cast, get_args
 
 from torch import nn
 
+from arbench.data.tasks import Task
 from arbench.errors import ConfigError
-from arbench.experiment.tasks import Task
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench.experiment.data import NotHereError, locate, offline
-from arbench.experiment.streams import StreamTask, WindowedTask, windows_of
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task, data_sha256
+from arbench.data.sources import NotHereError, locate, offline
+from arbench.data.streams import StreamTask, WindowedTask, windows_of
+from arbench.data.tasks import SPLITS, Split, SplitName, Task, data_sha256
 from arbench.probability.density import Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.foreign import ForeignDensity

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.layouts import Layout
+from arbench import Layout
 
 
 class Independent(nn.Module):

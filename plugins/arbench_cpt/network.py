@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench.probability.layouts import Layout
+from arbench import Layout
 
 _MAX_ENTRIES = 1 << 26
 

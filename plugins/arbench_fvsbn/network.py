@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.pairwise import PairwiseWeights
-from arbench.probability.layouts import Layout
 
 # W written out, `(T * P, T * F)`, and centred features `(B, T * F)`; sites to come hold zeros.
 History = tuple[Tensor, Tensor]

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteVectors
-from arbench.probability.layouts import Layout
 from arbench_gpt.blocks import MLP, Block, rotary_turns
 from arbench_gpt.memory import SpareMemory
 from arbench_gpt.stepping import SamplingState, advance, make_state

@@ -11,27 +11,27 @@ def arbench_register_heads() -> list[HeadEntry]:
     return [
         HeadEntry(
             name="bernoulli",
-            head="arbench.probability.heads.bernoulli:Bernoulli",
+            head="arbench:Bernoulli",
             summary="One logit per binary dim",
         ),
         HeadEntry(
             name="categorical",
-            head="arbench.probability.heads.categorical:Categorical",
+            head="arbench:Categorical",
             summary="A softmax over the values of a discrete dim",
         ),
         HeadEntry(
             name="gaussian",
-            head="arbench.probability.heads.gaussian:Gaussian",
+            head="arbench:Gaussian",
             summary="A mean and a scale per real dim",
         ),
         HeadEntry(
             name="gaussian-mixture",
-            head="arbench.probability.heads.gaussian_mixture:GaussianMixture",
+            head="arbench:GaussianMixture",
             summary="Gaussians with learned or equal weights per real dim",
         ),
         HeadEntry(
             name="logistic-mixture",
-            head="arbench.probability.heads.logistic_mixture:LogisticMixture",
+            head="arbench:LogisticMixture",
             summary="Logistics in bins, for a dim or for all channels of a pixel",
         ),
     ]

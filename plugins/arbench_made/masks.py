@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arbench.probability.layouts import Layout
-from arbench.probability.randomness import random_order, uniforms
+from arbench import Layout, random_order, uniforms
 
 
 class Degrees(nn.Module):

@@ -10,9 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from arbench import Discrete, Layout
 from arbench.networks.dropout import unit_dropout
-from arbench.probability.events import Discrete
-from arbench.probability.layouts import Layout
 from arbench_made.masks import Degrees
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

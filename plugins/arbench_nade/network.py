@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.pairwise import PairwiseWeights
-from arbench.probability.layouts import Layout
 from arbench_nade.kernel import Activation, activate, all_sites
 
 # Tensors of one batch by name, and tuples of tensors, one per site.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
-from arbench.probability.layouts import Layout
 from arbench_pixelcnn.inputs import Inputs
 from arbench_pixelcnn.stepping import DimConv, DimReadout
 

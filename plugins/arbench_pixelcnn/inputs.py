@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.masked import colours_of
 from arbench.networks.raster import RasterDims
-from arbench.probability.layouts import Layout
 
 
 class Inputs(RasterDims):

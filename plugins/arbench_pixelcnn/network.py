@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.masked import MaskedConv, colours_of
-from arbench.probability.layouts import Layout
 from arbench_pixelcnn.dimwise import DimwiseNetwork, DimwiseState
 from arbench_pixelcnn.stepping import DimConv, DimLinear
 

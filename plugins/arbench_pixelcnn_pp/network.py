@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.raster import RasterPictures, to_params
 from arbench.networks.shifted import (
     EarlierPixels,
-    GatedBlock,
     ShiftedConv,
-    ShiftedDeconv,
     shifted_down,
 )
-from arbench.probability.layouts import Layout
-from arbench_pixelcnn_pp.sampling import SamplingState
+from arbench.networks.shifted_steps import PixelIntake, RowConv, pointwise
+from arbench_pixelcnn_pp.level import Level
+from arbench_pixelcnn_pp.state import PixelCNNPPState
 
 
 class PixelCNNPP(nn.Module):
@@ -118,14 +118,21 @@ class PixelCNNPP(nn.Module):
         return to_params(self.readout(F.elu(horizontal)))
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> PixelCNNPPState:
         """Rows of zeros above the image, and the weights as steps need them."""
-        return SamplingState(self, batch_size)
+        return PixelCNNPPState(
+            PixelIntake(self.horizontal_in, self.pictures, batch_size),
+            RowConv(self.vertical_in, batch_size, self.pictures.width),
+            [*self.levels],
+            pointwise(self.readout),
+            self.pictures.width,
+            batch_size,
+        )
 
     @torch.no_grad()
     def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+        self, state: PixelCNNPPState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, PixelCNNPPState]:
         """Parameters `(B, P)` of a site; those of all cost little more than one forward pass.
 
         The vertical stream depends on complete rows, so it is computed a row at a time. A pixel of
@@ -140,34 +147,3 @@ class PixelCNNPP(nn.Module):
             state.start_row(row)
         features = state.pixel(row, column)
         return state.readout(F.elu(features)), state
-
-
-class Level(nn.Module):
-    """All blocks of both streams at one resolution, and the ways to the next smaller one."""
-
-    def __init__(self, channels: int, num_blocks: int, dropout: float, *, is_last: bool) -> None:
-        super().__init__()
-
-        def blocks(count: int, right: bool, num_sides: int) -> Sequence[GatedBlock]:
-            kernel = (2, 2) if right else (2, 3)
-            sides = [channels] * num_sides
-            made = nn.ModuleList(
-                GatedBlock(channels, kernel, right=right, sides=sides, dropout=dropout)
-                for _ in range(count)
-            )
-            return cast(Sequence[GatedBlock], made)
-
-        self.vertical_up = blocks(num_blocks, False, 0)
-        self.horizontal_up = blocks(num_blocks, True, 1)
-        num_down = num_blocks if is_last else num_blocks + 1
-        self.vertical_down = blocks(num_down, False, 1)
-        self.horizontal_down = blocks(num_down, True, 2)
-        self.vertical_smaller: ShiftedConv | None = None
-        self.horizontal_smaller: ShiftedConv | None = None
-        self.vertical_larger: ShiftedDeconv | None = None
-        self.horizontal_larger: ShiftedDeconv | None = None
-        if not is_last:
-            self.vertical_smaller = ShiftedConv(channels, channels, (2, 3), right=False, stride=2)
-            self.horizontal_smaller = ShiftedConv(channels, channels, (2, 2), right=True, stride=2)
-            self.vertical_larger = ShiftedDeconv(channels, right=False)
-            self.horizontal_larger = ShiftedDeconv(channels, right=True)

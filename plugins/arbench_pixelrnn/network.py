@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.networks.raster import RasterDims
-from arbench.probability.layouts import Layout
 from arbench_pixelrnn.layers import DiagonalLayer, RowLayer
 from arbench_pixelrnn.stepping import DiagonalSteps, RowSteps
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.raster import RasterPictures, to_params
-from arbench.networks.shifted import EarlierPixels, GatedBlock
-from arbench.probability.layouts import Layout
-from arbench_pixelsnail.sampling import SamplingState
+from arbench.networks.shifted import EarlierPixels
+from arbench.networks.shifted_steps import PixelIntake, pointwise
+from arbench_pixelsnail.blocks import SnailBlock
+from arbench_pixelsnail.state import PixelSNAILState
 
 
 class PixelSNAIL(nn.Module):
@@ -101,14 +103,21 @@ class PixelSNAIL(nn.Module):
         return torch.stack(torch.meshgrid(rows, columns, indexing="ij")).unsqueeze(0)
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> PixelSNAILState:
         """Room for all keys and values, and the weights as steps read them."""
-        return SamplingState(self, batch_size)
+        return PixelSNAILState(
+            PixelIntake(self.intake, self.pictures, batch_size),
+            [*self.blocks],
+            pointwise(self.readout),
+            self.places()[0].flatten(1).T,
+            self.pictures.width,
+            batch_size,
+        )
 
     @torch.no_grad()
     def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+        self, state: PixelSNAILState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, PixelSNAILState]:
         """Parameters `(B, P)` of a site: its convolutions, and attention over the keys so far.
 
         See `SteppingNetwork.step`.
@@ -116,72 +125,3 @@ class PixelSNAIL(nn.Module):
         if previous is not None:
             state.take(previous, site - 1)
         return state.readout(F.elu(state.pixel(site))), state
-
-
-class SnailBlock(nn.Module):
-    """Residual causal convolutions, then attention, whose answer a 1x1 residual block takes in.
-
-    Source: Chen et al., figures 4 and 5.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        channels: int,
-        num_layers: int,
-        key_size: int,
-        value_size: int,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.residual = cast(
-            Sequence[GatedBlock],
-            nn.ModuleList(
-                GatedBlock(channels, (2, 2), right=True, dropout=dropout) for _ in range(num_layers)
-            ),
-        )
-        self.attention = Attention(inputs, channels, key_size, value_size, dropout)
-        self.merge = GatedBlock(channels, (1, 1), right=True, sides=[value_size], dropout=dropout)
-
-    def forward(self, x: Tensor, pictures: Tensor, places: Tensor) -> Tensor:
-        """`(B, C, H, W)` to the same, given the pictures and the places of their pixels."""
-        for block in self.residual:
-            x = block(x)
-        merged: Tensor = self.merge(x, self.attention(x, pictures, places))
-        return merged
-
-
-class Attention(nn.Module):
-    """Attention of every pixel over all earlier ones, with one head.
-
-    Keys and values know the pixel itself, so a query may read those of earlier pixels only. Where
-    there is no earlier one, the answer is zero.
-
-    Source: Chen et al., section 3.1 and figure 5. Deviation: next to the keys of earlier pixels
-    every query finds one key of zeros, whose value is zero, so that it may also answer nothing.
-    """
-
-    def __init__(
-        self, inputs: int, channels: int, key_size: int, value_size: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.sizes = [key_size, value_size]
-        known, own = inputs + channels + 2, channels + 2
-        self.content = GatedBlock(known, (1, 1), right=True, dropout=dropout)
-        self.key_value = nn.Conv2d(known, key_size + value_size, 1)
-        self.question = GatedBlock(own, (1, 1), right=True, dropout=dropout)
-        self.query = nn.Conv2d(own, key_size, 1)
-
-    def forward(self, x: Tensor, pictures: Tensor, places: Tensor) -> Tensor:
-        """The answers `(B, value_size, H, W)` to a stream `(B, C, H, W)`."""
-        known = self.key_value(self.content(torch.cat((pictures, x, places), 1)))
-        # Moved on by one, behind the key of zeros, what a site may read is what lies before it.
-        earlier = F.pad(known.flatten(2), (1, -1))
-        query = self.query(self.question(torch.cat((x, places), 1))).flatten(2)
-        # One head; contiguous vectors are what the fast kernels ask for.
-        query, keys, values = (
-            part.transpose(1, 2).unsqueeze(1).contiguous()
-            for part in (query, *torch.split(earlier, self.sizes, 1))
-        )
-        answer = F.scaled_dot_product_attention(query, keys, values, is_causal=True)
-        return answer.squeeze(1).transpose(1, 2).reshape(len(x), -1, *x.shape[2:])

@@ -7,8 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.events import Real
-from arbench.probability.layouts import Layout
+from arbench import Layout, Real
 
 Activation = Literal["relu", "sigmoid"]
 # Tensors of one batch by name, and tuples of tensors, one per site.

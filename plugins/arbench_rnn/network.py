@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
-from arbench.probability.layouts import Layout
 from arbench_rnn.cells import Cell, GRUCell, LayerWeights, LSTMCell, SamplingState, TanhCell
 
 

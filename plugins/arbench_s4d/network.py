@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.residual import Branch, ResidualNetwork
-from arbench.probability.layouts import Layout
 from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
 
 

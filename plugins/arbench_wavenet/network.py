@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
-from arbench.probability.layouts import Layout
 from arbench_wavenet.queues import LayerState, SamplingState
 
 

@@ -10,16 +10,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from arbench.errors import DataError
-from arbench.experiment import mu_law
-from arbench.experiment.archives import read_members
-from arbench.experiment.arrays import read_npz
-from arbench.experiment.data import SourceFile, cache_dir, fetch, writing
-from arbench.experiment.files import atomic_path
-from arbench.experiment.recordings import read_recording
-from arbench.experiment.rendering import AudioRendering
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import (
+    SPLITS,
+    AudioRendering,
+    DataError,
+    Discrete,
+    EventSpec,
+    SourceFile,
+    Split,
+    SplitName,
+    Task,
+    atomic_path,
+    cache_dir,
+    fetch,
+    mu_law,
+    read_members,
+    read_npz,
+    read_recording,
+    writing_cache,
+)
 
 CLIP = 16_000
 SAMPLE_RATE = 16_000
@@ -116,7 +125,7 @@ def keep_levels(archive: Path, kept: Path) -> None:
         said_by = [_speaker(name) for name in names]
         known = {speaker: number for number, speaker in enumerate(sorted(set(said_by)))}
         arrays[f"{split}_speakers"] = np.array([known[name] for name in said_by], dtype=np.int64)
-    with writing(kept.parent), atomic_path(kept) as temporary, open(temporary, "wb") as file:
+    with writing_cache(kept.parent), atomic_path(kept) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
 
 

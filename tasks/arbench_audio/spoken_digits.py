@@ -7,14 +7,22 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from arbench.errors import DataError
-from arbench.experiment import mu_law
-from arbench.experiment.archives import read_members
-from arbench.experiment.data import SourceFile, data_dir, fetch
-from arbench.experiment.recordings import read_recording, windows
-from arbench.experiment.rendering import AudioRendering
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import (
+    AudioRendering,
+    DataError,
+    Discrete,
+    EventSpec,
+    SourceFile,
+    Split,
+    SplitName,
+    Task,
+    data_dir,
+    fetch,
+    mu_law,
+    read_members,
+    read_recording,
+    recording_windows,
+)
 
 WINDOW = 2048
 SAMPLE_RATE = 8000
@@ -79,7 +87,7 @@ class SpokenDigits(Task):
         for name in sorted(names, key=keys.__getitem__):
             recording = read_recording(contents[name], name)
             levels.append(mu_law.encode(recording.amplitudes))
-        return windows(levels, WINDOW)
+        return recording_windows(levels, WINDOW)
 
     def _contents(self) -> dict[str, bytes]:
         """All recordings by name, once they are proven to be the published ones."""

@@ -8,10 +8,7 @@ import numpy as np
 import torch
 from scipy.io import loadmat
 
-from arbench.errors import DataError
-from arbench.experiment.data import SourceFile, fetch
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import DataError, Discrete, EventSpec, SourceFile, Split, SplitName, Task, fetch
 
 SIDE = 28
 FILE = SourceFile(

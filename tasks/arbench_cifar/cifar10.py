@@ -7,11 +7,17 @@ import re
 import numpy as np
 import torch
 
-from arbench.errors import DataError
-from arbench.experiment.archives import read_members
-from arbench.experiment.data import SourceFile, fetch
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import (
+    DataError,
+    Discrete,
+    EventSpec,
+    SourceFile,
+    Split,
+    SplitName,
+    Task,
+    fetch,
+    read_members,
+)
 
 NUM_TRAIN = 45_000  # of the 50,000 training images; the last 5,000 are validation
 ARCHIVE = SourceFile(

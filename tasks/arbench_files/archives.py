@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arbench.errors import DataError
-from arbench.experiment.arrays import Header, read_headers, read_npz
-from arbench.experiment.tasks import SPLITS, SplitName
+from arbench import SPLITS, ArrayHeader, DataError, SplitName, read_npz, read_npz_headers
 from arbench_files.division import Array, PartName, check_parts
 
 SPLIT_KEYS: dict[SplitName, str] = {
@@ -22,7 +20,7 @@ BATCH_KEYS = r"data_batch_\d+_x"  # CIFAR-10's names: parts of train, joined in 
 
 
 def read_parts(
-    path: Path, min_ndim: int, check: Callable[[str, Header], None]
+    path: Path, min_ndim: int, check: Callable[[str, ArrayHeader], None]
 ) -> dict[PartName, dict[str, Array]]:
     """The arrays of each part of the data, by their keys; CIFAR-10's train batches are several.
 
@@ -37,7 +35,7 @@ def read_parts(
     Raises:
         DataError: if the archive is damaged or if it is not clear which array is which split.
     """
-    headers = read_headers(path)
+    headers = read_npz_headers(path)
     parts = _keys_of_parts(headers, min_ndim, path)
     check_parts(parts, path)
     for keys in parts.values():
@@ -48,7 +46,7 @@ def read_parts(
 
 
 def _keys_of_parts(
-    headers: dict[str, Header], min_ndim: int, path: Path
+    headers: dict[str, ArrayHeader], min_ndim: int, path: Path
 ) -> dict[PartName, list[str]]:
     parts: dict[PartName, list[str]] = {}
     for split in SPLITS:

@@ -8,13 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-from arbench.errors import DataError
-from arbench.experiment import mu_law
-from arbench.experiment.division import Division
-from arbench.experiment.recordings import Recording, read_recording, windows
-from arbench.experiment.rendering import AudioRendering
-from arbench.experiment.tasks import Split
-from arbench.probability.events import Discrete, EventSpec
+from arbench import (
+    AudioRendering,
+    DataError,
+    Discrete,
+    Division,
+    EventSpec,
+    Recording,
+    Split,
+    mu_law,
+    read_recording,
+    recording_windows,
+)
 from arbench_files.division import Array, Indices, PartName
 from arbench_files.folders import files_under, part_roots
 from arbench_files.splits import FileTask, split_option
@@ -95,7 +100,7 @@ class AudioTask(FileTask):
     def events_of(self, part: PartName, indices: Indices) -> Split:
         """The windows of some recordings, one recording after the other."""
         recordings = self._parts[part]
-        return windows([recordings[index] for index in indices], WINDOW)
+        return recording_windows([recordings[index] for index in indices], WINDOW)
 
     @property
     def rendering(self) -> AudioRendering:

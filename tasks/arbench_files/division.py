@@ -10,10 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from arbench.errors import DataError
-from arbench.experiment.division import Division
-from arbench.experiment.tasks import SPLITS, SplitName
-from arbench.probability.randomness import random_order
+from arbench import SPLITS, DataError, Division, SplitName, random_order
 
 PartName = Literal["train", "validation", "test", "all"]
 Array = NDArray[Any]

@@ -10,9 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from arbench.errors import DataError
-from arbench.experiment.pixels import EXTENSIONS, Pixels, read_pixels
-from arbench.experiment.tasks import SPLITS
+from arbench import IMAGE_EXTENSIONS, SPLITS, DataError, Pixels, read_pixels
 from arbench_files.division import Array, PartName, check_parts
 
 # Who writes these means a split; it must not be taken for a class of images.
@@ -32,7 +30,7 @@ def read_folder(folder: Path) -> dict[PartName, Array]:
     parts: dict[PartName, Array] = {}
     for part, root in part_roots(folder).items():
         images = []
-        for index, file in enumerate(files_under(root, EXTENSIONS, "image")):
+        for index, file in enumerate(files_under(root, IMAGE_EXTENSIONS, "image")):
             name = file.relative_to(folder).as_posix()
             place = f"{folder}: image {index} ({name})"
             image = read_pixels(file, place)

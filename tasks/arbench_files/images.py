@@ -6,10 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arbench.errors import DataError
-from arbench.experiment.arrays import Header
-from arbench.experiment.division import Rule
-from arbench.probability.events import Discrete, EventSpec
+from arbench import ArrayHeader, DataError, Discrete, DivisionRule, EventSpec
 from arbench_files.archives import join, read_parts
 from arbench_files.division import Array, PartName
 from arbench_files.folders import read_folder
@@ -48,7 +45,7 @@ class ImagesTask(FileTask):
             )
         num_levels = 2 if all(rows.max() <= 1 for rows in parts.values()) else 256
         spec = EventSpec(one_shape(parts, place), Discrete(num_levels))
-        usual: Rule = "files" if place.is_dir() else "rows"
+        usual: DivisionRule = "files" if place.is_dir() else "rows"
         super().__init__("images", place, spec, parts, rule=rule, usual=usual)
         if self.spec.shape[0] > 1:
             self.unit = "dim"  # a colour channel; a pixel has several
@@ -62,7 +59,7 @@ def _read_archive(file: Path) -> dict[PartName, Array]:
     }
 
 
-def _check(header: Header, key: str, file: Path) -> None:
+def _check(header: ArrayHeader, key: str, file: Path) -> None:
     """Refuse what are no images of uint8, and channels of which nothing says at which end they are.
 
     Channels are the axis after the first, or the last one, that has 1 or 3 entries; if both

@@ -13,10 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench.errors import ConfigError, DataError
-from arbench.experiment.division import RULES, Division, Rule
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
-from arbench.probability.events import EventSpec
+from arbench import (
+    DIVISION_RULES,
+    SPLITS,
+    ConfigError,
+    DataError,
+    Division,
+    DivisionRule,
+    EventSpec,
+    Split,
+    SplitName,
+    Task,
+)
 from arbench_files.division import Array, Indices, PartName, places
 
 _SPLIT_OPTION = re.compile(r"(?P<path>.*)\?split=(?P<rule>[^?]*)", re.DOTALL)
@@ -39,8 +47,8 @@ class FileTask(Task):
         spec: EventSpec,
         parts: Mapping[PartName, Sequence[Array] | Array],
         *,
-        rule: Rule | None,
-        usual: Rule,
+        rule: DivisionRule | None,
+        usual: DivisionRule,
     ) -> None:
         """Divide what is not divided already.
 
@@ -101,7 +109,7 @@ class FileTask(Task):
         return Split(torch.from_numpy(np.ascontiguousarray(items[indices])))
 
 
-def split_option(argument: str) -> tuple[Path, Rule | None]:
+def split_option(argument: str) -> tuple[Path, DivisionRule | None]:
     """The path of an argument `PATH[?split=rows|files]`, and the rule, if one is asked for.
 
     Raises:
@@ -110,11 +118,11 @@ def split_option(argument: str) -> tuple[Path, Rule | None]:
     match = _SPLIT_OPTION.fullmatch(argument)
     if match is None:
         return Path(argument).expanduser(), None
-    rule = next((rule for rule in RULES if rule == match["rule"]), None)
+    rule = next((rule for rule in DIVISION_RULES if rule == match["rule"]), None)
     if rule is None:
         raise ConfigError(
             f"?split={match['rule']} is no way to divide data, expected "
-            f"{' or '.join(f'?split={rule}' for rule in RULES)}"
+            f"{' or '.join(f'?split={rule}' for rule in DIVISION_RULES)}"
         )
     return Path(match["path"]).expanduser(), rule
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arbench.errors import DataError
-from arbench.experiment.arrays import Header
-from arbench.probability.events import Discrete, EventSpec
+from arbench import ArrayHeader, DataError, Discrete, EventSpec
 from arbench_files.archives import join, read_parts
 from arbench_files.division import Array, PartName
 from arbench_files.splits import FileTask, one_shape, split_option
@@ -98,7 +96,7 @@ def _is_name(field: str) -> bool:
     return field[:1].isalpha() and field.lower() not in _MISSING
 
 
-def _check(header: Header, key: str, file: Path) -> None:
+def _check(header: ArrayHeader, key: str, file: Path) -> None:
     """Refuse what is no table of numbers."""
     shape, dtype = header.shape, header.dtype
     if len(shape) != 2 or 0 in shape:

@@ -10,13 +10,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from arbench.errors import DataError, NetworkError
-from arbench.experiment.archives import read_members
-from arbench.experiment.arrays import read_npz
-from arbench.experiment.data import SourceFile, cache_dir, fetch, writing
-from arbench.experiment.files import atomic_path
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import (
+    DataError,
+    Discrete,
+    EventSpec,
+    NetworkError,
+    SourceFile,
+    Split,
+    SplitName,
+    Task,
+    atomic_path,
+    cache_dir,
+    fetch,
+    read_members,
+    read_npz,
+    writing_cache,
+)
 
 NUM_VALIDATION = 10_000  # the last of the training images, in the order of their names
 TRAIN = SourceFile(
@@ -81,7 +90,7 @@ class ImageNet32(Task):
                 ) from error
             images = _decode(place)
             with (
-                writing(kept.parent),
+                writing_cache(kept.parent),
                 atomic_path(kept) as temporary,
                 open(temporary, "wb") as file,
             ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from arbench.probability.randomness import uniforms
+from arbench import uniforms
 
 
 def binarised(grey: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:

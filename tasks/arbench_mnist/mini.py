@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from arbench.experiment.data import SourceFile, check
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import Discrete, EventSpec, SourceFile, Split, SplitName, Task, check_source
 from arbench_mnist.raw import NUM_PIXELS, SIDE
 
 FILE = SourceFile(
@@ -48,7 +46,7 @@ class MiniMNIST(Task):
         Raises:
             DataError: if the file in the package is missing or damaged.
         """
-        check(FOLDER / FILE.path, FILE)
+        check_source(FOLDER / FILE.path, FILE)
         packed = np.fromfile(FOLDER / FILE.path, np.uint8).reshape(-1, NUM_PIXELS // 8)
         pixels = np.unpackbits(packed[_ROWS[split]], axis=1)
         return Split(torch.from_numpy(pixels).reshape(-1, *self.spec.shape))

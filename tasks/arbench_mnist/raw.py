@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from arbench.experiment.data import SourceFile, fetch
+from arbench import SourceFile, fetch
 
 SIDE = 28
 NUM_PIXELS = SIDE * SIDE

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import Discrete, EventSpec, Split, SplitName, Task
 from arbench_mnist.binarisation import binarised
 from arbench_mnist.raw import NUM_TRAIN, SIDE, TEST_IMAGES, TRAIN_IMAGES, grey_levels
 

@@ -10,11 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from arbench.errors import ArbenchError, DataError
-from arbench.experiment.data import cache_dir, writing
-from arbench.experiment.files import atomic_path
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import (
+    SPLITS,
+    ArbenchError,
+    DataError,
+    Discrete,
+    EventSpec,
+    Split,
+    SplitName,
+    Task,
+    atomic_path,
+    cache_dir,
+    writing_cache,
+)
 from arbench_mnist.matlab import uniforms
 from arbench_mnist.raw import (
     NUM_PIXELS,
@@ -87,7 +95,7 @@ class StaticMNIST(Task):
             return np.frombuffer(stored, np.uint8).reshape(-1, NUM_PIXELS // 8)
         packed = np.packbits(rebuilt(), axis=1)
         try:
-            with writing(path.parent), atomic_path(path) as temporary:
+            with writing_cache(path.parent), atomic_path(path) as temporary:
                 temporary.write_bytes(packed.tobytes())
         except ArbenchError as error:
             logging.getLogger(__name__).warning(

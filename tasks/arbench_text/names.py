@@ -8,10 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from arbench.experiment.data import SourceFile, fetch
-from arbench.experiment.rendering import TextRendering
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import Discrete, EventSpec, SourceFile, Split, SplitName, Task, TextRendering, fetch
 
 LIST = SourceFile(
     path="names.txt",

@@ -9,11 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench.errors import DataError
-from arbench.experiment.rendering import Rendering, TextRendering
-from arbench.experiment.streams import StreamTask
-from arbench.experiment.tasks import SPLITS, SplitName
-from arbench.probability.events import Discrete
+from arbench import SPLITS, DataError, Discrete, Rendering, SplitName, StreamTask, TextRendering
 
 _BYTES = "?bytes"
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from arbench.experiment.data import SourceFile, fetch
-from arbench.experiment.rendering import TextRendering
-from arbench.experiment.streams import StreamTask
-from arbench.experiment.tasks import SplitName
-from arbench.probability.events import Discrete
+from arbench import Discrete, SourceFile, SplitName, StreamTask, TextRendering, fetch
 
 TEXT = SourceFile(
     path="tinyshakespeare.txt",

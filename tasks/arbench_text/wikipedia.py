@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench.errors import DataError
-from arbench.experiment.archives import read_zip_member
-from arbench.experiment.data import SourceFile, fetch
-from arbench.experiment.rendering import TextRendering
-from arbench.experiment.streams import StreamTask
-from arbench.experiment.tasks import SplitName
-from arbench.probability.events import Discrete
+from arbench import (
+    DataError,
+    Discrete,
+    SourceFile,
+    SplitName,
+    StreamTask,
+    TextRendering,
+    fetch,
+    read_zip_member,
+)
 
 
 class _HundredMillion(StreamTask):

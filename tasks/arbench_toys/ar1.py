@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-from arbench.probability.events import Real
+from arbench import Real
 from arbench_toys.distributions import Distribution, Events, Float
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arbench.probability.events import Discrete, Domain
+from arbench import Discrete, Domain
 
 Float = NDArray[np.float64]
 Bits = NDArray[np.uint8]

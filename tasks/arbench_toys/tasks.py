@@ -8,9 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.randomness import uniforms
+from arbench import SPLITS, Discrete, EventSpec, Split, SplitName, Task, uniforms
 from arbench_toys.ar1 import GaussianAR1
 from arbench_toys.distributions import Distribution
 from arbench_toys.ising import Ising

@@ -7,11 +7,17 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from arbench.errors import DataError
-from arbench.experiment.arrays import read_npz
-from arbench.experiment.data import SourceFile, fetch
-from arbench.experiment.tasks import Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
+from arbench import (
+    DataError,
+    Discrete,
+    EventSpec,
+    SourceFile,
+    Split,
+    SplitName,
+    Task,
+    fetch,
+    read_npz,
+)
 
 _REPOSITORY = "https://github.com/mgermain/MADE"
 _KEYS: dict[SplitName, str] = {

@@ -16,7 +16,7 @@ import torch
 from interleaved import interleaved_medians
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from arbench.experiment.bench import measure_sampling
+from arbench.measure.speed import measure_sampling
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout

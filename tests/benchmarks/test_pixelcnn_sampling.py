@@ -13,7 +13,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import nn
 
-from arbench.experiment.bench import measure_sampling
+from arbench.measure.speed import measure_sampling
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout

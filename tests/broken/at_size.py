@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench import HeadEntry, ModelEntry, TaskEntry, hookimpl
-from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.data.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Bernoulli, Categorical, Gaussian, Head
 from arbench.probability.layouts import Layout

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from arbench.boards.results import read_runs
 from arbench.cli import main
-from arbench.experiment.records import Record
-from arbench.publish.results import read_runs
 from arbench.registry.manager import registry
+from arbench.runs.record.record import Record
 
 
 @pytest.fixture(autouse=True)

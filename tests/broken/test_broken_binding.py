@@ -11,8 +11,8 @@ import pytest
 from edits import json_edit, used_silently, values_edit
 
 import arbench
-from arbench.experiment.binding import binding_fault
-from arbench.experiment.records import Record
+from arbench.runs.record.binding import binding_fault
+from arbench.runs.record.record import Record
 
 Patch = pytest.MonkeyPatch
 
@@ -30,18 +30,18 @@ def shapes_alone(patch: Patch, run: Path) -> None:
     def fault(folder: Path, hashes: dict[str, str | None], parts: tuple[str, ...] = ()) -> object:
         return binding_fault(folder, hashes, [part for part in parts if part != "config"])
 
-    patch.setattr("arbench.experiment.loading.binding_fault", fault)
+    patch.setattr("arbench.runs.loading.binding_fault", fault)
 
 
 def sum_and_spread(patch: Patch, run: Path) -> None:
     """Per-event values are believed if the record's totals follow from them."""
     named = Record.read(run / "record.json").sha256.per_event
-    patch.setattr("arbench.experiment.log_probs.sha256_of", lambda path: named)
+    patch.setattr("arbench.measure.log_probs.sha256_of", lambda path: named)
 
 
 def schema_alone(patch: Patch, run: Path) -> None:
     """A record is believed if it adds up."""
-    patch.setattr("arbench.experiment.records.seal_fault", lambda raw: None)
+    patch.setattr("arbench.runs.record.record.seal_fault", lambda raw: None)
 
 
 def values_that_changed_places(folder: Path) -> None:

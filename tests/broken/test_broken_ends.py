@@ -17,13 +17,13 @@ import torch
 
 from arbench.cli.paths import UserPath
 from arbench.errors import ArbenchError, ConfigError, Interrupted
-from arbench.experiment.checkpoints import Checkpoint, CheckpointStore, Progress
-from arbench.experiment.folders import RunFolder, new_run_folder
-from arbench.experiment.signals import stopping_at_once
-from arbench.experiment.strict_json import parse_json
-from arbench.experiment.weights import load_tensors
+from arbench.files.strict_json import parse_json
+from arbench.files.tensors import load_tensors
 from arbench.registry import surroundings
 from arbench.registry.surroundings import TamperedError, undisturbed
+from arbench.runs.folder import RunFolder, new_run_folder
+from arbench.training.checkpoints import Checkpoint, CheckpointStore, Progress
+from arbench.training.signals import stopping_at_once
 
 # Wrong: as it was, or as one would write it first.
 

@@ -11,9 +11,9 @@ import torch
 from scipy.signal import lfilter
 from torch import Tensor
 
-from arbench.probability.metrics import NLL, paired_difference
-from arbench.probability.seeds import recipes_difference
-from arbench.probability.student import t_quantile
+from arbench.measure.statistics.metrics import NLL, paired_difference
+from arbench.measure.statistics.seeds import recipes_difference
+from arbench.measure.statistics.student import t_quantile
 
 # An experiment gives values (of a stream, of groups, of seeds) with mean 0; a method gives an
 # estimate of that mean, and half an interval of 95 %.

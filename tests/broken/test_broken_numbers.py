@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arbench.experiment.evaluation import evaluate_log_probs, nll_of
-from arbench.experiment.tasks import Split
+from arbench.data.tasks import Split
+from arbench.measure.evaluation import evaluate_log_probs, nll_of
 from arbench.probability.density import Density
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from arbench.experiment.data import SourceFile
-from arbench.experiment.tasks import Split, SplitName, Task
+from arbench.data.sources import SourceFile
+from arbench.data.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 from arbench.testing.suites import task_suite
 

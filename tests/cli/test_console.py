@@ -15,9 +15,10 @@ from rich.table import Table
 from arbench.cli import console as module
 from arbench.cli import main
 from arbench.cli.console import ConsoleReporter, likelihood_table, speed_table
-from arbench.experiment.records import Record, SpeedRecord
-from arbench.probability.metrics import PairedDifference
-from arbench.publish.card import render_card
+from arbench.hub.card import render_card
+from arbench.measure.speed import SpeedRecord
+from arbench.measure.statistics.metrics import PairedDifference
+from arbench.runs.record.record import Record
 
 ZOO = Path(__file__).parent.parent.parent / "zoo"
 

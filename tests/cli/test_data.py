@@ -10,9 +10,10 @@ import torch
 
 from arbench.cli import data as data_verb
 from arbench.cli import main
-from arbench.experiment import tasks
-from arbench.experiment.data import SourceFile, fetch
-from arbench.experiment.tasks import Split, SplitName, Task, data_sha256
+from arbench.data import tasks
+from arbench.data.fetching import fetch
+from arbench.data.sources import SourceFile
+from arbench.data.tasks import Split, SplitName, Task, data_sha256
 from arbench.probability.events import Discrete, EventSpec
 from arbench.registry.entries import TaskEntry
 from arbench.registry.manager import Registered, Registry

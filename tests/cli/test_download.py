@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from arbench.cli import main
-from arbench.experiment.files import sha256_of
-from arbench.publish.zoo import zoo_folder
+from arbench.files.atomic import sha256_of
+from arbench.runs.zoo import zoo_folder
 
 
 def test_what_ships_is_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,7 +132,7 @@ def test_no_arguments_show_the_help_and_are_2(capsys) -> None:
 
 
 def test_version(capsys) -> None:
-    from arbench import __version__
+    from arbench.version import __version__
 
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"arbench {__version__}\n"

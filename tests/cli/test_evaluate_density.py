@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from arbench.cli import main
-from arbench.experiment.records import Record
+from arbench.runs.record.record import Record
 
 CODE = """
 import math

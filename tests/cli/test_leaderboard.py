@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import arbench
+from arbench.boards.speeds import SpeedReport
 from arbench.cli import main
 from arbench.cli.bench import command as bench
 from arbench.errors import ConfigError
-from arbench.experiment.records import Record
-from arbench.publish.speeds import SpeedReport
+from arbench.runs.record.record import Record
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from arbench.cli import main
-from arbench.experiment.data import SourceFile
+from arbench.data.sources import SourceFile
 
 NOBODY = 65534
 # Linux: the right to read everything, and how it outlives a change of the user and of the program.
@@ -31,7 +31,8 @@ SOURCE = SourceFile(
 FETCH = f"""
 import sys
 from arbench.errors import ArbenchError
-from arbench.experiment.data import SourceFile, fetch
+from arbench.data.sources import SourceFile
+from arbench.data.fetching import fetch
 try:
     print(fetch({SOURCE!r}).read_bytes())
 except ArbenchError as error:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from arbench import api
 from arbench.cli import main
-from arbench.experiment.tasks import open_task
+from arbench.data.tasks import open_task
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 
 from arbench import api
 from arbench.cli import main
+from arbench.data.rendering import TextRendering
 from arbench.errors import ConfigError
-from arbench.experiment.config import RunConfig
-from arbench.experiment.records import Record
-from arbench.experiment.rendering import TextRendering
+from arbench.runs.config import RunConfig
+from arbench.runs.record.record import Record
 
 LINE = "to be, or not to be: that is the question. \n"
 ALPHABET = set(LINE)

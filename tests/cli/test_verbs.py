@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from arbench.cli import main
-from arbench.experiment.records import Record
-from arbench.experiment.tasks import open_task
+from arbench.data.tasks import open_task
+from arbench.runs.record.record import Record
 
 TINY = ["--task", "mnist-mini", "--limit", "200", "--device", "cpu"]
 

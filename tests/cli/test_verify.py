@@ -16,11 +16,11 @@ from forging import forge
 
 import arbench
 from arbench.cli import main
-from arbench.experiment.records import Record
-from arbench.experiment.weights import load_tensors, save_tensors
+from arbench.files.tensors import load_tensors, save_tensors
 from arbench.probability.bits import in_bits
-from arbench.publish.verification import TOLERANCE_NATS, Verification, tolerance_nats
-from arbench.publish.zoo import zoo_folder
+from arbench.runs.record.record import Record
+from arbench.runs.verification import TOLERANCE_NATS, Verification, tolerance_nats
+from arbench.runs.zoo import zoo_folder
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from arbench.experiment.recipes import options_schema
 from arbench.registry.manager import registry
+from arbench.training.recipes import options_schema
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,7 +33,7 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 # Pages that a test of their own follows, and how many blocks elsewhere say that they cannot run.
-FOLLOWED_ELSEWHERE = {"foreign-models.md": "tests/experiment/test_foreign_doc.py"}
+FOLLOWED_ELSEWHERE = {"foreign-models.md": "tests/runs/test_foreign_doc.py"}
 # Its commands name a package of the reader's own, or take minutes; its verb has tests of its own.
 NOT_FOLLOWED = {"checks.md"}
 NUM_NOT_RUN = 0
@@ -149,7 +149,7 @@ def test_pages_that_are_followed_elsewhere_are() -> None:
 
 
 def test_the_record_page_explains_every_part() -> None:
-    from arbench.experiment.records import Record
+    from arbench.runs.record.record import Record
 
     page = (DOCS / "reading-a-record.md").read_text()
     explained = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)

@@ -13,8 +13,8 @@ from hub_faults import TOKEN
 from hub_server import HubServer, hub_server
 
 import arbench
-from arbench.experiment.canonical import sealed
-from arbench.publish import attempts
+from arbench.files.canonical import sealed
+from arbench.hub import attempts
 
 
 @pytest.fixture

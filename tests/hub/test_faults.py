@@ -12,13 +12,13 @@ from hub_server import HubServer
 import arbench
 from arbench.cli import main
 from arbench.errors import CheckpointError, ConfigError, NetworkError
-from arbench.experiment.records import Record
-from arbench.experiment.run import Run
-from arbench.publish import attempts
-from arbench.publish import push as push_module
-from arbench.publish.push import check_push, push_trained
+from arbench.hub import attempts
+from arbench.hub import push as push_module
+from arbench.hub.push import check_push, push_trained
 from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import Registered, Registry
+from arbench.runs.experiment import Run
+from arbench.runs.record.record import Record
 
 # Every request of a push to a repository that does not exist yet.
 ENDPOINTS = {

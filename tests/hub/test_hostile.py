@@ -17,10 +17,10 @@ from safetensors.torch import load, save
 import arbench
 import arbench.errors
 from arbench.cli import main
-from arbench.experiment.canonical import sealed
-from arbench.experiment.files import sha256_of
-from arbench.experiment.likelihood import SplitRecord
-from arbench.probability.metrics import NLL
+from arbench.files.atomic import sha256_of
+from arbench.files.canonical import sealed
+from arbench.measure.likelihood import SplitRecord
+from arbench.measure.statistics.metrics import NLL
 
 Files = dict[str, bytes]
 MARKER = "somebody-was-here"
@@ -235,7 +235,7 @@ def test_a_repository_of_too_many_files_is_refused(
 ) -> None:
     """Half a listing would look like a run without the rest."""
     arbench.push(run, "org/floor")
-    monkeypatch.setattr("arbench.publish.hub._MOST_FILES", 3)
+    monkeypatch.setattr("arbench.hub.client._MOST_FILES", 3)
     with pytest.raises(arbench.errors.CheckpointError, match="holds more than 3 files"):
         arbench.load("hf:org/floor")
 

@@ -11,7 +11,7 @@ from hub_server import HubServer
 import arbench
 from arbench.cli import main
 from arbench.errors import ConfigError
-from arbench.publish.ownership import is_sealed, with_seal
+from arbench.hub.ownership import is_sealed, with_seal
 
 Files = dict[str, bytes]
 WEIGHTS = b"\x02\0\0\0\0\0\0\0{}"

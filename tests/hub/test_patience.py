@@ -16,8 +16,9 @@ from hub_server import HubServer
 import arbench
 from arbench.cli import main
 from arbench.errors import NetworkError
-from arbench.publish import attempts, hub_client
-from arbench.publish.hub_client import told_wait
+from arbench.hub import attempts
+from arbench.hub import requests as hub_client
+from arbench.hub.requests import told_wait
 
 COMMIT = "POST /api/models/org/floor/commit"
 

@@ -17,13 +17,13 @@ from huggingface_hub import ModelCard, RepoCard
 
 import arbench
 import arbench.errors
+from arbench.boards.boards import find_boards
+from arbench.boards.page import write_page
 from arbench.cli import main
+from arbench.data.tasks import open_task
 from arbench.errors import NetworkError
-from arbench.experiment.records import Record
-from arbench.experiment.tasks import open_task
-from arbench.publish import zoo
-from arbench.publish.boards import find_boards
-from arbench.publish.page import write_page
+from arbench.runs import zoo
+from arbench.runs.record.record import Record
 
 ROOT = Path(__file__).parents[2]
 

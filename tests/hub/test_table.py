@@ -22,8 +22,8 @@ from hub_server import HubServer, Repo, hub_server
 
 import arbench
 from arbench.cli import main
-from arbench.experiment.canonical import sealed
-from arbench.publish import attempts
+from arbench.files.canonical import sealed
+from arbench.hub import attempts
 
 SHARE = 0.1
 COUNTS: Counter[str] = Counter()

@@ -20,20 +20,20 @@ import torch
 from torch import Tensor, nn
 
 import arbench
-from arbench.experiment import run as run_module
-from arbench.experiment.config import make_head, plan_members
-from arbench.experiment.recipes import Recipe, resolve_recipe
-from arbench.experiment.request import task_of_events
-from arbench.experiment.tasks import open_task
-from arbench.experiment.weights import load_tensors
+from arbench.data.tasks import open_task
+from arbench.files.tensors import load_tensors
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed, uniforms
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
+from arbench.runs import experiment as run_module
+from arbench.runs.building import make_head, plan_members
+from arbench.runs.request import task_of_events
 from arbench.testing.conformance import subjects
 from arbench.testing.subject import NotApplicableError, Subject, learn
+from arbench.training.recipes import Recipe, resolve_recipe
 
 FILE = Path(__file__).with_name("golden.json")
 NUM_SAMPLES = 4

@@ -16,12 +16,12 @@ import torch
 from golden import FILE, RECIPES, build, recipe_of, train, trained_weights
 
 import arbench
-from arbench.experiment import run as run_module
-from arbench.experiment.batches import Batch, TrainingBatches
-from arbench.experiment.files import sha256_of
+from arbench.files.atomic import sha256_of
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
+from arbench.runs import experiment as run_module
+from arbench.training.batches import Batch, TrainingBatches
 
 # Of the sum of all weights' sizes.
 TOLERANCE = 1e-4

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from arbench.experiment.recipes import resolve_recipe
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.training.recipes import resolve_recipe
 from arbench_made import arbench_register_models
 from arbench_made.network import MADE
 

@@ -13,7 +13,8 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import LogisticMixture, natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench_pixelsnail.network import Attention, PixelSNAIL
+from arbench_pixelsnail.blocks import Attention
+from arbench_pixelsnail.network import PixelSNAIL
 
 
 def make_layout(*shape: int, size: int = 2) -> Layout:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from arbench.experiment.recipes import resolve_recipe
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.training.recipes import resolve_recipe
 from arbench_wavenet import arbench_register_models
 from arbench_wavenet.network import WaveNet
 

@@ -10,9 +10,9 @@ import torch
 from brute_force import LAYOUTS
 from torch import nn
 
-from arbench.probability.copies import Copies, SteppingCopies, copies_of
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Bernoulli, Categorical, Gaussian, Head, natural_head
+from arbench.probability.heads.copies import Copies, SteppingCopies, copies_of
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.toys import LinearNetwork, SteppingTable, all_events

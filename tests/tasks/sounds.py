@@ -7,7 +7,7 @@ import io
 import numpy as np
 import soundfile
 
-from arbench.experiment.tasks import Split
+from arbench.data.tasks import Split
 
 
 def wav(samples: np.ndarray, rate: int = 16_000) -> bytes:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arbench.data.tasks import SPLITS
 from arbench.errors import DataError
-from arbench.experiment.arrays import read_npz
-from arbench.experiment.tasks import SPLITS
+from arbench.files.arrays import read_npz
 from arbench_files.images import ImagesTask
 from arbench_files.tables import TableTask
 

@@ -16,11 +16,11 @@ import soundfile
 import torch
 from sounds import scored_values, tone, wav
 
+from arbench.data.formats import mu_law
+from arbench.data.sources import SourceFile
+from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.errors import DataError, NetworkError
-from arbench.experiment import mu_law
-from arbench.experiment.data import SourceFile
-from arbench.experiment.rendering import save_samples
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
+from arbench.show.samples import save_samples
 from arbench_audio import spoken_digits
 from arbench_audio.speech_commands import SpeechCommandDigits
 from arbench_audio.spoken_digits import FOLDER, SpokenDigits, manifest_sha256

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.io import loadmat
 
-from arbench.experiment.tasks import SPLITS, Split, SplitName
+from arbench.data.tasks import SPLITS, Split, SplitName
 from arbench_caltech.silhouettes import FILE, CaltechSilhouettes
 
 SHA256 = {

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from arbench.cli import main
+from arbench.data.sources import SourceFile, offline
+from arbench.data.streams import StreamTask
+from arbench.data.tasks import SPLITS, open_task
 from arbench.errors import DataError
-from arbench.experiment.data import SourceFile, offline
-from arbench.experiment.files import sha256_of
-from arbench.experiment.streams import StreamTask
-from arbench.experiment.tasks import SPLITS, open_task
+from arbench.files.atomic import sha256_of
 from arbench.registry.manager import registry
 from arbench_mnist import mini
 

@@ -15,15 +15,15 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 import arbench
+from arbench.data.division import Division
+from arbench.data.repeats import describe_own, describe_splits
+from arbench.data.streams import StreamTask
+from arbench.data.tasks import SPLITS, Split, Task, data_sha256, open_task
 from arbench.errors import ConfigError, DataError
-from arbench.experiment.config import RunConfig
-from arbench.experiment.division import Division
-from arbench.experiment.folders import RunFolder
-from arbench.experiment.records import Record
-from arbench.experiment.repeats import describe_own, describe_splits
-from arbench.experiment.reporting import Reporter
-from arbench.experiment.streams import StreamTask
-from arbench.experiment.tasks import SPLITS, Split, Task, data_sha256, open_task
+from arbench.runs.config import RunConfig
+from arbench.runs.folder import RunFolder
+from arbench.runs.record.record import Record
+from arbench.show.reporting import Reporter
 from arbench.testing.suites import find_suite
 from arbench_files.division import places, row_shares
 from arbench_files.tables import TableTask

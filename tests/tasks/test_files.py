@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from arbench.data.tasks import SPLITS
 from arbench.errors import DataError
-from arbench.experiment.tasks import SPLITS
 from arbench.probability.events import Discrete, EventSpec
 from arbench_files.folders import files_under
 from arbench_files.images import ImagesTask

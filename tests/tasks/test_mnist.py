@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from arbench.data.tasks import SPLITS, SplitName, Task, data_sha256
 from arbench.errors import DataError
-from arbench.experiment.files import sha256_of
-from arbench.experiment.tasks import SPLITS, SplitName, Task, data_sha256
+from arbench.files.atomic import sha256_of
 from arbench_mnist import static
 from arbench_mnist.binarisation import binarised
 from arbench_mnist.matlab import uniforms

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 import arbench
+from arbench.data.tasks import data_sha256, open_task
 from arbench.errors import ConfigError
-from arbench.experiment.config import RunConfig
-from arbench.experiment.environment import describe_environment
-from arbench.experiment.folders import RunFolder
-from arbench.experiment.records import Record
-from arbench.experiment.tasks import data_sha256, open_task
-from arbench.experiment.weights import load_tensors
+from arbench.files.tensors import load_tensors
+from arbench.runs.config import RunConfig
+from arbench.runs.folder import RunFolder
+from arbench.runs.record.environment import describe_environment
+from arbench.runs.record.record import Record
 
 FROZEN = Path(__file__).parent / "frozen"
 TABLE = f"table:{FROZEN / 'table-1.csv'}"

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from sounds import scored_values, tone, wav
 
+from arbench.data.formats import mu_law
+from arbench.data.tasks import SPLITS, open_task
 from arbench.errors import DataError
-from arbench.experiment import mu_law
-from arbench.experiment.tasks import SPLITS, open_task
 from arbench.probability.events import Discrete, EventSpec
 from arbench_files.audio import AudioTask
 

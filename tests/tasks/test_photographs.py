@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from arbench.data.sources import SourceFile
+from arbench.data.tasks import SPLITS
 from arbench.errors import DataError, NetworkError
-from arbench.experiment.data import SourceFile
-from arbench.experiment.files import sha256_of
-from arbench.experiment.tasks import SPLITS
+from arbench.files.atomic import sha256_of
 from arbench_cifar.cifar10 import ARCHIVE, Cifar10
 from arbench_imagenet.imagenet32 import TEST, TRAIN, ImageNet32
 from arbench_mnist.gray import GrayMNIST

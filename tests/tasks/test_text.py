@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from arbench.data.rendering import TextRendering
+from arbench.data.sources import SourceFile
+from arbench.data.tasks import SPLITS, Split, SplitName, open_task
 from arbench.errors import DataError
-from arbench.experiment.data import SourceFile
-from arbench.experiment.files import sha256_of
-from arbench.experiment.rendering import TextRendering
-from arbench.experiment.tasks import SPLITS, Split, SplitName, open_task
+from arbench.files.atomic import sha256_of
 from arbench.probability.events import Discrete, EventSpec
 from arbench_text.names import Names, split_names
 from arbench_text.own import OwnText

@@ -13,7 +13,7 @@ import torch
 from scipy.stats import chisquare, kstest, multivariate_normal
 
 import arbench_toys
-from arbench.experiment.tasks import SPLITS
+from arbench.data.tasks import SPLITS
 from arbench.probability.randomness import uniforms
 from arbench_toys.ar1 import GaussianAR1
 from arbench_toys.distributions import Distribution

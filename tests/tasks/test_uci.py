@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import arbench_uci
+from arbench.data.tasks import SPLITS
 from arbench.errors import DataError
-from arbench.experiment.tasks import SPLITS
 from arbench_uci.binary import Adult, BinarySet, Dna, Mushrooms, Nips
 
 FACTS: dict[type[BinarySet], tuple[list[int], str, int]] = {

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from arbench.experiment.data import NotHereError, offline
-from arbench.experiment.tasks import data_sha256, open_task
-from arbench.publish.results import kept_records, read_results
+from arbench.boards.results import kept_records, read_results
+from arbench.data.sources import NotHereError, offline
+from arbench.data.tasks import data_sha256, open_task
 from arbench.registry.manager import registry
 from arbench.testing.suites import find_suite
 

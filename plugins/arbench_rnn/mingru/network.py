@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.residual import Branch, ResidualNetwork
-from arbench.probability.layouts import Layout
 from arbench_rnn.mingru.scan import scan
 
 

@@ -15,10 +15,7 @@ def perplexity(run: Path) -> None:
     RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision.
     """
     # Imported here, so that `--help` is quick.
-    from arbench.errors import DataError
-    from arbench.experiment.folders import RunFolder
-    from arbench.experiment.records import Record
-    from arbench.publish.zoo import find_run
+    from arbench import DataError, Record, RunFolder, find_run
 
     folder = RunFolder(find_run(run))
     folder.require_finished()

@@ -7,9 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from arbench.experiment.tasks import SPLITS, Split, SplitName, Task
-from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.randomness import uniforms
+from arbench import SPLITS, Discrete, EventSpec, Split, SplitName, Task, uniforms
 
 NUM_HOURS = 12
 LENGTH = 40

@@ -1,0 +1,1 @@
+"""What stays on this machine: kept results, ranks, boards, their page."""

@@ -1,0 +1,315 @@
+"""Boards: the results on one task, ranked, with published numbers among them.
+
+Probabilities, densities and bounds say different things, and so do numbers on different data, or on
+another part of the same: each kind on each version of a task has a board of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from arbench.boards.published import (
+    PublishedResult,
+    dims_counted,
+    nats_error_of,
+    nats_of,
+    published_results,
+    published_tasks,
+)
+from arbench.boards.ranking import ranks
+from arbench.boards.results import Result, join_runs, kept_records, read_runs, sort_results
+from arbench.boards.rows import Board, Row, Speed
+from arbench.errors import ConfigError
+from arbench.measure.statistics.seeds import mean_over_seeds
+from arbench.probability.bits import in_bits
+from arbench.probability.density import Kind
+from arbench.registry.manager import registry
+from arbench.registry.names import did_you_mean
+from arbench.runs.comparison import extent_of
+from arbench.runs.record.record import Record
+from arbench.show.units import nats_per
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_TEXT_COLUMNS = {"task", "kind", "unit", "model", "training_device", "status", "source", "note"}
+_TRUST = ("local", "self-reported", "verified")  # a row is worth what its least seed is
+KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
+
+
+def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[Board]:
+    """The boards of these results, with what is published on their tasks.
+
+    Args:
+        results: in any order.
+        unchecked: show published numbers that nobody has seen in their source, too.
+    """
+
+    def events(result: Result) -> tuple[str, str, tuple[int, int]]:
+        task = result.record.task
+        return task.name, task.data_sha256, extent_of(result.record)
+
+    ordered = sorted(results, key=events)
+    found = {events(result) for result in ordered}
+    several = Counter(task for task, _, _ in found)
+    extents = Counter(sha256 for _, sha256, _ in found)
+    boards = []
+    for (task, sha256, extent), group in groupby(ordered, events):
+        own = [*group]
+        about = f"version {own[0].record.task.version}, data {sha256[:8]}"
+        if extents[sha256] > 1:
+            num_dims, num_events = extent
+            about += f", {num_dims:,} test dims" + f" in {num_events:,} events" * (num_events > 0)
+        published = [r for r in published_results(task) if r.checked or unchecked]
+        for kind in KINDS:
+            rows = _ranked([r for r in own if r.record.nll["test"].kind == kind])
+            rows += [_published(r, own[0].record) for r in published if r.kind == kind]
+            if rows:
+                unit = own[0].record.task.unit
+                label = about if several[task] > 1 else ""
+                rows = _with_machines_apart(rows)
+                boards.append(Board(task, kind, unit, sha256, _in_order(rows), label))
+    return boards
+
+
+def find_boards(
+    task: str | None = None, *, runs: Path | None = None, unchecked: bool = False
+) -> tuple[list[Board], list[str]]:
+    """The boards of a task, or all that have a result, and which runs are on none and why.
+
+    Args:
+        task: its name; None for every task that has a result.
+        runs: a folder with runs of the user's own to show among the kept results.
+        unchecked: show published numbers that nobody has seen in their source, too.
+
+    Raises:
+        ConfigError: if nobody has a number on that task, or there is no such folder.
+    """
+    kept, damaged = sort_results(kept_records())
+    local, left_out = ([], []) if runs is None else read_runs(runs)
+    left_out = [*damaged, *left_out]
+    results = join_runs(kept, local)
+    if task is None:
+        return make_boards(results, unchecked=unchecked), left_out
+    own = [result for result in results if result.record.task.name == task]
+    boards = make_boards(own, unchecked=unchecked) or published_boards(task, unchecked=unchecked)
+    if not boards:
+        raise ConfigError(_no_board(task, {r.record.task.name for r in results}, left_out))
+    return boards, left_out
+
+
+def _no_board(task: str, with_results: set[str], left_out: Sequence[str]) -> str:
+    """Why a task has no board, and what to do."""
+    published = {*published_tasks()}
+    if task in published:
+        return (
+            f"{task} has no result, and nobody has checked its published numbers in their source: "
+            "--unchecked shows them"
+        )
+    if task in registry().tasks:
+        because = f" (left out: {'; '.join(left_out)})" if left_out else ""
+        return (
+            f"there is no result on {task} yet{because}: `arbench run --task {task} --model MODEL` "
+            "makes one, and --runs shows it"
+        )
+    tasks = sorted(with_results | published)
+    return (
+        f"there is no board of {task!r}{did_you_mean(task, tasks)}; there are: {', '.join(tasks)}"
+    )
+
+
+def published_boards(task: str, *, unchecked: bool = False) -> list[Board]:
+    """The boards of a task that papers alone have numbers on."""
+    rows = [r for r in published_results(task) if r.checked or unchecked]
+    boards = []
+    for kind in KINDS:
+        if found := [r for r in rows if r.kind == kind]:
+            unit = found[0].unit.partition("/")[2] or "dim"
+            boards.append(Board(task, kind, unit, None, _in_order(_alone(r) for r in found)))
+    return boards
+
+
+def frame(boards: Iterable[Board]) -> DataFrame:
+    """Boards as a table of plain columns, one row for each of theirs; see `flat_rows`."""
+    import pandas
+
+    table = pandas.DataFrame(flat_rows(boards))
+    if not table.empty:
+        counts = {"rank": "Int64", "num_parameters": "Int64", "num_seeds": "Int64"}
+        counts |= dict.fromkeys(("still_growing", "is_checked"), "bool")
+        numbers = dict.fromkeys({*map(str, table)} - _TEXT_COLUMNS - {*counts}, "float64")
+        table = table.astype(counts | numbers)
+    return table
+
+
+def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
+    """The rows of boards as plain values, speeds as columns such as "step on cpu, events/s"."""
+    rows = []
+    for board in boards:
+        about = {"task": board.task, "kind": board.kind, "unit": board.unit}
+        for row in board.rows:
+            values = about | row.to_json()
+            for speed in values.pop("speeds"):
+                values[f"{speed['method']} on {speed['device']}, events/s"] = speed["events_per_s"]
+            rows.append(values)
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return [columns | row for row in rows]
+
+
+def _ranked(results: Sequence[Result]) -> list[Row]:
+    recipes = _by_recipe(results)
+    labels = [_label(seeds[0].record) for seeds in recipes]
+    placed = ranks([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
+    return [
+        _row(seeds, rank, label, is_alone=labels.count(label) == 1)
+        for seeds, rank, label in zip(recipes, placed, labels, strict=True)
+    ]
+
+
+def _by_recipe(results: Iterable[Result]) -> list[list[Result]]:
+    """Results, the seeds of one recipe together, each once.
+
+    The same seed on another machine is no other draw: the first of them stands for it. Nobody knows
+    the recipe of a foreign density or of a record of format 1, so such a one stands alone.
+    """
+    recipes: dict[str, dict[int, Result]] = {}
+    for number, result in enumerate(results):
+        training = result.record.training
+        recipe = None if training is None else training.recipe_sha256
+        seed = 0 if training is None else training.seed
+        recipes.setdefault(recipe or f"alone {number}", {}).setdefault(seed, result)
+    return [[seeds[seed] for seed in sorted(seeds)] for seeds in recipes.values()]
+
+
+def _row(seeds: Sequence[Result], rank: int, label: str, *, is_alone: bool) -> Row:
+    """The row of one result, or of the seeds of one recipe: their mean."""
+    first = seeds[0].record
+    training, foreign = first.training, first.foreign
+    records = [seed.record for seed in seeds]
+    tests = [record.nll["test"] for record in records]
+    nats, nats_error = mean_over_seeds(
+        [nats_of(record) for record in records], [nats_error_of(record) for record in records]
+    )
+    bits: tuple[float | None, float | None] = (None, None)
+    if values := [test.bits_per_dim for test in tests if test.bits_per_dim is not None]:
+        bits = mean_over_seeds(values, [test.standard_error_bits_per_dim for test in tests])
+    gaps = [record.truth.gap_nats_per_event for record in records if record.truth is not None]
+    times = [record.training.seconds for record in records if record.training is not None]
+    recipe = None if training is None or len(seeds) == 1 else training.recipe_sha256
+    return Row(
+        rank=rank,
+        model=label if is_alone else f"{label} {(recipe or first.result_sha256 or '')[:8]}",
+        bits_per_dim=bits[0],
+        bits_error=bits[1],
+        nats=nats,
+        nats_error=nats_error,
+        still_growing=any(t.block is not None and t.block.still_growing for t in tests),
+        num_seeds=len(seeds),
+        gap_nats=fmean(gaps) if gaps else None,
+        num_parameters=first.model.num_parameters,
+        training_s=fmean(times) if times else None,
+        training_device=None if training is None else _training_device(first),
+        speeds=best_speeds(seeds[0]),
+        status=min((seed.status for seed in seeds), key=_TRUST.index),
+        source=foreign.object if foreign else training.recipe if training else "",
+        result=seeds[0],
+    )
+
+
+def _label(record: Record) -> str:
+    model = record.model
+    about = [f"{model.num_copies} copies"] if model.num_copies > 1 else []
+    if model.num_members > 1:
+        about.append(f"{model.num_members} members")
+    if record.evaluation is not None:
+        about.append(f"context {record.evaluation.context}")
+    return f"{model.name} ({', '.join(about)})" if about else model.name
+
+
+def _training_device(record: Record) -> str:
+    assert record.training is not None  # see `_ranked`
+    return record.environment.gpu or record.training.device
+
+
+def best_speeds(result: Result) -> tuple[Speed, ...]:
+    """Every sampler's speed on every machine, at its best batch size."""
+    rows = [
+        Speed(
+            row.method,
+            row.device,
+            report.machine,
+            row.batch_size,
+            row.events_per_s,
+            row.extrapolated,
+        )
+        for report in result.speeds
+        for row in report.sampling
+    ]
+
+    def sampler(speed: Speed) -> tuple[str, str, str]:
+        return speed.device, speed.machine, speed.method
+
+    return tuple(
+        max(group, key=lambda speed: speed.events_per_s)
+        for _, group in groupby(sorted(rows, key=sampler), sampler)
+    )
+
+
+def _with_machines_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows of a board; where several machines have a device of one name, it says which."""
+    machines = {(speed.device, speed.machine) for row in rows for speed in row.speeds}
+    count = Counter(device for device, _ in machines)
+
+    def named(speed: Speed) -> Speed:
+        if count[speed.device] == 1:
+            return speed
+        return replace(speed, device=f"{speed.device} ({speed.machine})")
+
+    return [replace(row, speeds=tuple(named(speed) for speed in row.speeds)) for row in rows]
+
+
+def _published(published: PublishedResult, record: Record) -> Row:
+    """A paper's row, in the units of a record on the same task."""
+    test = record.nll["test"]
+    nats = published.nats_per_dim(test.num_dims / test.num_events)
+    bits = None if test.bits_per_dim is None else in_bits(nats)
+    return _paper_row(published, bits, nats * dims_counted(record))
+
+
+def _alone(published: PublishedResult) -> Row:
+    """A paper's row where no result says how many dims an event has: in its own unit alone."""
+    per = published.unit.partition("/")[2]
+    nats = published.nats_per_dim(1)
+    known = not per or nats_per(per) == per
+    return _paper_row(published, in_bits(nats) if per else None, nats if known else None)
+
+
+def _paper_row(published: PublishedResult, bits: float | None, nats: float | None) -> Row:
+    return Row(
+        rank=None,
+        model=published.model,
+        bits_per_dim=bits,
+        bits_error=None,
+        nats=nats,
+        nats_error=None,
+        still_growing=False,
+        num_seeds=None,
+        gap_nats=None,
+        num_parameters=None,
+        training_s=None,
+        training_device=None,
+        speeds=(),
+        status="published" if published.checked else "unchecked",
+        source=published.source,
+        note=published.note,
+    )
+
+
+def _in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(sorted(rows, key=lambda row: (row.score, row.published, row.model)))

@@ -1,0 +1,155 @@
+"""The boards as a page: one HTML file that needs no server, no network and no other file.
+
+Tables are made here, and are complete without JavaScript; `page_template/page.js` sorts and filters
+them and draws the plots from the numbers in the page. Everything that comes from data is escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from string import Template
+
+from arbench.boards.page_media import curve, gallery
+from arbench.boards.page_table import caption, strip, table
+from arbench.boards.rows import Board
+from arbench.files.atomic import make_folder, require_file, write_text
+from arbench.files.plain_text import printable
+from arbench.show.escaping import html
+from arbench.version import __version__
+
+_FILES = resources.files("arbench.boards") / "page_template"
+
+
+def write_page(out: Path, boards: Sequence[Board]) -> None:
+    """Write `index.html` into a folder, which is made if need be.
+
+    Args:
+        out: the folder.
+        boards: of `find_boards` or `make_boards`.
+
+    Raises:
+        ConfigError: if the folder cannot be made or written.
+    """
+    make_folder(out)
+    page = out / "index.html"
+    require_file(page, page.name)
+    write_text(page, render_page(boards))
+
+
+def render_page(boards: Sequence[Board]) -> str:
+    """The page as HTML."""
+    tasks = {task: [*group] for task, group in groupby(boards, lambda board: board.task)}
+    numbers = {board.key: _numbers(board) for board in boards}
+    return Template(_asset("page.html")).substitute(
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+        numbers=_script_json(numbers),
+        links="\n".join(f'<li><a href="#{html(t)}">{html(t)}</a></li>' for t in tasks),
+        options="\n".join(f'<option value="{html(t)}">{html(t)}</option>' for t in tasks),
+        cards="\n".join(_card(task, tasks[task]) for task in tasks),
+        tasks="\n".join(_task(task, tasks[task]) for task in tasks),
+        version=html(__version__),
+    )
+
+
+def _asset(name: str) -> str:
+    return (_FILES / name).read_text(encoding="utf-8")
+
+
+def _script_json(value: object) -> str:
+    """JSON that nothing can end before its script element does."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # what is not ASCII is escaped
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _card(task: str, boards: Sequence[Board]) -> str:
+    """A task in the overview: its best result, and where all others lie."""
+    board = max(boards, key=lambda board: board.num_results)
+    best = next((row for row in board.rows if not row.published), None)
+    about = "" if best is None else f"<p><b>{html(best.model)}</b> {caption(board, best.score)}</p>"
+    return f"""<li><a class="card" href="#{html(task)}"><h3>{html(task)}</h3>
+{about}{strip(board)}<p class="quiet">{_counts(boards)}</p></a></li>"""
+
+
+def _counts(boards: Sequence[Board]) -> str:
+    own = sum(board.num_results for board in boards)
+    published = sum(len(board.rows) for board in boards) - own
+    results = f"{own} {'result' if own == 1 else 'results'}"
+    return results + (f", {published} published" if published else "")
+
+
+def _task(task: str, boards: Sequence[Board]) -> str:
+    sections = "\n".join(_board(board) for board in boards)
+    hashes = dict.fromkeys(board.data_sha256 for board in boards if board.data_sha256 is not None)
+    data = "".join(f" · data <code title={_quoted(h)}>{h[:12]}</code>" for h in hashes)
+    return f"""<section class="task" id="{html(task)}" aria-labelledby="title-{html(task)}">
+<h2 id="title-{html(task)}" tabindex="-1">{html(task)}</h2>
+<p class="quiet">{_counts(boards)}{data}</p>
+{sections}
+{gallery(boards)}
+</section>"""
+
+
+def _quoted(text: str) -> str:
+    return f'"{html(text)}"'
+
+
+def _board(board: Board) -> str:
+    key = html(board.key)
+    heading = {
+        "exact": "Exact likelihoods",
+        "density": "Densities",
+        "bound": "Bounds and estimates",
+    }[board.kind]
+    heading += f" ({html(board.data)})" if board.data else ""
+    figures = ""
+    if board.num_results:
+        figures = f"""<div class="figures">
+<figure class="plot" data-plot="speed"><figcaption>
+<h4>{html(board.measure)} and sampling speed</h4>
+<label class="device">on <select aria-label="Device"></select></label></figcaption>
+<div class="canvas"></div>
+<p class="quiet">Lower is better, further right is faster. Filled: nothing is better in both.
+<span class="beyond" hidden>▲ lies above the scale.</span></p></figure>
+<figure class="plot" data-plot="curves"><figcaption><h4>Training curves</h4></figcaption>
+<div class="canvas"></div><p class="quiet">{html(board.measure)} on validation over training
+time, of runs whose curve is here.</p></figure>
+</div>"""
+    return f"""<div class="board" data-board="{key}">
+<h3>{heading}</h3>
+{figures}
+<form class="filters" role="search" aria-label="Rows of {html(board.title)}">
+<label class="find"><span>Find</span><input type="search" placeholder="model, paper, recipe"
+ autocomplete="off" spellcheck="false"></label>
+<label><input type="checkbox" value="own" checked> results</label>
+<label><input type="checkbox" value="published" checked> published</label>
+<output aria-live="polite"></output>
+</form>
+{table(board, key)}
+</div>"""
+
+
+def _numbers(board: Board) -> dict[str, object]:
+    """What the plots need."""
+    return {
+        "measure": printable(board.measure),
+        "rows": [
+            {
+                "model": printable(row.model),
+                "score": row.score,
+                "error": row.score_error,
+                "speeds": [
+                    {k: printable(v) if isinstance(v, str) else v for k, v in vars(speed).items()}
+                    for speed in row.speeds
+                ],
+                "curve": curve(row),
+            }
+            for row in board.rows
+        ],
+    }

@@ -1,0 +1,343 @@
+"""Kept results, under `leaderboards/records/`, and those of the user's own runs.
+
+<task>/<model>-<sha8>.json          the record
+<task>/<model>-<sha8>.safetensors   log-probabilities of the test events
+<task>/speed/<model>-<sha8>.*.json      what `arbench bench` measured on other machines
+<task>/verified/<model>-<sha8>.json     what `arbench verify` found
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from tabulate import tabulate
+
+from arbench.boards.curves import read_curve
+from arbench.boards.published import beside
+from arbench.boards.speeds import SpeedReport
+from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
+from arbench.files.atomic import sha256_of, write_text
+from arbench.files.strict_json import read_json
+from arbench.runs.folder import RunFolder
+from arbench.runs.loading import check_bound
+from arbench.runs.plausibility import require_plausible
+from arbench.runs.record.binding import unbound_note
+from arbench.runs.record.per_event import read_log_probs
+from arbench.runs.record.record import Record
+from arbench.runs.verification import verify_run
+from arbench.runs.zoo import zoo_folder
+
+_SECTION = re.compile(r"<!-- results -->.*?<!-- /results -->", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result and all that is known of it.
+
+    Attributes:
+        record: what was measured.
+        log_probs: the file of its per-event log-probabilities.
+        speeds: of its samplers, by machine; what `arbench bench` measured comes first.
+        status: "verified" if `arbench verify` has recomputed it from its weights, "local" if it is
+            the user's own.
+        folder: the run folder, for samples and curves; None where it is not at hand.
+    """
+
+    record: Record
+    log_probs: Path
+    speeds: tuple[SpeedReport, ...] = ()
+    status: str = "self-reported"
+    folder: Path | None = None
+
+
+def kept_records() -> Path:
+    """The folder of the results that come with arbench."""
+    return Path(str(resources.files("arbench.leaderboards"))) / "records"
+
+
+def keep_result(run: Path, records: Path) -> Path:
+    """Copy what a board needs of a finished run: its record and its per-event log-probabilities.
+
+    Args:
+        run: a run folder.
+        records: the folder `leaderboards/records`.
+
+    Returns:
+        The kept record, `records/<task>/<model>-<sha8>.json`, named after the weights (of a foreign
+        density, after its log-probabilities): the same model with another seed or size has a record
+        of its own.
+
+    Raises:
+        ArbenchError: if the result may stand on no board; see `read_for_board`.
+    """
+    record = read_for_board(run)
+    kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    record.write(kept)
+    shutil.copyfile(RunFolder(run).log_probs, kept.with_suffix(".safetensors"))
+    return kept
+
+
+def keep_speeds(report: Path, records: Path) -> Path:
+    """Copy a report of `arbench bench` beside the result that it belongs to.
+
+    Raises:
+        ConfigError: if that result is not kept.
+    """
+    speeds = SpeedReport.read(report)
+    kept = _kept_path(speeds.task, speeds.model, speeds.result_sha256, records)
+    if not kept.exists():
+        raise ConfigError(f"{report}: its result is not kept; keep the run first")
+    copy = kept.parent / "speed" / f"{kept.stem}.{speeds.file_name}"
+    copy.parent.mkdir(exist_ok=True)
+    speeds.write(copy)
+    return copy
+
+
+def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
+    """Verify a kept result from the weights in a run folder, and write down what was found.
+
+    Raises:
+        ConfigError: if the result is not kept as it is, or its weights are not there.
+    """
+    record = read_for_board(run)
+    kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
+    if not kept.exists():
+        raise ConfigError(f"{run}: its result is not kept; keep the run first")
+    if Record.read(kept) != record:
+        raise ConfigError(f"{run}: another record of these weights is kept; keep the run again")
+    found = verify_run(run, task_text=None, device=device, reporter=None)
+    note = kept.parent / "verified" / kept.name
+    note.parent.mkdir(exist_ok=True)
+    about = {
+        "record_sha256": sha256_of(kept),
+        "log_probs_sha256": sha256_of(RunFolder(run).log_probs),
+        **found.to_json(),
+    }
+    write_text(note, json.dumps(about, indent=1) + "\n")
+    return note
+
+
+def read_for_board(run: Path) -> Record:
+    """The record of a run that may stand on a board.
+
+    All is held against the hashes in it but the weights, which a board does not have.
+
+    Raises:
+        ConfigError: if it may not; says why.
+        CheckpointError: if nothing binds it to the files beside it, or they are others.
+        DataError: if its log-probabilities are others, or better than the truth.
+    """
+    folder = RunFolder(run)
+    record = Record.read(folder.record)
+    if fault := board_fault(record):
+        raise ConfigError(f"{run}: {fault}")
+    if note := unbound_note(run, record.is_bound):
+        raise CheckpointError(f"{note}, and then its number can stand on a board")
+    if record.foreign is None and record.sha256.config is None:
+        raise CheckpointError(f"{run}: its record names no configuration, so it is no run folder's")
+    check_bound(run, record, ("config",))
+    require_plausible(record, read_log_probs(record, folder.log_probs).values, str(run))
+    return record
+
+
+def board_fault(record: Record) -> str | None:
+    """Why a record may stand on no board; None if it may.
+
+    Its run is not finished, used a part of the data, or has no test number or one that is no
+    likelihood; its task is the user's own or not pinned, or nobody could say which result it is.
+    """
+    if record.status != "finished" or record.limit is not None:
+        return "only finished runs on the whole data stand on boards"
+    if "test" not in record.nll:
+        return "its record has no test number"
+    if fault := record.no_likelihood:
+        return fault
+    if not record.task.pinned:
+        return f"{record.task.name} has no pinned data, so it is on no board"
+    if record.result_sha256 is None:
+        return "its record names no weights, so nobody can verify it"
+    return None
+
+
+def read_results(records: Path) -> list[Result]:
+    """All kept results, by task, best first.
+
+    Raises:
+        ArbenchError: if one of them does not fit its own hashes, is better than the truth, or
+            damaged.
+    """
+    return _in_order(_kept_result(path) for path in sorted(records.glob("*/*.json")))
+
+
+def sort_results(records: Path) -> tuple[list[Result], list[str]]:
+    """All kept results that are sound, best first, and what is wrong with each other one."""
+    found, left_out = [], []
+    for path in sorted(records.glob("*/*.json")):
+        try:
+            found.append(_kept_result(path))
+        except (ArbenchError, OSError) as error:
+            left_out.append(str(error))
+    return _in_order(found), left_out
+
+
+def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
+    """The results of the runs in a folder, at any depth, and what was left out, and why.
+
+    That is each run that is no result, and the training curves that are damaged.
+
+    Raises:
+        ConfigError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; --runs takes one that holds run folders")
+    found, left_out = [], []
+    for path in sorted(folder.rglob("record.json")):
+        run = path.parent
+        try:
+            record = read_for_board(run)
+            reports = [SpeedReport.read(file) for file in sorted(run.glob("speed-*.json"))]
+        except (ArbenchError, OSError) as error:
+            left_out.append(str(error))
+            continue
+        try:
+            read_curve(RunFolder(run).metrics, record.sha256.metrics)
+        except DataError as error:
+            left_out.append(f"the training curve of {run}: {error}")
+        found.append(
+            Result(
+                record=record,
+                log_probs=RunFolder(run).log_probs,
+                speeds=_speeds_of(record, reports),
+                status="local",
+                folder=run,
+            )
+        )
+    return _in_order(found), left_out
+
+
+def join_runs(kept: Iterable[Result], local: Iterable[Result]) -> list[Result]:
+    """Kept results and those of the user's own runs, each once."""
+    kept = list(kept)
+    known = {result.record.result_sha256 for result in kept}
+    return _in_order([*kept, *(r for r in local if r.record.result_sha256 not in known)])
+
+
+def _kept_path(task: str, model: str, result_sha256: str | None, records: Path) -> Path:
+    assert result_sha256 is not None  # see `read_for_board`
+    return records / task / f"{model}-{result_sha256[:8]}.json"
+
+
+def _kept_result(path: Path) -> Result:
+    record = Record.read(path)
+    log_probs = path.with_suffix(".safetensors")
+    require_plausible(record, read_log_probs(record, log_probs).values, str(path))
+    reports = [
+        SpeedReport.read(file)
+        for file in sorted((path.parent / "speed").glob(f"{path.stem}.speed-*.json"))
+    ]
+    return Result(
+        record=record,
+        log_probs=log_probs,
+        speeds=_speeds_of(record, [r for r in reports if r.result_sha256 == record.result_sha256]),
+        status="verified" if _is_verified(path) else "self-reported",
+        folder=_zoo_run(record),
+    )
+
+
+def _speeds_of(record: Record, reports: list[SpeedReport]) -> tuple[SpeedReport, ...]:
+    own = SpeedReport.of_record(record)
+    return (*reports, *([] if own is None else [own]))
+
+
+def _is_verified(path: Path) -> bool:
+    """Whether `keep_verification` has found the numbers of this very record to hold."""
+    note = path.parent / "verified" / path.name
+    if not note.exists():
+        return False
+    found = read_json(note, DataError, "no note there")
+    return bool(
+        isinstance(found, dict)
+        and found.get("holds") is True
+        and found.get("record_sha256") == sha256_of(path)
+        and found.get("log_probs_sha256") == sha256_of(path.with_suffix(".safetensors"))
+    )
+
+
+def _zoo_run(record: Record) -> Path | None:
+    """The zoo's folder of a result, if it ships with the package."""
+    folder = RunFolder(zoo_folder() / record.task.name / record.model.name)
+    if not folder.record.exists():
+        return None
+    same = Record.read(folder.record).result_sha256 == record.result_sha256
+    return folder.path if same else None
+
+
+def _in_order(results: Iterable[Result]) -> list[Result]:
+    def key(result: Result) -> tuple[str, float]:
+        test = result.record.nll["test"]
+        return result.record.task.name, test.total_nats / test.num_dims
+
+    return sorted(results, key=key)
+
+
+def results_table(results: Iterable[Result]) -> str:
+    """Results as a Markdown table, beside what papers report for the model of the same name."""
+    rows = []
+    for result in results:
+        record = result.record
+        test = record.nll["test"]
+        rows.append(
+            (
+                record.task.name,
+                record.model.name + (f" (self-reported {test.kind})" if record.foreign else ""),
+                test.nats_text(record.task.unit, digits=2),
+                test.bits_text.partition(" ")[0],
+                _published(record),
+                "-" if record.model.num_parameters is None else f"{record.model.num_parameters:,}",
+                "-" if record.training is None else training_text(record.training.seconds),
+                _speed(result),
+            )
+        )
+    if not rows:
+        return "No results are kept yet."
+    headers = ("task", "model", "test nats", "bits/dim", "published", "parameters", "training")
+    return tabulate(rows, (*headers, "samples/s"), tablefmt="github", disable_numparse=True)
+
+
+def fill_section(page: str, table: str) -> str:
+    """A page with the part between its results markers replaced; unchanged where it has none."""
+    return _SECTION.sub(lambda _: f"<!-- results -->\n\n{table}\n\n<!-- /results -->", page)
+
+
+def training_text(seconds: float) -> str:
+    """How long a training took, to about two digits."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _published(record: Record) -> str:
+    """Published test nats of the same model, lowest and highest; a question mark: not checked."""
+    rows = [row for row in beside(record) if row.result.our_model == record.model.name]
+    rows = [row for row in rows if row.result.checked] or rows
+    if not rows:
+        return "-"
+    low, high = rows[0].nats, rows[-1].nats
+    mark = "" if rows[0].result.checked else "?"
+    return f"{low:.2f}{mark}" if low == high else f"{low:.2f} to {high:.2f}{mark}"
+
+
+def _speed(result: Result) -> str:
+    """The fastest sampler that the run itself timed."""
+    rows = result.record.sampling
+    if not rows:
+        return "-"
+    best = max(rows, key=lambda row: row.events_per_s)
+    return f"{best.events_per_s:,.0f} ({best.method}, batch {best.batch_size})"

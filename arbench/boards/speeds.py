@@ -1,0 +1,99 @@
+"""Reports of sampling speed: what `arbench bench` leaves, and what boards join to results."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from arbench.errors import DataError
+from arbench.files.atomic import write_text
+from arbench.files.documents import Name, Sha256, read_document
+from arbench.measure.speed import SpeedRecord
+from arbench.runs.record.environment import describe_environment
+from arbench.runs.record.record import Environment, Record
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class SpeedReport(BaseModel):
+    """The speed of one trained model's samplers on one machine.
+
+    Attributes:
+        schema_version: of this format.
+        task: the name of the task that the model was trained on.
+        model: its name.
+        result_sha256: whose speed it is; see `Record.result_sha256`.
+        sampling: a row per sampler and batch size.
+        environment: the machine.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    task: Name
+    model: Name
+    result_sha256: Sha256
+    sampling: Annotated[list[SpeedRecord], Field(min_length=1)]
+    environment: Environment
+
+    @classmethod
+    def of_record(cls, record: Record) -> SpeedReport | None:
+        """What a run measured itself; None if that is nothing."""
+        if not record.sampling or record.result_sha256 is None:
+            return None
+        return cls(
+            task=record.task.name,
+            model=record.model.name,
+            result_sha256=record.result_sha256,
+            sampling=record.sampling,
+            environment=record.environment,
+        )
+
+    @classmethod
+    def measured(cls, rows: list[SpeedRecord], record: Record, device: torch.device) -> SpeedReport:
+        """What was measured here and now of the model of a record.
+
+        Raises:
+            DataError: if the record is of a run without a result.
+        """
+        if record.result_sha256 is None:
+            raise DataError("its record names no weights: a run without a result has no speed")
+        return cls(
+            task=record.task.name,
+            model=record.model.name,
+            result_sha256=record.result_sha256,
+            sampling=rows,
+            environment=describe_environment(device),
+        )
+
+    @property
+    def machine(self) -> str:
+        """The processor that it was measured on, without the marks of its trade."""
+        return re.sub(r"\((R|TM)\)", "", self.environment.gpu or self.environment.cpu)
+
+    @property
+    def file_name(self) -> str:
+        """A name for it, one for each machine: "speed-nvidia-h200.json"."""
+        return f"speed-{re.sub('[^a-z0-9]+', '-', self.machine.lower()).strip('-')[:48]}.json"
+
+    def to_json(self) -> str:
+        """This report as indented JSON text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Write atomically as JSON."""
+        write_text(path, self.to_json())
+
+    @classmethod
+    def read(cls, path: Path) -> SpeedReport:
+        """The report in a file.
+
+        Raises:
+            DataError: if it is missing, no JSON, of a newer format, or breaks the schema.
+        """
+        return read_document(path, cls, SCHEMA_VERSION, DataError, "no report of speed there")

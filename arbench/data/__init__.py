@@ -1,0 +1,1 @@
+"""What the events are and where they come from: tasks, streams, source files."""

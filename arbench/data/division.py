@@ -1,0 +1,31 @@
+"""How data that state no splits were divided into them: a rule, its version and its seed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DivisionRule = Literal["rows", "files"]
+DIVISION_RULES: tuple[DivisionRule, ...] = get_args(DivisionRule)
+
+
+class Division(BaseModel):
+    """What is needed to divide the same data in the same way again.
+
+    Attributes:
+        rule: "rows" takes repeats for data, as draws have them; "files" takes what is equal for one
+            work, which has to be in one split.
+        version: of the rule.
+        seed: keys every draw.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: DivisionRule
+    version: Literal[1] = 1
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+
+    def __str__(self) -> str:
+        """In a few words, for people."""
+        return f"by {self.rule} (rule version {self.version}, seed {self.seed})"

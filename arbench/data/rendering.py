@@ -1,0 +1,165 @@
+"""Renderings: how the events of a task are shown to people, and written to files.
+
+A task states its rendering and a run's configuration keeps it, so that samples can be shown where
+the data are not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from torch import Tensor
+
+from arbench.data.formats import mu_law
+from arbench.probability.events import Discrete, EventSpec
+
+_LEVELS = 256
+
+
+class _Rendering(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def check(self, spec: EventSpec) -> None:
+        """Nothing, if events of that spec can be shown like this.
+
+        Raises:
+            ValueError: if they cannot; one sentence that says why.
+        """
+
+
+class ImageRendering(_Rendering):
+    """A grid of images of 1 or 3 channels; `.png`."""
+
+    kind: Literal["image"] = "image"
+
+    def check(self, spec: EventSpec) -> None:
+        """See the base class."""
+        drawable = len(spec.shape) == 3 and spec.shape[0] in (1, 3)
+        if not drawable or not isinstance(spec.domain, Discrete):
+            raise ValueError(f"only discrete images of 1 or 3 channels can be drawn, not {spec}")
+
+
+class TableRendering(_Rendering):
+    """A line of values per event; `.csv` or `.txt`."""
+
+    kind: Literal["table"] = "table"
+
+
+class TextRendering(_Rendering):
+    """Symbols of a text; `.txt`.
+
+    Attributes:
+        symbols: the character of each value; None for values that are bytes of UTF-8.
+        end: the value that ends an event; what follows it is padding. None if nothing does.
+    """
+
+    kind: Literal["text"] = "text"
+    symbols: Annotated[tuple[str, ...], Field(min_length=2, max_length=0x110000)] | None = None
+    end: Annotated[int, Field(ge=0)] | None = None
+
+    @field_validator("symbols")
+    @classmethod
+    def _are_different_characters(cls, symbols: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for symbol in symbols or ():
+            if len(symbol) != 1 or 0xD800 <= ord(symbol) < 0xE000:
+                raise ValueError(f"a symbol is one character, got {symbol!r}")
+        if symbols is not None and len(set(symbols)) < len(symbols):
+            raise ValueError("a character stands for one value only")
+        return symbols
+
+    @property
+    def num_symbols(self) -> int:
+        """K, the size of the alphabet."""
+        return _LEVELS if self.symbols is None else len(self.symbols)
+
+    def check(self, spec: EventSpec) -> None:
+        """See the base class."""
+        if spec.domain != Discrete(self.num_symbols) or len(spec.shape) != 1:
+            raise ValueError(f"a text of {self.num_symbols} symbols is no rendering of {spec}")
+        if self.end is not None and self.end >= self.num_symbols:
+            raise ValueError(f"the end, {self.end}, is none of {self.num_symbols} symbols")
+
+    def decode(self, values: Tensor) -> str:
+        """The text of one event up to its end; bytes that are no UTF-8 become U+FFFD.
+
+        Args:
+            values: `(T,)` integers in [0, K).
+        """
+        numbers = values.tolist()
+        if self.end is not None and self.end in numbers:
+            numbers = numbers[: numbers.index(self.end)]
+        if self.symbols is None:
+            return bytes(numbers).decode("utf-8", errors="replace")
+        return "".join(self.symbols[number] for number in numbers)
+
+    def encode(self, text: str) -> Tensor:
+        """The values `(N,)` of a text, uint8, or int64 for more than 256 symbols.
+
+        Raises:
+            ValueError: at the first character that is no symbol, with its offset.
+        """
+        if self.symbols is None:
+            return torch.from_numpy(np.frombuffer(text.encode("utf-8"), np.uint8).copy())
+        # A table over code points: a text of a hundred million characters is encoded in seconds.
+        points = np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), np.uint32)
+        known = np.array([ord(symbol) for symbol in self.symbols])
+        width = np.int16 if len(known) <= _LEVELS else np.int64
+        values: NDArray[np.integer[Any]] = np.full(
+            max(int(points.max(initial=0)), int(known.max())) + 1, -1, width
+        )
+        values[known] = np.arange(len(known))
+        encoded = values[points]
+        if (encoded < 0).any():
+            offset = int((encoded < 0).argmax())
+            raise ValueError(
+                f"the character {text[offset]!r} at offset {offset:,} is none of the "
+                f"{len(self.symbols)} known ones"
+            )
+        return torch.from_numpy(encoded.astype(np.uint8 if len(known) <= _LEVELS else np.int64))
+
+
+class AudioRendering(_Rendering):
+    """Sound of one channel; `.wav`, with a picture of the waveforms beside it.
+
+    Attributes:
+        sample_rate: samples per second.
+        companding: what the 256 levels are; see `arbench.data.formats.mu_law`. "g711" levels are
+            codes of telephones, "linear" ones are equally wide cells of [-1, 1].
+    """
+
+    kind: Literal["audio"] = "audio"
+    sample_rate: Annotated[int, Field(ge=1, le=1 << 20)]
+    companding: Literal["mu-law", "g711", "linear"]
+
+    def check(self, spec: EventSpec) -> None:
+        """See the base class."""
+        if spec.domain != Discrete(_LEVELS) or len(spec.shape) != 1:
+            raise ValueError(f"sound has {_LEVELS} levels, it is no rendering of {spec}")
+
+    def amplitudes(self, levels: Tensor) -> NDArray[np.float64]:
+        """The middle of each level's cell, or a code's, float64 in (-1, 1), of the same shape."""
+        values = levels.cpu().numpy()
+        if self.companding == "mu-law":
+            return mu_law.decode(values)
+        if self.companding == "g711":
+            return mu_law.decode_codes(values)
+        return (values.astype(np.float64) + 0.5) / (_LEVELS // 2) - 1
+
+
+Rendering = Annotated[
+    ImageRendering | TableRendering | TextRendering | AudioRendering, Field(discriminator="kind")
+]
+
+
+def natural_rendering(spec: EventSpec) -> Rendering:
+    """The rendering of events of which nothing else is stated: images if they can be drawn."""
+    image = ImageRendering()
+    try:
+        image.check(spec)
+    except ValueError:
+        return TableRendering()
+    return image

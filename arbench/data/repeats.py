@@ -1,0 +1,68 @@
+"""How data of the user's own came into splits, and how often they repeat themselves there."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping
+
+from arbench.data.dataset import load_split
+from arbench.data.division import Division
+from arbench.data.streams import WindowedTask
+from arbench.data.tasks import SPLITS, Split, SplitName, Task
+
+
+def describe_own(task: Task, limit: int | None) -> list[str]:
+    """`describe_splits` of the user's own events; nothing of what comes with a task.
+
+    Args:
+        task: whose README says such things, if it comes with one; or a stream, which is one text.
+        limit: only the first so many events of each split.
+    """
+    if task.public or isinstance(task, WindowedTask):
+        return []
+    return describe_splits(task.division, {name: load_split(task, name, limit) for name in SPLITS})
+
+
+def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:
+    """Lines for people: how many events are where, and how many of them repeat others.
+
+    Args:
+        division: how the splits were made; None if the data state them.
+        splits: all three.
+    """
+    keys = {name: _keys(splits[name]) for name in SPLITS}
+    how = "as stated" if division is None else str(division)
+    sizes = ", ".join(f"{len(keys[name]):,} {name}" for name in SPLITS)
+    lines = [f"splits  {how}: {sizes} events", f"repeats {_repeats(keys)}"]
+    lines += [
+        f"note    {name} holds a single distinct event: a number on it says nothing about others"
+        for name, found in keys.items()
+        if name != "train" and len(set(found)) == 1
+    ]
+    return lines
+
+
+def _repeats(keys: Mapping[SplitName, list[bytes]]) -> str:
+    """How many events equal an earlier one of their split, and how many one of an earlier split."""
+    within = [
+        f"{count:,} of {name}"
+        for name, found in keys.items()
+        if (count := len(found) - len(set(found)))
+    ]
+    across = [
+        f"{count:,} of {later} in {earlier}"
+        for earlier, later in itertools.combinations(SPLITS, 2)
+        if (count := sum(map(set(keys[earlier]).__contains__, keys[later])))
+    ]
+    return f"within a split {', '.join(within) or 'none'}; across {', '.join(across) or 'none'}"
+
+
+def _keys(split: Split) -> list[bytes]:
+    """A hash of each event and of which dims of it are scored."""
+    parts = [split.events] if split.scored is None else [split.events, split.scored]
+    rows = zip(*(part.contiguous().numpy() for part in parts), strict=True)
+    return [
+        hashlib.blake2b(b"".join(part.tobytes() for part in row), digest_size=16).digest()
+        for row in rows
+    ]

@@ -1,0 +1,152 @@
+"""Source files: in `$ARBENCH_DATA` or the cache, else downloaded; always checked by sha256."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from arbench.errors import DataError
+from arbench.files.atomic import sha256_of
+
+DATA_VARIABLE = "ARBENCH_DATA"
+CACHE_VARIABLE = "ARBENCH_CACHE"
+_downloads: ContextVar[bool] = ContextVar("_downloads", default=True)
+
+
+class NotHereError(DataError):
+    """A file is not on this machine, and nothing may be downloaded now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One file of a data set, as its author published it.
+
+    Attributes:
+        path: where it lies under `$ARBENCH_DATA` and under the cache, such as "uci/dna.npz".
+        urls: where to download it, the canonical address first, then mirrors.
+        sha256: of the file; None when nobody has published it. The hash of the first download is
+            then recorded beside the file in the cache, and checked from then on.
+        size: in bytes; None when unknown.
+        dataset: the class of `torchvision.datasets` that downloads and unpacks it, such as "MNIST",
+            with that class's mirrors and checksums; `urls` are then empty. `path` is where the
+            class leaves it under its root.
+    """
+
+    path: str
+    urls: tuple[str, ...]
+    sha256: str | None
+    size: int | None = None
+    dataset: str | None = None
+
+
+def data_dir() -> Path | None:
+    """The user's folder of data files, `$ARBENCH_DATA`, or None.
+
+    Raises:
+        DataError: if the variable names something that is not a folder.
+    """
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        return None
+    folder = Path(value).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"{DATA_VARIABLE}={value} is not a folder: correct it or unset it")
+    return folder
+
+
+def cache_dir() -> Path:
+    """The folder for downloads, `$ARBENCH_CACHE` or the platform's cache; it may not exist yet."""
+    value = os.environ.get(CACHE_VARIABLE)
+    return Path(value).expanduser() if value else Path(platformdirs.user_cache_dir("arbench"))
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within, `fetch` downloads nothing: what is not on this machine is a `NotHereError`."""
+    token = _downloads.set(False)
+    try:
+        yield
+    finally:
+        _downloads.reset(token)
+
+
+def locate(source: SourceFile) -> Path | None:
+    """Where the checked file is, first in `$ARBENCH_DATA`, then in the cache; None if in neither.
+
+    A file that fails the check is never replaced: the user may have no other copy.
+
+    Raises:
+        DataError: if the file is there but is not the one described.
+    """
+    for folder in (data_dir(), cache_dir()):
+        if folder is not None and (path := folder / source.path).is_file():
+            check_source(path, source)
+            return path
+    return None
+
+
+def check_source(path: Path, source: SourceFile) -> None:
+    """Hold a file against its description.
+
+    Raises:
+        DataError: if it is not the file described; names it, the hash expected and the hash found.
+    """
+    try:
+        problem = mismatch(path, source)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    if problem is not None:
+        raise DataError(f"{path}: {problem}; move it away or put the right file there")
+
+
+@contextmanager
+def writing_cache(folder: Path) -> Iterator[None]:
+    """Make a folder of the cache and write in it.
+
+    Raises:
+        DataError: if that fails; one line that names the variable to set.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {folder} ({error.strerror}): set {CACHE_VARIABLE} to a folder that "
+            f"can be written, or {DATA_VARIABLE} to one that holds the data"
+        ) from error
+
+
+def offline_choices(path: str) -> str:
+    """What a user without a network can do, for the end of an error message."""
+    return (
+        f"put {path} into a folder and set {DATA_VARIABLE} to that folder, or use the task "
+        "mnist-mini, which needs no download"
+    )
+
+
+def mismatch(path: Path, source: SourceFile) -> str | None:
+    """What is wrong with the file at `path`, or None."""
+    expected = source.sha256
+    if expected is None and recorded_hash(source).is_file():
+        expected = recorded_hash(source).read_text().strip()
+    size = path.stat().st_size
+    sizes = "" if source.size in (None, size) else f"{size} bytes, expected {source.size}"
+    if expected is not None and (found := sha256_of(path)) != expected:
+        return f"sha256 {found}, expected {expected}" + (f" ({sizes})" if sizes else "")
+    return sizes or None
+
+
+def recorded_hash(source: SourceFile) -> Path:
+    """Where the sha256 of the first download of an unpinned file is kept."""
+    return cache_dir() / f"{source.path}.sha256"
+
+
+def may_download() -> bool:
+    """Whether a file that is not on this machine may be fetched now; see `offline`."""
+    return _downloads.get()

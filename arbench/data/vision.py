@@ -1,0 +1,120 @@
+"""The only place where torchvision is imported, and only when its data set classes are needed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from urllib.error import URLError
+
+import torch
+
+from arbench.data.sources import SourceFile, cache_dir, check_source, offline_choices, writing_cache
+from arbench.errors import NetworkError
+from arbench.files import http_client
+
+_MISSING_OPERATOR = "operator torchvision::nms does not exist"
+_NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_ARCHIVES = {".gz", ".tar", ".tgz", ".zip"}
+
+
+@functools.cache
+def load_torchvision() -> ModuleType:
+    """The module torchvision, also where its compiled operators do not load.
+
+    The usual wheel is built against a CUDA torch. Beside a CPU torch its operators are missing, and
+    the import fails while it describes `nms` to torch. Data sets need no operator, so the schemas
+    of the missing ones are declared, without an implementation, and the import is tried again.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if str(error) != _MISSING_OPERATOR:
+            raise
+    for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    library = _operators()
+    for name in ("nms", "qnms"):
+        library.define(name + _NMS_SCHEMA)  # type: ignore[no-untyped-call]
+    return importlib.import_module("torchvision")
+
+
+@functools.cache
+def _operators() -> torch.library.Library:
+    """The library that declares them; the cache keeps it alive, and the schemas go with it."""
+    return torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+
+
+def download(dataset: str, wanted: SourceFile) -> Path:
+    """Where the file is in the cache after torchvision has downloaded and unpacked its data set.
+
+    That happens in a temporary folder, so that a broken download leaves nothing behind. The other
+    files of the data set move into the cache too; each is checked when it is fetched.
+
+    Args:
+        dataset: the name of a class of `torchvision.datasets`, such as "MNIST".
+        wanted: one of its files.
+
+    Raises:
+        DataError: if the file is not the one described, or the cache cannot be written.
+        NetworkError: if torchvision cannot get it.
+    """
+    cache = cache_dir()
+    with writing_cache(cache), tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as root:
+        dataset_class = getattr(load_torchvision().datasets, dataset)
+        with _own_client() as problems:
+            try:
+                dataset_class(root, download=True)
+            except (RuntimeError, URLError) as error:
+                tried = "; ".join(problems) or str(error)
+                raise NetworkError(
+                    f"torchvision could not download {wanted.path} from {tried}: "
+                    f"{offline_choices(wanted.path)}"
+                ) from None
+        check_source(Path(root, wanted.path), wanted)
+        for file in Path(root).rglob("*"):
+            target = cache / file.relative_to(root)
+            if file.is_file() and file.suffix not in _ARCHIVES and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
+    return cache / wanted.path
+
+
+@contextmanager
+def _own_client() -> Iterator[list[str]]:
+    """Within, torchvision's data sets get their files through arbench's client.
+
+    torchvision's own waits for ever, and asks again without encryption where encryption failed.
+
+    Yields:
+        What went wrong so far, by address.
+    """
+    library = load_torchvision().datasets.utils
+    problems: list[str] = []
+
+    def download_url(
+        url: str, root: str, filename: str | None = None, md5: str | None = None, **_: object
+    ) -> None:
+        path = Path(root).expanduser() / (filename or url.rpartition("/")[2])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if library.check_integrity(path, md5):
+            return
+        try:
+            http_client.download(url, path)
+        except NetworkError as error:
+            problems.append(f"{url} ({error})")
+            raise URLError(str(error)) from error  # which makes it try the next mirror
+        if not library.check_integrity(path, md5):
+            problems.append(f"{url} (its MD5 is not {md5})")
+            raise RuntimeError("File not found or corrupted.")
+
+    theirs, library.download_url = library.download_url, download_url
+    try:
+        yield problems
+    finally:
+        library.download_url = theirs

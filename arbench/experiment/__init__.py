@@ -1,1 +1,0 @@
-"""One experiment, from data to record."""

@@ -1,0 +1,1 @@
+"""The bytes: atomic writes, documents, archives, arrays, tensors; knows nothing of models."""

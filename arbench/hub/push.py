@@ -1,0 +1,219 @@
+"""Pushing: a run, or the page of all boards, onto the Hub in one commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from arbench.boards.boards import find_boards
+from arbench.boards.page import write_page
+from arbench.data.tasks import open_task
+from arbench.errors import ArbenchError, CheckpointError, ConfigError
+from arbench.hub.card import card_of
+from arbench.hub.card_metadata import with_metadata
+from arbench.hub.client import Hub
+from arbench.hub.finding import HUB_PREFIX
+from arbench.hub.ownership import require_ownership, with_seal
+from arbench.hub.repositories import Repo, parse_repo
+from arbench.hub.snapshots import DOCUMENTS, EXTRAS, TENSORS
+from arbench.registry.manager import registry
+from arbench.runs.config import RunConfig
+from arbench.runs.experiment import Run
+from arbench.runs.folder import RunFolder
+from arbench.runs.loading import load_run, read_config
+from arbench.runs.plausibility import require_plausible
+from arbench.runs.record.binding import unbound_note
+from arbench.runs.record.per_event import read_log_probs, test_of
+from arbench.runs.record.record import Record
+
+_RUN_FILES = re.compile(rf"(config|record)\.json|{EXTRAS.pattern}|(model|log_probs)\.safetensors")
+_PAGE_FILES = re.compile(r"index\.html")
+# From the head's commit, the files that a commit on top of it is to hold.
+Prepare = Callable[[Hub, str], Mapping[str, Path | bytes]]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What is on the Hub now."""
+
+    repo: Repo
+    commit: str
+    url: str
+
+
+def check_push(
+    namespace: str, *, task: str | None, model: str | None, resume: Path | None = None
+) -> None:
+    """Find out, before a training, whether `push_trained` could push it.
+
+    Args:
+        namespace: a user or an organisation.
+        task: of a new run, as users type it.
+        model: of a new run, as users type it.
+        resume: the folder of a run that goes on, which has both already.
+
+    Raises:
+        ConfigError: if they make no name of a repository, there is no such task or model, or the
+            repository holds what arbench did not write.
+        CheckpointError: if there is no run to go on.
+        NetworkError: if the user may not push there; the line says why.
+    """
+    if resume is not None:
+        config = read_config(resume)
+        task, model = config.task, config.model
+    else:
+        assert task is not None
+        assert model is not None
+        task, model = open_task(task).name, registry().model(model).entry.name
+    repo = parse_repo(_name_of(namespace, task, model))
+    hub = Hub()
+    hub.check_access(namespace)
+    if hub.exists(repo):
+        names = ("README.md", *DOCUMENTS, *TENSORS)
+        require_ownership(hub, repo, hub.resolve(repo), dict.fromkeys(names), _RUN_FILES)
+
+
+def _name_of(namespace: str, task: str, model: str) -> str:
+    return f"{namespace}/{task}-{model}"
+
+
+def push_run(path: Path, name: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
+    """Put a finished run into a model repository: weights, configuration, record, card, samples.
+
+    Args:
+        path: the run folder.
+        name: "org/name"; the repository is made if it does not exist.
+        private: make it for the owner's eyes.
+        overwrite: replace what is there and not arbench's.
+
+    Raises:
+        ConfigError: if the run has no weights that others could load, the name is none, or the
+            repository holds what arbench did not write.
+        CheckpointError: if it is unfinished, or its files are damaged or links.
+        NetworkError: if the Hub does not take it; it then holds all of the run or nothing.
+    """
+    repo = parse_repo(name)
+    files = _run_files(path)
+    record = Record.read(files["record.json"])
+    card = card_of(path, load_as=f"{HUB_PREFIX}{name}")
+    contents: dict[str, Path | bytes] = {**files, "README.md": with_seal(card)}
+    message = f"{record.model.name} on {record.task.name}"
+    prepare = _if_own(repo, contents, _RUN_FILES, overwrite=overwrite)
+    return deliver(repo, message, prepare, private=private)
+
+
+def push_trained(run: Run, namespace: str) -> Pushed:
+    """Put a run that has just finished into `namespace/<task>-<model>`.
+
+    Raises:
+        ArbenchError: as `push_run` does; the line also says how to finish the push.
+    """
+    name = _name_of(namespace, run.record.task.name, run.record.model.name)
+    try:
+        return push_run(run.path, name)
+    except ArbenchError as error:
+        error.args = (
+            f"{error}. The run is complete: `arbench push {run.path} --to {name}` puts it there",
+        )
+        raise
+
+
+def _run_files(path: Path) -> dict[str, Path]:
+    """What is pushed of a run, after loading it as others will.
+
+    Raises:
+        ConfigError: if there are no weights.
+        CheckpointError: if something is not as it must be.
+    """
+    folder = RunFolder(path)
+    if not folder.record.exists() and not folder.config.exists():
+        raise CheckpointError(f"{path}: no such run")
+    if folder.record.exists() and Record.read(folder.record).foreign is not None:
+        raise ConfigError(
+            f"{path}: its weights are not here, so there is nothing that others could load; its "
+            "record can go onto a board, with --board"
+        )
+    RunConfig.read(folder.config)
+    folder.require_finished()
+    record = Record.read(folder.record)
+    test_of(record, path)
+    needed = (folder.config, folder.record, folder.model, folder.log_probs)
+    extras = [file for file in sorted(path.iterdir()) if EXTRAS.fullmatch(file.name)]
+    files = {file.name: file for file in (*needed, *extras)}
+    for file in files.values():
+        if file.is_symlink() or not file.is_file():
+            raise CheckpointError(f"{file}: expected a file of the run itself, not a link")
+    load_run(path)
+    if fault := record.no_likelihood:
+        raise ConfigError(f"{path}: {fault}")
+    if note := unbound_note(path, record.is_bound):
+        raise CheckpointError(f"{note}, and then it can be pushed")
+    require_plausible(record, read_log_probs(record, folder.log_probs).values, str(path))
+    return files
+
+
+def push_space(name: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
+    """Put the page of all boards onto the Hub as a static Space.
+
+    Args:
+        name: "org/name" of the Space.
+        private: for a Space that does not exist yet.
+        overwrite: replace what is there and not arbench's.
+
+    Raises:
+        ConfigError: if the name is none, or the Space holds what arbench did not write.
+        NetworkError: if the Hub does not take it.
+    """
+    repo = parse_repo(name, "space")
+    boards, _ = find_boards(None)
+    about = {
+        "title": "arbench leaderboards",
+        "sdk": "static",
+        "app_file": "index.html",
+        "tags": ["arbench", "leaderboard"],
+    }
+    with TemporaryDirectory() as scratch:
+        out = Path(scratch)
+        write_page(out, boards)
+        contents: dict[str, Path | bytes] = {
+            file.relative_to(out).as_posix(): with_seal(file.read_text(encoding="utf-8"))
+            for file in sorted(out.rglob("*.html"))
+        }
+    contents["README.md"] = with_seal(with_metadata(about, "# arbench leaderboards\n"))
+    prepare = _if_own(repo, contents, _PAGE_FILES, overwrite=overwrite)
+    return deliver(repo, "Page of all boards", prepare, private=private)
+
+
+def _if_own(
+    repo: Repo, contents: Mapping[str, Path | bytes], marks: re.Pattern[str], *, overwrite: bool
+) -> Prepare:
+    """The contents, unless they would replace what is not arbench's."""
+
+    def prepare(hub: Hub, head: str) -> Mapping[str, Path | bytes]:
+        if not overwrite:
+            require_ownership(hub, repo, head, contents, marks)
+        return contents
+
+    return prepare
+
+
+def deliver(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pushed:
+    """Put files into a repository, which is made if it does not exist, in one commit.
+
+    Args:
+        repo: the repository.
+        message: the commit's title.
+        prepare: makes the files for the newest commit there.
+        private: for a repository that does not exist yet.
+
+    Raises:
+        NetworkError: if the Hub does not take them.
+    """
+    hub = Hub()
+    hub.check_access(repo.namespace)
+    hub.create(repo, private=private)
+    commit = hub.commit(repo, message, lambda head: prepare(hub, head))
+    return Pushed(repo, commit, hub.url(repo))

@@ -1,0 +1,1 @@
+"""From a density to numbers: likelihood, speed, and how sure they are."""

@@ -1,0 +1,118 @@
+"""Evaluation: a split's events, and the log-probability of each, in float32 or better."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from arbench.data.streams import WindowedTask
+from arbench.data.tasks import Split, Task
+from arbench.errors import Diverged
+from arbench.measure.likelihood import EvaluationRecord, TruthRecord
+from arbench.measure.statistics.metrics import NLL, paired_difference
+from arbench.measure.statistics.student import FOUR_SIGMA
+from arbench.probability.density import Density
+from arbench.probability.events import Domain, bin_width
+from arbench.probability.model import evaluation_mode
+from arbench.show.reporting import Advance
+
+_MOST_EVENTS = 200
+# Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
+_MOST_DIMS = 1 << 18
+
+
+def scored_windows(task: Task) -> EvaluationRecord | None:
+    """How a stream is scored; None for a task of events."""
+    if not isinstance(task, WindowedTask):
+        return None
+    return EvaluationRecord(context=task.context, stride=task.stride)
+
+
+@torch.no_grad()
+def evaluate_log_probs(
+    density: Density,
+    split: Split,
+    *,
+    batch_size: int | None = None,
+    progress: Advance | None = None,
+) -> Tensor:
+    """Log-probability of every event, in order, the last partial batch included.
+
+    Args:
+        density: what to evaluate.
+        split: its events.
+        batch_size: events per call; by default 200, or fewer if they are long.
+        progress: told the fraction of events done.
+
+    Returns:
+        `(N,)` nats, float64, on the CPU.
+
+    Raises:
+        Diverged: at the first log-probability that is not finite.
+    """
+    if batch_size is None:
+        batch_size = max(1, min(_MOST_EVENTS, _MOST_DIMS // split.events[0].numel()))
+    parts = []
+    module = density if isinstance(density, nn.Module) else nn.Module()
+    with evaluation_mode(module):
+        for start in range(0, len(split), batch_size):
+            events = split.events[start : start + batch_size]
+            scored = None if split.scored is None else split.scored[start : start + batch_size]
+            log_probs = density.log_prob(events, scored).cpu().double()
+            if not bool(torch.isfinite(log_probs).all()):
+                index = start + int((~torch.isfinite(log_probs)).nonzero()[0])
+                raise Diverged(
+                    f"event {index} has log-probability {log_probs[index - start].item()}: a "
+                    "number that is not finite is never reported; a model that is trained here may "
+                    "want a smaller learning_rate"
+                )
+            parts.append(log_probs)
+            if progress is not None:
+                progress((start + len(events)) / len(split), "")
+    return torch.cat(parts)
+
+
+def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
+    """The totals of a split's log-probabilities."""
+    return NLL.from_log_probs(
+        log_probs,
+        split.scored_dims,
+        bin_width(domain),
+        groups=split.groups,
+        is_stream=split.is_stream,
+    )
+
+
+def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) -> TruthRecord | None:
+    """The paired gap to the true density; None where nobody knows it.
+
+    Args:
+        name: what messages call the density.
+        task: synthetic, or not.
+        test: its test split.
+        log_probs: `(N,)` nats, of its events.
+
+    Raises:
+        Diverged: if the density beats the true one by more than 4 standard errors, on events enough
+            for that to mean something.
+    """
+    if not task.has_true_log_prob or min(len(test), test.num_groups or len(test)) < 2:
+        return None
+    truth = task.true_log_prob(test.events).double()
+    gap = paired_difference(
+        truth,
+        log_probs,
+        groups=test.groups,
+        stream_dims=test.scored_dims if test.is_stream else None,
+    )
+    if gap.has_enough_groups and gap.nats < 0 and gap.p_value < FOUR_SIGMA:
+        raise Diverged(
+            f"{name} is {-gap.nats:.4f} nats better than the true density, {-gap.z:.1f} standard "
+            "errors: impossible, so its likelihood is wrong; the checks of "
+            "arbench.testing.conformance say where"
+        )
+    return TruthRecord(
+        true_nats_per_event=-truth.mean().item(),
+        gap_nats_per_event=gap.nats,
+        standard_error_nats=gap.standard_error,
+    )

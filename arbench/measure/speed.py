@@ -1,0 +1,113 @@
+"""What to time: the samplers of a density, by batch size and device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import nn
+
+from arbench.files.documents import Count, Finite, Line, Part
+from arbench.measure.allocator import kept_for_reuse
+from arbench.measure.timing import time_callable
+from arbench.probability.density import Density, Excerpt
+from arbench.probability.model import evaluation_mode
+from arbench.probability.randomness import keyed_generator
+from arbench.show.reporting import Advance
+
+SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
+
+
+def measure_sampling(
+    density: Density,
+    *,
+    methods: Sequence[str],
+    batch_sizes: Sequence[int],
+    repeats: int = 5,
+    cap_s: float = 20.0,
+    full: bool = False,
+    progress: Advance = lambda fraction, note: None,
+) -> list[SpeedRecord]:
+    """Seconds per batch of samples, for every method and batch size.
+
+    Random numbers are part of a sample, so drawing them is part of its cost. Of a sampler that is
+    slow the density names an excerpt; its time is scaled to the batch, and the row says
+    `extrapolated`.
+
+    Args:
+        density: what to sample, where it is to be timed.
+        methods: sampler names.
+        batch_sizes: events per call.
+        repeats: timed calls at most, per row.
+        cap_s: time cap per row in seconds.
+        full: time slow samplers in full too.
+        progress: told the fraction of calls done and what is being timed, never inside what is.
+    """
+    rows: list[SpeedRecord] = []
+    num_rows, num_calls = len(methods) * len(batch_sizes), 1 + repeats
+
+    def advance(note: str, calls: int) -> None:
+        progress((len(rows) + calls / num_calls) / num_rows, note)
+
+    module = density if isinstance(density, nn.Module) else nn.Module()
+    for method in methods:
+        for batch_size in batch_sizes:
+            between = partial(advance, f"{method}, batch {batch_size:,}")
+            between(0)
+            excerpt = None if full else density.excerpt(method, batch_size)
+            timed = excerpt or _everything(density, batch_size, method)
+            with kept_for_reuse(), evaluation_mode(module):
+                timing = time_callable(
+                    timed.call,
+                    device=density.device,
+                    warmup=1,
+                    repeats=repeats,
+                    cap_s=cap_s,
+                    between=between,
+                )
+            rows.append(
+                SpeedRecord(
+                    method=method,
+                    batch_size=batch_size,
+                    device=_device_name(density.device),
+                    precision=str(density.dtype).removeprefix("torch."),
+                    compiled=False,
+                    repeats=timing.repeats,
+                    median_s=timing.median_s * timed.num_parts,
+                    iqr_s=timing.iqr_s * timed.num_parts,
+                    events_per_s=batch_size / (timing.median_s * timed.num_parts),
+                    extrapolated=excerpt is not None,
+                )
+            )
+    progress(1.0, "")
+    return rows
+
+
+def _everything(density: Density, batch_size: int, method: str) -> Excerpt:
+    """The whole of a sampler as an excerpt of itself."""
+
+    def draw() -> object:
+        generator = keyed_generator(0, "bench")
+        return density.sample(batch_size, generator=generator, method=method)
+
+    return Excerpt(draw, 1.0)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+class SpeedRecord(Part):
+    """How fast one sampler is on one device."""
+
+    method: Line
+    batch_size: Count
+    device: Line
+    precision: Line
+    compiled: bool
+    repeats: Count
+    median_s: Finite
+    iqr_s: Finite
+    events_per_s: Finite
+    extrapolated: bool

@@ -1,0 +1,1 @@
+"""Standard errors, blocks, paired tests."""

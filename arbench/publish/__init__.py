@@ -1,1 +1,0 @@
-"""What leaves the machine: cards, published numbers, later boards, zoo and Hub."""

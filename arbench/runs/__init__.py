@@ -1,0 +1,1 @@
+"""One experiment, start to record: resolved, trained, measured, kept, read again."""

@@ -1,0 +1,395 @@
+"""One experiment, start to record: resolve, train, evaluate, sample, time, write down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from arbench.data.dataset import load_split
+from arbench.data.repeats import describe_own
+from arbench.data.tasks import Split, SplitName, Task, open_task
+from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
+from arbench.files.atomic import remove_abandoned, sha256_of
+from arbench.files.tensors import save_tensors
+from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
+from arbench.measure.evaluation import (
+    compare_with_truth,
+    evaluate_log_probs,
+    nll_of,
+    scored_windows,
+)
+from arbench.measure.likelihood import SplitRecord
+from arbench.measure.log_probs import LogProbs
+from arbench.measure.speed import SPEED_BATCH_SIZES, SpeedRecord, measure_sampling
+from arbench.probability.randomness import derive_seed, keyed_generator
+from arbench.runs.building import assemble
+from arbench.runs.config import RunConfig
+from arbench.runs.folder import RunFolder, new_run_folder
+from arbench.runs.loading import check_bound, read_config
+from arbench.runs.record.environment import describe_environment
+from arbench.runs.record.record import (
+    ChecksRecord,
+    HashesRecord,
+    ModelRecord,
+    Record,
+    TaskRecord,
+    TrainingRecord,
+)
+from arbench.runs.request import RunRequest, reopen_task, require_likelihood, resolve
+from arbench.runs.trained_checks import Refused, check_network, check_samples, scale_of, seconds_for
+from arbench.show.reporting import Reporter
+from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
+from arbench.show.wording import counted
+from arbench.training.assembly import Assembly
+from arbench.training.batches import TrainingBatches
+from arbench.training.checkpoints import CheckpointStore, Progress
+from arbench.training.devices import make_accelerator
+from arbench.training.fitting import fit
+from arbench.training.recipes import Recipe
+from arbench.training.schedule import Length
+from arbench.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk and its record; `is_main` is False in all but one of several processes.
+
+    `was_finished` is True where there was nothing to resume.
+    """
+
+    path: Path
+    record: Record
+    is_main: bool = True
+    was_finished: bool = False
+
+
+def start_run(request: RunRequest, reporter: Reporter) -> Run:
+    """Execute a recipe in a new folder.
+
+    Raises:
+        ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
+    """
+    task = open_task(request.task)
+    config, task = resolve(request, task)
+    accelerator = make_accelerator(request.device, config.precision)
+    shared: list[RunFolder | None] = [None]
+    if accelerator.is_main_process:
+        shared = [new_run_folder(request.out, task.name, request.model)]
+    folder = broadcast_object_list(shared)[0]
+    with _held(folder, accelerator):
+        if accelerator.is_main_process:
+            folder.require_new()
+            config.write(folder.config)
+        return _Experiment(config, task, folder, accelerator, reporter).run()
+
+
+def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | None = None) -> Run:
+    """Continue the run in a folder; a finished one is returned as it is.
+
+    A run on the user's own data needs `task_text`, such as "images:PATH", to find them again.
+
+    Raises:
+        ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
+    """
+    folder = RunFolder(path)
+    folder.require_begun()
+    config = read_config(path)
+    if folder.record.exists():
+        record = Record.read(folder.record)
+        if record.status == "finished":
+            check_bound(path, record)
+            reporter.say(f"{path} is finished: there is nothing to resume")
+            return Run(path, record, was_finished=True)
+    task = reopen_task(config, task_text)
+    require_likelihood(config.model, config.layouts, task)
+    accelerator = make_accelerator(device, config.precision)
+    with _held(folder, accelerator):
+        if accelerator.is_main_process:
+            for place in (folder.path, folder.checkpoint):
+                remove_abandoned(place)
+        return _Experiment(config, task, folder, accelerator, reporter).run()
+
+
+def _held(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
+    """The folder's lock, held by the main process for all."""
+    return folder.locked() if accelerator.is_main_process else nullcontext()
+
+
+class _Experiment:
+    """The steps of one run, over what they share."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        task: Task,
+        folder: RunFolder,
+        accelerator: Accelerator,
+        reporter: Reporter,
+    ) -> None:
+        self.config = config
+        self.task = task
+        self.folder = folder
+        self.accelerator = accelerator
+        self.reporter = reporter if accelerator.is_main_process else Reporter()
+        self.device = accelerator.device
+        torch.manual_seed(derive_seed(config.seed, "init"))
+        self.assembly: Assembly = assemble(config)
+        self.assembly.network.to(self.device)
+        self.assembly.density.to(self.device)
+
+    @property
+    def is_main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    def run(self) -> Run:
+        limit = self.config.limit
+        train = load_split(self.task, "train", limit)
+        validation = load_split(self.task, "validation", limit)
+        fits_itself = hasattr(self.assembly.network, "fit")
+        self._announce(train)
+        batches = TrainingBatches(
+            self.task,
+            train,
+            batch_size=self.config.recipe.training.batch_size,
+            seed=self.config.seed,
+            device=self.device,
+            # A network that fits itself sees all batches in every process: nobody adds up counts.
+            process=0 if fits_itself else self.accelerator.process_index,
+            num_processes=1 if fits_itself else self.accelerator.num_processes,
+        )
+        try:
+            with kept_for_reuse():
+                progress = self._train(batches, validation)
+                record = self._measure(batches, validation, progress)
+        except (Interrupted, Diverged, Refused) as error:
+            self._write_unfinished(batches, error)
+            raise
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self._out_of_memory(error) from error
+        if self.is_main:
+            record.write(self.folder.record)
+            CheckpointStore(self.folder.checkpoint).clear()
+        self.accelerator.wait_for_everyone()
+        return Run(self.folder.path, record, is_main=self.is_main)
+
+    def _announce(self, train: Split) -> None:
+        config, recipe = self.config, self.config.recipe
+        epochs = counted(recipe.training.epochs, "epoch")
+        length = f"{config.budget_s:g} s" if config.budget_s else epochs
+        members = f", {len(config.members)} members" if len(config.members) > 1 else ""
+        self.reporter.say(
+            f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
+            f"of {self.task.spec.num_dims} dims, data sha256 {self.config.data_sha256[:12]}"
+        )
+        for line in describe_own(self.task, config.limit) if self.is_main else ():
+            self.reporter.say(line)
+        self.reporter.say(
+            f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "
+            f"head {config.head}, recipe {config.recipe_name}, {length}"
+        )
+        self.reporter.say(
+            f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
+            f"seed {config.seed}; folder {self.folder.path}"
+        )
+
+    def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
+        if hasattr(self.assembly.network, "fit"):
+            if self.config.budget_s is not None:
+                raise ConfigError(f"{self.config.model} fits itself: give --epochs, not --budget")
+            return fit(
+                self.assembly,
+                batches,
+                validation,
+                self.folder.metrics,
+                self.reporter,
+                name=self.config.model,
+                epochs=self.config.recipe.training.epochs,
+                is_main=self.is_main,
+            )
+        recipe, budget = self.config.recipe.training, self.config.budget_s
+        num_steps = None if budget else recipe.epochs * batches.steps_per_epoch
+        trainer = Trainer(
+            self.assembly,
+            batches,
+            validation,
+            recipe,
+            Length(num_steps, budget),
+            accelerator=self.accelerator,
+            store=CheckpointStore(self.folder.checkpoint),
+            metrics=self.folder.metrics,
+            seed=self.config.seed,
+            compile_loss=self.config.compile,
+            reporter=self.reporter,
+        )
+        return trainer.run()
+
+    def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
+        """Evaluate, sample and time.
+
+        Nothing but this sees how well the model does on test, once, at the end of the run. (The
+        data's hash is of every event, so test has been read before.)
+        """
+        density = self.assembly.density
+        splits: dict[SplitName, Split] = {"validation": validation}
+        if self.config.recipe.training.evaluate_test:
+            splits["test"] = load_split(self.task, "test", self.config.limit)
+        log_probs: dict[str, Tensor] = {}
+        nll = {}
+        for name, split in splits.items():
+            with self.reporter.bar(f"evaluating {name}") as advance:
+                log_probs[name] = evaluate_log_probs(density, split, progress=advance)
+            nll[name] = SplitRecord.from_nll(
+                nll_of(log_probs[name], split, density.spec.domain), density.kind
+            )
+        truth = None
+        if "test" in splits:
+            truth = compare_with_truth(
+                self.config.model, self.task, splits["test"], log_probs["test"]
+            )
+        sampling: list[SpeedRecord] = []
+        hashes: dict[str, str] = {}
+        checks: ChecksRecord | None = None
+        if self.is_main:
+            # First what cannot be made again in a moment, then checks, pictures and timings.
+            weights = self.assembly.network.state_dict()
+            hashes["weights"] = save_tensors(self.folder.model, weights)
+            checks = check_network(self.assembly, self.config, validation.events, self.reporter)
+            with self.reporter.bar("sampling") as advance:
+                seed = keyed_generator(self.config.seed, "samples")
+                samples = density.sample(
+                    NUM_SAMPLES,
+                    generator=seed,
+                    progress=lambda done, total: advance(done / total, ""),
+                )
+                rendering = self.config.shown
+                path = self.folder.path / default_name(rendering)
+                save_samples(path, samples.cpu(), density.spec, rendering=rendering)
+            checks = check_samples(
+                density,
+                samples,
+                checks,
+                name=self.config.model,
+                seed=self.config.seed,
+                seconds=seconds_for(self.assembly, self.config),
+                scale=scale_of(validation.events),
+                reporter=self.reporter,
+            )
+            if "test" in log_probs:  # only what no check refuses is a number
+                values = LogProbs(log_probs["test"], splits["test"].groups)
+                hashes["per_event"] = values.save(self.folder.log_probs)
+            with self.reporter.bar("timing", live=False) as advance:
+                sampling = measure_sampling(
+                    density,
+                    methods=density.samplers[:1],
+                    batch_sizes=SPEED_BATCH_SIZES,
+                    progress=advance,
+                )
+        return self._record(
+            batches,
+            progress,
+            "finished",
+            nll=nll,
+            truth=truth,
+            sampling=sampling,
+            hashes=hashes,
+            checks=checks,
+        )
+
+    def _record(
+        self,
+        batches: TrainingBatches,
+        progress: Progress,
+        status: str,
+        *,
+        hashes: Mapping[str, str] | None = None,
+        **measured: object,
+    ) -> Record:
+        config, task = self.config, self.task
+        # The file that people will read, whatever wrote it.
+        bound = {"config": sha256_of(self.folder.config)} if self.is_main else {}
+        if hashes:  # only of a finished training; another writes on
+            bound["metrics"] = sha256_of(self.folder.metrics)
+        layout = self.assembly.members[0].layout
+        record = Record.model_validate(
+            {
+                "sha256": HashesRecord(**bound, **(hashes or {})),
+                "task": TaskRecord.from_task(task, config.data_sha256),
+                "model": ModelRecord(
+                    name=config.model,
+                    plugin=config.plugin,
+                    plugin_version=config.plugin_version,
+                    hyperparameters=config.hyperparameters,
+                    head=config.head,
+                    head_options=config.head_options,
+                    layout=describe_layout(config.recipe, layout.is_raster),
+                    num_copies=config.recipe.ensemble.num_copies,
+                    num_members=len(config.members),
+                    num_parameters=self.assembly.num_parameters,
+                ),
+                "training": TrainingRecord(
+                    recipe=config.recipe_name,
+                    recipe_sha256=config.recipe_sha256,
+                    settings=config.recipe.model_dump(mode="json"),
+                    seed=config.seed,
+                    steps=progress.step,
+                    epochs=progress.step / batches.steps_per_epoch,
+                    seconds=progress.elapsed_s,
+                    budget_s=config.budget_s,
+                    limit=config.limit,
+                    best_step=progress.best_step,
+                    device=str(self.device),
+                    precision=config.precision,
+                    compiled=config.compile,
+                    processes=self.accelerator.num_processes,
+                    status=status,  # type: ignore[arg-type]
+                ),
+                "evaluation": scored_windows(task),
+                "environment": describe_environment(self.device),
+                "nll": {},
+                "sampling": [],
+                **measured,
+            }
+        )
+        return record.sealed()
+
+    def _write_unfinished(self, batches: TrainingBatches, error: ArbenchError) -> None:
+        """A record without a number: it says how far the training got and why it ended."""
+        if not self.is_main:
+            return
+        store = CheckpointStore(self.folder.checkpoint)
+        loaded = store.load()
+        progress = Progress() if loaded is None else loaded.progress
+        checks: ChecksRecord | None = None
+        match error:
+            case Refused():
+                status, checks = "refused", error.checks
+            case Diverged():
+                status = "diverged"
+            case _:
+                status = "interrupted"
+        self._record(batches, progress, status, checks=checks).write(self.folder.record)
+
+    def _out_of_memory(self, error: BaseException) -> RunError:
+        batch_size = self.config.recipe.training.batch_size
+        return RunError(
+            f"out of memory with batch_size {batch_size} on {self.device}; set a smaller one with "
+            f"--set batch_size={max(1, batch_size // 2)} (the learning rate may want to follow): "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        )
+
+
+def describe_layout(recipe: Recipe, is_raster: bool) -> str:
+    """A layout in a few words, such as "raster by dim" or "permuted (seed 3) by pixel"."""
+    order = "raster" if is_raster else f"permuted (seed {recipe.layout.seed})"
+    many = recipe.ensemble.num_orderings
+    orders = f"{many} orderings, the first {order}" if many > 1 else order
+    return f"{orders} by {recipe.layout.sites}"

@@ -1,0 +1,202 @@
+"""The run folder: one execution of a recipe, and nobody else's."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from arbench.errors import CheckpointError, ConfigError, Interrupted
+from arbench.files.atomic import make_folder, remove_abandoned, require_folder
+from arbench.runs.record.record import Record
+from arbench.training.checkpoints import CONFIG, METRICS
+from arbench.training.signals import stopping_at_once
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of everything that a run leaves."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """How to build the density again."""
+        return self.path / CONFIG
+
+    @property
+    def record(self) -> Path:
+        """What was measured."""
+        return self.path / "record.json"
+
+    @property
+    def model(self) -> Path:
+        """The weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def log_probs(self) -> Path:
+        """One value per test event, for paired comparisons."""
+        return self.path / "log_probs.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """One line per evaluation."""
+        return self.path / METRICS
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.path / "README.md"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The training state while it runs."""
+        return self.path / "checkpoint"
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
+
+    def require_finished(self) -> None:
+        """Check that the run in this folder came to its end; a folder without a run passes.
+
+        Raises:
+            CheckpointError: if it did not; the line says how to go on.
+        """
+        if not self.config.exists():
+            return
+        status = Record.read(self.record).status if self.record.exists() else None
+        weights_alone = status is None and self.model.exists() and not self.checkpoint.exists()
+        if status == "finished" or weights_alone:
+            return
+        if status == "diverged":
+            raise CheckpointError(
+                f"{self.path}: this run diverged and has no result; start another, for instance "
+                "with a smaller learning_rate"
+            )
+        if status == "refused":
+            raise CheckpointError(
+                f"{self.path}: this run was refused and has no result, for the trained model "
+                f"breaks a promise at its own size; `arbench show {self.path}` says which"
+            )
+        if self._is_held():
+            raise CheckpointError(f"{self.path}: this run is still going on; wait for its end")
+        raise CheckpointError(
+            f"{self.path}: this run is unfinished; continue it with `arbench run --resume "
+            f"{self.path}`"
+        )
+
+    def require_new(self) -> None:
+        """Check, once the folder is held, that no other run has begun in it meanwhile.
+
+        Raises:
+            ConfigError: if one has.
+        """
+        if self.config.exists():
+            raise ConfigError(
+                f"{self.path}: another run has begun there; choose another folder with --out"
+            )
+
+    def require_begun(self) -> None:
+        """Check that there is a run to go on with; any other folder is the reader's business.
+
+        Raises:
+            CheckpointError: for that of a run that was killed in its very first write.
+        """
+        left = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
+        first = f".{self.config.name}.tmp-"
+        if ".lock" in left and all(name == ".lock" or name.startswith(first) for name in left):
+            raise CheckpointError(
+                f"{self.path}: this run was killed before it had written anything; start it anew "
+                f"with `arbench run ... --out {self.path}`"
+            )
+
+    def _is_held(self) -> bool:
+        if not self._lock.exists():
+            return False
+        try:
+            with FileLock(self._lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold this folder; the operating system lets go if the process dies.
+
+        A new run that fails before it has left anything but its configuration takes the folder
+        away again.
+
+        Raises:
+            ConfigError: if another run holds it, or it cannot be made or written.
+            Interrupted: at a stop signal that nobody handles inside; the line says how to go on.
+        """
+        make_folder(self.path)
+        is_new = not self.config.exists()
+        try:
+            with FileLock(self._lock, timeout=0), stopping_at_once(self._how_to_go_on):
+                is_new = not self.config.exists()
+                yield
+        except Timeout as error:
+            raise ConfigError(
+                f"{self.path} belongs to a run that is going on; choose another folder with --out"
+            ) from error
+        except KeyboardInterrupt as error:  # raised by somebody else than our own handler
+            if not self.config.exists():
+                raise
+            raise Interrupted(self._how_to_go_on(), signal.SIGINT) from error
+        except Exception as error:
+            begun = isinstance(error, Interrupted) and self.config.exists()
+            if is_new and not begun:
+                self._remove_if_bare()
+            raise
+
+    def _how_to_go_on(self) -> str:
+        if not self.config.exists():
+            return "interrupted before there was anything to keep; run the same command again"
+        return f"interrupted; continue with `arbench run --resume {self.path}`"
+
+    def _remove_if_bare(self) -> None:
+        bare = [self.config, self._lock]
+        if self.metrics.exists() and self.metrics.stat().st_size == 0:
+            bare.append(self.metrics)
+        if set(self.path.iterdir()) - set(bare):
+            return
+        for file in bare:
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot go, such as a mount point, may stay
+            self.path.rmdir()
+
+
+def new_run_folder(out: Path | None, task: str, model: str) -> RunFolder:
+    """A folder that holds no run yet: `out`, or `runs/<task>-<model>` with a number if taken.
+
+    Raises:
+        ConfigError: if `out` holds something already, or the folder cannot be made or written.
+    """
+    if out is not None:
+        require_folder(out)
+        if out.exists():
+            remove_abandoned(out)  # of a run that was killed in its very first write
+        if out.exists() and any(file.name != ".lock" for file in out.iterdir()):
+            is_run = RunFolder(out).config.exists()
+            ways = f", or continue the run in it with --resume {out}" if is_run else ""
+            raise ConfigError(f"--out {out}: exists and is not empty; choose another folder{ways}")
+        return RunFolder(out)
+    stem = re.sub(r"[^a-z0-9._-]+", "-", f"{task}-{model}")
+    make_folder(Path("runs"))
+    number = 1
+    while True:
+        path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir()  # taken at once: another run may be looking too
+        except FileExistsError:
+            number += 1
+        else:
+            return RunFolder(path)

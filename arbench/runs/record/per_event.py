@@ -1,0 +1,108 @@
+"""The log-probabilities of the test events, held against the record that is made of them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from arbench.errors import DataError
+from arbench.files.atomic import sha256_of
+from arbench.measure.likelihood import BlockRecord, SplitRecord
+from arbench.measure.log_probs import LogProbs
+from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
+from arbench.runs.record.record import Record
+
+
+def test_of(record: Record, path: Path) -> SplitRecord:
+    """What a record says of the test split.
+
+    Args:
+        record: of a run.
+        path: what to name if it says nothing.
+
+    Raises:
+        DataError: if it has no test number; says why.
+    """
+    if "test" in record.nll:
+        return record.nll["test"]
+    asked_for_none = "was made with evaluate_test = false; train its recipe once more without it"
+    why = asked_for_none if record.nll else "is not finished"
+    raise DataError(f"{path}: there is no test number: the run {why}")
+
+
+def read_log_probs(record: Record, path: Path) -> LogProbs:
+    """The per-event log-probabilities in a file, if they are those of the record.
+
+    Comparisons, ranks and verification rest on this file, and tables show the record: the two
+    could otherwise tell different stories.
+
+    Args:
+        record: with a test number.
+        path: a `log_probs.safetensors`.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+        DataError: if the record has no test number, it is no likelihood, or it is not the one of
+            these events.
+    """
+    test = test_of(record, path)
+    if fault := record.no_likelihood:
+        raise DataError(f"{path}: {fault}")
+    fault, found = None, LogProbs.load(path)
+    if len(found.values) != test.num_events:
+        fault = f"expected {test.num_events:,} of them, one for each test event"
+    elif record.sha256.per_event not in (None, sha256_of(path)):
+        fault = "their sha256 is another"
+    else:
+        fault = _misfit(record, found)
+    if fault is not None:
+        raise DataError(f"{path}: these log-probabilities are not the record's: {fault}")
+    return found
+
+
+def _misfit(record: Record, found: LogProbs) -> str | None:
+    """What of a record's test number does not follow from log-probabilities; None if all does.
+
+    The error of bits per dim need not follow: nobody here knows how many dims of each are scored.
+    """
+    test = record.nll["test"]
+    nll = recorded_nll(record, found)
+    if not math.isclose(nll.total_nats, test.total_nats, rel_tol=FLOAT64_ROUNDING_SHARE):
+        return f"they sum to {nll.total_nats:,.3f} nats, and it says {test.total_nats:,.3f}"
+    spread, error = nll.standard_error_nats, test.standard_error_nats
+    if (spread is None) != (error is None) or (
+        spread is not None
+        and error is not None
+        and not math.isclose(spread, error, rel_tol=1e-6, abs_tol=1e-9)
+    ):
+        return f"their standard error is {spread}, and it says {error}"
+    if test.num_groups not in (None, nll.num_groups):
+        return f"they are of {nll.num_groups:,} groups, and it says {test.num_groups:,}"
+    if test.num_groups is None:
+        return None
+    block = None if nll.blocks is None else BlockRecord.from_blocks(nll.blocks)
+    if block != test.block:
+        return f"they are of other blocks, {block}, than it says, {test.block}"
+    return None
+
+
+def recorded_nll(record: Record, found: LogProbs) -> NLL:
+    """The totals of a record's log-probabilities, by the rule that the record was made by.
+
+    A record of format 1 took all events and all windows of a stream for independent.
+    """
+    if record.nll["test"].num_groups is None:
+        return NLL.from_log_probs(found.values, 1)
+    windows = record.evaluation is not None
+    return found.nll(window_dims(record) if windows else 1, bin_width=1.0, is_stream=windows)
+
+
+def window_dims(record: Record) -> Tensor:
+    """How many symbols of a stream each window of the test split scores, `(N,)` int64."""
+    windows, test = record.evaluation, record.nll["test"]
+    assert windows is not None  # only streams have windows
+    ends = windows.context + windows.stride * torch.arange(test.num_events)
+    return ends.clamp_max(test.num_dims).diff(prepend=ends.new_zeros(1))

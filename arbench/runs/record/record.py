@@ -1,0 +1,312 @@
+"""The record: the JSON that a run leaves, validated when written and when read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from arbench.data.padding import no_likelihood
+from arbench.errors import DataError
+from arbench.files.atomic import write_text
+from arbench.files.canonical import seal_fault, sealed
+from arbench.files.documents import (
+    Count,
+    Finite,
+    Line,
+    Name,
+    Natural,
+    Part,
+    Sha256,
+    Values,
+    read_document,
+)
+from arbench.files.plain_text import one_line
+from arbench.measure.likelihood import EvaluationRecord, SplitRecord, TruthRecord
+from arbench.measure.speed import SpeedRecord
+from arbench.runs.record.versions import upgraded
+from arbench.show.record_notes import likelihood_notes
+
+if TYPE_CHECKING:
+    from arbench.data.tasks import Task
+
+SCHEMA_VERSION: Literal[2] = 2
+# A refused one came to its end, and the checks of what it trained failed: it has no number.
+Status = Literal["finished", "interrupted", "diverged", "refused"]
+
+
+class TaskRecord(Part):
+    """On what data; `groups` says what of it is independent: events, or recordings of several."""
+
+    name: Name
+    version: Line
+    data_sha256: Sha256
+    num_dims: Count
+    unit: Line
+    pinned: bool = True
+    source: Line = ""
+    groups: Line = "event"
+
+    @classmethod
+    def from_task(cls, task: Task, data_sha256: str) -> TaskRecord:
+        """The record of a task; the hash is `arbench.data.tasks.data_sha256` of it."""
+        return cls(
+            name=task.name,
+            version=task.version,
+            data_sha256=data_sha256,
+            num_dims=task.spec.num_dims,
+            unit=task.unit,
+            groups=task.group,
+            pinned=task.pinned and task.public,
+            source=one_line(task.source),  # a file of the user's has any name
+        )
+
+
+class ModelRecord(Part):
+    """Which model. A foreign density has no head and no layout, and may not say how large it is.
+
+    `plugin` is the distribution that it comes from; of a foreign density, whoever wrote it.
+    """
+
+    name: Name
+    plugin: Line
+    plugin_version: Line
+    hyperparameters: Values
+    head: Line | None
+    head_options: Values = Field(default_factory=dict)
+    layout: Line | None
+    num_copies: Count = 1
+    num_members: Count = 1
+    num_parameters: Natural | None
+
+
+class TrainingRecord(Part):
+    """How it was trained here; `recipe_sha256` is of its configuration but for the seed."""
+
+    recipe: Line
+    recipe_sha256: Sha256 | None = None
+    settings: Values
+    seed: Natural
+    steps: Natural
+    epochs: Finite
+    seconds: Finite
+    budget_s: Finite | None = None
+    limit: Count | None = None
+    best_step: Natural
+    device: Line
+    precision: Line
+    compiled: bool
+    processes: Count = 1
+    status: Status
+
+
+class ForeignRecord(Part):
+    """How a density was evaluated that was neither built nor trained here.
+
+    Its weights are not in the run folder, so nobody can compute its numbers again from there: they
+    are self-reported.
+
+    Attributes:
+        object: the class of what was adapted, `module.Class`.
+        log_det_nats: what was added to every log-probability because `to_input` scales its events.
+        dequantisation: how discrete events became real ones; None if they did not.
+        seed: of what the object draws itself, and of its samples.
+        limit: only the first so many events of each split; None for all.
+        device: where it was evaluated.
+        repeat_nats: the largest change of a log-probability when the first events were evaluated
+            again in batches of another size.
+    """
+
+    object: Line
+    log_det_nats: Finite
+    dequantisation: Literal["uniform"] | None
+    seed: Natural
+    limit: Count | None
+    device: Line
+    repeat_nats: Finite
+
+
+class Environment(Part):
+    """On what machine and with what software.
+
+    `undone` is what plugins changed of torch's state when they were imported, and was put back.
+    """
+
+    arbench: Line
+    python: Line
+    torch: Line
+    platform: Line
+    cpu: Line
+    threads: Count
+    gpu: Line | None
+    git_commit: Line | None
+    undone: list[Line] = Field(default_factory=list)
+
+
+class HashesRecord(Part):
+    """What binds a run's files to each other: the sha256 of each, None where there is none.
+
+    They detect an edit. They prove nothing about who made a number: whoever edits a file can hash
+    it again, and only `arbench verify` finds a number again from its weights.
+
+    Attributes:
+        config: of `config.json`.
+        weights: of `model.safetensors`.
+        metrics: of `metrics.jsonl`, once a training has finished.
+        per_event: of `log_probs.safetensors`, of which the test number is made.
+        record: of the record itself, in canonical form without this field; see
+            `arbench.files.canonical`. None in a record of format 1, which bound nothing but
+            weights.
+    """
+
+    config: Sha256 | None = None
+    weights: Sha256 | None = None
+    metrics: Sha256 | None = None
+    per_event: Sha256 | None = None
+    record: Sha256 | None = None
+
+
+class CheckRecord(Part):
+    """What a check of the trained model measured, what it may be at most, and what it looked at."""
+
+    value: Finite
+    threshold: Finite
+    about: Line = ""
+
+
+class ChecksRecord(Part):
+    """Checks of the trained model at its own size; None where one could not be made."""
+
+    causality: CheckRecord | None = None
+    step_equals_forward: CheckRecord | None = None
+    samples_follow: CheckRecord | None = None
+
+
+class Record(Part):
+    """What was measured, on what, with what. `nll` is empty unless the training finished.
+
+    A result has either a `training` that arbench made, or it is `foreign`.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    task: TaskRecord
+    model: ModelRecord
+    training: TrainingRecord | None = None
+    foreign: ForeignRecord | None = None
+    evaluation: EvaluationRecord | None = None
+    nll: dict[Literal["validation", "test"], SplitRecord]
+    truth: TruthRecord | None = None
+    sampling: list[SpeedRecord]
+    checks: ChecksRecord | None = None
+    environment: Environment
+    sha256: HashesRecord = HashesRecord()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_the_newest_format(cls, values: Any) -> Any:
+        return upgraded(values) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _says_where_it_comes_from(self) -> Record:
+        if (self.training is None) == (self.foreign is None):
+            raise ValueError("a record has a training, or it is foreign, and never both")
+        if self.foreign is not None and self.sha256.weights is not None:
+            raise ValueError("a foreign density has no weights here, so its record names none")
+        if self.foreign is not None and self.sha256.per_event is None:
+            raise ValueError("a foreign density is known by its log-probabilities: it names none")
+        return self
+
+    @model_validator(mode="after")
+    def _passes_its_checks(self) -> Record:
+        failed = [
+            name
+            for name, check in self.checks or ()
+            if check and not check.value <= check.threshold
+        ]
+        if failed and self.nll:
+            raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
+        return self
+
+    @field_validator("nll")
+    @classmethod
+    def _fits_the_rest(
+        cls, nll: dict[str, SplitRecord], info: ValidationInfo
+    ) -> dict[str, SplitRecord]:
+        training, task = info.data.get("training"), info.data.get("task")
+        if nll and training is not None and training.status != "finished":
+            raise ValueError(f"a training that is {training.status} has no likelihood")
+        if task is None:  # what is wrong with it is said already
+            return nll
+        for name, split in nll.items():
+            if fault := split.misfit(task.num_dims, info.data.get("evaluation")):
+                raise ValueError(f"{name}: {fault}")
+        return nll
+
+    @property
+    def status(self) -> Status:
+        """How the training ended; a foreign density is evaluated in full or not at all."""
+        return "finished" if self.training is None else self.training.status
+
+    def notes(self, shown: Callable[[str], str] = str) -> list[str]:
+        """What to know about the numbers in `nll`; see `reporting.likelihood_notes`.
+
+        Args:
+            shown: makes of a text in the record what may stand where the notes go.
+        """
+        splits: dict[str, Any] = {name: split.model_dump() for name, split in self.nll.items()}
+        return likelihood_notes(shown(self.task.groups), splits)
+
+    @property
+    def limit(self) -> int | None:
+        """Only the first so many events of each split were used; None for all."""
+        part = self.training or self.foreign
+        assert part is not None  # see `_says_where_it_comes_from`
+        return part.limit
+
+    @property
+    def no_likelihood(self) -> str | None:
+        """Why the numbers in `nll` are none; None if they are. See `padding.no_likelihood`."""
+        return no_likelihood(self.model_dump(include={"task", "model", "evaluation", "nll"}))
+
+    @property
+    def result_sha256(self) -> str | None:
+        """What tells this result from another of the same model: the hash of the weights.
+
+        Of a foreign density it is that of the log-probabilities; without a result there is none.
+        """
+        return self.sha256.weights if self.foreign is None else self.sha256.per_event
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it carries its own hash; one of format 1 does not."""
+        return self.sha256.record is not None
+
+    def sealed(self) -> Record:
+        """This record with its own hash.
+
+        Raises:
+            ValueError: if a hyper-parameter or a setting is NaN or an infinity.
+        """
+        return self.model_validate(sealed(self.model_dump(mode="json")))
+
+    def write(self, path: Path) -> None:
+        """Write atomically as JSON, with its own hash, after validating once more."""
+        write_text(path, self.sealed().to_json())
+
+    def to_json(self) -> str:
+        """This record as indented JSON text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        """The record in a file.
+
+        Raises:
+            DataError: if it is missing, no JSON, of a newer format, breaks the schema, or does not
+                fit the hash that it carries.
+        """
+        missing = "no record there; the run has not finished"
+        return read_document(path, cls, SCHEMA_VERSION, DataError, missing, fault_of=seal_fault)

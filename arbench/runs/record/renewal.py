@@ -1,0 +1,55 @@
+"""Renewal: the errors in a record made anew from its log-probabilities, by the rule of today."""
+
+from __future__ import annotations
+
+from arbench.data.tasks import Split
+from arbench.measure.likelihood import SplitRecord
+from arbench.measure.log_probs import LogProbs
+from arbench.measure.statistics.metrics import NLL
+from arbench.runs.record.per_event import window_dims
+from arbench.runs.record.record import Record
+
+_ERRORS = ("standard_error_nats", "standard_error_bits_per_dim")
+
+
+def with_errors(record: Record, kept: LogProbs, split: Split | None, group: str) -> Record:
+    """A record with the standard errors of its test number over what is independent.
+
+    Its other numbers stay, and so do its errors where all events are independent. Its own hash does
+    not fit any more: the record is to be sealed again.
+
+    Args:
+        record: with a test number.
+        kept: its log-probabilities, with groups where the task has them.
+        split: its test split; None where it is not at hand and not needed: for streams, and for
+            events that are independent.
+        group: what is independent, as the task says.
+
+    Raises:
+        ValueError: if the split is needed to know how many dims of each event are scored.
+    """
+    test = record.nll["test"]
+    if record.evaluation is None and kept.groups is None:
+        renewed = test.model_copy(update={"num_groups": test.num_events})
+    else:
+        if record.evaluation is not None:
+            dims = window_dims(record)
+        elif split is not None:
+            dims = split.scored_dims
+        else:
+            raise ValueError(f"{record.task.name}: the scored dims of its events are in its data")
+        nll = NLL.from_log_probs(
+            kept.values, dims, groups=kept.groups, is_stream=record.evaluation is not None
+        )
+        found = SplitRecord.from_nll(nll, test.kind)
+        renewed = test.model_copy(
+            update={name: getattr(found, name) for name in ("num_groups", "block", *_ERRORS)}
+        )
+    if test.bits_per_dim is None:
+        renewed = renewed.model_copy(update={"standard_error_bits_per_dim": None})
+    return record.model_copy(
+        update={
+            "task": record.task.model_copy(update={"groups": group}),
+            "nll": {**record.nll, "test": renewed},
+        }
+    )

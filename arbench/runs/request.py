@@ -1,0 +1,152 @@
+"""A request for a run, and everything that it leaves open, decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from arbench.data.padding import may_misread, padding_fault
+from arbench.data.streams import StreamTask, WindowedTask
+from arbench.data.tasks import SPLITS, Task, data_sha256, open_task
+from arbench.errors import ConfigError, DataError
+from arbench.files.documents import describe_validation
+from arbench.probability.heads import natural_head
+from arbench.probability.layouts import Layout
+from arbench.registry.manager import registry
+from arbench.runs.building import plan_members, require_combination
+from arbench.runs.config import RunConfig
+from arbench.runs.record.record import TaskRecord
+from arbench.training.recipes import Recipe, check_options, resolve_recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What a user asks for; see `arbench run --help`."""
+
+    task: str
+    model: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    budget_s: float | None = None
+    epochs: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "float32"
+    compile: bool = False
+    out: Path | None = None
+    limit: int | None = None
+    evaluate_test: bool | None = None  # None: as the recipe says
+
+
+def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
+    """Everything that a request leaves open, decided, and the task as the recipe sees it."""
+    if request.budget_s is not None and request.epochs is not None:
+        raise ConfigError("--budget and --epochs both set the length: give one of them")
+    registered = registry().model(request.model)
+    overrides = dict(request.overrides)
+    if request.epochs is not None:
+        overrides["training.epochs"] = str(request.epochs)
+    if request.evaluate_test is not None:
+        overrides["training.evaluate_test"] = "true" if request.evaluate_test else "false"
+    network_class = registered.load()
+    name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
+    data, task = task, task_of_events(task, recipe)
+    try:
+        members = plan_members(recipe, task.spec)
+        layouts = [member.layout.build() for member in members]
+        head = recipe.head.name
+        if head == "auto":
+            head = natural_head(layouts[0]).name
+    except ValueError as error:
+        raise ConfigError(f"{request.model} on {task.name}: {error}") from error
+    require_likelihood(request.model, layouts, task)
+    digest = data_sha256(data)
+    values = {
+        "task": task.name,
+        "task_version": task.version,
+        "rendering": task.rendering,
+        "data_sha256": digest,
+        "division": data.division,
+        "model": registered.entry.name,
+        "plugin": registered.distribution,
+        "plugin_version": registered.version,
+        "hyperparameters": recipe.network,
+        "head": head,
+        "head_options": check_options(registry().head(head).load(), recipe.head.options),
+        "members": members,
+        "recipe_name": name,
+        "recipe": recipe,
+        "seed": request.seed,
+        "budget_s": request.budget_s,
+        "limit": request.limit,
+        "precision": request.precision,
+        "compile": request.compile,
+    }
+    try:
+        # What no record takes is refused here, and not when a training has come to its end.
+        TaskRecord.from_task(task, digest)
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(describe_validation(error)) from error
+    require_combination(config)
+    return config, task
+
+
+def reopen_task(config: RunConfig, text: str | None = None) -> Task:
+    """The task that a run was started on, with the same data, as its recipe sees it.
+
+    Args:
+        config: of the run; it holds no path, so the user's own data have to be named again.
+        text: the task as the user names it, such as "images:PATH"; None for the run's own name.
+
+    Raises:
+        ConfigError: if that is another task, or another version of it.
+        DataError: if the data are not those of the run.
+    """
+    if text is None and config.task not in registry().tasks:
+        raise ConfigError(
+            f"the run is on data of your own ({config.task}): say where they are, with "
+            f"--task {config.task.partition('-')[0]}:PATH"
+        )
+    task = open_as_recorded(config, text or config.task)
+    if (task.name, task.version) != (config.task, config.task_version):
+        raise ConfigError(
+            f"the run is on {config.task} version {config.task_version}, not on {task.name} "
+            f"version {task.version}"
+        )
+    if (found := data_sha256(task)) != config.data_sha256:
+        raise DataError(
+            f"{task.name} has data {found[:12]}, the run was started on {config.data_sha256[:12]}"
+        )
+    return task_of_events(task, config.recipe)
+
+
+def require_likelihood(name: str, layouts: Sequence[Layout], task: Task) -> None:
+    """Refuse a model whose layouts would read the padding of a task's events.
+
+    Args:
+        name: of the model.
+        layouts: of the density's members.
+        task: of events; a stream through its windows, which have no padding.
+
+    Raises:
+        ConfigError: with the reason, and what to set instead.
+    """
+    if isinstance(task, WindowedTask) or not may_misread(layouts):
+        return
+    if fault := padding_fault(layouts, [task.load(split).scored for split in SPLITS]):
+        raise ConfigError(f"{name} on {task.name} has no likelihood: {fault}")
+
+
+def open_as_recorded(config: RunConfig, text: str) -> Task:
+    """The task that a text names, its data read and divided as those of the run were."""
+    return open_task(text).as_of(config.task_version, config.division)
+
+
+def task_of_events(task: Task, recipe: Recipe) -> Task:
+    """The task itself, or a stream through the recipe's windows."""
+    if not isinstance(task, StreamTask):
+        return task
+    return task.windows(recipe.stream.context, recipe.stream.stride)

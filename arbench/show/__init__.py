@@ -1,0 +1,1 @@
+"""What people look at: samples, pictures, heatmaps, numbers with their errors, progress."""

@@ -1,0 +1,61 @@
+"""Text of strangers in cards and pages: shown as it is, and never a part of the page.
+
+Records, samples and papers' rows may hold anything. Whatever of them goes into Markdown, HTML or a
+terminal goes through here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from tabulate import tabulate
+
+from arbench.files.plain_text import one_line, printable
+
+# What means something in Markdown wherever it stands; a backslash takes that away from each.
+_MARKS = re.compile(r"[\\`*_\[\]<>|]|&(?=#?\w+;)")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9./?#=%:@+~_-]+")
+
+
+def markdown(text: str) -> str:
+    """Text in a line of Markdown, in a cell of a table too. Addresses stay what they are."""
+    text = one_line(text)
+    parts, start = [], 0
+    for address in _ADDRESS.finditer(text):
+        parts += [_marked(text[start : address.start()]), address[0]]
+        start = address.end()
+    return "".join([*parts, _marked(text[start:])])
+
+
+def markdown_block(text: str) -> str:
+    """Text that begins a block of Markdown, such as an entry of a list."""
+    escaped = markdown(text)
+    if re.match(r"[#+=-]", escaped):
+        return f"\\{escaped}"
+    return re.sub(r"\A(\d+)([.)])", r"\1\\\2", escaped)
+
+
+def markdown_table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
+    """Rows of text and numbers as a table of Markdown."""
+    return tabulate(
+        [[markdown(cell) if isinstance(cell, str) else cell for cell in row] for row in rows],
+        [*map(markdown, headers)],
+        tablefmt="github",
+        disable_numparse=True,
+    )
+
+
+def preformatted(text: str) -> str:
+    """Lines of text as an element that both HTML and Markdown show as they are."""
+    return f"<pre>{html(text)}</pre>"
+
+
+def html(text: str) -> str:
+    """Text in HTML, in the value of an attribute too."""
+    return escape(printable(text))
+
+
+def _marked(text: str) -> str:
+    return _MARKS.sub(lambda mark: f"\\{mark[0]}", text)

@@ -1,0 +1,149 @@
+"""Pictures of events, a grid of images or a stack of waveforms; and images to complete."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from arbench.data.formats.pixels import read_pixels
+from arbench.errors import ConfigError, DataError
+from arbench.files.atomic import atomic_path
+from arbench.probability.events import Discrete, EventSpec
+
+_GAP = 2
+_MIN_SIDE = 600
+_GIVEN_COLOUR = (230, 120, 0)
+_WAVE_WIDTH, _WAVE_HEIGHT, _MOST_WAVES = 800, 60, 8
+
+
+def read_image(path: Path, spec: EventSpec) -> Tensor:
+    """An image to complete, `(C, H, W)` int64.
+
+    Args:
+        path: an image file of the event's own height and width, grey or in colour as it is. For
+            binary events a pixel is 1 where the grey level is at least 128.
+        spec: what the model describes.
+
+    Raises:
+        ConfigError: if the events are no discrete images.
+        DataError: if the file is no such image, or one that cannot be read exactly.
+    """
+    if len(spec.shape) != 3 or not isinstance(spec.domain, Discrete):
+        raise ConfigError(
+            f"an image file completes discrete images only, not events of {spec.shape}; give an "
+            "event of the task itself, such as test:7"
+        )
+    if not path.is_file():
+        raise DataError(
+            f"{path}: not an image that can be read; an event of the task itself is given as test:7"
+        )
+    channels, height, width = spec.shape
+    image = read_pixels(path, str(path))
+    if len(image.levels) != channels:
+        raise DataError(
+            f"{path}: found mode {image.mode}, expected {'L or 1' if channels == 1 else 'RGB'}; "
+            "convert it yourself, so that nothing is lost unnoticed"
+        )
+    if image.size != (width, height):
+        found = "x".join(map(str, image.size))
+        raise DataError(f"{path}: {found} pixels, expected {width}x{height}")
+    levels = image.levels.astype(np.int64) * (255 if image.mode == "1" else 1)
+    return torch.from_numpy(levels * spec.domain.size // 256)
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture atomically as PNG."""
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def known_rows(spec: EventSpec, rows: int) -> Tensor:
+    """Which dims, `event_shape` boolean, are in the first rows of an image.
+
+    Of an event that is no image, the first `rows` dims.
+
+    Raises:
+        ConfigError: if it has fewer.
+    """
+    axis = 1 if len(spec.shape) == 3 else 0
+    if rows > spec.shape[axis]:
+        has = f"an image has {spec.shape[1]} rows" if axis else f"an event has {spec.shape[0]} dims"
+        raise ConfigError(f"--rows {rows}: {has}")
+    known = torch.zeros(spec.shape, dtype=torch.bool)
+    known.narrow(axis, 0, rows).fill_(True)
+    return known
+
+
+def draw_grid(
+    events: Tensor,
+    spec: EventSpec,
+    *,
+    columns: int | None = None,
+    known: Tensor | None = None,
+) -> Image.Image:
+    """A grid of images, enlarged by a whole factor so that pixels stay sharp.
+
+    Args:
+        events: `(B, C, H, W)` discrete, with C 1 or 3.
+        spec: their spec.
+        columns: images per row; by default the grid is nearly square.
+        known: `(C, H, W)` boolean; rows that were given have an orange edge left and right, in
+            the gap, so that no pixel is painted over.
+    """
+    if len(spec.shape) != 3 or spec.shape[0] not in (1, 3):
+        raise ValueError(f"only images with 1 or 3 channels can be drawn, got {spec.shape}")
+    if not isinstance(spec.domain, Discrete):
+        raise ValueError("only discrete images can be drawn")
+    channels, height, width = spec.shape
+    columns = columns or math.ceil(math.sqrt(len(events)))
+    rows = math.ceil(len(events) / columns)
+    levels = events.cpu().numpy().astype(np.float64) * (255 / (spec.domain.size - 1))
+    tiles = np.round(levels).astype(np.uint8).transpose(0, 2, 3, 1)
+    # Between the tiles: mid-grey, which neither ink nor paper of binary images is.
+    shape = (rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, channels)
+    canvas = np.full(shape, 96, dtype=np.uint8)
+    given = None if known is None else np.flatnonzero(known.cpu().numpy().all((0, 2)))
+    if given is not None:
+        canvas = np.repeat(canvas, 3 // channels, axis=-1)
+    for index, tile in enumerate(tiles):
+        top = _GAP + (index // columns) * (height + _GAP)
+        left = _GAP + (index % columns) * (width + _GAP)
+        canvas[top : top + height, left : left + width] = tile
+        if given is not None:
+            canvas[(top + given)[:, None], [left - 1, left + width]] = _GIVEN_COLOUR
+    image = Image.fromarray(canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas)
+    factor = max(1, _MIN_SIDE // max(image.size))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def loudest(amplitudes: NDArray[np.float64]) -> float:
+    """The largest amplitude, or a twentieth where all are quieter: silence stays a line."""
+    return max(float(np.abs(amplitudes).max()), 0.05)
+
+
+def draw_waveforms(amplitudes: NDArray[np.float64], *, peak: float | None = None) -> Image.Image:
+    """The first few sounds below one another: in every column, from the lowest to the highest.
+
+    Args:
+        amplitudes: `(B, T)` in [-1, 1].
+        peak: the amplitude that fills a row, the same one for all, so that loud and quiet can be
+            told apart; by default that of the `loudest` shown.
+    """
+    shown = amplitudes[:_MOST_WAVES]
+    shown = shown / (peak or loudest(shown))
+    canvas = np.full((len(shown) * _WAVE_HEIGHT, _WAVE_WIDTH), 255, dtype=np.uint8)
+    edges = np.linspace(0, shown.shape[1], _WAVE_WIDTH + 1)
+    for row, wave in enumerate(shown):
+        for column in range(_WAVE_WIDTH):
+            # Each column reaches into the next sample, so that the line has no gaps.
+            first, last = int(edges[column]), math.ceil(edges[column + 1]) + 1
+            piece = 0.5 * (1 - wave[first:last]) * (_WAVE_HEIGHT - 1)
+            top, bottom = (row * _WAVE_HEIGHT + round(y) for y in (piece.min(), piece.max()))
+            canvas[top : bottom + 1, column] = 0
+    return Image.fromarray(canvas)

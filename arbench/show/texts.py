@@ -1,0 +1,82 @@
+"""Texts from a trained model: as long as one likes, after a prompt."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from arbench.data.rendering import TextRendering
+from arbench.errors import ConfigError
+from arbench.probability.continuation import sample_stream
+from arbench.probability.density import Density
+from arbench.probability.samplers import OnSite
+
+_DEFAULT_LENGTH = 500
+
+
+def draw_texts(
+    model: Density,
+    rendering: TextRendering,
+    num_texts: int,
+    *,
+    stride: int,
+    prompt: str = "",
+    length: int | None = None,
+    generator: torch.Generator | None = None,
+    method: str = "auto",
+    progress: OnSite | None = None,
+) -> list[str]:
+    """Texts, each with the prompt in front.
+
+    Beyond the model's context the window moves on by the stride, or by half the context
+    if the two are equal; see `sample_stream`.
+
+    Args:
+        model: of a run on texts.
+        rendering: of that run's task.
+        num_texts: how many.
+        stride: symbols from one window to the next, at most the context.
+        prompt: what they begin with.
+        length: symbols to draw after the prompt, 500 by default; None where events end by
+            themselves.
+        generator: the texts depend on it alone.
+        method: which sampler.
+        progress: called with (symbols drawn, length).
+
+    Raises:
+        ConfigError: if the prompt has a character that its task has not,
+            or another argument does not fit.
+    """
+    context = model.spec.num_dims
+    try:
+        given = rendering.encode(prompt).long()
+    except ValueError as error:
+        raise ConfigError(f"the prompt: {error}") from error
+    try:
+        if rendering.end is not None:
+            length = _to_the_end(given, rendering.end, context, length)
+        drawn = sample_stream(
+            model,
+            num_texts,
+            _DEFAULT_LENGTH if length is None else length,
+            stride=stride if stride < context else max(1, context // 2),
+            generator=generator,
+            prompt=given,
+            method=method,
+            progress=progress,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return [rendering.decode(text) for text in drawn]
+
+
+def _to_the_end(given: Tensor, end: int, context: int, length: int | None) -> int:
+    """How many symbols are left of an event that ends by itself."""
+    if length is not None:
+        raise ValueError("these texts end by themselves: give no length")
+    if len(given) >= context or end in given.tolist():
+        raise ValueError(
+            f"the prompt: these texts have at most {context - 1} characters and their end, "
+            "expected the beginning of one"
+        )
+    return context - len(given)

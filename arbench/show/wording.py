@@ -1,0 +1,19 @@
+"""How counts and durations are worded."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something: "1 epoch", "2 epochs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration to three digits, in the unit that suits it: "12.3 ms"."""
+    if seconds >= 99.95:
+        return f"{seconds:,.0f} s"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        # What rounds to 1,000 of a unit is 1 of the larger one.
+        if seconds >= 0.9995 * size:
+            return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
+    return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"

@@ -1,0 +1,1 @@
+"""From data to weights: recipes, batches, the trainer, checkpoints."""

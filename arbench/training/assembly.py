@@ -1,0 +1,33 @@
+"""A built density and its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from arbench.probability.ensemble import Ensemble
+from arbench.probability.model import Model
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A built density and its parts.
+
+    Attributes:
+        network: holds every weight, once.
+        members: the models that share it; one, or those of the ensemble.
+        density: the single member, or the ensemble of all.
+    """
+
+    network: nn.Module
+    members: list[Model]
+    density: Model | Ensemble
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters, or fitted counts where a network has no gradient."""
+        count = sum(p.numel() for p in self.network.parameters())
+        if count == 0:
+            count = sum(t.numel() for t in self.network.state_dict().values())
+        return count

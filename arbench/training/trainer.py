@@ -1,0 +1,348 @@
+"""The training loop: plain, resumable, with the best weights on validation at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from arbench.data.tasks import Split
+from arbench.errors import CheckpointError, Diverged, Interrupted
+from arbench.files.atomic import full_disk_named
+from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.statistics.metrics import NLL
+from arbench.probability.events import bin_width
+from arbench.probability.randomness import derive_seed
+from arbench.show.reporting import Reporter
+from arbench.training.assembly import Assembly
+from arbench.training.batches import Batch, TrainingBatches
+from arbench.training.checkpoints import CheckpointStore, Progress
+from arbench.training.objective import Objective
+from arbench.training.recipes import TrainingRecipe
+from arbench.training.schedule import Length, learning_rate_factor
+from arbench.training.signals import StopSignal
+
+
+class Trainer:
+    """One training, from wherever its checkpoint stands to its end.
+
+    Args:
+        assembly: the density to train, on the accelerator's device.
+        batches: the training batches.
+        validation: chooses the best weights; the test split is never seen here.
+        recipe: optimiser and schedule.
+        length: steps or wall-clock budget.
+        accelerator: device, precision and processes.
+        store: where checkpoints go.
+        metrics: `metrics.jsonl`, one line per evaluation.
+        seed: keys dropout.
+        compile_loss: compile the loss with `torch.compile`.
+        reporter: who watches.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        batches: TrainingBatches,
+        validation: Split,
+        recipe: TrainingRecipe,
+        length: Length,
+        *,
+        accelerator: Accelerator,
+        store: CheckpointStore,
+        metrics: Path,
+        seed: int,
+        compile_loss: bool,
+        reporter: Reporter,
+    ) -> None:
+        self.assembly = assembly
+        self.network = assembly.network
+        self.batches = batches
+        self.validation = validation
+        self.recipe = recipe
+        self.length = length
+        self.accelerator = accelerator
+        self.store = store
+        self.metrics = metrics
+        self.seed = seed
+        self.reporter = reporter
+        self.progress = Progress()
+        objective: nn.Module = Objective(assembly.members)
+        # Buffers are equal in all processes by construction, and not every type can be sent.
+        buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        ignore(objective, buffers)  # type: ignore[no-untyped-call]
+        self.objective = accelerator.prepare_model(objective)
+        if compile_loss:
+            self.objective = torch.compile(self.objective)
+        self.optimizer = make_optimizer(self.network, recipe, accelerator.device)
+        self.average = _snapshot(self.network) if recipe.ema_decay else None
+        self.best: dict[str, Tensor] = {}
+
+    def run(self) -> Progress:
+        """Train to the end and leave the best weights in the network.
+
+        Raises:
+            Diverged: when a loss, gradient or validation is not finite.
+            Interrupted: after a stop signal, with a checkpoint written.
+        """
+        self._resume()
+        last_checkpoint = time.monotonic()
+        started = time.monotonic() - self.progress.elapsed_s
+        with StopSignal() as stop, self.reporter.bar("training") as advance:
+            while True:
+                elapsed, stop_signal = self._agree(time.monotonic() - started, stop.received)
+                self.progress.elapsed_s = elapsed
+                fraction = self.length.fraction(self.progress.step, elapsed)
+                if self._evaluation_is_due(fraction):
+                    self._evaluate(fraction)
+                advance(fraction, self._note())
+                if fraction >= 1 and self.progress.step > 0:
+                    break
+                if stop_signal:
+                    self._checkpoint()
+                    raise self._interrupted(stop_signal)
+                if time.monotonic() - last_checkpoint >= self.recipe.checkpoint_seconds:
+                    self._checkpoint()
+                    last_checkpoint = time.monotonic()
+                self._step(fraction)
+            # A run killed during its final evaluation resumes here, with nothing left to train.
+            self._checkpoint()
+            _, stop_signal = self._agree(elapsed, stop.received)  # since the last step
+            if stop_signal:
+                raise self._interrupted(stop_signal)
+        _load(self.network, self.best)
+        return self.progress
+
+    def _interrupted(self, stop_signal: int) -> Interrupted:
+        return Interrupted(
+            f"interrupted after step {self.progress.step}, with a checkpoint; continue with "
+            f"`arbench run --resume {self.store.folder.parent}`",
+            stop_signal,
+        )
+
+    def _step(self, fraction: float) -> None:
+        """One optimiser step."""
+        step = self.progress.step
+        batch = self.batches.batch(step)
+        torch.manual_seed(derive_seed(self.seed, "step", step, self.accelerator.process_index))
+        rate = self.recipe.learning_rate * learning_rate_factor(
+            fraction, self.recipe.schedule, self.recipe.warmup
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.objective.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        member = step % len(self.assembly.members)
+        nats = self.objective(batch.events, batch.scored, batch.weights, member)
+        # Data parallelism averages gradients over processes; the batch's sum is what is wanted.
+        self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
+        limit = self.recipe.clip_norm or math.inf
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
+        total = self._sum_over_processes(nats.detach())
+        if not (math.isfinite(norm) and math.isfinite(total)):
+            raise Diverged(
+                f"step {step}: loss {total / batch.num_dims} nats/dim, gradient norm {norm}, at "
+                f"learning rate {rate:.2e}, batch {step % self.batches.steps_per_epoch} of its "
+                "epoch; try a smaller learning_rate or clip_norm"
+            )
+        self.optimizer.step()
+        self._update_average(step)
+        self._count(batch, total)
+
+    def _count(self, batch: Batch, total: float) -> None:
+        self.progress.step += 1
+        self.progress.loss_total += total
+        self.progress.loss_events += batch.num_events
+
+    def _update_average(self, step: int) -> None:
+        if self.average is None:
+            return
+        # Early on the average follows the weights closely, so that it forgets where they began.
+        decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def _evaluation_is_due(self, fraction: float) -> bool:
+        if self.progress.step == 0:
+            return False
+        due = math.floor(fraction * self.recipe.evaluations)
+        return due > self.progress.evaluations
+
+    def _evaluate(self, fraction: float) -> None:
+        """Measure validation, keep the weights if they are the best, write a line of metrics."""
+        with self._averaged_weights():
+            log_probs = evaluate_log_probs(self.assembly.density, self.validation)
+            nll = nll_of(log_probs, self.validation, self.assembly.density.spec.domain)
+            progress = self.progress
+            if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
+                progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
+                self.best = _snapshot(self.network)
+        progress.evaluations = math.floor(fraction * self.recipe.evaluations)
+        line = {
+            "step": progress.step,
+            "epoch": progress.step / self.batches.steps_per_epoch,
+            "train_nats_per_event": progress.loss_total / max(1, progress.loss_events),
+            "validation_nats_per_event": nll.nats_per_event,
+            "validation_bits_per_dim": nll.bits_per_dim,
+            "seconds": round(progress.elapsed_s, 3),
+        }
+        progress.loss_total, progress.loss_events = 0.0, 0
+        if self.accelerator.is_main_process:
+            # A line that is cut short, a resumed training cuts off.
+            with (
+                full_disk_named(self.metrics),
+                open(self.metrics, "a", encoding="utf-8") as file,
+            ):
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                progress.metrics_bytes = file.tell()
+
+    def _note(self) -> str:
+        best = self.progress.best_nats
+        if best is None:
+            return "validation: not yet"
+        width = bin_width(self.assembly.density.spec.domain)
+        num_events, num_dims = len(self.validation), self.validation.num_scored_dims
+        nll = NLL(best * num_events, num_events, num_dims, None, None, num_events, width)
+        unit = self.batches.task.unit
+        bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/{unit}"
+        return f"best validation {best:.2f} nats{bits}"
+
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """The averaged weights in the network's place, if there are any."""
+        if self.average is None:
+            yield
+            return
+        own = _snapshot(self.network)
+        _load(self.network, self.average)
+        try:
+            yield
+        finally:
+            _load(self.network, own)
+
+    def _checkpoint(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        self.store.save(self.progress, tensors)
+
+    def _resume(self) -> None:
+        """Take up the checkpoint, if there is one, and cut the metrics back to it."""
+        loaded = self.store.load()
+        if self.accelerator.is_main_process:
+            self.metrics.touch()
+            with open(self.metrics, "r+b") as file:
+                file.truncate(0 if loaded is None else loaded.progress.metrics_bytes)
+        if loaded is None:
+            return
+        self.progress, tensors, cautions = loaded
+        try:
+            self._require_own(tensors)
+            _load(self.network, _under(tensors, "network."))
+            self.best = {
+                k: v.to(self.accelerator.device) for k, v in _under(tensors, "best.").items()
+            }
+            if self.average is not None:
+                for name, value in _under(tensors, "average.").items():
+                    self.average[name].copy_(value)
+            state = self.optimizer.state_dict()
+            for name, value in _under(tensors, "optimizer.").items():
+                index, key = name.split(".", 1)
+                state["state"].setdefault(int(index), {})[key] = value
+            self.optimizer.load_state_dict(state)
+        except (LookupError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.store.folder}: does not belong to this configuration: {error}"
+            ) from error
+        self.reporter.say(f"resuming after step {self.progress.step}")
+        for caution in cautions:
+            self.reporter.say(f"note    {caution}")
+
+    def _require_own(self, tensors: dict[str, Tensor]) -> None:
+        """Refuse tensors that are not, name by name and shape by shape, those of this training.
+
+        Raises:
+            ValueError: with the first that is not.
+        """
+        weights = self.network.state_dict()
+        parts = {"network": True, "best": self.progress.best_nats is not None}
+        parts["average"] = self.average is not None
+        expected = {
+            f"{part}.{name}": weight
+            for part, is_there in parts.items()
+            for name, weight in weights.items()
+            if is_there
+        }
+        found = {k: v for k, v in tensors.items() if not k.startswith("optimizer.")}
+        if found.keys() != expected.keys():
+            raise ValueError(f"{min(found.keys() ^ expected.keys())} is missing or unknown")
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for name, tensor in tensors.items():
+            if name in expected:
+                fits = (tensor.shape, tensor.dtype) == (expected[name].shape, expected[name].dtype)
+            else:
+                own = parameters[int(name.split(".")[1])]
+                fits = tensor.dim() == 0 or tensor.shape == own.shape
+            if not fits:
+                raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}")
+
+    def _agree(self, elapsed: float, signal_number: int | None) -> tuple[float, int]:
+        """The main process's clock and stop signal, the same in every process."""
+        if self.accelerator.num_processes == 1:
+            return elapsed, signal_number or 0
+        shared = torch.tensor([elapsed, float(signal_number or 0)], device=self.accelerator.device)
+        shared = broadcast(shared)
+        return float(shared[0]), int(shared[1])
+
+    def _sum_over_processes(self, value: Tensor) -> float:
+        if self.accelerator.num_processes > 1:
+            value = self.accelerator.reduce(value, reduction="sum")
+        return float(value)
+
+
+def make_optimizer(
+    network: nn.Module, recipe: TrainingRecipe, device: torch.device
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser; weight decay applies to tensors of two or more dimensions."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    fused = device.type in ("cpu", "cuda")
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, fused=fused)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=fused)
+
+
+def _snapshot(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def _load(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    network.load_state_dict(tensors, strict=True)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

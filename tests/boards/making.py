@@ -1,0 +1,63 @@
+"""Results to make boards of: those that are kept, and others of given log-probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from arbench.boards.results import Result, kept_records, read_results
+from arbench.boards.speeds import SpeedReport
+
+KEPT = read_results(kept_records())
+BASE = next(
+    r.record for r in KEPT if (r.record.task.name, r.record.model.name) == ("mnist", "nade")
+)
+MakeResult = Callable[..., Result]
+
+
+def noise(seed: int, size: int = 400) -> Tensor:
+    """Standard normal numbers `(size,)`, float64."""
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def maker(folder: Path) -> MakeResult:
+    """A maker of results on a task of its own from per-event log-probabilities `(N,)`."""
+
+    def make(
+        name: str, log_probs: Tensor, *, task: str = "somewhere", kind: str = "exact", dims: int = 4
+    ) -> Result:
+        assert BASE.training is not None
+        file = folder / f"{name}.safetensors"
+        save_file({"test": log_probs.double()}, file)
+        nats = -log_probs.double()
+        mean = nats.mean().item()
+        error = nats.std().item() / math.sqrt(len(nats))
+        test = BASE.nll["test"].model_copy(
+            update={
+                "total_nats": nats.sum().item(),
+                "num_events": len(nats),
+                "num_dims": dims * len(nats),
+                "nats_per_event": mean,
+                "bits_per_dim": None if kind == "density" else mean / dims / math.log(2),
+                "standard_error_nats": error,
+                "standard_error_bits_per_dim": error / dims / math.log(2),
+                "kind": kind,
+            }
+        )
+        record = BASE.model_copy(
+            update={
+                "task": BASE.task.model_copy(update={"name": task, "num_dims": dims}),
+                "model": BASE.model.model_copy(update={"name": name}),
+                "training": BASE.training.model_copy(update={"recipe_sha256": None}),
+                "nll": {"test": test},
+            }
+        )
+        own = SpeedReport.of_record(record)
+        return Result(record, file, () if own is None else (own,))
+
+    return make

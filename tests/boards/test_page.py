@@ -1,0 +1,352 @@
+"""The page in a real browser: it sorts, filters, draws, heeds the keyboard, asks for nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arbench.boards.boards import make_boards
+from arbench.boards.page import render_page, write_page
+from arbench.boards.results import Result, kept_records, read_results
+from arbench.boards.rows import Board, Row
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page, Request
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
+TASKS = ("mnist", "mnist-static", "toy-ar1", "uci-dna")
+NASTY = "\"><img src=x onerror=alert(1)>'</script><b>&amp;"
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="module")
+def boards() -> list[Board]:
+    """Those of some kept results, one of which has got a hostile name and a second device."""
+    results = [r for r in read_results(kept_records()) if r.record.task.name in TASKS]
+    return make_boards([_renamed(r) if _is_cpt(r) else r for r in results])
+
+
+def _is_cpt(result: Result) -> bool:
+    return (result.record.task.name, result.record.model.name) == ("mnist", "cpt")
+
+
+def _renamed(result: Result) -> Result:
+    model = result.record.model.model_copy(update={"name": NASTY})
+    (own,) = result.speeds
+    fast = own.sampling[0].model_copy(update={"device": "Fast Card", "events_per_s": 1e6})
+    report = own.model_copy(update={"sampling": [fast]})
+    record = result.record.model_copy(update={"model": model})
+    return Result(record, result.log_probs, (report, own))
+
+
+@pytest.fixture(scope="module")
+def address(boards: list[Board], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the page is."""
+    out = tmp_path_factory.mktemp("page") / "new" / "folder"
+    write_page(out, boards)
+    return (out / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, headless."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}: install Debian's package chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, address: str) -> Iterator[Open]:
+    """A function that opens the page; afterwards no error and no request may have been seen."""
+    seen: list[str] = []
+    pages = []
+
+    def note_request(request: Request) -> None:
+        if not request.url.startswith((address, "data:")):
+            seen.append(f"request: {request.url}")
+
+    def opened(task: str = "", *, size: str = "desktop", **settings: object) -> Page:
+        page = browser.new_page(viewport=SIZES[size], **settings)
+        pages.append(page)
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: seen.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: seen.append(f"error: {error}"))
+        page.on("request", note_request)
+        page.goto(f"{address}#{task}")
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert seen == []
+
+
+def shown(page: Page, column: int) -> list[str]:
+    """What stands in a column of the first board on the page, in the rows that are shown."""
+    found: list[str] = page.evaluate(
+        """column => [...document.querySelector(".task.shown .board").querySelectorAll("tbody tr")]
+        .filter(row => row.offsetParent !== null).map(row => row.cells[column].innerText.trim())""",
+        column,
+    )
+    return found
+
+
+def labels(elements: Locator) -> list[str]:
+    """What assistive technology calls them."""
+    found: list[str] = elements.evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
+    return found
+
+
+def _devices(row: Row) -> set[str]:
+    return {speed.device for speed in row.speeds}
+
+
+def _first_device(board: Board) -> str:
+    """The device that the plot of speeds begins with: that of the most rows."""
+    many = Counter(device for row in board.rows for device in _devices(row))
+    return max(many, key=lambda device: many[device])
+
+
+def head(page: Page, key: str) -> Locator:
+    """The head of a column of the first board on the page."""
+    return page.locator(".task.shown .board").first.locator(f'th[data-key="{key}"]')
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_is_wider_than_the_screen(open_page: Open, boards: list[Board], size: str) -> None:
+    page = open_page(size=size)
+    for task in ["", *dict.fromkeys(board.task for board in boards)]:
+        page.evaluate("task => { location.hash = task; }", task)
+        page.wait_for_selector(f"#{task or 'overview'}.shown")
+        widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert widths[0] <= widths[1], task
+        tables = page.locator(".task.shown .scroll")
+        assert tables.evaluate_all("all => all.every(e => e.scrollWidth <= e.clientWidth)"), task
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_columns_sort_both_ways_and_say_so(open_page: Open, size: str) -> None:
+    page = open_page("mnist", size=size)
+    assert head(page, "score").get_attribute("aria-sort") == "ascending"
+    scores = [float(text.split()[0]) for text in shown(page, 2)]
+    assert scores == sorted(scores)
+    head(page, "score").get_by_role("button").click()
+    assert head(page, "score").get_attribute("aria-sort") == "descending"
+    assert [float(text.split()[0]) for text in shown(page, 2)] == scores[::-1]
+    head(page, "rank").get_by_role("button").click()
+    assert head(page, "score").get_attribute("aria-sort") is None
+    ranks = shown(page, 0)
+    ranked = [int(text) for text in ranks if text.isdigit()]
+    assert ranked == sorted(ranked)
+    assert not any(text.isdigit() for text in ranks[len(ranked) :])  # the unranked come last
+    head(page, "rank").get_by_role("button").click()
+    again = shown(page, 0)
+    assert [int(text) for text in again[: len(ranked)]] == ranked[::-1]  # and stay there
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rows_are_filtered_by_words_and_by_kind(
+    open_page: Open, boards: list[Board], size: str
+) -> None:
+    page = open_page("mnist", size=size)
+    (kept,) = (b for b in boards if (b.task, b.kind) == ("mnist", "exact"))
+    drawn = [row.model for row in kept.rows if _first_device(kept) in _devices(row)]
+    board = page.locator(".task.shown .board").first
+    total = len(shown(page, 1))
+    board.get_by_label("published").uncheck()
+    own = shown(page, 1)
+    assert 0 < len(own) < total
+    assert board.locator("output").inner_text() == f"{len(own)} of {total} rows"
+    assert board.locator(".point").count() == len(drawn)
+    board.get_by_label("Find").fill("nade MNIST")
+    (only,) = shown(page, 1)
+    assert only.startswith("nade")
+    assert board.locator(".point").count() == 1
+    board.get_by_label("Find").fill("no such thing")
+    assert shown(page, 1) == []
+    assert board.locator('[data-plot="speed"]').get_by_text("No row shown").is_visible()
+    board.get_by_label("Find").fill("")
+    board.get_by_label("published").check()
+    assert len(shown(page, 1)) == total
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_plot_shows_the_numbers(open_page: Open, boards: list[Board], size: str) -> None:
+    page = open_page("mnist", size=size)
+    (board,) = (b for b in boards if (b.task, b.kind) == ("mnist", "exact"))
+    most = _first_device(board)
+    points = {
+        row.model: (row.score, max(s.events_per_s for s in row.speeds if s.device == most))
+        for row in board.rows
+        if most in _devices(row)
+    }
+    plot = page.locator('.task.shown [data-plot="speed"]').first
+    assert plot.get_by_label("Device").input_value() == most
+    told = labels(plot.locator(".point"))
+    assert len(told) == len(points)
+    for name, (score, speed) in points.items():
+        (label,) = (text for text in told if text.startswith(f"{name}, "))
+        assert f"{score:.4f}" in label
+        assert f"{speed:,.0f} samples/s" in label
+        beaten = any(s < score and v > speed for s, v in points.values())
+        assert ("nothing is better in both" in label) is not beaten
+    plot.get_by_label("Device").select_option("Fast Card")
+    (label,) = labels(plot.locator(".point"))
+    assert label.startswith(NASTY)
+
+
+def test_further_right_is_faster_and_further_down_is_better(open_page: Open) -> None:
+    page = open_page("mnist-static")
+    points = page.locator('.task.shown [data-plot="speed"] .point')
+    corners = points.evaluate_all(
+        """found => found.map(e => e.querySelector("circle.dot, path").getBoundingClientRect())
+        .map(box => [box.left, box.top])"""
+    )
+    models = [label.partition(",")[0] for label in labels(points)]
+    x, y = (dict(zip(models, values, strict=True)) for values in zip(*corners, strict=True))
+    assert x["made"] < x["cpt"] < x["nade"] < x["fvsbn"] < x["bernoulli"]
+    assert y["nade"] > y["made"] > y["cpt"] > y["fvsbn"] > y["bernoulli"]
+
+
+def test_everything_works_by_keyboard(open_page: Open) -> None:
+    page = open_page()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
+    page.locator("nav a", has_text=re.compile("^mnist$")).focus()
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(outline) == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#mnist.shown")
+    assert page.evaluate("document.activeElement.textContent") == "mnist"
+    assert page.title().startswith("mnist")
+    head(page, "speed").get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert head(page, "speed").get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Space")
+    assert head(page, "speed").get_attribute("aria-sort") == "descending"
+    point = page.locator(".task.shown .point").first
+    point.focus()
+    tip = page.locator(".task.shown .tip").first
+    assert tip.is_visible()
+    assert "samples/s" in tip.inner_text()
+    assert page.locator("tr.lit").count() == 1
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+
+
+def test_a_task_has_an_address_and_going_back_works(open_page: Open) -> None:
+    page = open_page("uci-dna")
+    assert page.locator("#uci-dna").is_visible()
+    assert not page.locator("#overview").is_visible()
+    page.get_by_role("link", name="All tasks").click()
+    page.wait_for_selector("#overview.shown")
+    page.go_back()
+    page.wait_for_selector("#uci-dna.shown")
+    current = page.locator("nav [aria-current]")
+    assert current.all_inner_texts() == ["uci-dna"]
+
+
+def test_on_a_phone_tasks_are_chosen_from_a_list(open_page: Open) -> None:
+    page = open_page(size="phone")
+    page.get_by_label("Task", exact=True).select_option("mnist-static")
+    page.wait_for_selector("#mnist-static.shown")
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of "rgb(r, g, b)". Source: WCAG 2.2, relative luminance."""
+    channels = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_have_contrast_in_light_and_in_dark(open_page: Open, scheme: str) -> None:
+    page = open_page("mnist", color_scheme=scheme)
+    papers = {"light": 0.7, "dark": 0.05}
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (luminance(background) > papers["light"]) is (scheme == "light")
+    card = page.evaluate("getComputedStyle(document.querySelector('.scroll')).backgroundColor")
+    for selector in (
+        "tbody .model",
+        "tbody small",
+        "th button",
+        ".badge.verified",
+        ".error",
+        "th[aria-sort] button",
+        ".published td.score",
+    ):
+        colour = page.evaluate(
+            "s => getComputedStyle(document.querySelector('#mnist ' + s)).color", selector
+        )
+        light, dark = sorted([luminance(colour), luminance(card)], reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, selector
+
+
+def test_the_theme_can_be_chosen(open_page: Open) -> None:
+    page = open_page(color_scheme="light")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    button = page.get_by_role("button", name="Theme")
+    button.click()
+    button.click()
+    assert button.inner_text() == "Theme: dark"
+    assert luminance(page.evaluate(paper)) < luminance(light)
+
+
+def test_without_scripts_everything_can_be_read(open_page: Open, boards: list[Board]) -> None:
+    page = open_page(java_script_enabled=False)
+    assert page.locator("tbody tr:visible").count() == sum(len(board.rows) for board in boards)
+
+
+def test_data_are_text_and_never_markup(boards: list[Board], open_page: Open) -> None:
+    text = render_page(boards)
+    assert "<img src=x" not in text
+    assert text.count("<script") == 2
+    page = open_page("mnist")
+    assert page.locator("img[src=x]").count() == 0
+    assert page.locator(".task.shown .model", has_text=NASTY).count() == 1
+
+
+def test_samples_and_curves_of_the_zoo_are_shown(open_page: Open) -> None:
+    page = open_page("mnist")
+    pictures = page.locator(".task.shown .gallery img")
+    assert pictures.count() >= 2
+    assert "samples of nade on mnist" in [p.get_attribute("alt") for p in pictures.all()]
+    assert all(page.evaluate("[...document.images].map(i => i.naturalWidth > 0)"))
+    curves = page.locator('.task.shown [data-plot="curves"] path.curve')
+    assert curves.count() >= 2
+
+
+def test_numbers_in_the_page_are_those_of_the_boards(boards: list[Board]) -> None:
+    found = re.search(r'id="numbers">(.*?)</script>', render_page(boards), re.DOTALL)
+    assert found is not None
+    numbers = json.loads(found.group(1))
+    for board in boards:
+        rows = numbers[f"{board.task}-{board.kind}"]["rows"]
+        assert [row["score"] for row in rows] == [row.score for row in board.rows]

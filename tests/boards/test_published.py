@@ -1,0 +1,100 @@
+"""Published numbers: every row says where it comes from, and units are turned into one another."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from arbench.boards.published import (
+    PublishedResult,
+    beside,
+    nats_of,
+    neighbours,
+    published_results,
+    published_tasks,
+)
+from arbench.registry.manager import registry
+from arbench.runs.record.record import Record
+
+RECORDS = Path(__file__).parents[2] / "leaderboards" / "records"
+EVERY = [result for task in published_tasks() for result in published_results(task)]
+ROW = PublishedResult("t", "m", "", 2.0, "nats", "exact", "p", 2000, True, "", "")
+
+
+def record_of(task: str, unit: str, total_nats: float, num_events: int, num_dims: int) -> Record:
+    """A kept record with another task and other totals."""
+    record = Record.read(next(RECORDS.glob("mnist/nade-*.json")))
+    test = record.nll["test"].model_copy(
+        update={
+            "total_nats": total_nats,
+            "num_events": num_events,
+            "num_dims": num_dims,
+            "nats_per_event": total_nats / num_events,
+        }
+    )
+    return record.model_copy(
+        update={
+            "task": record.task.model_copy(update={"name": task, "unit": unit}),
+            "nll": {"test": test},
+        }
+    )
+
+
+def test_every_row_has_a_source_and_a_known_unit_task_and_model() -> None:
+    offers = registry()
+    for row in EVERY:
+        assert row.task in offers.tasks
+        assert row.our_model in {"", *offers.models}
+        assert row.paper
+        assert 1990 < row.year < 2030
+        assert re.fullmatch("nats(/char)?|bits/(dim|char|byte|sample)", row.unit), row
+        assert row.where or not row.checked
+        assert 0 < row.value < 1000
+
+
+def test_the_rows_of_a_task_have_one_unit() -> None:
+    for task in published_tasks():
+        assert len({row.unit for row in published_results(task)}) == 1, task
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("nats", 2.0 / 784), ("nats/char", 2.0), ("bits/dim", 2 * math.log(2))],
+)
+def test_units_become_nats_per_dim(unit: str, expected: float) -> None:
+    assert replace(ROW, unit=unit).nats_per_dim(784) == pytest.approx(expected, rel=1e-15)
+
+
+def test_texts_compare_per_character() -> None:
+    record = record_of(
+        "shakespeare", "char", total_nats=1.5 * 111_540, num_events=871, num_dims=111_540
+    )
+    assert nats_of(record) == pytest.approx(1.5)
+    near = neighbours(record)
+    assert [row.result.value for row in near] == [1.4697, 1.88, 3.3473]
+    assert [row.nats for row in near] == [1.4697, 1.88, 3.3473]
+
+
+def test_sounds_compare_per_event_from_bits_per_sample() -> None:
+    record = record_of(
+        "sc09", "sample", total_nats=4107 * 2e4, num_events=4107, num_dims=4107 * 16_000
+    )
+    wavenet = next(row for row in beside(record) if row.result.our_model == "wavenet")
+    assert wavenet.nats == pytest.approx(1.925 * math.log(2) * 16_000)
+
+
+def test_neighbours_are_checked_of_the_same_kind_and_on_both_sides() -> None:
+    record = Record.read(next(RECORDS.glob("mnist-static/nade-*.json")))
+    rows = neighbours(record, count=3)
+    own = nats_of(record)
+    assert len(rows) == 6
+    assert sum(row.nats <= own for row in rows) == 3
+    assert all(row.result.checked and row.result.kind == "exact" for row in rows)
+    distances = sorted(
+        abs(row.nats - own) for row in beside(record) if row.result.checked and row.nats > own
+    )
+    assert [row.nats - own for row in rows[3:]] == pytest.approx(distances[:3])

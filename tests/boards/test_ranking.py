@@ -1,0 +1,64 @@
+"""Ranks: which results are better than which, beyond what the choice of test events explains."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from making import MakeResult, noise
+
+from arbench.boards.ranking import holm, ranks
+
+
+def test_holm_rejects_what_it_should() -> None:
+    # By hand: sorted 0.005 <= 0.05/4, 0.01 <= 0.05/3, 0.03 > 0.05/2, and then nothing more.
+    assert holm([0.01, 0.04, 0.03, 0.005], 0.05) == [True, False, False, True]
+    assert holm([], 0.05) == []
+    assert holm([0.05], 0.05) == [True]
+
+
+def test_holm_keeps_its_promise() -> None:
+    """Of 5 true hypotheses, one is rejected in at most 5 % of cases."""
+    uniform = torch.rand(4000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    wrong = sum(any(holm(row, 0.05)) for row in uniform.tolist())
+    assert wrong / 4000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_rank_counts_only_what_is_significantly_better(make_result: MakeResult) -> None:
+    events = noise(0) * 10  # how hard each event is: shared, so that pairing removes it
+    best, twin, worse = (
+        make_result("best", events),
+        make_result("twin", events - 0.001 + 0.1 * noise(1)),
+        make_result("worse", events - 0.2 + 0.1 * noise(2)),
+    )
+    placed = ranks([[(r.record, r.log_probs)] for r in (worse, best, twin)])
+    assert placed == [3, 1, 1]
+    unpaired = 0.2 / (10 * math.sqrt(2 / 400))
+    assert unpaired < 0.5  # without pairing nobody could tell these apart
+
+
+def test_significant_is_what_luck_brings_about_less_than_once_in_twenty(
+    make_result: MakeResult,
+) -> None:
+    """Of two results, at exactly 1.9, 2.0 and 3.0 standard errors: p is 0.057, 0.046, 0.003."""
+    events, spread = noise(0) * 10, noise(1)
+    spread = (spread - spread.mean()) / spread.std() * math.sqrt(400)
+    for z, expected in ((1.9, [1, 1]), (2.0, [1, 2]), (3.0, [1, 2])):
+        good = make_result("good", events)
+        bad = make_result("bad", events - z - spread)
+        assert ranks([[(r.record, r.log_probs)] for r in (good, bad)]) == expected
+
+
+def test_among_several_results_a_single_pair_has_to_differ_more(make_result: MakeResult) -> None:
+    """At 2.3 standard errors p is 0.021: enough for one pair, too much for one of three."""
+    events = noise(0) * 10
+    spread = (noise(1) - noise(1).mean()) / noise(1).std() * math.sqrt(400)
+    good, bad = make_result("good", events), make_result("bad", events - 2.3 - spread)
+    apart = make_result("apart", events - 1 + 40 * (noise(2) - noise(2).mean()))
+    assert ranks([[(r.record, r.log_probs)] for r in (good, bad)]) == [1, 2]
+    assert ranks([[(r.record, r.log_probs)] for r in (good, bad, apart)]) == [1, 1, 1]
+
+
+def test_too_few_events_make_no_difference(make_result: MakeResult) -> None:
+    good, bad = make_result("good", noise(0, 9)), make_result("bad", noise(0, 9) - 5)
+    assert ranks([[(r.record, r.log_probs)] for r in (bad, good)]) == [1, 1]

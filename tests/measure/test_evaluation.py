@@ -1,0 +1,105 @@
+"""Evaluation: batches that fit in memory, however long the events, and every event in its place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import arbench
+from arbench.data.dataset import load_split
+from arbench.data.tasks import Split, SplitName, Task, open_task
+from arbench.errors import DataError, Diverged
+from arbench.measure.evaluation import compare_with_truth, evaluate_log_probs
+from arbench.measure.likelihood import SplitRecord
+from arbench.measure.statistics.metrics import FEWEST_GROUPS, paired_difference
+from arbench.probability.density import Density
+from arbench.probability.events import Discrete, EventSpec
+from arbench_toys.markov import MarkovChain
+
+
+class Numbering:
+    """Says of every event what its first dim holds, and remembers how many came at once."""
+
+    def __init__(self) -> None:
+        self.batch_sizes: list[int] = []
+
+    def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        self.batch_sizes.append(len(events))
+        return events[:, 0].double()
+
+
+@pytest.mark.parametrize(
+    ("num_dims", "expected"),
+    [(784, [200, 200, 30]), (2048, [128, 128, 128, 46]), (1 << 17, [2] * 215)],
+)
+def test_long_events_come_in_small_batches(num_dims: int, expected: list[int]) -> None:
+    density: Density = Numbering()  # type: ignore[assignment]
+    events = torch.arange(430, dtype=torch.int16).unsqueeze(1).expand(-1, num_dims)
+    log_probs = evaluate_log_probs(density, Split(events))
+    assert density.batch_sizes == expected  # type: ignore[attr-defined]
+    assert torch.equal(log_probs, torch.arange(430, dtype=torch.float64))
+
+
+class Threes(Task):
+    """Says that its dims are bits, and is made of threes."""
+
+    name, version, unit, source = "threes", "1", "dim", "nowhere"
+    spec = EventSpec((2,), Discrete(2))
+
+    def load(self, split: SplitName) -> Split:
+        return Split(torch.full((5, 2), 3))
+
+
+class Resampled(Threes):
+    """The same, but that training draws its bits."""
+
+    def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randint(2, events.shape, generator=generator)
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_a_split_that_breaks_its_task_is_not_loaded(name: SplitName) -> None:
+    with pytest.raises(DataError, match=f"threes, {name}: .*does not keep its own spec"):
+        load_split(Threes(), name)
+
+
+def test_what_training_resamples_is_not_checked_before() -> None:
+    assert len(load_split(Resampled(), "train", 4)) == 4
+    with pytest.raises(DataError, match="does not keep its own spec"):
+        load_split(Resampled(), "test")
+
+
+def test_no_events_have_no_likelihood() -> None:
+    with pytest.raises(DataError, match="mnist-mini: its test split is empty"):
+        arbench.evaluate("mnist-mini/nade", limit=0)
+
+
+@pytest.mark.parametrize("unit", ["pixel", "char"])
+def test_of_one_event_nobody_knows_the_error(unit: str) -> None:
+    one, two = (arbench.evaluate("mnist-mini/nade", limit=n, device="cpu") for n in (1, 2))
+    assert one.standard_error_nats is None
+    assert one.standard_error_bits_per_dim is None
+    assert "±" not in one.nats_text(unit) + one.bits_text
+    assert "±" in two.nats_text(unit)
+    assert "±" in two.bits_text
+    assert SplitRecord.model_validate_json(one.model_dump_json()) == one
+
+
+def test_on_a_few_events_another_density_may_beat_the_true_one_by_luck() -> None:
+    task = open_task("toy-markov")
+    two = task.load("test").first(2)
+    chain = MarkovChain(32, on=0.05, off=0.1)  # normalised, and not the task's
+    log_probs = torch.from_numpy(chain.log_prob(two.events.numpy()))
+    assert paired_difference(task.true_log_prob(two.events), log_probs).z < -4
+    truth = compare_with_truth("chain", task, two, log_probs)
+    assert truth is not None
+    assert truth.gap_nats_per_event < 0
+
+
+def test_on_enough_events_nothing_beats_the_true_density() -> None:
+    task = open_task("toy-markov")
+    enough = task.load("test").first(FEWEST_GROUPS)
+    log_probs = task.true_log_prob(enough.events) / 2
+    with pytest.raises(Diverged, match="standard errors: impossible"):
+        compare_with_truth("half", task, enough, log_probs)

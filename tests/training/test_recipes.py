@@ -1,0 +1,113 @@
+"""Recipes: the schema is the network's signature; unknown keys are errors with a hint."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Literal
+
+import pytest
+from torch import nn
+
+from arbench.errors import ConfigError
+from arbench.registry.entries import ModelEntry
+from arbench.training import recipes
+from arbench.training.recipes import check_options, resolve_recipe
+
+
+class Net(nn.Module):
+    def __init__(
+        self,
+        layout: object,
+        num_params: int,
+        *,
+        hidden: list[int] = [8],  # noqa: B006
+        tied: bool = True,
+        activation: Literal["relu", "tanh"] = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+
+
+ENTRY = ModelEntry(name="net", network="nowhere:Net")
+
+
+def test_defaults_are_filled_in() -> None:
+    name, recipe = resolve_recipe(ENTRY, Net, "mnist")
+    assert name == "net/none"
+    assert recipe.network == {"hidden": [8], "tied": True, "activation": "relu", "dropout": 0.0}
+
+
+@pytest.mark.parametrize("text", ["[16, 4]", "16,4"])
+def test_overrides_reach_network_and_sections(text: str) -> None:
+    overrides = {"hidden": text, "tied": "false", "activation": "tanh", "epochs": "3"}
+    overrides |= {"training.learning_rate": "1e-2", "order": "permuted", "head": "categorical"}
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", overrides)
+    assert recipe.network["hidden"] == [16, 4]
+    assert recipe.network["tied"] is False
+    assert recipe.network["activation"] == "tanh"
+    assert (recipe.training.epochs, recipe.training.learning_rate) == (3, 1e-2)
+    assert (recipe.layout.order, recipe.head.name) == ("permuted", "categorical")
+
+
+def test_options_of_a_head_go_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"head": {"name": "gaussian-mixture", "num_components": 3}}
+    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"head.num_components": "5"})
+    assert (recipe.head.name, recipe.head.options) == ("gaussian-mixture", {"num_components": 5})
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"head": "gaussian"})
+    assert (recipe.head.name, recipe.head.options) == ("gaussian", {})
+    both = {"head.num_components": "2", "head": "logistic-mixture"}
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", both)
+    assert (recipe.head.name, recipe.head.options) == ("logistic-mixture", {"num_components": 2})
+
+
+def test_one_value_for_a_list_is_a_list_of_one() -> None:
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"hidden": "16"})
+    assert recipe.network["hidden"] == [16]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"hiden": "3"}, "did you mean 'hidden'"),
+        ({"training.epoch": "3"}, "did you mean 'epochs'"),
+        ({"activation": "swish"}, "activation = 'swish'.*'relu' or 'tanh'"),
+        ({"epochs": "0"}, "training.epochs = 0"),
+        ({"epochs": "many"}, "training.epochs = 'many'"),
+        ({"learning_rate": "-1"}, "learning_rate = -1"),
+        ({"learning_rate": "inf"}, "learning_rate = inf"),
+        ({"weight_decay": "inf"}, "weight_decay = inf"),
+        ({"betas": "2,0.9"}, "betas.0 = 2: Input should be less than 1"),
+        ({"betas": "0.9,1"}, "betas.1 = 1: Input should be less than 1"),
+        ({"betas": "-0.1,0.9"}, "betas.0 = -0.1: Input should be greater than or equal to 0"),
+        ({"betas": "nan,0.9"}, "betas.0 = nan"),
+        ({"evaluations": "1" + "0" * 400}, "training.evaluations = 10+: Input should be less"),
+        ({"optimizer": "adamax"}, "optimizer = 'adamax'"),
+    ],
+)
+def test_unacceptable_values_are_named_with_what_was_expected(
+    overrides: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_recipe(ENTRY, Net, "mnist", overrides)
+
+
+def test_betas_may_be_0_and_a_norm_is_clipped_at_no_infinity() -> None:
+    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"betas": "0,0.999", "clip_norm": "0"})
+    assert (recipe.training.betas, recipe.training.clip_norm) == ((0, 0.999), 0)  # never clipped
+    # JSON has no infinity: such a run could not be written down.
+    with pytest.raises(ConfigError, match="clip_norm = inf: Input should be a finite number"):
+        resolve_recipe(ENTRY, Net, "mnist", {"clip_norm": "inf"})
+
+
+def test_what_is_long_is_not_repeated_in_a_message() -> None:
+    values = {"hidden": [8] * 200 + ["x"], "tied": {"a": 1}}
+    with pytest.raises(ConfigError, match="hidden.200 = 'x'"):
+        check_options(Net, values)
+    with pytest.raises(ConfigError, match="Net: tied: Input should be a valid boolean"):
+        check_options(Net, {"tied": [0] * 200})
+
+
+def test_a_config_cannot_bring_new_keyword_arguments() -> None:
+    with pytest.raises(ConfigError, match="no setting called '__class__'"):
+        check_options(Net, {"__class__": "os.system"})

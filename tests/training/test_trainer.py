@@ -1,0 +1,261 @@
+"""The training loop, step by step against the formulas it stands for."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from arbench.data.tasks import Split, SplitName, Task
+from arbench.probability.ensemble import Ensemble
+from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.heads import Bernoulli
+from arbench.probability.layouts import Layout
+from arbench.probability.model import Model
+from arbench.probability.randomness import derive_seed
+from arbench.show.reporting import Reporter
+from arbench.training.assembly import Assembly
+from arbench.training.batches import TrainingBatches
+from arbench.training.checkpoints import CheckpointStore
+from arbench.training.devices import make_accelerator
+from arbench.training.objective import Objective
+from arbench.training.recipes import TrainingRecipe
+from arbench.training.schedule import Length
+from arbench.training.trainer import Trainer, make_optimizer
+
+CPU = torch.device("cpu")
+ONES = 12  # of 16 train events
+
+
+class Coins(Task):
+    """One dim; three quarters of train are ones, and half of the other splits."""
+
+    name, version, spec = "coins", "1", EventSpec((1,), Discrete(2))
+
+    def load(self, split: SplitName) -> Split:
+        return Split((torch.arange(16) < (ONES if split == "train" else 8)).long()[:, None])
+
+
+class Coin(nn.Module):
+    """The logit of a one, of which mean nats have the gradient sigmoid(logit) - share of ones."""
+
+    def __init__(self, logit: float = 0.0) -> None:
+        super().__init__()
+        self.logit = nn.Parameter(torch.tensor([logit]))
+
+    def forward(self, sites: Tensor) -> Tensor:
+        return self.logit.expand(len(sites), 1, 1)
+
+
+class Watched(Trainer):
+    """A trainer that keeps the weights before the first step and after each."""
+
+    def watch(self) -> list[list[Tensor]]:
+        self.seen = [self._weights()]
+        self.run()
+        return self.seen
+
+    def _weights(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self.network.parameters()]
+
+    def _step(self, fraction: float) -> None:
+        super()._step(fraction)
+        self.seen.append(self._weights())
+
+
+def trainer(
+    folder: Path, *networks: nn.Module, num_steps: int = 6, batch_size: int = 16, **recipe: Any
+) -> Watched:
+    """A trainer of an ensemble of networks on coins: SGD at a constant rate, unclipped."""
+    task = Coins()
+    layout = Layout(task.spec)
+    members = [Model(network, Bernoulli(layout), layout) for network in networks]
+    density = members[0] if len(members) == 1 else Ensemble(members)
+    settings = {"optimizer": "sgd", "learning_rate": 0.5, "schedule": "constant", "clip_norm": 0}
+    return Watched(
+        Assembly(nn.ModuleList(networks), members, density),
+        TrainingBatches(task, task.load("train"), batch_size=batch_size, seed=0, device=CPU),
+        task.load("validation"),
+        TrainingRecipe(**{**settings, "evaluations": 1, **recipe}),
+        Length(num_steps=num_steps),
+        accelerator=make_accelerator("cpu", "float32"),
+        store=CheckpointStore(folder / "checkpoint"),
+        metrics=folder / "metrics.jsonl",
+        seed=0,
+        compile_loss=False,
+        reporter=Reporter(),
+    )
+
+
+def gradient(logit: float) -> float:
+    """Of the mean nats of a train event."""
+    return 1 / (1 + math.exp(-logit)) - ONES / 16
+
+
+def nats(logit: float) -> float:
+    """Mean nats of a validation event, half of which are ones."""
+    return math.log1p(math.exp(logit)) - logit / 2
+
+
+def test_a_step_goes_down_the_gradient_of_nats_per_dim(tmp_path: Path) -> None:
+    """Momentum is 0.9: the velocity is 0.9 times the one before, plus the gradient."""
+    seen = trainer(tmp_path, Coin()).watch()
+    logit, velocity = 0.0, 0.0
+    for (found,) in seen:
+        assert found.item() == pytest.approx(logit, abs=1e-6)
+        velocity = 0.9 * velocity + gradient(logit)
+        logit -= 0.5 * velocity
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "factors"),
+    [
+        ("constant", 0.0, [1, 1, 1, 1]),
+        ("linear", 0.0, [1, 0.75, 0.5, 0.25]),
+        ("linear", 0.5, [1e-3, 0.5, 1, 0.5]),
+    ],
+)
+def test_the_schedule_is_laid_over_the_steps(
+    tmp_path: Path, schedule: str, warmup: float, factors: list[float]
+) -> None:
+    own = trainer(tmp_path, Coin(), num_steps=4, schedule=schedule, warmup=warmup)
+    rates = []
+    own.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: rates.append([group["lr"] for group in optimizer.param_groups])
+    )
+    own.watch()
+    assert rates == [[pytest.approx(0.5 * factor)] * 2 for factor in factors]
+
+
+@pytest.mark.parametrize(("clip_norm", "share"), [(0.1, 0.4), (0.25, 1), (10, 1), (0, 1)])
+def test_a_gradient_longer_than_clip_norm_is_cut_to_it(
+    tmp_path: Path, clip_norm: float, share: float
+) -> None:
+    """The first gradient is -0.25; a `clip_norm` of 0 cuts nothing."""
+    before, after = trainer(tmp_path, Coin(), num_steps=1, clip_norm=clip_norm).watch()
+    assert (after[0] - before[0]).item() == pytest.approx(0.5 * 0.25 * share, rel=1e-5)
+
+
+def test_clipping_is_by_the_norm_of_all_weights_together(tmp_path: Path) -> None:
+    class Two(Coin):
+        def __init__(self) -> None:
+            super().__init__()
+            self.other = nn.Parameter(torch.tensor([0.0]))
+
+        def forward(self, sites: Tensor) -> Tensor:
+            return super().forward(sites) + self.other
+
+    before, after = trainer(tmp_path, Two(), num_steps=1, clip_norm=0.1).watch()
+    moved = torch.cat(after) - torch.cat(before)
+    assert moved.tolist() == pytest.approx([0.5 * 0.1 / math.sqrt(2)] * 2, rel=1e-5)
+
+
+def test_evaluation_and_result_are_of_the_averaged_weights(tmp_path: Path) -> None:
+    """The average starts at the first weights and moves by 1 - min(decay, (1 + t) / (10 + t))."""
+    own = trainer(tmp_path, Coin(2.0), num_steps=12, ema_decay=0.4, evaluations=4)
+    seen = [weights[0].item() for weights in own.watch()]
+    averages = [seen[0]]
+    for step, logit in enumerate(seen[1:]):
+        decay = min(0.4, (1 + step) / (10 + step))
+        averages.append(decay * averages[-1] + (1 - decay) * logit)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    assert [line["step"] for line in lines] == [3, 6, 9, 12]
+    expected = [nats(averages[line["step"]]) for line in lines]
+    found = [line["validation_nats_per_event"] for line in lines]
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found != pytest.approx([nats(seen[line["step"]]) for line in lines], rel=1e-3)
+    best = lines[min(range(4), key=found.__getitem__)]["step"]
+    assert own.progress.best_step == best
+    assert own.network[0].logit.item() == pytest.approx(averages[best], rel=1e-6)
+
+
+def test_the_best_weights_are_kept_and_not_the_last(tmp_path: Path) -> None:
+    """Validation is best at a logit of 0, where training begins, and gets worse from there on."""
+    own = trainer(tmp_path, Coin(), evaluations=3)
+    seen = own.watch()
+    assert own.progress.best_step == 2
+    assert own.progress.best_nats == pytest.approx(nats(seen[2][0].item()), rel=1e-6)
+    assert torch.equal(own.network[0].logit.detach(), seen[2][0])
+
+
+def test_a_line_of_metrics_has_the_mean_nats_of_training_since_the_last(tmp_path: Path) -> None:
+    """Each before its step; batches of 12 and of 4 events count by their events."""
+    own = trainer(tmp_path, Coin(), num_steps=8, batch_size=12, evaluations=2)
+    seen = [weights[0].item() for weights in own.watch()]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    assert [(line["step"], line["epoch"]) for line in lines] == [(4, 2.0), (8, 4.0)]
+    totals = []
+    for step, logit in enumerate(seen[:-1]):
+        values = own.batches.batch(step).events.double()
+        totals.append((math.log1p(math.exp(logit)) - logit * values).sum().item())
+    for index, line in enumerate(lines):
+        expected = sum(totals[4 * index : 4 * index + 4]) / 32
+        assert line["train_nats_per_event"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_randomness_of_a_step_is_keyed_by_seed_and_step_alone(tmp_path: Path) -> None:
+    """So that a training that is resumed drops the same units as one that is not."""
+    seeds = []
+
+    class Dropping(Coin):
+        def forward(self, sites: Tensor) -> Tensor:
+            if self.training:
+                seeds.append(torch.initial_seed())
+                torch.rand(len(seeds))  # as many draws as there were steps
+            return super().forward(sites)
+
+    trainer(tmp_path, Dropping(), num_steps=3).watch()
+    assert seeds == [derive_seed(0, "step", step, 0) for step in range(3)]
+
+
+def test_step_s_trains_member_s_modulo_their_number(tmp_path: Path) -> None:
+    seen = trainer(tmp_path, Coin(0.0), Coin(1.0), Coin(2.0), num_steps=7).watch()
+    for step in range(7):
+        moved = [not torch.equal(a, b) for a, b in zip(seen[step], seen[step + 1], strict=True)]
+        assert moved == [member == step % 3 for member in range(3)]
+
+
+def test_the_objective_is_the_weighted_nats_of_the_member_asked_for() -> None:
+    layout = Layout(Coins.spec)
+    logits = [0.0, 1.0, -2.0]
+    objective = Objective([Model(Coin(x), Bernoulli(layout), layout) for x in logits])
+    events, weights = torch.tensor([[1], [0], [1]]), torch.tensor([1.0, 1.0, 0.0])
+    for member, logit in enumerate(logits):
+        expected = 2 * math.log1p(math.exp(logit)) - logit
+        found = objective(events, None, weights, member).item()
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weight_decay_shrinks_matrices_and_leaves_biases(optimizer: str) -> None:
+    """Without a gradient SGD and AdamW multiply by 1 - rate * decay; Adam takes it for one."""
+    network = nn.Linear(3, 2)
+    recipe = TrainingRecipe(optimizer=optimizer, learning_rate=0.1, weight_decay=0.3)
+    weight, bias = (p.detach().clone() for p in network.parameters())
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    make_optimizer(network, recipe, CPU).step()
+    assert torch.equal(network.bias, bias)
+    expected = weight - 0.1 * weight.sign() if optimizer == "adam" else weight * (1 - 0.1 * 0.3)
+    torch.testing.assert_close(network.weight.detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adam_forgets_at_the_rates_of_the_recipe(optimizer: str) -> None:
+    """With bias-corrected means, by hand: gradients 1 and -3, betas 0.5 and 0.75."""
+    weight = nn.Parameter(torch.zeros(1))
+    network = nn.Module()
+    network.weight = weight
+    recipe = TrainingRecipe(optimizer=optimizer, learning_rate=0.1, betas=(0.5, 0.75))
+    own = make_optimizer(network, recipe, CPU)
+    for value in (1.0, -3.0):
+        weight.grad = torch.tensor([value])
+        own.step()
+    first = (0.5 * 0.5 * 1 + 0.5 * -3) / (1 - 0.5**2)
+    second = (0.75 * 0.25 * 1 + 0.25 * 9) / (1 - 0.75**2)
+    assert weight.item() == pytest.approx(-0.1 - 0.1 * first / math.sqrt(second), rel=1e-5)
