@@ -76,7 +76,7 @@ def cached(folder: Path) -> set[str]:
 
 def test_it_imports_in_a_fresh_process_and_is_not_imported_before() -> None:
     code = (
-        "import sys; from arbench.experiment import vision;"
+        "import sys; from arbench.data import vision;"
         "assert 'torchvision' not in sys.modules;"
         "loaded = vision.load_torchvision(); import torchvision;"
         "assert loaded is torchvision and torchvision.datasets.MNIST"
