@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
     from arbench.api import verify as verify
+    from arbench.cli import main as main
     from arbench.data.division import DIVISION_RULES as DIVISION_RULES
     from arbench.data.division import Division as Division
     from arbench.data.division import DivisionRule as DivisionRule
@@ -123,6 +124,7 @@ _NAMES = {
         "sample_texts",
         "verify",
     ),
+    "arbench.cli": ("main",),
     "arbench.data.division": (
         "DIVISION_RULES",
         "Division",

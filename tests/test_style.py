@@ -34,7 +34,8 @@ def test_files_stay_short(tracked: list[Path]) -> None:
         for file in tracked
         if file.suffix == ".py"
     }
-    assert {file: length for file, length in lengths.items() if length > MAX_LINES} == {}
+    most = {file: MAX_LINES + 20 * file.startswith("tests/") for file in lengths}
+    assert {file: length for file, length in lengths.items() if length > most[file]} == {}
 
 
 def test_no_file_has_a_vague_name(tracked: list[Path]) -> None:

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from arbench.api.loading import download as download
+from arbench.api.loading import load as load
+from arbench.api.sampling import sample as sample
+from arbench.api.sampling import sample_texts as sample_texts
 from arbench.api.seeds import run_seeds as run_seeds
 from arbench.api.training import resume as resume
 from arbench.api.training import run as run
@@ -56,106 +60,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from arbench.hub.push import Pushed
-
-
-def load(path: str | Path, *, device: str = "cpu") -> Density:
-    """The trained density of a run, in evaluation mode.
-
-    Args:
-        path: a run folder, a zoo entry such as "mnist/nade", or "hf:org/name@revision".
-        device: where to put it.
-
-    Raises:
-        ConfigError: if the name stands for nothing.
-        NetworkError: if the run has to come from the Hub, and does not.
-        CheckpointError: if the run is unfinished, or its files are damaged, do not fit together, or
-            are not those that its record names. An old record names none but the weights: standard
-            error then says that the run is not bound.
-    """
-    folder = find_run(path)
-    run = RunFolder(folder)
-    run.require_finished()
-    density = load_run(folder, device=resolve_device(device)).density
-    is_bound = Record.read(run.record).is_bound if run.record.exists() else None
-    if note := unbound_note(folder, is_bound):
-        print(f"arbench: {note}", file=sys.stderr)
-    return density
-
-
-def sample(
-    model: Density | str | Path,
-    num_events: int,
-    *,
-    seed: int = 0,
-    method: str = "auto",
-    given: Tensor | None = None,
-    known: Tensor | None = None,
-    temperature: float | None = None,
-    progress: OnSite | None = None,
-) -> Tensor:
-    """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`.
-
-    The model is a density, or what `load` takes. A `temperature` divides the logits; below 1 likely
-    values become likelier.
-
-    Raises:
-        ConfigError: if there is no event to draw, the model has no such sampler or no temperature,
-            or what is given is no prefix in its order.
-    """
-    density = load(model) if isinstance(model, str | Path) else model
-    try:
-        return at_temperature(density, temperature).sample(
-            num_events,
-            generator=keyed_generator(seed, "samples"),
-            method=method,
-            given=given,
-            known=known,
-            progress=progress,
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def sample_texts(
-    path: str | Path,
-    num_texts: int = 1,
-    *,
-    prompt: str = "",
-    length: int | None = None,
-    temperature: float | None = None,
-    seed: int = 0,
-    method: str = "auto",
-    device: str = "cpu",
-    progress: OnSite | None = None,
-) -> list[str]:
-    """Texts drawn from a run on texts, each with the prompt in front; see `draw_texts`.
-
-    A `temperature` divides the logits; below 1 likely symbols become likelier.
-
-    Raises:
-        ConfigError: if the run is on no text, the prompt has a character that its task has not,
-            or another argument does not fit.
-    """
-    folder = find_run(path)
-    config = read_config(folder)
-    density = load(folder, device=device)
-    if not isinstance(rendering := config.shown, TextRendering):
-        raise ConfigError(f"the run is on {config.task}, which is no text")
-    try:
-        model = at_temperature(density, temperature)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return draw_texts(
-        model,
-        rendering,
-        num_texts,
-        stride=config.recipe.stream.stride,
-        prompt=prompt,
-        length=length,
-        generator=keyed_generator(seed, "samples"),
-        method=method,
-        progress=progress,
-    )
 
 
 def evaluate(
@@ -349,26 +253,6 @@ def verify(
     if folder != Path(path):
         return found
     return bind_run(folder, found, task_text=task, reporter=reporter)
-
-
-def download(path: str, *, out: str | Path | None = None) -> Path:
-    """The folder of a zoo entry or of a run on the Hub, fetched and checked if need be.
-
-    Args:
-        path: what `load` takes.
-        out: a folder to copy it to, new or empty; by default it stays where it is.
-
-    Raises:
-        ConfigError: if `out` holds something already, or the name stands for nothing.
-        CheckpointError: if a file is not what it must be, of which nothing is left behind, or the
-            folder holds no run.
-        NetworkError: if the Hub does not answer.
-    """
-    from arbench.hub.snapshots import copy_run
-
-    folder = find_run(path)
-    read_config(folder)
-    return folder if out is None else copy_run(folder, Path(out))
 
 
 def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:

@@ -6,8 +6,10 @@ A file of its own, since what shows a record must not wait for torch.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NATS_PER_BIT = math.log(2)
 

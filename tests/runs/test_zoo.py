@@ -96,6 +96,8 @@ def test_an_entry_that_is_nowhere_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     index = json.loads((ROOT / "zoo" / "index.json").read_text())
     (tmp_path / "index.json").write_text(json.dumps({"a/b": index["mnist-mini/nade"]}))
     monkeypatch.setattr("arbench.runs.zoo.zoo_folder", lambda: tmp_path)
-    monkeypatch.setattr("arbench.hub.finding.zoo_index", lambda: read_index(tmp_path / "index.json"))
+    monkeypatch.setattr(
+        "arbench.hub.finding.zoo_index", lambda: read_index(tmp_path / "index.json")
+    )
     with pytest.raises(CheckpointError, match="install arbench again"):
         find_run("a/b")

@@ -9,8 +9,7 @@ import torch
 from arbench_example.network import Chain
 from arbench_example.task import LENGTH, NUM_HOURS, STANDS_STILL, Clock
 
-from arbench import SPLITS
-from arbench.cli import main
+from arbench import SPLITS, main
 from arbench.testing import conformance
 
 test_chain = conformance(Chain)

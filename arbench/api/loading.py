@@ -1,0 +1,64 @@
+"""Trained runs, loaded or fetched by their names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arbench.data.tasks import open_task as open_task
+from arbench.hub.finding import find_run
+from arbench.probability.density import Density
+from arbench.probability.foreign import ForeignDensity as ForeignDensity
+from arbench.runs.folder import RunFolder
+from arbench.runs.loading import load_run, read_config
+from arbench.runs.record.binding import unbound_note
+from arbench.runs.record.record import Record
+from arbench.training.devices import resolve_device
+
+if TYPE_CHECKING:
+    pass
+
+
+def load(path: str | Path, *, device: str = "cpu") -> Density:
+    """The trained density of a run, in evaluation mode.
+
+    Args:
+        path: a run folder, a zoo entry such as "mnist/nade", or "hf:org/name@revision".
+        device: where to put it.
+
+    Raises:
+        ConfigError: if the name stands for nothing.
+        NetworkError: if the run has to come from the Hub, and does not.
+        CheckpointError: if the run is unfinished, or its files are damaged, do not fit together, or
+            are not those that its record names. An old record names none but the weights: standard
+            error then says that the run is not bound.
+    """
+    folder = find_run(path)
+    run = RunFolder(folder)
+    run.require_finished()
+    density = load_run(folder, device=resolve_device(device)).density
+    is_bound = Record.read(run.record).is_bound if run.record.exists() else None
+    if note := unbound_note(folder, is_bound):
+        print(f"arbench: {note}", file=sys.stderr)
+    return density
+
+
+def download(path: str, *, out: str | Path | None = None) -> Path:
+    """The folder of a zoo entry or of a run on the Hub, fetched and checked if need be.
+
+    Args:
+        path: what `load` takes.
+        out: a folder to copy it to, new or empty; by default it stays where it is.
+
+    Raises:
+        ConfigError: if `out` holds something already, or the name stands for nothing.
+        CheckpointError: if a file is not what it must be, of which nothing is left behind, or the
+            folder holds no run.
+        NetworkError: if the Hub does not answer.
+    """
+    from arbench.hub.snapshots import copy_run
+
+    folder = find_run(path)
+    read_config(folder)
+    return folder if out is None else copy_run(folder, Path(out))

@@ -1,0 +1,100 @@
+"""Events and texts drawn from a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from arbench.api.loading import load
+from arbench.data.rendering import TextRendering
+from arbench.data.tasks import open_task as open_task
+from arbench.errors import ConfigError
+from arbench.hub.finding import find_run
+from arbench.probability.density import Density
+from arbench.probability.foreign import ForeignDensity as ForeignDensity
+from arbench.probability.randomness import keyed_generator
+from arbench.probability.samplers import OnSite
+from arbench.probability.temperature import at_temperature
+from arbench.runs.loading import read_config
+from arbench.show.texts import draw_texts
+
+if TYPE_CHECKING:
+    pass
+
+
+def sample(
+    model: Density | str | Path,
+    num_events: int,
+    *,
+    seed: int = 0,
+    method: str = "auto",
+    given: Tensor | None = None,
+    known: Tensor | None = None,
+    temperature: float | None = None,
+    progress: OnSite | None = None,
+) -> Tensor:
+    """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`.
+
+    The model is a density, or what `load` takes. A `temperature` divides the logits; below 1 likely
+    values become likelier.
+
+    Raises:
+        ConfigError: if there is no event to draw, the model has no such sampler or no temperature,
+            or what is given is no prefix in its order.
+    """
+    density = load(model) if isinstance(model, str | Path) else model
+    try:
+        return at_temperature(density, temperature).sample(
+            num_events,
+            generator=keyed_generator(seed, "samples"),
+            method=method,
+            given=given,
+            known=known,
+            progress=progress,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def sample_texts(
+    path: str | Path,
+    num_texts: int = 1,
+    *,
+    prompt: str = "",
+    length: int | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+    method: str = "auto",
+    device: str = "cpu",
+    progress: OnSite | None = None,
+) -> list[str]:
+    """Texts drawn from a run on texts, each with the prompt in front; see `draw_texts`.
+
+    A `temperature` divides the logits; below 1 likely symbols become likelier.
+
+    Raises:
+        ConfigError: if the run is on no text, the prompt has a character that its task has not,
+            or another argument does not fit.
+    """
+    folder = find_run(path)
+    config = read_config(folder)
+    density = load(folder, device=device)
+    if not isinstance(rendering := config.shown, TextRendering):
+        raise ConfigError(f"the run is on {config.task}, which is no text")
+    try:
+        model = at_temperature(density, temperature)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return draw_texts(
+        model,
+        rendering,
+        num_texts,
+        stride=config.recipe.stream.stride,
+        prompt=prompt,
+        length=length,
+        generator=keyed_generator(seed, "samples"),
+        method=method,
+        progress=progress,
+    )
