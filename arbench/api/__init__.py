@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
 from arbench.api.loading import download as download
 from arbench.api.loading import load as load
 from arbench.api.sampling import sample as sample
@@ -26,7 +24,6 @@ from arbench.api.training import run as run
 from arbench.api.training import run_queue as run_queue
 from arbench.boards.boards import find_boards, frame
 from arbench.data.dataset import load_split
-from arbench.data.rendering import TextRendering
 from arbench.data.streams import windows_of
 from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.data.tasks import open_task as open_task
@@ -38,23 +35,14 @@ from arbench.measure.evaluation import evaluate_log_probs, nll_of
 from arbench.measure.likelihood import SplitRecord
 from arbench.measure.speed import SpeedRecord, measure_sampling
 from arbench.measure.statistics.metrics import PairedDifference
-from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
-from arbench.probability.randomness import keyed_generator
-from arbench.probability.samplers import OnSite
-from arbench.probability.temperature import at_temperature
 from arbench.runs.comparison import compare_runs
 from arbench.runs.experiment import Run
-from arbench.runs.folder import RunFolder
 from arbench.runs.foreign import evaluate_foreign
-from arbench.runs.loading import load_run, read_config
-from arbench.runs.record.binding import unbound_note
-from arbench.runs.record.record import Record
+from arbench.runs.loading import read_config
 from arbench.runs.request import open_as_recorded, reopen_task, require_likelihood, task_of_events
 from arbench.runs.verification import Verification, bind_run, verify_run
 from arbench.show.reporting import Reporter
-from arbench.show.texts import draw_texts
-from arbench.training.devices import resolve_device
 
 if TYPE_CHECKING:
     from pandas import DataFrame

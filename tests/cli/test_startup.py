@@ -72,7 +72,13 @@ def test_help_imports_neither_a_verb_nor_the_registry() -> None:
         [sys.executable, "-c", MODULES.format(["--help"])], capture_output=True, text=True
     )
     ours = {name for name in done.stderr.split() if name.partition(".")[0] == "arbench"}
-    assert ours == {"arbench", "arbench.cli", "arbench.cli.streams", "arbench.errors"}
+    assert ours == {
+        "arbench",
+        "arbench.cli",
+        "arbench.cli.streams",
+        "arbench.errors",
+        "arbench.version",
+    }
 
 
 @pytest.mark.usefixtures("environment")
