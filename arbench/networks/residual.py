@@ -83,9 +83,9 @@ class ResidualNetwork(nn.Module):
         return params
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> ResidualState:
         """Weights as a step needs them, and every branch before its first site."""
-        return SamplingState(
+        return ResidualState(
             lookup=SiteLookup(self.inputs),
             stream=self.inputs.start.new_empty(batch_size, len(self.inputs.start)),
             memories=[(branch, branch.first_state(batch_size)) for branch in self.branches],
@@ -93,8 +93,8 @@ class ResidualNetwork(nn.Module):
 
     @torch.no_grad()
     def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+        self, state: ResidualState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, ResidualState]:
         """Parameters `(B, P)` of a site at a cost that never grows; see `SteppingNetwork.step`."""
         stream = state.stream
         state.lookup(previous, site, stream)
@@ -103,7 +103,7 @@ class ResidualNetwork(nn.Module):
         return self.outputs(self.norm(stream)), state
 
 
-class SamplingState(NamedTuple):
+class ResidualState(NamedTuple):
     """What a step keeps for one batch.
 
     Attributes:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench import Layout
+from arbench_bernoulli.state import IndependentState
 
 
 class Independent(nn.Module):
@@ -71,13 +72,15 @@ class Independent(nn.Module):
         """The parameters `(B, T, P)`, the same for every event; sites are `(B, T, 1)` int64."""
         return self._params().expand(len(sites), -1, -1)
 
-    def init_state(self, batch_size: int) -> Tensor:
-        """The parameters of all sites, `(B, T, P)`, not copied."""
-        return self._params().expand(batch_size, -1, -1)
+    def init_state(self, batch_size: int) -> IndependentState:
+        """The parameters of all sites, not copied."""
+        return IndependentState(self._params().expand(batch_size, -1, -1))
 
-    def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:
+    def step(
+        self, state: IndependentState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, IndependentState]:
         """Parameters `(B, P)` of a site; what came before does not matter."""
-        return state[:, site], state
+        return state.params[:, site], state
 
     def _params(self) -> Tensor:
         """`(T, P)`: log-probabilities, or the logit `log p(1) - log p(0)`."""

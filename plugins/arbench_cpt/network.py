@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench import Layout
+from arbench_cpt.state import TablesState
 
 _MAX_ENTRIES = 1 << 26
 
@@ -136,15 +137,18 @@ class Tables(nn.Module):
         every = torch.arange(self.num_sites, device=sites.device)
         return self._params(self.log_probs[every, self._codes(sites.squeeze(-1))])
 
-    def init_state(self, batch_size: int) -> Tensor:
-        """The values so far, `(B, T + 1)` int64; the last column stays 0, the absent neighbour."""
-        return self.context.new_zeros((batch_size, self.num_sites + 1))
+    def init_state(self, batch_size: int) -> TablesState:
+        """Room for the values of one batch."""
+        return TablesState(self.context.new_zeros((batch_size, self.num_sites + 1)))
 
-    def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:
+    def step(
+        self, state: TablesState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, TablesState]:
         """Parameters `(B, P)` of a site by one look-up; `previous` is `(B, 1)` or None at first."""
+        values = state.values
         if previous is not None:
-            state[:, site - 1] = previous[:, 0]
-        codes = (state[:, self.context[site]] * self.place_values).sum(-1)
+            values[:, site - 1] = previous[:, 0]
+        codes = (values[:, self.context[site]] * self.place_values).sum(-1)
         return self._params(self.log_probs[site, codes]), state
 
     def _codes(self, values: Tensor) -> Tensor:

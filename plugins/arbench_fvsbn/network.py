@@ -8,9 +8,7 @@ from torch.nn import functional as F
 
 from arbench import Layout
 from arbench.networks.pairwise import PairwiseWeights
-
-# W written out, `(T * P, T * F)`, and centred features `(B, T * F)`; sites to come hold zeros.
-History = tuple[Tensor, Tensor]
+from arbench_fvsbn.state import FVSBNState
 
 
 class FVSBN(nn.Module):
@@ -84,14 +82,16 @@ class FVSBN(nn.Module):
         return params.view(-1, self.num_sites, self.num_params)
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> History:
-        """The matrix, written out once, and room for a batch of histories."""
-        weight = self.pairs()
-        return weight, weight.new_zeros(batch_size, weight.shape[1])
+    def init_state(self, batch_size: int) -> FVSBNState:
+        """The matrix, written out once, and room for the features of a batch."""
+        matrix = self.pairs()
+        return FVSBNState(matrix, matrix.new_zeros(batch_size, matrix.shape[1]))
 
     @torch.no_grad()
-    def step(self, state: History, previous: Tensor | None, site: int) -> tuple[Tensor, History]:
-        """Parameters `(B, P)` of a site: its rows of W times the history, O(T) work per event."""
+    def step(
+        self, state: FVSBNState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, FVSBNState]:
+        """Parameters `(B, P)` of a site: its rows of W times the features, O(T) per event."""
         matrix, features = state
         known = site * self.num_features
         if previous is not None:

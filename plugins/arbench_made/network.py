@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,30 +13,13 @@ from torch import Tensor, nn
 from arbench import Discrete, Layout
 from arbench.networks.dropout import unit_dropout
 from arbench_made.masks import Degrees
+from arbench_made.state import MADEState
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": nn.functional.relu,
     "softplus": nn.functional.softplus,
     "tanh": torch.tanh,
 }
-
-
-class SamplingState(NamedTuple):
-    """What `MADE.step` keeps for one batch; in every layer units are in order of degree.
-
-    Attributes:
-        weights: per layer `(units, units of the layer before)`.
-        biases: per layer `(units, 1)`.
-        direct: `(T * P, T * I)`, or None.
-        starts: per layer, the input first: entry d is the number of units of degree below d.
-        values: per layer but the output, the input first: `(units, B)`, filled as units get final.
-    """
-
-    weights: list[Tensor]
-    biases: list[Tensor]
-    direct: Tensor | None
-    starts: list[list[int]]
-    values: list[Tensor]
 
 
 class MADE(nn.Module):
@@ -141,7 +124,7 @@ class MADE(nn.Module):
         return view
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> MADEState:
         """Weights in order of degree, and room for every unit's value."""
         units, starts = zip(
             *(self.degrees.by_degree(i) for i in range(self.degrees.num_layers)), strict=True
@@ -152,12 +135,12 @@ class MADE(nn.Module):
             biases.append(layer.bias[units[index + 1]].unsqueeze(1))
         direct = None if self.direct is None else self.direct.weight[units[-1]][:, units[0]]
         values = [weights[0].new_zeros(len(own), batch_size) for own in units[:-1]]
-        return SamplingState(weights, biases, direct, list(starts), values)
+        return MADEState(weights, biases, direct, list(starts), values)
 
     @torch.no_grad()
     def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+        self, state: MADEState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, MADEState]:
         """Parameters `(B, P)` of a site; those of all sites cost one forward pass.
 
         Knowing the first t sites makes exactly the units of degree t final, in every layer: they

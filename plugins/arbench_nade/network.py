@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,9 +10,7 @@ from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.pairwise import PairwiseWeights
 from arbench_nade.kernel import Activation, activate, all_sites
-
-# Tensors of one batch by name, and tuples of tensors, one per site.
-State = dict[str, Any]
+from arbench_nade.state import NADEState, TiedUnits
 
 
 class NADE(nn.Module):
@@ -145,61 +141,68 @@ class NADE(nn.Module):
                 params = params + heard.view_as(params)
             return params
 
-    def init_state(self, batch_size: int) -> State:
-        """Buffers of one batch, and the weights cut into sites: cutting costs as much as using.
+    def init_state(self, batch_size: int) -> NADEState:
+        """Room for one batch, and the weights cut into sites: cutting costs as much as using.
 
-        Tied, the buffer is the running pre-activation `(B, H)`. Untied or with direct weights, it
-        is all features; direct weights are written out once, here.
+        Untied sites and direct weights read all features; direct weights are written out once,
+        here.
         """
-        state: State = {
-            "readout": self.readout.detach().transpose(1, 2).unbind(),
-            "readout_bias": self.readout_bias.detach().unbind(),
-        }
-        if self.tied:
-            pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
-            pre.copy_(self.bias.detach())
-            state |= {"pre": pre, "hidden": torch.empty_like(pre)}
-            state["told"] = pre.new_empty((batch_size, 1))
-            state["weight"] = self.weight.detach().unbind()
-        if not self.tied or self.pairs is not None:
-            shape = (batch_size, self.num_sites * self.num_features)
-            state["features"] = self.weight.new_zeros(shape)
-        if self.pairs is not None:
-            state["direct"] = self.pairs().detach()
-        return state
+        remembers = not self.tied or self.pairs is not None
+        shape = (batch_size, self.num_sites * self.num_features)
+        return NADEState(
+            readout=self.readout.detach().transpose(1, 2).unbind(),
+            readout_bias=self.readout_bias.detach().unbind(),
+            tied=self._first_units(batch_size) if self.tied else None,
+            features=self.weight.new_zeros(shape) if remembers else None,
+            direct=None if self.pairs is None else self.pairs().detach(),
+        )
 
-    def step(self, state: State, previous: Tensor | None, site: int) -> tuple[Tensor, State]:
+    def _first_units(self, batch_size: int) -> TiedUnits:
+        pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
+        pre.copy_(self.bias.detach())
+        return TiedUnits(
+            pre=pre,
+            hidden=torch.empty_like(pre),
+            told=pre.new_empty((batch_size, 1)),
+            weight=self.weight.detach().unbind(),
+        )
+
+    def step(
+        self, state: NADEState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, NADEState]:
         """Parameters `(B, P)` of one site; `state` is updated in place.
 
         O(H) per event when tied, O(site H) when untied, O(site) more with direct weights.
         `previous` is `(B, 1)`, the value of the site before, None at the first.
         """
         width, known = self.num_features, site * self.num_features
-        if previous is not None and "features" in state:
+        features, direct = state.features, state.direct
+        if previous is not None and features is not None:
             told = self._features(previous, self.weight.dtype).squeeze(1)
-            state["features"][:, known - width : known] = told
-        hidden = (
-            self._tied_step(state, previous, site) if self.tied else self._untied_step(state, site)
-        )
-        params = torch.addmm(state["readout_bias"][site], hidden, state["readout"][site])
-        if self.pairs is not None:
-            rows = state["direct"][site * params.shape[1] : (site + 1) * params.shape[1], :known]
-            params = params + F.linear(state["features"][:, :known], rows)
+            features[:, known - width : known] = told
+        if state.tied is not None:
+            hidden = self._tied_step(state.tied, previous, site)
+        else:
+            assert features is not None
+            hidden = self._untied_step(features, site)
+        params = torch.addmm(state.readout_bias[site], hidden, state.readout[site])
+        if features is not None and direct is not None:
+            rows = direct[site * params.shape[1] : (site + 1) * params.shape[1], :known]
+            params = params + F.linear(features[:, :known], rows)
         return params, state
 
-    def _tied_step(self, state: State, previous: Tensor | None, site: int) -> Tensor:
-        pre, hidden = state["pre"], state["hidden"]
+    def _tied_step(self, units: TiedUnits, previous: Tensor | None, site: int) -> Tensor:
         if previous is not None:
-            weight = state["weight"][site - 1]
+            weight = units.weight[site - 1]
             if self.num_features == 1:
-                pre.addcmul_(state["told"].copy_(previous), weight)
+                units.pre.addcmul_(units.told.copy_(previous), weight)
             else:
-                pre.add_(weight[previous.squeeze(-1)])
-        return activate(pre, self.activation, out=hidden)
+                units.pre.add_(weight[previous.squeeze(-1)])
+        return activate(units.pre, self.activation, out=units.hidden)
 
     @torch.no_grad()
-    def _untied_step(self, state: State, site: int) -> Tensor:
-        features, width = state["features"], self.num_features
+    def _untied_step(self, features: Tensor, site: int) -> Tensor:
+        width = self.num_features
         begin = site * (site - 1) // 2
         weight = self.weight[begin : begin + site].flatten(0, 1)
         pre = torch.addmm(self.bias[site], features[:, : site * width], weight)

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from arbench import Layout, Real
+from arbench_rnade.state import RNADEState
 
 Activation = Literal["relu", "sigmoid"]
-# Tensors of one batch by name, and tuples of tensors, one per site.
-State = dict[str, Tensor | tuple[Tensor, ...]]
 
 # Of the first readout weights: a small one starts every site near what the head means by zeros.
 _READOUT_SCALE = 0.1
@@ -87,31 +86,29 @@ class RNADE(nn.Module):
         hidden = self._activate(pre)
         return torch.einsum("bth,thp->btp", hidden, self.readout) + self.readout_bias
 
-    def init_state(self, batch_size: int) -> State:
-        """The running pre-activation `(B, H)`, and the weights cut into sites."""
-        pre = self.bias.detach().repeat(batch_size, 1)
-        state: State = {
-            "pre": pre,
-            "weight": self.weight.detach().unbind(),
-            "readout": self.readout.detach().unbind(),
-            "readout_bias": self.readout_bias.detach().unbind(),
-        }
-        if self.rescaling is not None:
-            state["rescaling"] = self.rescaling.detach().unbind()
-        return state
+    def init_state(self, batch_size: int) -> RNADEState:
+        """The pre-activation before the first site, and the weights cut into sites."""
+        return RNADEState(
+            pre=self.bias.detach().repeat(batch_size, 1),
+            weight=self.weight.detach().unbind(),
+            readout=self.readout.detach().unbind(),
+            readout_bias=self.readout_bias.detach().unbind(),
+            rescaling=() if self.rescaling is None else self.rescaling.detach().unbind(),
+        )
 
-    def step(self, state: State, previous: Tensor | None, site: int) -> tuple[Tensor, State]:
+    def step(
+        self, state: RNADEState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, RNADEState]:
         """Parameters `(B, P)` of one site from the value before, `(B, 1)`; O(H P) per event.
 
         `state` is updated in place.
         """
-        pre = state["pre"]
-        assert isinstance(pre, Tensor)
+        pre = state.pre
         if previous is not None:
-            pre.addcmul_(previous, state["weight"][site - 1])
-        scaled = pre * state["rescaling"][site] if "rescaling" in state else pre
+            pre.addcmul_(previous, state.weight[site - 1])
+        scaled = pre * state.rescaling[site] if state.rescaling else pre
         hidden = self._activate(scaled)
-        return torch.addmm(state["readout_bias"][site], hidden, state["readout"][site]), state
+        return torch.addmm(state.readout_bias[site], hidden, state.readout[site]), state
 
     def _activate(self, pre: Tensor) -> Tensor:
         return pre.relu() if self.activation == "relu" else pre.sigmoid()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
-from arbench_rnn.cells import Cell, GRUCell, LayerWeights, LSTMCell, SamplingState, TanhCell
+from arbench_rnn.state import Cell, GRUCell, LayerWeights, LSTMCell, RecurrentState, TanhCell
 
 
 class RecurrentNetwork(nn.Module):
@@ -142,13 +142,13 @@ class RecurrentNetwork(nn.Module):
         return values * unit_dropout(every, self.dropout, self.training)
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> RecurrentState:
         """Weights as a step needs them, and every layer in its first state."""
         cells = []
         for layer in range(self.num_layers):
             weights = LayerWeights(*(w.detach() for w in self._layer_weights(layer)))
             cells.append(self.cell_class(weights, self.initial[:, layer], batch_size))
-        return SamplingState(
+        return RecurrentState(
             lookup=SiteLookup(self.inputs, cells[0].weight_in.T, cells[0].bias_in),
             cells=cells,
             pairs=list(pairwise(cells)),
@@ -157,8 +157,8 @@ class RecurrentNetwork(nn.Module):
         )
 
     def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+        self, state: RecurrentState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, RecurrentState]:
         """Parameters `(B, P)` of a site at a cost that never grows; see `SteppingNetwork.step`."""
         first = state.cells[0]
         state.lookup(previous, site, first.inputs)

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.residual import Branch, ResidualNetwork
-from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
+from arbench_s4d.state import Recurrence
+from arbench_s4d.state_space import DiagonalStateSpace
 
 
 class S4D(ResidualNetwork):

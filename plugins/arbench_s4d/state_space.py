@@ -1,4 +1,4 @@
-"""Diagonal linear state spaces, one per channel: as a convolution and as a recurrence."""
+"""Diagonal linear state spaces, one per channel, over all sites at once: a convolution."""
 
 from __future__ import annotations
 
@@ -87,27 +87,3 @@ class DiagonalStateSpace(nn.Module):
             spectrum = spectrum * torch.fft.rfft(self.kernel(length), 2 * length)
             outputs = torch.fft.irfft(spectrum, 2 * length)[..., :length]
             return torch.addcmul(outputs, inputs, self.skip.unsqueeze(-1)).mT
-
-
-class Recurrence:
-    """A `DiagonalStateSpace` one site at a time, for one batch, in place.
-
-    Args:
-        space: the state spaces.
-        batch_size: B.
-    """
-
-    @torch.no_grad()
-    def __init__(self, space: DiagonalStateSpace, batch_size: int) -> None:
-        log_factor, readout = space.discrete()
-        self.factor = log_factor.exp().unsqueeze(-1)
-        self.readout = 2 * readout.unsqueeze(1)
-        self.skip = space.skip.detach()
-        # Events last, (H, N / 2, B): a sum over states is then a product of matrices per channel.
-        self.states = self.factor.new_zeros(*readout.shape, batch_size)
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Outputs y `(B, H)` of inputs u `(B, H)` at the next site."""
-        self.states.mul_(self.factor).add_(inputs.T.to(self.states.dtype).unsqueeze(1))
-        outputs = torch.bmm(self.readout, self.states).squeeze(1).real.T
-        return torch.addcmul(outputs, inputs, self.skip)

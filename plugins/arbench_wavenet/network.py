@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
-from arbench_wavenet.queues import LayerState, SamplingState
+from arbench_wavenet.state import LayerState, WaveNetState
 
 
 class WaveNet(nn.Module):
@@ -110,11 +110,11 @@ class WaveNet(nn.Module):
         return params
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> WaveNetState:
         """Weights as a step needs them, and empty queues."""
         channels, skips = len(self.inputs.start), self.hidden.in_features
         running = self.inputs.start.new_zeros(channels + skips, batch_size)
-        return SamplingState(
+        return WaveNetState(
             lookup=SiteLookup(self.inputs),
             vectors=running.new_empty(batch_size, channels),
             running=running,
@@ -125,8 +125,8 @@ class WaveNet(nn.Module):
 
     @torch.no_grad()
     def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+        self, state: WaveNetState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, WaveNetState]:
         """Parameters `(B, P)` of a site at a cost that never grows; see `SteppingNetwork.step`."""
         state.lookup(previous, site, state.vectors)
         state.stream.copy_(state.vectors.T)

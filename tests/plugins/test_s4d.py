@@ -15,7 +15,8 @@ from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_s4d.network import S4D
-from arbench_s4d.state_space import DiagonalStateSpace, Recurrence
+from arbench_s4d.state import Recurrence
+from arbench_s4d.state_space import DiagonalStateSpace
 
 SMALL: dict[str, Any] = {"width": 6, "num_blocks": 2, "num_states": 8}
 

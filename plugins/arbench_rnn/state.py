@@ -1,4 +1,4 @@
-"""Recurrent layers one site at a time, in place, for one batch.
+"""What a recurrent network keeps while it draws one batch: its layers, updated in place.
 
 All room is made once, weights lie as products of matrices read them fastest, and gates lie side by
 side so that one operation serves several. None of it has gradients.
@@ -112,7 +112,7 @@ class GRUCell(Cell):
         torch.lerp(self.new, self.hidden, self.keep, out=self.hidden)
 
 
-class SamplingState(NamedTuple):
+class RecurrentState(NamedTuple):
     """What `RecurrentNetwork.step` keeps for one batch.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Queues: what a WaveNet remembers between sites, so that each costs only its own work."""
+"""What a WaveNet keeps while it draws one batch: a queue per layer, so nothing is read twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from arbench.networks.site_vectors import SiteLookup
 
 
-class SamplingState(NamedTuple):
+class WaveNetState(NamedTuple):
     """What `WaveNet.step` keeps for one batch; units come first, events last.
 
     Attributes:
@@ -43,7 +43,7 @@ class LayerState:
         taps: `(2C, C)` each, from the layer's input to the gates of the same site, then of the
             site one dilation later, and so on; the switches halved.
         bias: `(2C, B)`, the switches' halved.
-        mix: `(C + S, C)`, from twice the gated units to `SamplingState.running`.
+        mix: `(C + S, C)`, from twice the gated units to `WaveNetState.running`.
         dilation: sites between taps.
     """
 
@@ -59,7 +59,7 @@ class LayerState:
         self.filters, self.switches = self.gates.chunk(2)
         self.gated = torch.empty_like(self.filters)
 
-    def advance(self, state: SamplingState, site: int) -> None:
+    def advance(self, state: WaveNetState, site: int) -> None:
         """Take the stream past this layer at one site, and queue what later sites will need."""
         stream = state.stream
         entry = self.queue[site % len(self.queue)]
