@@ -12,8 +12,8 @@ from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteVectors
 from arbench_gpt.blocks import MLP, Block, rotary_turns
-from arbench_gpt.memory import SpareMemory
-from arbench_gpt.stepping import SamplingState, advance, make_state
+from arbench_gpt.buffers import SpareBuffers
+from arbench_gpt.state import GPTState, advance, make_state
 
 
 class GPT(nn.Module):
@@ -100,12 +100,12 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(width, bias=bias)
         self.outputs = nn.Linear(width, num_params, bias=bias)
         # For keys and values of every block, and one more: keys move.
-        self._spare = SpareMemory(2 * num_layers + 1)
+        self._spare = SpareBuffers(2 * num_layers + 1)
         self._initialise()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Every move and cast comes through here, and what was kept is no longer what is wanted.
-        self._spare = SpareMemory(self._spare.most)
+        self._spare = SpareBuffers(self._spare.most)
         moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
 
@@ -139,8 +139,8 @@ class GPT(nn.Module):
         return params
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
-        """Weights as a step needs them, and an empty key-value cache."""
+    def init_state(self, batch_size: int) -> GPTState:
+        """Weights as a step needs them, and empty key-value caches."""
         return make_state(
             [block for block in self.blocks if isinstance(block, Block)],
             self.norm,
@@ -154,9 +154,7 @@ class GPT(nn.Module):
         )
 
     @torch.no_grad()
-    def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+    def step(self, state: GPTState, previous: Tensor | None, site: int) -> tuple[Tensor, GPTState]:
         """Parameters of one site; its queries meet the keys of the sites before, and its own.
 
         Args:

@@ -15,9 +15,9 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import rotary_turns, rotate
-from arbench_gpt.memory import Room, SpareMemory
+from arbench_gpt.buffers import BufferShape, SpareBuffers
+from arbench_gpt.key_value_cache import MORE_SITES, LargeKeyValueCache, Lines, PlainKeyValueCache
 from arbench_gpt.network import GPT
-from arbench_gpt.seen import MORE_SITES, Lines, SeenFarAway, SeenNearby
 
 VARIANTS = [
     {},
@@ -235,24 +235,30 @@ def test_every_site_sees_every_earlier_one_across_row_ends() -> None:
 
 @pytest.mark.parametrize("far", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_room_for_what_is_not_yet_seen_gets_no_attention(
+def test_a_buffer_past_its_last_site_gets_no_attention(
     dtype: torch.dtype, tolerance: float, far: bool
 ) -> None:
-    """One site of many in the room; then it grows, into memory that holds something else."""
+    """It has room for more sites than one; then it grows, into memory that holds something else."""
     generator = torch.Generator().manual_seed(0)
-    num_sites, shape = 2 * MORE_SITES + 1, (2, 3, 4)
-    draws = torch.randn(3, num_sites, *shape, generator=generator, dtype=dtype)
-    room = Room(shape[0], shape[1], num_sites, shape[2])
-    spare = SpareMemory(2)
-    used = [spare.take(room.num_bytes(dtype)) for _ in range(2)]
-    for piece in used:
-        room.laid_over(piece, dtype).fill_(math.nan)
+    num_sites, (batch_size, num_heads, head_dim) = 2 * MORE_SITES + 1, (2, 3, 4)
+    draws = torch.randn(
+        3, num_sites, batch_size, num_heads, head_dim, generator=generator, dtype=dtype
+    )
+    shape = BufferShape(batch_size, num_heads, num_sites, head_dim)
+    spare = SpareBuffers(2)
+    used = [spare.take(shape.num_bytes(dtype)) for _ in range(2)]
+    for buffer in used:
+        shape.laid_over(buffer, dtype).fill_(math.nan)
     spare.give_back(used)
-    seen = SeenFarAway(room, draws, Lines(room), spare) if far else SeenNearby(room, draws)
-    seen.keys.fill_(math.nan)
-    seen.values.fill_(math.nan)
+    cache = (
+        LargeKeyValueCache(shape, draws, Lines(shape), spare)
+        if far
+        else PlainKeyValueCache(shape, draws)
+    )
+    cache.keys.fill_(math.nan)
+    cache.values.fill_(math.nan)
     for t in range(num_sites):
-        attended = seen.attend(*draws[:, t], t)
+        attended = cache.attend(*draws[:, t], t)
         query, key, value = draws[0, t], draws[1, : t + 1], draws[2, : t + 1]
         weights = torch.einsum("bhd,tbhd->tbh", query, key).softmax(0)
         expected = torch.einsum("tbh,tbhd->bhd", weights, value).flatten(1)
@@ -265,8 +271,8 @@ def test_events_beyond_caches_are_sampled_as_those_nearby(monkeypatch: pytest.Mo
     model = Model(network, natural_head(layout), layout)
     noise = model.draw_noise(4, torch.Generator().manual_seed(0))
     nearby = model.sample(4, noise=noise, method="step")
-    monkeypatch.setattr("arbench_gpt.seen.BEYOND_CACHES", 1)
-    assert isinstance(network.init_state(4).seen[0], SeenFarAway)
+    monkeypatch.setattr("arbench_gpt.key_value_cache.BEYOND_CACHES", 1)
+    assert isinstance(network.init_state(4).caches[0], LargeKeyValueCache)
     assert torch.equal(model.sample(4, noise=noise, method="step"), nearby)
 
 

@@ -1,4 +1,4 @@
-"""One site at a time, with the weights cut for it."""
+"""What GPT keeps while it draws one batch: a key-value cache per block, and weights for a step."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench_gpt.affine import Affine
 from arbench_gpt.blocks import Block, rotary_turns, swiglu
-from arbench_gpt.memory import Room, SpareMemory
-from arbench_gpt.seen import Seen, make_seen
+from arbench_gpt.buffers import BufferShape, SpareBuffers
+from arbench_gpt.key_value_cache import KeyValueCache, make_caches
 
 
 class StepWeights(NamedTuple):
@@ -26,7 +26,7 @@ class StepWeights(NamedTuple):
     gated: bool
 
 
-class SamplingState(NamedTuple):
+class GPTState(NamedTuple):
     """What `GPT.step` keeps for one batch.
 
     Attributes:
@@ -36,7 +36,7 @@ class SamplingState(NamedTuple):
         places: per site the vector of its place, `(H,)`; empty unless it has one of its own.
         turns: per site `(head_dim / 2,)` complex, by which queries and keys are multiplied; empty
             unless positions are rotary.
-        seen: per block, the keys and values of all sites so far.
+        caches: per block, the keys and values of all sites so far.
         stream: `(B, H)`, the residual stream of a site; overwritten.
     """
 
@@ -45,7 +45,7 @@ class SamplingState(NamedTuple):
     outputs: Affine
     places: tuple[Tensor, ...]
     turns: tuple[Tensor, ...]
-    seen: list[Seen]
+    caches: list[KeyValueCache]
     stream: Tensor
 
 
@@ -59,9 +59,9 @@ def make_state(
     num_sites: int,
     batch_size: int,
     rotary: bool,
-    spare: SpareMemory,
-) -> SamplingState:
-    """Weights as a step needs them, and room for keys and values.
+    spare: SpareBuffers,
+) -> GPTState:
+    """Weights as a step needs them, and empty key-value caches.
 
     Args:
         blocks: in order.
@@ -72,41 +72,41 @@ def make_state(
         num_sites: T.
         batch_size: B.
         rotary: whether queries and keys are turned.
-        spare: memory that earlier states have left.
+        spare: buffers that earlier states have left.
     """
     like = outputs.weight
     num_heads = blocks[0].num_heads
     head_dim = outputs.in_features // num_heads
-    room = Room(batch_size, num_heads, num_sites, head_dim)
+    shape = BufferShape(batch_size, num_heads, num_sites, head_dim)
     turns: tuple[Tensor, ...] = ()
     if rotary:
         turns = torch.complex(*rotary_turns(num_sites, head_dim, like)).unbind(0)
-    return SamplingState(
+    return GPTState(
         inputs=SiteLookup(inputs),
         layers=[_step_weights(block, rotary, batch_size) for block in blocks],
         outputs=Affine(*_fold(norm, outputs), batch_size),
         places=() if places is None else places.unbind(0),
         turns=turns,
-        seen=make_seen(len(blocks), room, like, spare),
+        caches=make_caches(len(blocks), shape, like, spare),
         stream=like.new_empty(batch_size, outputs.in_features),
     )
 
 
-def advance(state: SamplingState, previous: Tensor | None, site: int) -> Tensor:
+def advance(state: GPTState, previous: Tensor | None, site: int) -> Tensor:
     """Parameters `(B, P)` of a site from the value of the one before, `(B, site_dim)`."""
     stream = state.stream
     state.inputs(previous, site, stream)
     if state.places:
         stream.add_(state.places[site])
     width = stream.shape[1]
-    for layer, seen in zip(state.layers, state.seen, strict=True):
+    for layer, cache in zip(state.layers, state.caches, strict=True):
         qkv = layer.qkv(F.layer_norm(stream, (width,)))
         by_head = qkv.view(len(stream), 3, layer.num_heads, -1)
         if state.turns:
             pairs = by_head[:, :2].view(len(stream), 2, layer.num_heads, -1, 2)
             torch.view_as_complex(pairs).mul_(state.turns[site])
         query, key, value = by_head.unbind(1)
-        stream = layer.mix.add_to(stream, seen.attend(query, key, value, site))
+        stream = layer.mix.add_to(stream, cache.attend(query, key, value, site))
         normed = F.layer_norm(stream, (width,))
         hidden = swiglu(layer.up(normed)) if layer.gated else layer.up.gelu(normed)
         stream = layer.down.add_to(stream, hidden)

@@ -1,4 +1,4 @@
-"""Keys and values of the sites so far, kept so that a step reads them as fast as it can."""
+"""Key-value caches: keys and values of the sites so far, as fast to read as they can be."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from arbench_gpt.memory import Room, SpareMemory
+from arbench_gpt.buffers import BufferShape, SpareBuffers
 
-# So many numbers as keys of all blocks, and a step no longer finds them in caches.
+# So many numbers as keys of all blocks, and a step no longer finds them in a CPU's caches.
 BEYOND_CACHES = 1 << 22
 # It then reads the keys in use and half of this; every so many steps all keys are copied.
 MORE_SITES = 32
 
 
-class Seen(Protocol):
+class KeyValueCache(Protocol):
     """Keys and values of all sites so far, in one block."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
@@ -35,20 +35,20 @@ class Seen(Protocol):
         ...
 
 
-class SeenNearby:
-    """Keys and values that a step finds in caches, or on a GPU.
+class PlainKeyValueCache:
+    """Keys and values that a step finds in a CPU's caches, or on a GPU.
 
     Args:
-        room: for them.
+        shape: of the keys, and of the values.
         like: gives dtype and device.
     """
 
-    def __init__(self, room: Room, like: Tensor) -> None:
-        self.keys = room.allocate(like)
-        self.values = room.allocate(like)
+    def __init__(self, shape: BufferShape, like: Tensor) -> None:
+        self.keys = shape.allocate(like)
+        self.values = shape.allocate(like)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
-        """See `Seen`."""
+        """See `KeyValueCache`."""
         self.keys[:, :, site] = key
         self.values[:, :, site] = value
         keys = self.keys.flatten(0, 1)[:, : site + 1]
@@ -57,33 +57,33 @@ class SeenNearby:
         return torch.bmm(scores.softmax(-1), values).view(len(query), -1)
 
 
-class SeenFarAway:
+class LargeKeyValueCache:
     """Keys and values so many that a CPU fetches them from memory: what counts is how it reads.
 
     Products read fastest with the matrix first, and what has no gaps: over the part in use of a
-    room for all sites they take up to twice as long. So room for keys is made for a few sites at a
-    time, and used whole. `embedding_bag`, which sums lines of a table, reads faster still, gaps or
-    not: it mixes the values.
+    buffer for all sites they take up to twice as long. So a buffer for keys is laid out for a few
+    sites more at a time, and used whole. `embedding_bag`, which sums lines of a table, reads faster
+    still, gaps or not: it mixes the values.
 
     Args:
-        room: for keys, and for values.
+        shape: of the keys when all are known, and of the values.
         like: gives dtype; on a CPU.
         lines: shared by all blocks.
-        spare: where memory comes from, and goes to when nothing refers to this any longer.
+        spare: where buffers come from, and go to when nothing refers to this any longer.
     """
 
-    def __init__(self, room: Room, like: Tensor, lines: Lines, spare: SpareMemory) -> None:
-        self.room = room
+    def __init__(self, shape: BufferShape, like: Tensor, lines: Lines, spare: SpareBuffers) -> None:
+        self.shape = shape
         self.lines = lines
         self.spare = spare
         # Of the values, and of the keys if there are any.
-        self.taken = [spare.take(room.num_bytes(like.dtype))]
+        self.taken = [spare.take(shape.num_bytes(like.dtype))]
         weakref.finalize(self, spare.give_back, self.taken).atexit = False
-        self.values = room.laid_over(self.taken[0], like.dtype)
-        self.keys = like.new_empty(room._replace(num_sites=0))
+        self.values = shape.laid_over(self.taken[0], like.dtype)
+        self.keys = like.new_empty(shape._replace(num_sites=0))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
-        """See `Seen`."""
+        """See `KeyValueCache`."""
         if site == self.keys.shape[2]:
             self._move()
         self.keys[:, :, site] = key
@@ -99,12 +99,12 @@ class SeenFarAway:
 
     def _move(self) -> None:
         in_use = self.keys.shape[2]
-        more = self.room._replace(num_sites=min(in_use + MORE_SITES, self.room.num_sites))
-        memory = self.spare.take(self.taken[0].nbytes)
-        keys = more.laid_over(memory, self.keys.dtype)
+        more = self.shape._replace(num_sites=min(in_use + MORE_SITES, self.shape.num_sites))
+        buffer = self.spare.take(self.taken[0].nbytes)
+        keys = more.laid_over(buffer, self.keys.dtype)
         keys[:, :, :in_use] = self.keys
         self.spare.give_back(self.taken[1:])
-        self.taken[1:] = [memory]
+        self.taken[1:] = [buffer]
         self.keys = keys
 
 
@@ -112,12 +112,12 @@ class Lines:
     """Where the values of the sites up to one lie in a table `(B * heads * T, head_dim)`.
 
     Args:
-        room: of the values.
+        shape: of the values.
     """
 
-    def __init__(self, room: Room) -> None:
-        rows = room.batch_size * room.num_heads
-        self.all = torch.arange(rows * room.num_sites).view(rows, room.num_sites)
+    def __init__(self, shape: BufferShape) -> None:
+        rows = shape.batch_size * shape.num_heads
+        self.all = torch.arange(rows * shape.num_sites).view(rows, shape.num_sites)
         self.site = -1
 
     def up_to(self, site: int) -> tuple[Tensor, Tensor]:
@@ -130,9 +130,11 @@ class Lines:
         return self.places, self.starts
 
 
-def make_seen(num_blocks: int, room: Room, like: Tensor, spare: SpareMemory) -> list[Seen]:
-    """For every block the kind that suits the device and the size; see `SeenFarAway`."""
-    if like.device.type != "cpu" or num_blocks * math.prod(room) < BEYOND_CACHES:
-        return [SeenNearby(room, like) for _ in range(num_blocks)]
-    lines = Lines(room)
-    return [SeenFarAway(room, like, lines, spare) for _ in range(num_blocks)]
+def make_caches(
+    num_blocks: int, shape: BufferShape, like: Tensor, spare: SpareBuffers
+) -> list[KeyValueCache]:
+    """One per block, of the kind that suits device and size; see `LargeKeyValueCache`."""
+    if like.device.type != "cpu" or num_blocks * math.prod(shape) < BEYOND_CACHES:
+        return [PlainKeyValueCache(shape, like) for _ in range(num_blocks)]
+    lines = Lines(shape)
+    return [LargeKeyValueCache(shape, like, lines, spare) for _ in range(num_blocks)]
