@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench.networks.masked import MaskedConv, colours_of
-from arbench_pixelrnn.stepping import DiagonalSteps, RowSteps
+from arbench_pixelrnn.state import DiagonalLayerState, RowLayerState
 
 
 def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,9 +77,9 @@ class RowLayer(nn.Module):
         maps: Tensor = self.residual(torch.stack(outputs, 2).permute(0, 3, 2, 1))
         return maps
 
-    def steps(self, batch_size: int, width: int) -> RowSteps:
-        """The same, pixel by pixel."""
-        return RowSteps(
+    def make_state(self, batch_size: int, width: int) -> RowLayerState:
+        """What it keeps before the first pixel of a batch."""
+        return RowLayerState(
             self.inputs.masked[:, :, 0],
             self.inputs.bias,
             self.states,
@@ -136,12 +136,12 @@ class DiagonalLayer(nn.Module):
         result: Tensor = self.residual(left + below)
         return result
 
-    def steps(self, batch_size: int, width: int) -> DiagonalSteps:
-        """The same, pixel by pixel."""
+    def make_state(self, batch_size: int, width: int) -> DiagonalLayerState:
+        """What it keeps before the first pixel of a batch."""
         left, right = self.inputs
         assert isinstance(left, MaskedConv)
         assert isinstance(right, MaskedConv)
-        return DiagonalSteps(
+        return DiagonalLayerState(
             (left.masked[:, :, 0, 0], right.masked[:, :, 0, 0]),
             (left.bias, right.bias),
             self.values.weight,

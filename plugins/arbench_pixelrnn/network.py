@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +12,7 @@ from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.networks.raster import RasterDims
 from arbench_pixelrnn.layers import DiagonalLayer, RowLayer
-from arbench_pixelrnn.stepping import DiagonalSteps, RowSteps
-
-
-class SamplingState(NamedTuple):
-    """What `PixelRNN.step` keeps for one batch.
-
-    Attributes:
-        image: `(B, C, H + k // 2, W + k - 1)`, scaled values below and between zeros.
-        first: `(C * (k // 2 + 1) * k, F)`, the first convolution as a matrix, and its bias.
-        layers: the steps of each layer.
-        outputs: the two last convolutions as matrices with their biases.
-    """
-
-    image: Tensor
-    first: tuple[Tensor, Tensor]
-    layers: list[RowSteps | DiagonalSteps]
-    outputs: list[tuple[Tensor, Tensor]]
+from arbench_pixelrnn.state import PixelRNNState
 
 
 class PixelRNN(nn.Module):
@@ -113,17 +97,17 @@ class PixelRNN(nn.Module):
         return self.images.to_params(features)
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> PixelRNNState:
         """Room for one batch, and the weights cut into what a pixel needs."""
         height, width = self.images.height, self.images.width
         image = self.first.weight.new_zeros(
             batch_size, self.images.num_colours, height + self.reach, width + 2 * self.reach
         )
         first = self.first.masked.flatten(1).T.contiguous()
-        return SamplingState(
+        return PixelRNNState(
             image,
             (first, self.first.bias),
-            [layer.steps(batch_size, width) for layer in self.layers],  # type: ignore[operator]
+            [layer.make_state(batch_size, width) for layer in self.layers],  # type: ignore[operator]
             [
                 (c.masked[:, :, 0, 0].T.contiguous(), c.bias)
                 for c in self.outputs
@@ -133,8 +117,8 @@ class PixelRNN(nn.Module):
 
     @torch.no_grad()
     def step(
-        self, state: SamplingState, previous: Tensor | None, site: int
-    ) -> tuple[Tensor, SamplingState]:
+        self, state: PixelRNNState, previous: Tensor | None, site: int
+    ) -> tuple[Tensor, PixelRNNState]:
         """Parameters `(B, P)` of one site; `state` is updated in place.
 
         A pixel goes through the layers once for each of its colours, and what the layers need of

@@ -1,10 +1,12 @@
-"""The two recurrent layers, pixel by pixel, for sampling.
+"""What PixelRNN keeps while it draws one batch: pixels, and its layers at the pixel at hand.
 
 A pixel is seen once for each of its colours, with more of them known each time. What it was seen to
 be at last is kept when the next pixel arrives.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,7 +34,7 @@ class Cell:
         return torch.mul(opened[:, 2 * units :], self.cell.tanh(), out=self.hidden)
 
 
-class RowSteps:
+class RowLayerState:
     """`RowLayer`, pixel by pixel.
 
     Args:
@@ -99,7 +101,7 @@ class RowSteps:
         return torch.addmm(self.residual_bias, hidden, self.residual)
 
 
-class DiagonalSteps:
+class DiagonalLayerState:
     """`DiagonalLayer`, pixel by pixel; the LSTM from the right runs once a row, over the row above.
 
     Args:
@@ -180,3 +182,19 @@ class DiagonalSteps:
         for column in reversed(range(len(gates))):
             own = gates[column].addmm_(lstm.hidden, self.right_before)
             self.right_row[column] = lstm(own, lstm.cell)
+
+
+class PixelRNNState(NamedTuple):
+    """What `PixelRNN.step` keeps for one batch.
+
+    Attributes:
+        image: `(B, C, H + k // 2, W + k - 1)`, scaled values below and between zeros.
+        first: `(C * (k // 2 + 1) * k, F)`, the first convolution as a matrix, and its bias.
+        layers: from first to last.
+        outputs: the two last convolutions as matrices with their biases.
+    """
+
+    image: Tensor
+    first: tuple[Tensor, Tensor]
+    layers: list[RowLayerState | DiagonalLayerState]
+    outputs: list[tuple[Tensor, Tensor]]
