@@ -10,18 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench import Layout
-from arbench.networks.dropout import unit_dropout
-from arbench.networks.masked import MaskedConv, colours_of
-from arbench.networks.shifted import ShiftedConv
-from arbench.networks.shifted_steps import RowConv
-from arbench_pixelcnn.dimwise import DimwiseNetwork, DimwiseState
-from arbench_pixelcnn.stepping import DimConv, DimLinear
-
-
-def gate(features: Tensor) -> Tensor:
-    """`tanh(a) * sigmoid(b)` of the two halves a and b of dim 1."""
-    content, opening = features.chunk(2, 1)
-    return content.tanh() * opening.sigmoid()
+from arbench.networks.masked import colours_of
+from arbench_pixelcnn.base import DimwiseNetwork
+from arbench_pixelcnn.blocks import GatedLayer
+from arbench_pixelcnn.state import GatedPixelCNNState
 
 
 class GatedPixelCNN(DimwiseNetwork):
@@ -118,123 +110,8 @@ class GatedPixelCNN(DimwiseNetwork):
         return horizontal
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> GatedPixelCNNState:
         """See `DimwiseNetwork.init_state`."""
-        return SamplingState(self, batch_size)
-
-
-class GatedLayer(nn.Module):
-    """One layer of both stacks.
-
-    Source: van den Oord et al., NeurIPS 2016, figure 2. The first layer reads the values, with mask
-    A and without a residual connection.
-
-    Args:
-        inputs: the colour of every unit that the horizontal stack reads.
-        stream: of every unit of the stacks after the gates.
-        num_colours: of the pictures.
-        kernel: width of both convolutions.
-        is_first: see above.
-        gain: of the horizontal stack's residual convolution; see `MaskedConv`.
-        dropout: see `GatedPixelCNN`.
-    """
-
-    def __init__(
-        self,
-        inputs: Tensor,
-        stream: Tensor,
-        num_colours: int,
-        *,
-        kernel: int,
-        is_first: bool,
-        gain: float,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        channels, reach = len(stream), kernel // 2
-        halves = colours_of(channels, num_colours, repeats=2)
-        # The values of the own row are not among what the first layer reads: they were moved down.
-        rows = reach if is_first else reach + 1
-        self.vertical = ShiftedConv(len(inputs), 2 * channels, (rows, kernel), right=False)
-        self.link = nn.Conv2d(2 * channels, 2 * channels, 1)
-        self.horizontal = MaskedConv(
-            inputs, halves, above=0, reach=reach, kind="A" if is_first else "B", gain=1.0
+        return GatedPixelCNNState(
+            self.inputs, self.readout(batch_size), [*self.layers], self.places, batch_size
         )
-        self.residual = MaskedConv(stream, stream, above=0, reach=0, kind="B", gain=gain)
-        self.is_first = is_first
-        self.dropout = dropout
-
-    def forward(
-        self, vertical: Tensor, horizontal: Tensor, places: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Both stacks, `(B, I, H, W)` each, to `(B, p, H, W)` each; places are `(2 p, H, W)`."""
-        above = self.vertical(vertical)
-        if places is not None:
-            above = above + places.to(above.dtype)
-        gated = gate(self.link(above) + self.horizontal(horizontal))
-        out = self.residual(unit_dropout(gated, self.dropout, self.training))
-        return gate(above), out if self.is_first else horizontal + out
-
-
-class SamplingState(DimwiseState):
-    """What a step of `GatedPixelCNN` keeps for one batch; see `DimwiseState`."""
-
-    def __init__(self, network: GatedPixelCNN, batch_size: int) -> None:
-        width, num_colours = network.inputs.width, network.inputs.num_colours
-        self.layers = [
-            LayerState(layer, batch_size, width, num_colours) for layer in network.layers
-        ]
-        super().__init__(network, batch_size, self.layers[0].horizontal)
-        # Per row, `(2 p, 1, W)`.
-        places = network.places
-        self.places = () if places is None else places.unsqueeze(2).unbind(1)
-        # Per colour, where the last layer's output goes.
-        self.outputs = [torch.empty_like(view) for view in self.layers[-1].residual.inputs]
-
-    def start_row(self, row: int) -> None:
-        """See `DimwiseState.start_row`; the vertical stack goes on by a row, all at once."""
-        vertical = self.values.row.transpose(1, 2).unsqueeze(2)
-        places = self.places[row] if self.places else None
-        for layer in self.layers:
-            vertical = layer.start_row(vertical, places)
-            places = None
-
-    def features(self, column: int, colour: int) -> Tensor:
-        """See `DimwiseState.features`."""
-        below = (*(layer.horizontal.slots[colour][column] for layer in self.layers[1:]),)
-        for layer, out in zip(self.layers, (*below, self.outputs[colour]), strict=True):
-            layer(column, colour, out)
-        return self.outputs[colour]
-
-
-class LayerState:
-    """One `GatedLayer` of a `SamplingState`."""
-
-    def __init__(self, layer: GatedLayer, batch_size: int, width: int, num_colours: int) -> None:
-        self.is_first = layer.is_first
-        self.vertical = RowConv(layer.vertical, batch_size, width)
-        self.link = layer.link
-        self.horizontal = DimConv(layer.horizontal, batch_size, width, num_colours)
-        self.residual = DimLinear(layer.residual, batch_size, num_colours)
-        # Per colour, the two halves of what the gates read.
-        self.gates = [torch.empty_like(part[0]) for part in self.horizontal.totals]
-        self.halves = [gates.chunk(2, 1) for gates in self.gates]
-
-    def start_row(self, vertical: Tensor, places: Tensor | None) -> Tensor:
-        """The vertical stack's next row, `(B, I, 1, W)` to `(B, p, 1, W)`; see `GatedLayer`."""
-        self.vertical.push(vertical)
-        above = self.vertical()
-        if places is not None:
-            above = above + places
-        self.horizontal.start_row(self.link(above).squeeze(2).transpose(1, 2))
-        return gate(above)
-
-    def __call__(self, column: int, colour: int, out: Tensor) -> None:
-        """Write the horizontal stack's output `(B, p_c)` at a column."""
-        self.horizontal(column, colour, self.gates[colour])
-        content, opening = self.halves[colour]
-        torch.mul(content.tanh_(), opening.sigmoid_(), out=self.residual.inputs[colour])
-        if self.is_first:
-            self.residual(colour, out)
-        else:
-            self.residual.added(colour, self.horizontal.slots[colour][column], out)

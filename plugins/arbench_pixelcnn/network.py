@@ -7,13 +7,12 @@ from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from arbench import Layout
-from arbench.networks.dropout import unit_dropout
 from arbench.networks.masked import MaskedConv, colours_of
-from arbench_pixelcnn.dimwise import DimwiseNetwork, DimwiseState
-from arbench_pixelcnn.stepping import DimConv, DimLinear
+from arbench_pixelcnn.base import DimwiseNetwork
+from arbench_pixelcnn.blocks import ResidualBlock
+from arbench_pixelcnn.state import PixelCNNState
 
 
 class PixelCNN(DimwiseNetwork):
@@ -107,64 +106,13 @@ class PixelCNN(DimwiseNetwork):
         return x
 
     @torch.no_grad()
-    def init_state(self, batch_size: int) -> SamplingState:
+    def init_state(self, batch_size: int) -> PixelCNNState:
         """See `DimwiseNetwork.init_state`."""
-        return SamplingState(self, batch_size)
-
-
-class ResidualBlock(nn.Module):
-    """`x + W_3 relu(W_2 relu(W_1 relu(x)))`: 1x1 from 2 h to h, 3x3, and 1x1 back to 2 h.
-
-    Source: van den Oord et al., ICML 2016, figure 5 at the left.
-    """
-
-    def __init__(self, hidden: int, num_colours: int, last_gain: float, dropout: float) -> None:
-        super().__init__()
-        narrow, wide = colours_of(hidden, num_colours), colours_of(2 * hidden, num_colours)
-        self.reduce = MaskedConv(wide, narrow, above=0, reach=0, kind="B")
-        self.spread = MaskedConv(narrow, narrow, above=1, reach=1, kind="B")
-        self.expand = MaskedConv(narrow, wide, above=0, reach=0, kind="B", gain=last_gain)
-        self.dropout = dropout
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(B, 2 h, H, W)` to the same."""
-        hidden = F.relu(self.spread(F.relu(self.reduce(F.relu(x)))))
-        out: Tensor = x + self.expand(unit_dropout(hidden, self.dropout, self.training))
-        return out
-
-
-class SamplingState(DimwiseState):
-    """What a step of `PixelCNN` keeps for one batch; see `DimwiseState`."""
-
-    def __init__(self, network: PixelCNN, batch_size: int) -> None:
-        width, num_colours = network.inputs.width, network.inputs.num_colours
-        self.first = DimConv(network.first, batch_size, width, num_colours)
-        super().__init__(network, batch_size, self.first)
-        self.blocks = [
-            (
-                DimLinear(block.reduce, batch_size, num_colours),
-                DimConv(block.spread, batch_size, width, num_colours),
-                DimLinear(block.expand, batch_size, num_colours),
-            )
-            for block in network.blocks
-        ]
-        self.streams = [torch.empty_like(part[0]) for part in self.first.totals]
-        # Per row, `(W, 2 h)`.
-        places = network.places
-        self.places = () if places is None else places.permute(1, 2, 0).unbind(0)
-
-    def start_row(self, row: int) -> None:
-        """See `DimwiseState.start_row`."""
-        self.first.start_row(self.places[row] if self.places else None)
-        for _, spread, _ in self.blocks:
-            spread.start_row()
-
-    def features(self, column: int, colour: int) -> Tensor:
-        """See `DimwiseState.features`."""
-        x = self.first(column, colour, self.streams[colour])
-        for reduce, spread, expand in self.blocks:
-            torch.clamp_min(x, 0, out=reduce.inputs[colour])
-            reduce(colour, out=spread.slots[colour][column]).relu_()
-            spread(column, colour, expand.inputs[colour]).relu_()
-            x.addmm_(expand.known[colour], expand.weights[colour])
-        return x
+        return PixelCNNState(
+            self.inputs,
+            self.readout(batch_size),
+            self.first,
+            [*self.blocks],
+            self.places,
+            batch_size,
+        )

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench_pixelcnn.inputs import Inputs
-from arbench_pixelcnn.stepping import DimConv, DimReadout
+from arbench_pixelcnn.masked_steps import DimReadout
+from arbench_pixelcnn.state import DimwiseState
 
 
 class DimwiseNetwork(nn.Module):
@@ -61,6 +62,10 @@ class DimwiseNetwork(nn.Module):
         self.before_last = MaskedConv(stream, last, above=0, reach=0, kind="B")
         self.last = MaskedConv(last, params, above=0, reach=0, kind="B", gain=1.0)
 
+    def readout(self, batch_size: int) -> DimReadout:
+        """The same, one dim at a time, for the state of one batch."""
+        return DimReadout(self.before_last, self.last, batch_size, self.inputs.num_colours)
+
     def forward(self, sites: Tensor) -> Tensor:
         """Parameters of every site in one pass.
 
@@ -97,34 +102,3 @@ class DimwiseNetwork(nn.Module):
         if column == 0 and colour == 0:
             state.start_row(row)
         return state.readout(state.features(column, colour), colour), state
-
-
-class DimwiseState:
-    """What a step keeps for one batch.
-
-    Args:
-        network: whose weights are laid out here as steps need them.
-        batch_size: B.
-        values: what walks its first convolution, which reads the values.
-    """
-
-    def __init__(self, network: DimwiseNetwork, batch_size: int, values: DimConv) -> None:
-        self.inputs = network.inputs
-        self.values = values
-        self.readout = DimReadout(
-            network.before_last, network.last, batch_size, self.inputs.num_colours
-        )
-
-    def take(self, values: Tensor, site: int) -> None:
-        """The values `(B, 1)` of a site."""
-        pixel, colour = divmod(site, self.inputs.num_colours)
-        slot = self.values.slots[colour][pixel % self.inputs.width]
-        slot.copy_(self.inputs.encoded(values, slot.dtype))
-
-    @abstractmethod
-    def start_row(self, row: int) -> None:
-        """A row begins, and the one above it, if any, is complete."""
-
-    @abstractmethod
-    def features(self, column: int, colour: int) -> Tensor:
-        """What the last two convolutions read of a colour at a column of the row, `(B, I_c)`."""
