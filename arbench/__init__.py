@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from arbench.data.sources import writing_cache as writing_cache
     from arbench.data.streams import StreamTask as StreamTask
     from arbench.data.tasks import SPLITS as SPLITS
+    from arbench.data.tasks import Labels as Labels
     from arbench.data.tasks import Split as Split
     from arbench.data.tasks import SplitName as SplitName
     from arbench.data.tasks import Task as Task
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from arbench.errors import ConfigError as ConfigError
     from arbench.errors import DataError as DataError
     from arbench.errors import Diverged as Diverged
+    from arbench.errors import Impossible as Impossible
     from arbench.errors import Interrupted as Interrupted
     from arbench.errors import NetworkError as NetworkError
     from arbench.errors import PluginError as PluginError
@@ -74,10 +76,18 @@ if TYPE_CHECKING:
     from arbench.files.arrays import read_npz_headers as read_npz_headers
     from arbench.files.atomic import atomic_path as atomic_path
     from arbench.hub.finding import find_run as find_run
+    from arbench.measure.context import Context as Context
+    from arbench.measure.context import Handed as Handed
+    from arbench.measure.measured import Measured as Measured
+    from arbench.measure.measured import Row as Row
+    from arbench.measure.measurement import Measurement as Measurement
     from arbench.measure.statistics.metrics import NLL as NLL
     from arbench.measure.statistics.metrics import PairedDifference as PairedDifference
     from arbench.measure.statistics.metrics import paired_difference as paired_difference
+    from arbench.probability.density import Conditionals as Conditionals
     from arbench.probability.density import Density as Density
+    from arbench.probability.density import Features as Features
+    from arbench.probability.density import Untrained as Untrained
     from arbench.probability.ensemble import Ensemble as Ensemble
     from arbench.probability.events import Discrete as Discrete
     from arbench.probability.events import Domain as Domain
@@ -97,6 +107,7 @@ if TYPE_CHECKING:
     from arbench.probability.randomness import uniforms as uniforms
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
+    from arbench.registry.entries import MeasurementEntry as MeasurementEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
     from arbench.registry.hookspecs import hookimpl as hookimpl
@@ -158,6 +169,7 @@ _NAMES = {
     ),
     "arbench.data.streams": ("StreamTask",),
     "arbench.data.tasks": (
+        "Labels",
         "SPLITS",
         "Split",
         "SplitName",
@@ -170,6 +182,7 @@ _NAMES = {
         "ConfigError",
         "DataError",
         "Diverged",
+        "Impossible",
         "Interrupted",
         "NetworkError",
         "PluginError",
@@ -186,12 +199,26 @@ _NAMES = {
     ),
     "arbench.files.atomic": ("atomic_path",),
     "arbench.hub.finding": ("find_run",),
+    "arbench.measure.context": (
+        "Context",
+        "Handed",
+    ),
+    "arbench.measure.measured": (
+        "Measured",
+        "Row",
+    ),
+    "arbench.measure.measurement": ("Measurement",),
     "arbench.measure.statistics.metrics": (
         "NLL",
         "PairedDifference",
         "paired_difference",
     ),
-    "arbench.probability.density": ("Density",),
+    "arbench.probability.density": (
+        "Conditionals",
+        "Density",
+        "Features",
+        "Untrained",
+    ),
     "arbench.probability.ensemble": ("Ensemble",),
     "arbench.probability.events": (
         "Discrete",
@@ -216,6 +243,7 @@ _NAMES = {
     "arbench.registry.entries": (
         "CommandEntry",
         "HeadEntry",
+        "MeasurementEntry",
         "ModelEntry",
         "TaskEntry",
     ),

@@ -19,6 +19,13 @@ class Diverged(RunError):
     """A loss or a log-probability is not finite; such a run never becomes a number."""
 
 
+class Impossible(Diverged):
+    """A measurement found what cannot be, such as a density better than the true one.
+
+    Something is wrong with the density, so the whole run has no number.
+    """
+
+
 class Interrupted(RunError):
     """A signal stopped the run after a checkpoint; `exit_code` is 128 plus the signal's number."""
 

@@ -7,6 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from arbench.measure.log_probs import LogProbs
+from arbench.measure.statistics.holm import holm
 from arbench.runs.comparison import difference_of
 from arbench.runs.record.record import Record
 
@@ -44,17 +45,3 @@ def ranks(results: Sequence[Sequence[tuple[Record, Path]]]) -> list[int]:
         if rejected:
             ranks[b if difference.nats > 0 else a] += 1
     return ranks
-
-
-def holm(p_values: Sequence[float], level: float) -> list[bool]:
-    """Which hypotheses are rejected, such that with probability 1 - level no true one is.
-
-    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
-    """
-    rejected = [False] * len(p_values)
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    for left, i in zip(range(len(p_values), 0, -1), order, strict=True):
-        if p_values[i] > level / left:
-            break
-        rejected[i] = True
-    return rejected

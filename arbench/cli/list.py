@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
 from arbench.cli.columns import columns
-from arbench.registry.entries import Entry
+from arbench.errors import PluginError
+from arbench.registry.entries import Entry, MeasurementEntry
 from arbench.registry.manager import Registered, Registry, registry
 from arbench.registry.plugins import PluginInfo
 from arbench.runs.zoo import zoo_index
 from arbench.show.units import bits_text, nats_per, nats_text
 
 Rows = list[dict[str, str]]
+# Of a measurement that says nothing of them.
+READS, NEEDS = ("test",), ("log_prob",)
 
 
 def _models(offers: Registry) -> Rows:
@@ -45,6 +49,32 @@ def _heads(offers: Registry) -> Rows:
         {"head": name, "summary": offer.entry.summary, "plugin": offer.distribution}
         for name, offer in offers.heads.items()
     ]
+
+
+def _measurements(offers: Registry) -> Rows:
+    return [_measurement(name, offer) for name, offer in offers.measurements.items()]
+
+
+def _measurement(name: str, offer: Registered[MeasurementEntry]) -> dict[str, str]:
+    """What its source file says of it; nothing is imported, so it need not be installed whole."""
+    from arbench.registry.source import class_constants
+
+    said: dict[str, Any] = {}
+    problem = f"not installed: {offer.install_command}" if offer.missing else ""
+    try:
+        said = class_constants(offer.target)
+    except PluginError as error:
+        problem = problem or str(error)
+    return {
+        "measurement": name,
+        "unit": str(said.get("unit", "")),
+        "better": str(said.get("better", "")),
+        "reads": ", ".join(said.get("reads", READS)),
+        "needs": ", ".join(said.get("needs", NEEDS)),
+        "summary": offer.entry.summary,
+        "plugin": offer.distribution,
+        "problem": problem,
+    }
 
 
 def _commands(offers: Registry) -> Rows:
@@ -85,6 +115,7 @@ def _offered_by(plugin: PluginInfo, offers: Registry) -> str:
         "model": offers.models,
         "task": offers.tasks,
         "head": offers.heads,
+        "measurement": offers.measurements,
         "command": offers.commands,
     }
     parts = []
@@ -119,6 +150,7 @@ KINDS: dict[str, Callable[[Registry], Rows]] = {
     "models": _models,
     "tasks": _tasks,
     "heads": _heads,
+    "measurements": _measurements,
     "commands": _commands,
     "recipes": _recipes,
     "plugins": _plugins,

@@ -1,4 +1,4 @@
-"""`arbench show`: one model, one task or one run folder in full."""
+"""`arbench show`: one model, one task, one measurement or one run folder in full."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
 from arbench.files.canonical import seal_fault
 from arbench.files.plain_text import one_line
 from arbench.files.strict_json import read_json
-from arbench.registry.entries import ModelEntry, TaskEntry
+from arbench.registry.entries import MeasurementEntry, ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, registry
 from arbench.registry.names import split_argument
 from arbench.registry.source import (
+    class_constants,
     keyword_arguments,
     package_folder,
     recipe_names,
@@ -50,9 +51,10 @@ RECORD = "record.json"
 def command(
     name: str, recipe: str | None, heatmap: str | None, task: str | None, as_json: bool
 ) -> None:
-    """Show NAME: a model with its settings, a task, or a run: its folder or its name in the zoo.
+    """Show NAME: a model or a measurement with its settings, a task, or a run.
 
-    Where a folder has the name of a model or task, write ./NAME for the folder.
+    A run is its folder, or its name in the zoo. Where a folder has the name of a model, a task or a
+    measurement, write ./NAME for the folder.
 
     \b
     arbench show nade
@@ -83,6 +85,9 @@ def command(
     if key in offers.tasks:
         shown["task"] = _task(offers.tasks[key])
         texts.append(_task_text(shown["task"]))
+    if key in offers.measurements:
+        shown["measurement"] = _measurement(offers.measurements[key])
+        texts.append(_measurement_text(shown["measurement"]))
     if not shown:
         name = _folder(name)
         shown["run"] = _run(name)
@@ -99,16 +104,7 @@ def command(
 
 def _model(offer: Registered[ModelEntry], recipe: str | None, tasks: list[str]) -> dict[str, Any]:
     entry = offer.entry
-    docs = argument_docs(entry.network)
-    settings: list[dict[str, Any]] = [
-        {
-            "key": argument.name,
-            "type": argument.type,
-            "default": argument.default,
-            "meaning": docs.get(argument.name, ""),
-        }
-        for argument in keyword_arguments(entry.network)
-    ]
+    settings = _settings(entry.network)
     sections: dict[str, Any] = {
         "model": entry.name,
         "summary": entry.summary,
@@ -125,6 +121,20 @@ def _model(offer: Registered[ModelEntry], recipe: str | None, tasks: list[str]) 
                 setting["value"] = values["network"][setting["key"]]
         sections["values"] = values
     return sections
+
+
+def _settings(target: str) -> list[dict[str, Any]]:
+    """The keyword arguments of a class, and what its docstring says of each."""
+    docs = argument_docs(target)
+    return [
+        {
+            "key": argument.name,
+            "type": argument.type,
+            "default": argument.default,
+            "meaning": docs.get(argument.name, ""),
+        }
+        for argument in keyword_arguments(target)
+    ]
 
 
 def _model_text(model: dict[str, Any]) -> str:
@@ -158,6 +168,30 @@ def _task(offer: Registered[TaskEntry]) -> dict[str, Any]:
         "class": entry.task,
         "readme": readme.read_text("utf-8") if readme is not None and readme.is_file() else "",
     }
+
+
+def _measurement(offer: Registered[MeasurementEntry]) -> dict[str, Any]:
+    entry = offer.entry
+    said = class_constants(entry.measurement)
+    return {
+        "measurement": entry.name,
+        "summary": entry.summary,
+        "unit": said.get("unit", ""),
+        "better": said.get("better", ""),
+        "reads": ", ".join(said.get("reads", ("test",))),
+        "needs": ", ".join(said.get("needs", ("log_prob",))),
+        "plugin": f"{offer.plugin}, of {offer.distribution} {offer.version}",
+        "class": entry.measurement,
+        "to install": offer.install_command if offer.missing else "",
+        "settings": _settings(entry.measurement),
+    }
+
+
+def _measurement_text(measurement: dict[str, Any]) -> str:
+    about = [(key, value) for key, value in measurement.items() if key != "settings" and value]
+    settings = settings_text(measurement["settings"]) or "none"
+    title = f"settings ({measurement['measurement']}?KEY=VALUE&KEY=VALUE)\n"
+    return "\n\n".join([pairs(about), title + _indented(settings)])
 
 
 def _folder(name: str) -> str:
@@ -200,7 +234,7 @@ def _files_fault(name: str, record: dict[str, Any]) -> str | None:
 def _unknown(name: str) -> ArbenchError:
     """What the registry says about the name: of the two answers, the one with a suggestion."""
     answers: list[ArbenchError] = []
-    for find in (registry().model, registry().task):
+    for find in (registry().model, registry().task, registry().measurement):
         try:
             find(name)
         except PluginError as error:
@@ -211,7 +245,8 @@ def _unknown(name: str) -> ArbenchError:
         if "did you mean" in str(answer):
             return answer
     return ConfigError(
-        f"{name!r} is no model, no task and no folder; `arbench list` shows models and tasks"
+        f"{name!r} is no model, no task, no measurement and no folder; `arbench list` shows models "
+        "and tasks"
     )
 
 

@@ -95,6 +95,44 @@ class Split:
         return sum(row in there for row in _rows(self.events))
 
 
+@dataclass(frozen=True)
+class Labels:
+    """What the events of a split are of, such as digits.
+
+    Attributes:
+        values: `(N,)` int64, one for each event of the split, in its order; a number from 0 on.
+        names: of these numbers.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that every number has a name.
+
+        Raises:
+            ValueError: if one has none, or they are no whole numbers.
+        """
+        if self.values.dim() != 1 or self.values.dtype != torch.int64:
+            raise ValueError(
+                f"labels are int64 (N,); got {tuple(self.values.shape)} {self.values.dtype}"
+            )
+        wrong = (self.values < 0) | (self.values >= len(self.names))
+        if bool(wrong.any()):
+            first = int(wrong.nonzero()[0])
+            raise ValueError(
+                f"event {first} has the label {int(self.values[first])}, and there are "
+                f"{len(self.names)} names"
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def first(self, limit: int | None) -> Labels:
+        """Those of the first `limit` events, or of all."""
+        return Labels(self.values[:limit], self.names)
+
+
 def _rows(events: Tensor) -> list[bytes]:
     return [event.tobytes() for event in events.numpy()]
 
@@ -150,6 +188,11 @@ class Task(ABC):
         """Whether the data come from a known distribution."""
         return type(self).true_log_prob is not Task.true_log_prob
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether anybody knows what the events are of."""
+        return type(self).load_labels is not Task.load_labels
+
     def as_of(self, version: str, division: Division | None) -> Task:
         """The same data as a run found them, whose configuration holds these two.
 
@@ -189,6 +232,14 @@ class Task(ABC):
             NotImplementedError: unless the task is synthetic.
         """
         raise NotImplementedError(f"{self.name} is not synthetic: nobody knows its true density")
+
+    def load_labels(self, split: SplitName) -> Labels:
+        """What each event of a split is of, in the order of `load`; never seen in training.
+
+        Raises:
+            NotImplementedError: unless the task has labels.
+        """
+        raise NotImplementedError(f"{self.name} has no labels")
 
 
 def open_task(text: str) -> Task:

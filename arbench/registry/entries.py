@@ -114,6 +114,25 @@ class HeadEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasurementEntry(Entry):
+    """A measurement on offer.
+
+    Attributes:
+        measurement: where the measurement class is, `"package.module:Class"`.
+        extra: the extra of the plugin's distribution that installs what it needs, such as "probe"
+            for `pip install 'DISTRIBUTION[probe]'`; None where nothing more is needed.
+    """
+
+    measurement: str
+    extra: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Where the class is."""
+        return self.measurement
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommandEntry(Entry):
     """A command on offer: what `arbench NAME` runs.
 

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import pluggy
 
-from arbench.registry.entries import CommandEntry, HeadEntry, ModelEntry, TaskEntry
+from arbench.registry.entries import (
+    CommandEntry,
+    HeadEntry,
+    MeasurementEntry,
+    ModelEntry,
+    TaskEntry,
+)
 
 hookspec = pluggy.HookspecMarker("arbench")
 hookimpl = pluggy.HookimplMarker("arbench")
@@ -25,6 +31,11 @@ def arbench_register_tasks() -> Sequence[TaskEntry]:  # type: ignore[empty-body]
 @hookspec
 def arbench_register_heads() -> Sequence[HeadEntry]:  # type: ignore[empty-body]
     """The heads that this plugin offers."""
+
+
+@hookspec
+def arbench_register_measurements() -> Sequence[MeasurementEntry]:  # type: ignore[empty-body]
+    """The measurements that this plugin offers."""
 
 
 @hookspec

@@ -13,17 +13,31 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from arbench.errors import ConfigError, PluginError
-from arbench.registry.entries import CommandEntry, Entry, HeadEntry, ModelEntry, TaskEntry
+from arbench.registry.entries import (
+    CommandEntry,
+    Entry,
+    HeadEntry,
+    MeasurementEntry,
+    ModelEntry,
+    TaskEntry,
+)
 from arbench.registry.names import did_you_mean
 from arbench.registry.offers import Offers
-from arbench.registry.plugins import PluginInfo, UnfitError, contained, installed_plugins, normal
+from arbench.registry.plugins import (
+    PluginInfo,
+    UnfitError,
+    contained,
+    installed_plugins,
+    missing_of_extra,
+    normal,
+)
 from arbench.registry.surroundings import TamperedError, undisturbed
 
 STRICT_VARIABLE = "ARBENCH_STRICT_PLUGINS"
 SELECTION_VARIABLE = "ARBENCH_PLUGINS"
 
 E = TypeVar("E", bound=Entry, covariant=True)
-Kind = Literal["model", "task", "head", "command"]
+Kind = Literal["model", "task", "head", "measurement", "command"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,17 @@ class Registered(Generic[E]):
     def target(self) -> str:
         """Where the object is, `"package.module:Object"`."""
         return self.entry.target
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The distributions of its extra that are not installed; nothing is imported."""
+        extra = getattr(self.entry, "extra", None)
+        return missing_of_extra(self.distribution, extra) if extra else ()
+
+    @property
+    def install_command(self) -> str:
+        """What installs its extra."""
+        return f"pip install '{self.distribution}[{getattr(self.entry, 'extra', None)}]'"
 
     @property
     def _origin(self) -> str:
@@ -96,6 +121,7 @@ class Registry:
         models: name to model, without the clashing names, sorted.
         tasks: name to task, likewise.
         heads: name to head, likewise.
+        measurements: name to measurement, likewise.
         commands: name to command, likewise.
         plugins: every plugin found, in the order they were found.
         clashes: names that are offered more than once.
@@ -107,6 +133,7 @@ class Registry:
         models: Iterable[Registered[ModelEntry]] = (),
         tasks: Iterable[Registered[TaskEntry]] = (),
         heads: Iterable[Registered[HeadEntry]] = (),
+        measurements: Iterable[Registered[MeasurementEntry]] = (),
         commands: Iterable[Registered[CommandEntry]] = (),
         plugins: Iterable[PluginInfo] = (),
     ) -> None:
@@ -115,8 +142,10 @@ class Registry:
         self.models, model_clashes = _by_name("model", models)
         self.tasks, task_clashes = _by_name("task", tasks)
         self.heads, head_clashes = _by_name("head", heads)
+        self.measurements, measurement_clashes = _by_name("measurement", measurements)
         self.commands, command_clashes = _by_name("command", commands)
-        self.clashes = [*model_clashes, *task_clashes, *head_clashes, *command_clashes]
+        self.clashes = [*model_clashes, *task_clashes, *head_clashes]
+        self.clashes += [*measurement_clashes, *command_clashes]
 
     def model(self, name: str) -> Registered[ModelEntry]:
         """The model of that name, whatever its case.
@@ -134,6 +163,10 @@ class Registry:
     def head(self, name: str) -> Registered[HeadEntry]:
         """The head of that name, whatever its case; it raises as `model` does."""
         return self._find("head", name, self.heads)
+
+    def measurement(self, name: str) -> Registered[MeasurementEntry]:
+        """The measurement of that name, whatever its case; it raises as `model` does."""
+        return self._find("measurement", name, self.measurements)
 
     def command(self, name: str) -> Registered[CommandEntry]:
         """The command of that name, whatever its case; it raises as `model` does."""
@@ -172,6 +205,7 @@ def registry() -> Registry:
     models: list[Registered[ModelEntry]] = []
     tasks: list[Registered[TaskEntry]] = []
     heads: list[Registered[HeadEntry]] = []
+    measurements: list[Registered[MeasurementEntry]] = []
     commands: list[Registered[CommandEntry]] = []
     plugins: list[PluginInfo] = []
     found = list(installed_plugins())
@@ -200,8 +234,16 @@ def registry() -> Registry:
         models += [Registered(entry, *origin) for entry in offers.models]
         tasks += [Registered(entry, *origin) for entry in offers.tasks]
         heads += [Registered(entry, *origin) for entry in offers.heads]
+        measurements += [Registered(entry, *origin) for entry in offers.measurements]
         commands += [Registered(entry, *origin) for entry in offers.commands]
-    result = Registry(models=models, tasks=tasks, heads=heads, commands=commands, plugins=plugins)
+    result = Registry(
+        models=models,
+        tasks=tasks,
+        heads=heads,
+        measurements=measurements,
+        commands=commands,
+        plugins=plugins,
+    )
     if strict and result.clashes:
         raise PluginError(str(result.clashes[0]))
     return result

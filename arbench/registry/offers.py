@@ -11,14 +11,21 @@ from typing import TypeVar
 import pluggy
 
 from arbench.registry import hookspecs
-from arbench.registry.entries import CommandEntry, Entry, HeadEntry, ModelEntry, TaskEntry
+from arbench.registry.entries import (
+    CommandEntry,
+    Entry,
+    HeadEntry,
+    MeasurementEntry,
+    ModelEntry,
+    TaskEntry,
+)
 from arbench.registry.names import did_you_mean
 from arbench.registry.plugins import UnfitError, contained
 
 E = TypeVar("E", bound=Entry)
 
 # Fields that may be None, and the one that an entry checks itself.
-_OPTIONAL = ("recipes", "argument")
+_OPTIONAL = ("recipes", "argument", "extra")
 _CHECKED = ("aliases",)
 _SHOWN_CHARACTERS = 60
 
@@ -47,6 +54,9 @@ class Offers:
             self.models = _entries(manager.hook.arbench_register_models, ModelEntry)
             self.tasks = _entries(manager.hook.arbench_register_tasks, TaskEntry)
             self.heads = _entries(manager.hook.arbench_register_heads, HeadEntry)
+            self.measurements = _entries(
+                manager.hook.arbench_register_measurements, MeasurementEntry
+            )
             self.commands = _entries(manager.hook.arbench_register_commands, CommandEntry)
         if text := " ".join(printed.getvalue().split()):
             raise UnfitError(f"it prints while it is imported ({text[:_SHOWN_CHARACTERS]!r})")

@@ -84,6 +84,36 @@ def installed_plugins() -> Iterator[tuple[PluginInfo, importlib.metadata.EntryPo
             yield PluginInfo(entry_point.name, name, version, "loaded"), entry_point
 
 
+def missing_of_extra(distribution: str, extra: str) -> tuple[str, ...]:
+    """What an extra of an installed distribution asks for and nobody has installed.
+
+    Versions are not looked at: the installer does that.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement  # few have an extra
+
+    missing: list[str] = []
+    queue, seen = [(distribution, extra)], set()
+    while queue:
+        wanted = queue.pop()
+        if wanted in seen:
+            continue  # extras may name each other
+        seen.add(wanted)
+        try:
+            texts = importlib.metadata.requires(wanted[0]) or []
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(wanted[0])
+            continue
+        for text in texts:
+            with contextlib.suppress(InvalidRequirement):
+                need = Requirement(text)
+                # Without the extra it is needed by all, and so is installed.
+                if need.marker is None or need.marker.evaluate({"extra": ""}):
+                    continue
+                if need.marker.evaluate({"extra": wanted[1]}):
+                    queue += [(need.name, each) for each in need.extras or {""}]
+    return tuple(sorted(set(missing)))
+
+
 def normal(name: str) -> str:
     """A distribution's name as packaging compares it: `My_Plugin` and `my-plugin` are one."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.machinery
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from arbench.errors import PluginError
 
@@ -64,17 +67,7 @@ def keyword_arguments(target: str) -> list[KeywordArgument]:
     Raises:
         PluginError: if the file cannot be read or does not define the class.
     """
-    module_name, _, class_name = target.partition(":")
-    file = module_file(module_name)
-    if file is None or file.suffix != ".py":
-        raise PluginError(f"{target}: no source file of {module_name} to read")
-    try:
-        tree = ast.parse(file.read_bytes(), file.name)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise PluginError(f"{file}: not readable as Python: {error}") from error
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    if class_name not in classes:
-        raise PluginError(f"{file} does not define the class {class_name}")
+    class_name, classes = _classes(target)
     constructor = _constructor(class_name, classes)
     if constructor is None:
         return []
@@ -89,16 +82,62 @@ def keyword_arguments(target: str) -> list[KeywordArgument]:
     ]
 
 
+def class_constants(target: str) -> dict[str, Any]:
+    """What the class at `"package.module:Class"` and its bases in the same file say of themselves.
+
+    Attributes that are assigned in the body of the class and are literals, such as `unit = "nats"`.
+
+    Raises:
+        PluginError: if the file cannot be read or does not define the class.
+    """
+    class_name, classes = _classes(target)
+    constants: dict[str, Any] = {}
+    for node in _with_bases(class_name, classes):
+        for item in node.body:
+            if isinstance(item, ast.Assign) and len(item.targets) == 1:
+                name, value = item.targets[0], item.value
+            elif isinstance(item, ast.AnnAssign) and item.value is not None:
+                name, value = item.target, item.value
+            else:
+                continue
+            if isinstance(name, ast.Name) and name.id not in constants:
+                with contextlib.suppress(ValueError):
+                    constants[name.id] = ast.literal_eval(value)
+    return constants
+
+
+def _classes(target: str) -> tuple[str, dict[str, ast.ClassDef]]:
+    """The name of a class, and all classes of its file."""
+    module_name, _, class_name = target.partition(":")
+    file = module_file(module_name)
+    if file is None or file.suffix != ".py":
+        raise PluginError(f"{target}: no source file of {module_name} to read")
+    try:
+        tree = ast.parse(file.read_bytes(), file.name)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PluginError(f"{file}: not readable as Python: {error}") from error
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if class_name not in classes:
+        raise PluginError(f"{file} does not define the class {class_name}")
+    return class_name, classes
+
+
 def _constructor(name: str, classes: dict[str, ast.ClassDef]) -> ast.FunctionDef | None:
     """The `__init__` that the class inherits or defines, within this file."""
+    for node in _with_bases(name, classes):
+        for item in node.body:
+            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                return item
+    return None
+
+
+def _with_bases(name: str, classes: dict[str, ast.ClassDef]) -> Iterator[ast.ClassDef]:
+    """The class, then its bases within this file, the nearest first."""
     remaining = dict(classes)
     queue = [name]
     while queue:
         node = remaining.pop(queue.pop(0), None)  # popped, so that a circle of bases ends
         if node is None:
             continue
-        for item in node.body:
-            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-                return item
+        yield node
         queue += [base.id for base in node.bases if isinstance(base, ast.Name)]
-    return None

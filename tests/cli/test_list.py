@@ -9,7 +9,7 @@ import pytest
 
 from arbench.cli import list as list_verb
 from arbench.cli import main
-from arbench.registry.entries import ModelEntry, TaskEntry
+from arbench.registry.entries import MeasurementEntry, ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, Registry
 from arbench.registry.plugins import PluginInfo
 
@@ -85,3 +85,57 @@ def test_json_holds_the_same(capsys) -> None:
 def test_an_empty_kind_says_so(capsys) -> None:
     main(["list", "recipes"])
     assert capsys.readouterr().out.startswith("no recipes")
+
+
+MEASURE = """
+class Base:
+    better = "higher"
+    needs = ("features",)
+
+class Probe(Base):
+    unit: str = "accuracy"
+    reads = ("train", "labels:train")
+    better = BETTER
+"""
+
+
+def test_measurements_are_read_from_their_source_and_say_what_to_install(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    (tmp_path / "probing.py").write_text("import no_such_library\n" + MEASURE)
+    info = tmp_path / "far_away-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: far-away\nVersion: 1.0\nProvides-Extra: probe\n"
+        'Requires-Dist: no-such-library>=2; extra == "probe"\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def offered(name: str, **more: str) -> Registered[MeasurementEntry]:
+        entry = MeasurementEntry(name=name, measurement="probing:Probe", **more)  # type: ignore[arg-type]
+        return Registered(entry, "plug", "far-away", "1.0")
+
+    lost = MeasurementEntry(name="lost", measurement="nowhere_at_all:Probe")
+    measurements = [
+        offered("probe", extra="probe"),
+        offered("bare"),
+        Registered(lost, "plug", "far-away", "1.0"),
+    ]
+    monkeypatch.setattr(list_verb, "registry", lambda: Registry(measurements=measurements))
+    assert main(["list", "measurements", "--json"]) == 0
+    bare, lost_row, probe = json.loads(capsys.readouterr().out)["measurements"]
+    assert bare == {
+        "measurement": "bare",
+        "unit": "accuracy",
+        "better": "higher",
+        "reads": "train, labels:train",
+        "needs": "features",
+        "summary": "",
+        "plugin": "far-away",
+        "problem": "",
+    }
+    assert probe["problem"] == "not installed: pip install 'far-away[probe]'"
+    assert "no source file of nowhere_at_all" in lost_row["problem"]
+    assert (lost_row["reads"], lost_row["needs"]) == ("test", "log_prob")
+    main(["list", "measurements"])
+    assert "probe" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 
 from arbench.cli import main
 from arbench.cli import show as show_verb
-from arbench.registry.entries import ModelEntry, TaskEntry
+from arbench.registry.entries import MeasurementEntry, ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, Registry
 
 NETWORK = '''
@@ -35,6 +35,20 @@ class Net(Base):
     """
 
     def __init__(self, layout, num_params, *, hidden: int = 500, x, y=None): ...
+'''
+MEASUREMENT = '''
+class Detection:
+    """How often what is strange is unlikely.
+
+    Args:
+        against: what is strange.
+    """
+
+    unit = "AUROC"
+    better = "higher"
+    reads = ("test", "labels:test")
+
+    def __init__(self, *, against: str = "all"): ...
 '''
 RECIPE = "[network]\nhidden = 5\n[training]\nbetas = [0.9, 0.99]\n"
 RECORD = {
@@ -108,6 +122,7 @@ def _offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "recipes").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "network.py").write_text(NETWORK)
+    (package / "detection.py").write_text(MEASUREMENT)
     (package / "README.md").write_text("# Where it comes from\n")
     (package / "recipes" / "default.toml").touch()
     (package / "recipes" / "tiny.toml").write_text(RECIPE)
@@ -122,7 +137,14 @@ def _offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     task = TaskEntry(name="images", task="show_probe.network:Net", argument="PATH")
     origin = ("plug", "dist", "1.0")
-    registry = Registry(models=[Registered(model, *origin)], tasks=[Registered(task, *origin)])
+    detection = MeasurementEntry(
+        name="detection", measurement="show_probe.detection:Detection", summary="what is strange"
+    )
+    registry = Registry(
+        models=[Registered(model, *origin)],
+        tasks=[Registered(task, *origin)],
+        measurements=[Registered(detection, *origin)],
+    )
     monkeypatch.setattr(show_verb, "registry", lambda: registry)
 
 
@@ -135,6 +157,15 @@ def test_a_model_shows_its_settings_recipes_and_origin(capsys) -> None:
     assert "x  (any type, required)\n      said by the base." in text
     assert "y  (any type, default None)\n      (not explained)" in text
     assert "ValueError" not in text
+
+
+def test_a_measurement_shows_its_unit_direction_and_settings(capsys) -> None:
+    assert main(["show", "Detection"]) == 0
+    text = capsys.readouterr().out
+    for words in ("what is strange", "AUROC", "higher", "test, labels:test", "log_prob"):
+        assert words in text
+    assert "settings (detection?KEY=VALUE&KEY=VALUE)" in text
+    assert "against  (str, default 'all')\n      what is strange." in text
 
 
 def test_a_recipe_shows_its_values_and_those_of_the_settings(capsys) -> None:

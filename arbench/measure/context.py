@@ -1,0 +1,299 @@
+"""What a measurement is handed beside the density: a part of the dataset, and a context.
+
+Whatever it opens through its context is written into the record with its sha256, so that a number
+says all that it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from arbench.data.rendering import Rendering
+from arbench.data.tasks import SPLITS, Labels, Split, SplitName, Task
+from arbench.errors import CheckpointError, ConfigError, PluginError
+from arbench.files.atomic import make_folder
+from arbench.files.tensors import load_tensors, save_tensors
+from arbench.probability.density import Density
+from arbench.probability.events import EventSpec
+from arbench.probability.randomness import keyed_generator
+from arbench.show.reporting import Reporter
+
+T = TypeVar("T", covariant=True)
+
+
+class Dataset(Protocol):
+    """A task as one run sees it."""
+
+    @property
+    def task(self) -> Task:
+        """What is known of it."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of all its events."""
+        ...
+
+    def split(self, name: SplitName) -> Split:
+        """Its events, the first few where a limit was set."""
+        ...
+
+
+class Handed:
+    """What a measurement is handed of a dataset: what is known of it, and no more than it reads.
+
+    Args:
+        dataset: the whole.
+        reader: who reads, for messages.
+        reads: what may be read, such as "test" or "labels:train".
+
+    Attributes:
+        opened: name to sha256 of what was read and is no part of the dataset's own hash: labels.
+    """
+
+    def __init__(self, dataset: Dataset, reader: str, reads: Sequence[str]) -> None:
+        self._dataset = dataset
+        self._reader = reader
+        self._reads = reads
+        self.opened: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return self._dataset.task.name
+
+    @property
+    def version(self) -> str:
+        """Of the task."""
+        return self._dataset.task.version
+
+    @property
+    def spec(self) -> EventSpec:
+        """Shape and domain of the events."""
+        return self._dataset.task.spec
+
+    @property
+    def unit(self) -> str:
+        """What one dim is: "dim", "pixel", "char", "byte" or "sample"."""
+        return self._dataset.task.unit
+
+    @property
+    def rendering(self) -> Rendering:
+        """How events are shown to people."""
+        return self._dataset.task.rendering
+
+    @property
+    def sha256(self) -> str:
+        """Of all its events."""
+        return self._dataset.sha256
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether anybody knows what the events are of."""
+        return self._dataset.task.has_labels
+
+    @property
+    def has_true_log_prob(self) -> bool:
+        """Whether the data come from a known distribution."""
+        return self._dataset.task.has_true_log_prob
+
+    def true_log_prob(self, events: Tensor) -> Tensor:
+        """Log-probability `(B,)` in nats, float64, under the distribution of the data."""
+        return self._dataset.task.true_log_prob(events)
+
+    def split(self, name: SplitName) -> Split:
+        """The events of a split.
+
+        Raises:
+            PluginError: unless the measurement says that it reads it.
+        """
+        self._open(name)
+        return self._dataset.split(name)
+
+    def labels(self, name: SplitName) -> Labels:
+        """What the events of a split are of, one label for each.
+
+        Raises:
+            PluginError: unless the measurement says that it reads them.
+        """
+        self._open(f"labels:{name}")
+        labels = self._dataset.task.load_labels(name).first(len(self._dataset.split(name)))
+        self.opened[f"labels:{name}"] = tensors_sha256({"values": labels.values})
+        return labels
+
+    def _open(self, name: str) -> None:
+        if name not in self._reads:
+            raise PluginError(
+                f"{self._reader} asks for {name!r}, and says that it reads "
+                f"{', '.join(self._reads) or 'nothing'}: its author has to add it to `reads`"
+            )
+
+
+@dataclass(frozen=True)
+class Opened(Generic[T]):
+    """A dataset or a density of elsewhere.
+
+    Attributes:
+        thing: itself.
+        name: as a record may call it; never a path.
+        sha256: of its events, or of its weights.
+    """
+
+    thing: T
+    name: str
+    sha256: str
+
+
+def _not_here(text: str) -> Opened[T]:
+    raise ConfigError(f"{text}: nothing else can be opened here")
+
+
+class Context:
+    """What a measurement may ask for while it measures.
+
+    Args:
+        name: of the measurement.
+        version: of the measurement.
+        seed: of the run.
+        device: where to compute.
+        folder: for pictures and files that are to stay; made when it is first asked for.
+        log_probs: those of a split, `(N,)` float64; see `shared`.
+        data_sha256: of the dataset.
+        cache: where artifacts are kept; None keeps them for this process alone.
+        reads: the splits whose log-probabilities may be asked for.
+        open_dataset: opens a task by name.
+        load_density: loads a trained density by the name of its run.
+        reporter: who is told of progress.
+
+    Attributes:
+        device: where to compute.
+        reporter: who is told of progress.
+        opened: name to sha256 of all that was opened through this.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        seed: int,
+        device: torch.device,
+        folder: Path,
+        log_probs: Callable[[SplitName], Tensor],
+        data_sha256: str,
+        cache: Path | None = None,
+        reads: Sequence[str] = SPLITS,
+        open_dataset: Callable[[str], Opened[Dataset]] = _not_here,
+        load_density: Callable[[str], Opened[Density]] = _not_here,
+        reporter: Reporter | None = None,
+    ) -> None:
+        self.device = device
+        self.reporter = reporter or Reporter()
+        self.opened: dict[str, str] = {}
+        self._name, self._version, self._seed = name, version, seed
+        self._folder, self._cache = folder, cache
+        self._log_probs, self._reads, self._data_sha256 = log_probs, reads, data_sha256
+        self._open_dataset, self._load_density = open_dataset, load_density
+        self._artifacts: dict[str, dict[str, Tensor]] = {}
+
+    @property
+    def folder(self) -> Path:
+        """Where pictures and files go that are to stay with the run."""
+        make_folder(self._folder)
+        return self._folder
+
+    def generator(self, purpose: str, *key: str | int) -> torch.Generator:
+        """A CPU generator that depends on the run's seed, the measurement and what it is for.
+
+        Every call makes it anew: the same purpose gives the same numbers.
+        """
+        return keyed_generator(self._seed, "measure", self._name, purpose, *key)
+
+    def log_probs(self, split: SplitName) -> Tensor:
+        """Log-probability of every event of a split, `(N,)` nats, float64, on the CPU.
+
+        They are made once per run, whoever asks. Of a stream the events are its windows.
+
+        Raises:
+            Diverged: if one is not finite.
+            PluginError: unless the measurement says that it reads the split.
+        """
+        if split not in self._reads:
+            raise PluginError(
+                f"{self._name} asks for log-probabilities of {split!r}, and does not say that it "
+                "reads it: its author has to add it to `reads`"
+            )
+        return self._log_probs(split).clone()
+
+    def open(self, task: str) -> Dataset:
+        """The dataset of another task, such as one whose events should be unlikely.
+
+        Raises:
+            ConfigError: if no task has that name.
+            DataError: if its data are missing or damaged.
+        """
+        found = self._open_dataset(task)
+        self.opened[found.name] = found.sha256
+        return found.thing
+
+    def load(self, run: str) -> Density:
+        """The trained density of another run: its folder, its name in the zoo, or a repository.
+
+        Raises:
+            ConfigError: if there is no such run.
+            CheckpointError: if it is unfinished or damaged.
+        """
+        found = self._load_density(run)
+        self.opened[found.name] = found.sha256
+        return found.thing
+
+    def artifact(
+        self, name: str, build: Callable[[torch.Generator], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Tensors that depend on the dataset and on no run, such as the weights of a classifier.
+
+        They are built once per dataset and kept; another version of the measurement builds its own.
+
+        Args:
+            name: says all that they depend on beside the data, such as a setting.
+            build: makes them, given a generator that depends on the data and the name alone.
+        """
+        if name not in self._artifacts:
+            kept, sha256 = self._kept_or_built(name, build)
+            self._artifacts[name] = kept
+            self.opened[f"artifact:{name}"] = sha256
+        return {key: tensor.clone() for key, tensor in self._artifacts[name].items()}
+
+    def _kept_or_built(
+        self, name: str, build: Callable[[torch.Generator], Mapping[str, Tensor]]
+    ) -> tuple[dict[str, Tensor], str]:
+        key = (self._data_sha256, self._name, self._version, name)
+        generator = keyed_generator(0, "artifact", *key)
+        if self._cache is None:
+            built = {each: t.detach().cpu() for each, t in build(generator).items()}
+            return built, tensors_sha256(built)
+        place = hashlib.sha256("\0".join(key).encode()).hexdigest()
+        path = self._cache / "artifacts" / f"{place}.safetensors"
+        try:
+            kept = load_tensors(path)
+        except CheckpointError:  # none yet, or damaged
+            make_folder(path.parent)
+            save_tensors(path, build(generator))
+            kept = load_tensors(path)
+        return kept, tensors_sha256(kept)
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of tensors by name: of dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""What a measurement is handed: no more than it reads, and everything opened is written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from asked import Biased, Words
+from torch import Tensor
+
+from arbench import ConfigError, Context, DataError, Handed, PluginError
+from arbench.data.tasks import data_sha256
+from arbench.measure.context import Opened, tensors_sha256
+
+
+class Data:
+    """A dataset of words."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.task = Words()
+        self.sha256 = data_sha256(self.task)
+        self.limit = limit
+
+    def split(self, name: Any) -> Any:
+        return self.task.load(name).first(self.limit)
+
+
+def context(folder: Path, **more: Any) -> Context:
+    given: dict[str, Any] = {
+        "name": "mean",
+        "version": "1",
+        "seed": 5,
+        "device": torch.device("cpu"),
+        "folder": folder / "left",
+        "log_probs": lambda split: torch.zeros(3, dtype=torch.float64),
+        "data_sha256": "ab" * 32,
+        "cache": folder / "cache",
+        **more,
+    }
+    return Context(**given)
+
+
+def test_only_what_is_read_is_handed_over() -> None:
+    handed = Handed(Data(), "mean", ("test", "labels:validation"))
+    assert len(handed.split("test")) == 40
+    assert handed.labels("validation").names == ("zero", "one")
+    for ask in (lambda: handed.split("train"), lambda: handed.labels("test")):
+        with pytest.raises(PluginError, match="add it to `reads`"):
+            ask()
+    assert (handed.name, handed.version, handed.unit) == ("words", "3", "dim")
+    assert handed.spec == Words.spec
+    assert handed.sha256 == Data().sha256
+    assert handed.has_labels
+    assert not handed.has_true_log_prob
+
+
+def test_labels_are_of_the_events_handed_over_and_are_written_down() -> None:
+    handed = Handed(Data(limit=7), "mean", ("test", "labels:test"))
+    labels = handed.labels("test").values
+    assert len(labels) == len(handed.split("test")) == 7
+    assert handed.opened == {"labels:test": tensors_sha256({"values": labels})}
+
+
+def test_a_generator_is_of_the_seed_the_measurement_and_the_purpose(tmp_path: Path) -> None:
+    def drawn(purpose: str, *key: int, **more: Any) -> float:
+        return float(torch.rand((), generator=context(tmp_path, **more).generator(purpose, *key)))
+
+    assert drawn("samples") == drawn("samples")
+    others = [
+        drawn("noise"),
+        drawn("samples", 1),
+        drawn("samples", seed=6),
+        drawn("samples", name="cost"),
+    ]
+    assert len({drawn("samples"), *others}) == 5
+    assert drawn("samples", version="2") == drawn("samples")
+
+
+def test_log_probs_are_shared_and_nobody_changes_them_for_others(tmp_path: Path) -> None:
+    kept: dict[str, Tensor] = {"test": torch.zeros(3, dtype=torch.float64)}
+    made = context(tmp_path, log_probs=kept.__getitem__, reads=("test",))
+    made.log_probs("test").add_(1)
+    assert kept["test"].sum() == 0
+    with pytest.raises(PluginError, match="does not say that it reads it"):
+        made.log_probs("train")
+
+
+def test_what_is_opened_is_written_down_with_its_hash(tmp_path: Path) -> None:
+    data, density = Data(), Biased()
+    made = context(
+        tmp_path,
+        open_dataset=lambda text: Opened(data, text.upper(), "1" * 64),
+        load_density=lambda text: Opened(density, "mnist/nade", "2" * 64),
+    )
+    assert made.opened == {}
+    assert made.open("words") is data
+    assert made.load("./some/folder") is density
+    assert made.opened == {"WORDS": "1" * 64, "mnist/nade": "2" * 64}
+    with pytest.raises(ConfigError, match="nothing else can be opened here"):
+        context(tmp_path).open("words")
+
+
+def test_an_artifact_is_built_once_per_dataset_and_of_nothing_else(tmp_path: Path) -> None:
+    builds: list[str] = []
+
+    def build(generator: torch.Generator) -> dict[str, Tensor]:
+        builds.append("built")
+        return {"w": torch.rand(3, generator=generator)}
+
+    first = context(tmp_path)
+    kept = first.artifact("classifier", build)
+    kept["w"].zero_()
+    again = context(tmp_path, seed=9)
+    same = again.artifact("classifier", build)["w"]
+    assert torch.equal(same, first.artifact("classifier", build)["w"])
+    assert bool((same > 0).all()), "somebody changed it for others"
+    assert len(builds) == 1
+    assert first.opened == again.opened
+    assert list(first.opened) == ["artifact:classifier"]
+    others = [{"data_sha256": "cd" * 32}, {"version": "2"}, {"name": "cost"}]
+    drawn = [context(tmp_path, **other).artifact("classifier", build)["w"] for other in others]
+    drawn.append(context(tmp_path).artifact("hidden=3", build)["w"])
+    assert len(builds) == 5
+    assert not any(torch.equal(same, other) for other in drawn)
+
+
+def test_a_damaged_artifact_is_built_anew_and_one_without_a_cache_is_not_kept(
+    tmp_path: Path,
+) -> None:
+    def build(generator: torch.Generator) -> dict[str, Tensor]:
+        return {"w": torch.rand(3, generator=generator)}
+
+    first = context(tmp_path).artifact("classifier", build)["w"]
+    (file,) = (tmp_path / "cache" / "artifacts").iterdir()
+    file.write_bytes(b"no tensors")
+    assert torch.equal(context(tmp_path).artifact("classifier", build)["w"], first)
+    alone = context(tmp_path / "other", cache=None)
+    assert torch.equal(alone.artifact("classifier", build)["w"], first)
+    assert alone.opened == context(tmp_path).opened | alone.opened
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_folder_is_made_when_it_is_asked_for(tmp_path: Path) -> None:
+    made = context(tmp_path)
+    assert not (tmp_path / "left").exists()
+    assert made.folder.is_dir()
+
+
+def test_labels_have_names() -> None:
+    from arbench import Labels
+
+    with pytest.raises(ValueError, match="event 1 has the label 2, and there are 2 names"):
+        Labels(torch.tensor([0, 2]), ("zero", "one"))
+    with pytest.raises(ValueError, match="labels are int64"):
+        Labels(torch.tensor([0.0]), ("zero",))
+    assert DataError is not None
