@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,26 +97,6 @@ class EventSpec:
             raise ValueError(
                 f"event {row}, dim {dim}: found {flat[row, dim].item()}, expected {expected}"
             )
-
-    def to_config(self) -> dict[str, Any]:
-        """This spec as JSON-ready values; `from_config` is its inverse."""
-        if isinstance(self.domain, Discrete):
-            domain: dict[str, Any] = {"kind": "discrete", "size": self.domain.size}
-        else:
-            domain = {"kind": "real", "bin_width": self.domain.bin_width}
-        return {"shape": list(self.shape), "domain": domain}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> EventSpec:
-        """The spec that `to_config` wrote."""
-        domain = config["domain"]
-        kind = domain["kind"]
-        if kind not in ("discrete", "real"):
-            raise ValueError(f"a domain is 'discrete' or 'real', got {kind!r}")
-        return cls(
-            tuple(config["shape"]),
-            Discrete(domain["size"]) if kind == "discrete" else Real(domain["bin_width"]),
-        )
 
 
 def bin_width(domain: Domain) -> float | None:

@@ -7,7 +7,7 @@ it alone holds the ordering; networks and heads never see an event.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -212,17 +212,6 @@ class Layout:
                 "that come before it"
             )
         return length
-
-    def to_config(self) -> dict[str, Any]:
-        """This layout as JSON-ready values, the permutation written out."""
-        order = None if self.is_raster else self._permutation.tolist()
-        return {"event": self.spec.to_config(), "sites": self.sites, "order": order}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layout:
-        """The layout that `to_config` wrote."""
-        spec = EventSpec.from_config(config["event"])
-        return cls(spec, order=config["order"], sites=config["sites"])
 
     def __repr__(self) -> str:
         order = "raster" if self.is_raster else "permuted"

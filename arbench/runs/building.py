@@ -42,7 +42,7 @@ def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
         raise ValueError(f"mask_seed is not negative, got {first}")
     seeds = range(first, first + ensemble.num_masks) if many else [None]
     return [
-        MemberConfig(layout=LayoutConfig.model_validate(layout.to_config()), mask_seed=seed)
+        MemberConfig(layout=LayoutConfig.of(layout), mask_seed=seed)
         for layout in layouts
         for seed in seeds
     ]

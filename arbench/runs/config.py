@@ -21,7 +21,7 @@ from arbench.errors import CheckpointError
 from arbench.files.atomic import write_text
 from arbench.files.canonical import canonical_sha256
 from arbench.files.documents import Count, Line, Name, Natural, Sha256, Values, read_document
-from arbench.probability.events import EventSpec
+from arbench.probability.events import Discrete, Domain, EventSpec, Real
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
 from arbench.registry.plugins import UnfitError, contained
@@ -52,6 +52,17 @@ class DomainConfig(_Strict):
             raise ValueError("a discrete domain has a size, a real one has none")
         return self
 
+    @classmethod
+    def of(cls, domain: Domain) -> DomainConfig:
+        """The description of a domain; `build` is the inverse."""
+        if isinstance(domain, Discrete):
+            return cls(kind="discrete", size=domain.size)
+        return cls(kind="real", bin_width=domain.bin_width)
+
+    def build(self) -> Domain:
+        """The domain described."""
+        return Real(self.bin_width) if self.size is None else Discrete(self.size)
+
 
 class EventConfig(_Strict):
     """An event spec."""
@@ -65,6 +76,15 @@ class EventConfig(_Strict):
             raise ValueError(f"events of {self.shape} have more than {_MAX_DIMS:,} dims")
         return self
 
+    @classmethod
+    def of(cls, spec: EventSpec) -> EventConfig:
+        """The description of an event spec; `build` is the inverse."""
+        return cls(shape=list(spec.shape), domain=DomainConfig.of(spec.domain))
+
+    def build(self) -> EventSpec:
+        """The event spec described."""
+        return EventSpec(tuple(self.shape), self.domain.build())
+
 
 class LayoutConfig(_Strict):
     """A layout, its permutation written out."""
@@ -73,9 +93,15 @@ class LayoutConfig(_Strict):
     sites: Literal["dim", "pixel"]
     order: Annotated[list[int], Field(max_length=_MAX_DIMS)] | None
 
+    @classmethod
+    def of(cls, layout: Layout) -> LayoutConfig:
+        """The description of a layout; `build` is the inverse."""
+        order = None if layout.is_raster else layout.permutation.tolist()
+        return cls(event=EventConfig.of(layout.spec), sites=layout.sites, order=order)
+
     def build(self) -> Layout:
         """The layout described."""
-        return Layout.from_config(self.model_dump())
+        return Layout(self.event.build(), order=self.order, sites=self.sites)
 
 
 class MemberConfig(_Strict):
@@ -153,7 +179,7 @@ class RunConfig(_Strict):
 
     @property
     def _spec(self) -> EventSpec:
-        return self.members[0].layout.build().spec
+        return self.members[0].layout.event.build()
 
     def write(self, path: Path) -> None:
         """Write atomically as JSON."""
@@ -169,7 +195,7 @@ class RunConfig(_Strict):
         """
         config = read_document(path, cls, 1, CheckpointError, _MISSING)
         try:
-            found = EventSpec.from_config(config.members[0].layout.event.model_dump())
+            found = config.members[0].layout.event.build()
             spec = _spec_of_task(config.task, config.recipe.stream.context)
             if spec not in (None, found):
                 raise ValueError(

@@ -10,6 +10,7 @@ import torch
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.runs.config import LayoutConfig
 from arbench.testing.cells import event_masses
 from arbench.testing.conformance import ORDER_SEEDS
 from arbench.testing.subject import ConformanceError
@@ -195,13 +196,13 @@ def check_grid(subject: LayoutSubject) -> None:
 
 
 def check_config(subject: LayoutSubject) -> None:
-    """`from_config` makes the same layout of what `to_config` says.
+    """What a configuration says of a layout makes the same layout again.
 
     Raises:
         ConformanceError: with what differs.
     """
     layout = subject.layout
-    again = type(layout).from_config(layout.to_config())
+    again = LayoutConfig.of(layout).build()
     alike = (again.spec, again.sites) == (layout.spec, layout.sites)
     if not (alike and torch.equal(again.permutation, layout.permutation)):
         raise ConformanceError(f"{layout} comes back from its config as {again}")

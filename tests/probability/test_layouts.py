@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 import numpy as np
@@ -63,14 +62,6 @@ def test_coordinates_say_where_each_site_lies(layout: Layout) -> None:
         else:
             expected = event[where[2], where[0], where[1]].reshape(1)
         assert torch.equal(sites[t], expected)
-
-
-@given(layouts())
-def test_config_round_trips_through_json(layout: Layout) -> None:
-    restored = Layout.from_config(json.loads(json.dumps(layout.to_config())))
-    events = numbered(layout)
-    assert torch.equal(restored.to_sites(events), layout.to_sites(events))
-    assert restored.grid == layout.grid
 
 
 @given(layouts(), st.data())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import arbench
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import CheckpointError, ConfigError, DataError
 from arbench.files.tensors import load_tensors
+from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.manager import registry
@@ -22,6 +24,7 @@ from arbench.registry.source import recipe_names
 from arbench.runs import config as config_module
 from arbench.runs import request as request_module
 from arbench.runs.building import assemble
+from arbench.runs.config import LayoutConfig
 from arbench.runs.request import RunRequest, resolve
 from arbench_made.network import MADE
 
@@ -48,6 +51,49 @@ def test_every_recipe_builds_on_the_meta_device_to_the_same_shapes(
         k: (v.shape, v.dtype) for k, v in real.items()
     }
     assert all(v.device.type == "meta" for v in shapes.values())
+
+
+IMAGE, ROW = EventSpec((2, 1, 2), Discrete(5)), EventSpec((3,), Real())
+LAYOUTS = [
+    (
+        Layout(IMAGE, sites="pixel"),
+        {
+            "event": {
+                "shape": [2, 1, 2],
+                "domain": {"kind": "discrete", "size": 5, "bin_width": None},
+            },
+            "sites": "pixel",
+            "order": None,
+        },
+    ),
+    (
+        Layout(ROW, order=[2, 0, 1]),
+        {
+            "event": {"shape": [3], "domain": {"kind": "real", "size": None, "bin_width": None}},
+            "sites": "dim",
+            "order": [2, 0, 1],
+        },
+    ),
+    (
+        Layout(EventSpec((1,), Real(0.1)), order=[0]),
+        {
+            "event": {"shape": [1], "domain": {"kind": "real", "size": None, "bin_width": 0.1}},
+            "sites": "dim",
+            "order": None,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("layout", "expected"), LAYOUTS)
+def test_a_layout_is_kept_word_for_word_and_built_again(
+    layout: Layout, expected: dict[str, Any]
+) -> None:
+    text = LayoutConfig.of(layout).model_dump_json()
+    assert json.loads(text) == expected
+    again = LayoutConfig.model_validate_json(text).build()
+    assert (again.spec, again.sites, again.grid) == (layout.spec, layout.sites, layout.grid)
+    assert torch.equal(again.permutation, layout.permutation)
 
 
 def test_a_loaded_ensemble_is_in_evaluation_mode(tmp_path: Path) -> None:
