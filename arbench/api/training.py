@@ -38,7 +38,8 @@ def run(
     Args:
         task: a task's name, such as "mnist", or "images:PATH".
         model: a model's name, such as "nade".
-        settings: overrides of the recipe, such as `{"hidden": 200, "training.batch_size": 50}`.
+        settings: overrides of the recipe, such as `{"hidden": 200, "training.batch_size": 50}`;
+            values are of the types that the settings have, and None is one too.
         budget: wall-clock training time, such as "60s", or seconds; the schedule is laid over it.
         epochs: length instead of a budget; the recipe's own length when both are None.
         seed: keys every random draw.
@@ -165,7 +166,7 @@ def as_request(
     budget: str | float | None = None,
     **others: Any,
 ) -> RunRequest:
-    """What `run` is asked for, as the command line would ask for it.
+    """What `run` is asked for, of which nothing is decided yet.
 
     Args:
         task: see `run`.
@@ -177,16 +178,7 @@ def as_request(
     return RunRequest(
         task=task,
         model=model,
-        overrides={key: _as_toml(value) for key, value in (settings or {}).items()},
+        overrides=dict(settings or {}),
         budget_s=None if budget is None else parse_seconds(str(budget)),
         **others,
     )
-
-
-def _as_toml(value: Any) -> str:
-    """A Python value as `--set` would be given it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_as_toml(v) for v in value) + "]"
-    return str(value)

@@ -275,13 +275,12 @@ def _report_field(
 def _network_settings(network_class: type, settings: Sequence[str]) -> dict[str, Any]:
     """The keyword arguments that `--set` means, of the types that the network asks for."""
     from arbench.cli.settings import split_settings
-    from arbench.registry.entries import ModelEntry
-    from arbench.training.recipes import resolve_recipe
+    from arbench.training.recipes import read_settings
+    from arbench.training.settings import check_options, options_schema
 
-    overrides = split_settings(settings)
-    without_recipes = ModelEntry(name="checked", network="checked:Network")
-    _, recipe = resolve_recipe(without_recipes, network_class, "none", overrides)
-    names = [key.removeprefix("network.") for key in overrides]
-    if other := [name for name in names if name not in recipe.network]:
+    values = read_settings(split_settings(settings), network_class)
+    own = {key.removeprefix("network."): value for key, value in values.items()}
+    if other := [name for name in own if name not in options_schema(network_class).model_fields]:
         raise ConfigError(f"--set {other[0]}: is no setting of the network itself")
-    return {name: recipe.network[name] for name in names}
+    checked = dict(check_options(network_class, own))
+    return {name: checked[name] for name in own}

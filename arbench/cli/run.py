@@ -86,9 +86,9 @@ def command(
     arbench run --resume runs/mnist-made/seed-0
     arbench run --queue leaderboards/queue.toml
     """  # noqa: D301 - click wants the character
-    from arbench.cli.settings import split_settings
+    from arbench.cli.settings import given_settings, split_settings
 
-    overrides = split_settings(settings)
+    texts = split_settings(settings)
     if queue is None and resume is None and (task is None or model is None):
         raise click.UsageError(
             "give --task and --model, --resume FOLDER or --queue FILE; see `arbench list`"
@@ -133,7 +133,7 @@ def command(
             out=out,
             device=device,
             reporter=reporter,
-            settings=overrides,
+            settings=given_settings(texts, model),
             budget=budget,
             epochs=epochs,
             precision=precision,
@@ -151,7 +151,7 @@ def command(
         run = api.run(
             task,
             model,
-            settings=overrides,
+            settings=given_settings(texts, model),
             budget=budget,
             epochs=epochs,
             seed=seed,

@@ -9,7 +9,7 @@ import ast
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -35,6 +35,26 @@ def split_settings(texts: Iterable[str]) -> dict[str, str]:
             raise click.UsageError(f"--set {text}: expected KEY=VALUE, such as --set hidden=500")
         settings[key] = value
     return settings
+
+
+def given_settings(texts: Mapping[str, str], model: str) -> dict[str, Any]:
+    """The values of settings that are given as texts, as the model's settings take them.
+
+    Args:
+        texts: by key; see `split_settings`.
+        model: the model's name.
+
+    Raises:
+        ConfigError: for unknown keys, and if there is no such model or head.
+    """
+    if not texts:
+        return {}
+    from arbench.registry.manager import registry
+    from arbench.training.recipes import read_settings
+
+    head = texts.get("head", texts.get("head.name", "auto"))
+    head_class = None if head == "auto" else registry().head(head).load()
+    return read_settings(texts, registry().model(model).load(), head_class)
 
 
 def argument_docs(target: str) -> dict[str, str]:

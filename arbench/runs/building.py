@@ -18,7 +18,8 @@ from arbench.probability.model import Model
 from arbench.registry.manager import registry
 from arbench.runs.config import LayoutConfig, MemberConfig, RunConfig
 from arbench.training.assembly import Assembly
-from arbench.training.recipes import Recipe, check_options
+from arbench.training.recipes import Recipe
+from arbench.training.settings import check_options
 
 
 def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
@@ -56,7 +57,7 @@ def make_head(name: str, layout: Layout, options: Mapping[str, Any]) -> Head:
         ValueError: if it cannot describe the layout.
     """
     head_class = registry().head(name).load()
-    head: Head = head_class(layout, **check_options(head_class, options))
+    head: Head = head_class(layout, **dict(check_options(head_class, options)))
     return head
 
 
@@ -98,7 +99,7 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
     require_combination(config)
     network_class = registry().model(config.model).load()
     num_copies = config.recipe.ensemble.num_copies
-    hyperparameters = check_options(network_class, config.hyperparameters)
+    hyperparameters = dict(check_options(network_class, config.hyperparameters))
     layouts = config.layouts
     try:
         heads = [make_head(config.head, layout, config.head_options) for layout in layouts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,7 +20,7 @@ from arbench.registry.manager import registry
 from arbench.runs.building import plan_members, require_combination
 from arbench.runs.config import RunConfig
 from arbench.runs.record.record import TaskRecord
-from arbench.training.recipes import Recipe, check_options, resolve_recipe
+from arbench.training.recipes import Recipe, resolve_recipe, with_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class RunRequest:
 
     task: str
     model: str
-    overrides: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     budget_s: float | None = None
     epochs: int | None = None
     seed: int = 0
@@ -47,9 +48,9 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     registered = registry().model(request.model)
     overrides = dict(request.overrides)
     if request.epochs is not None:
-        overrides["training.epochs"] = str(request.epochs)
+        overrides["training.epochs"] = request.epochs
     if request.evaluate_test is not None:
-        overrides["training.evaluate_test"] = "true" if request.evaluate_test else "false"
+        overrides["training.evaluate_test"] = request.evaluate_test
     network_class = registered.load()
     name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
     data, task = task, task_of_events(task, recipe)
@@ -62,6 +63,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
     require_likelihood(request.model, layouts, task)
+    recipe, head_options = with_head(recipe, registry().head(head).load())
     digest = data_sha256(data)
     values = {
         "task": task.name,
@@ -74,7 +76,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
         "plugin_version": registered.version,
         "hyperparameters": recipe.network,
         "head": head,
-        "head_options": check_options(registry().head(head).load(), recipe.head.options),
+        "head_options": head_options,
         "members": members,
         "recipe_name": name,
         "recipe": recipe,

@@ -7,22 +7,27 @@ holds the values, `--set` on the command line overrides them. Unknown keys are e
 from __future__ import annotations
 
 import difflib
-import inspect
 import tomllib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from arbench.errors import ConfigError
 from arbench.files.documents import describe_validation
 from arbench.registry.entries import ModelEntry
+from arbench.training.settings import (
+    LARGEST,
+    check_options,
+    options_schema,
+    read_text,
+    settle,
+    validate_strictly,
+)
 
-# A configuration from elsewhere must not be able to ask for more than a machine can count to.
-_LARGEST = 1 << 20
-_LONGEST = 1 << 8
 # How much of a running mean stays at a step; at 1 it would never move.
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -60,8 +65,8 @@ class LayoutRecipe(_Section):
 class StreamRecipe(_Section):
     """How a stream is seen: windows of `context` symbols; evaluation moves on by `stride`."""
 
-    context: Annotated[int, Field(ge=1, le=_LARGEST)] = 256
-    stride: Annotated[int, Field(ge=1, le=_LARGEST)] = 128
+    context: Annotated[int, Field(ge=1, le=LARGEST)] = 256
+    stride: Annotated[int, Field(ge=1, le=LARGEST)] = 128
 
 
 class EnsembleRecipe(_Section):
@@ -86,8 +91,8 @@ class TrainingRecipe(_Section):
     many runs, none of which has seen the test split.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=_LARGEST)] = 20
-    batch_size: Annotated[int, Field(ge=1, le=_LARGEST)] = 100
+    epochs: Annotated[int, Field(ge=1, le=LARGEST)] = 20
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST)] = 100
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     betas: tuple[_Decay, _Decay] = (0.9, 0.999)
@@ -96,7 +101,7 @@ class TrainingRecipe(_Section):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     ema_decay: _Decay = 0.0
-    evaluations: Annotated[int, Field(ge=1, le=_LARGEST)] = 20
+    evaluations: Annotated[int, Field(ge=1, le=LARGEST)] = 20
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     evaluate_test: bool = True
 
@@ -112,11 +117,35 @@ class Recipe(_Section):
     training: TrainingRecipe = TrainingRecipe()
 
 
+def read_settings(
+    texts: Mapping[str, str], network_class: type, head_class: type | None = None
+) -> dict[str, Any]:
+    """The values that `--set` pairs mean, by what the settings take.
+
+    Args:
+        texts: by key, such as `{"hidden": "500", "training.epochs": "3"}`.
+        network_class: its keyword arguments are the schema of `[network]`.
+        head_class: those of `[head]`, if it is known; else its options are read as TOML has them.
+
+    Raises:
+        ConfigError: for unknown keys.
+    """
+    schema = options_schema(network_class)
+    options = {} if head_class is None else options_schema(head_class).model_fields
+    values = {}
+    for key, text in texts.items():
+        section, name = _locate(key, schema)
+        known = _fields(section, schema)
+        field = known[name] if name in known else options.get(name)
+        values[key] = read_text(text, field)
+    return values
+
+
 def resolve_recipe(
     entry: ModelEntry,
     network_class: type,
     task_name: str,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> tuple[str, Recipe]:
     """The recipe of a model on a task, with overrides applied and every default filled in.
 
@@ -124,7 +153,7 @@ def resolve_recipe(
         entry: the model's registration; its recipes are looked up by task name, then "default".
         network_class: its keyword arguments are the schema of `[network]`.
         task_name: a task's name.
-        overrides: `--set` pairs as text, such as `{"hidden": "500", "training.epochs": "3"}`.
+        overrides: values by key, such as `{"hidden": 500, "training.betas": (0.9, 0.99)}`.
 
     Returns:
         The recipe's name, such as "nade/mnist", and its values.
@@ -137,62 +166,36 @@ def resolve_recipe(
     # The name of a head comes first, so that options given beside it are its own.
     given = overrides or {}
     heads_first = sorted(given.items(), key=lambda item: item[0] not in ("head", "head.name"))
-    for key, text in heads_first:
+    for key, value in heads_first:
         section, field = _locate(key, schema)
-        value = _parse_value(text)
-        if section == "network" and _is_sequence(schema, field) and not isinstance(value, list):
-            value = [value]
         if (section, field) == ("head", "name"):
             raw["head"] = {}  # what the recipe says of another head is not about this one
         raw.setdefault(section, {})[field] = value
-    raw["network"] = check_options(network_class, raw.get("network", {}))
+    for section, values in raw.items():
+        known = _fields(section, schema)
+        raw[section] = {
+            key: settle(f"{section}.{key}", value, known.get(key)) for key, value in values.items()
+        }
+    network = check_options(network_class, raw.get("network", {}))
+    raw["network"] = network.model_dump(mode="json")
     try:
-        return name, Recipe.model_validate(raw)
+        return name, validate_strictly(Recipe, raw)
     except ValidationError as error:
         raise ConfigError(f"recipe {name}: {describe_validation(error)}") from error
 
 
-def options_schema(target: type) -> type[BaseModel]:
-    """A pydantic schema of a network's or head's keyword arguments: names, types and defaults."""
-    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[parameter.name] = (hints.get(parameter.name, Any), default)
-    config = ConfigDict(extra="forbid", protected_namespaces=())
-    return create_model(target.__name__, __config__=config, **fields)
-
-
-def check_options(target: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values checked against a network's or head's keyword arguments, defaults filled in.
+def with_head(recipe: Recipe, head_class: type) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe, its head's options as that head takes them, and those with defaults filled in.
 
     Raises:
-        ConfigError: for unknown keys and values of the wrong type.
+        ConfigError: for options that the head does not have, and unacceptable values.
     """
-    for key, value in values.items():
-        numbers = value if isinstance(value, list) else [value]
-        if len(numbers) > _LONGEST:
-            raise ConfigError(
-                f"{target.__name__}: {key} has {len(numbers):,} values, expected at most {_LONGEST}"
-            )
-        for number in numbers:
-            # Written so that what is no number, NaN, is refused too.
-            if isinstance(number, (int, float)) and not abs(number) <= _LARGEST:
-                raise ConfigError(
-                    f"{target.__name__}: {key} = {number}: no setting may exceed {_LARGEST:,}"
-                )
-    schema = options_schema(target)
-    try:
-        checked = schema.model_validate(dict(values))
-    except ValidationError as error:
-        known = ", ".join(schema.model_fields) or "none"
-        raise ConfigError(
-            f"{target.__name__}: {describe_validation(error)} (its settings, in a recipe or by "
-            f"--set, are its keyword-only arguments: {known})"
-        ) from error
-    return checked.model_dump(mode="json")
+    known = options_schema(head_class).model_fields
+    given = recipe.head.options
+    options = {key: settle(f"head.{key}", value, known.get(key)) for key, value in given.items()}
+    head = recipe.head.model_copy(update={"options": options})
+    filled = check_options(head_class, options).model_dump(mode="json")
+    return recipe.model_copy(update={"head": head}), filled
 
 
 def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]]:
@@ -209,40 +212,33 @@ def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]
     return f"{entry.name}/none", {}
 
 
+def _fields(section: str, network: type[BaseModel]) -> dict[str, FieldInfo]:
+    """What a section of a recipe may hold; of a head its name alone."""
+    if section == "network":
+        return network.model_fields
+    if section == "head":
+        return {"name": HeadRecipe.model_fields["name"]}
+    if section not in Recipe.model_fields:
+        return {}
+    annotation = Recipe.model_fields[section].annotation
+    return typing.cast(type[BaseModel], annotation).model_fields
+
+
 def _locate(key: str, schema: type[BaseModel]) -> tuple[str, str]:
     """The section and field that an override names; a bare key may belong to any section."""
-    sections: dict[str, list[str]] = {"network": list(schema.model_fields)}
-    for section in ("training", "layout", "stream", "ensemble"):
-        annotation = Recipe.model_fields[section].annotation
-        sections[section] = list(typing.cast(type[BaseModel], annotation).model_fields)
+    sections = ("network", "training", "layout", "stream", "ensemble")
+    fields = {section: list(_fields(section, schema)) for section in sections}
     if key == "head":
         return "head", "name"
     if "." in key:
         section, field = key.split(".", 1)
-        if field in sections.get(section, []) or section == "head":
+        if field in fields.get(section, []) or section == "head":
             return section, field
-    for section, fields in sections.items():
+    for section, names in fields.items():
         # A bare "seed" would be taken for the run's own, which is --seed; say layout.seed.
-        if key in fields and key != "seed":
+        if key in names and key != "seed":
             return section, key
-    known = [field for fields in sections.values() for field in fields]
+    known = [name for names in fields.values() for name in names]
     near = difflib.get_close_matches(key.rsplit(".", 1)[-1], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ConfigError(f"--set {key}: no such setting{hint} There are: {', '.join(known)}")
-
-
-def _is_sequence(schema: type[BaseModel], field: str) -> bool:
-    annotation = schema.model_fields[field].annotation
-    return typing.get_origin(annotation) in (list, tuple, Sequence)
-
-
-def _parse_value(text: str) -> Any:
-    """A value as TOML would read it; "a,b" is a list and bare words are text."""
-    for candidate in (text, f"[{text}]" if "," in text else text):
-        try:
-            return tomllib.loads(f"value = {candidate}")["value"]
-        except tomllib.TOMLDecodeError:
-            continue
-        except RecursionError as error:
-            raise ConfigError(f"--set: {text[:20]}... is nested too deeply") from error
-    return text

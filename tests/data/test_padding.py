@@ -84,7 +84,7 @@ class Text(StreamTask):
         return (torch.arange(60) % 3).to(torch.uint8)
 
 
-def settle(task: Task, model: str, **overrides: str) -> None:
+def settle(task: Task, model: str, **overrides: Any) -> None:
     request = RunRequest(
         task=task.name,
         model=model,
@@ -96,9 +96,9 @@ def settle(task: Task, model: str, **overrides: str) -> None:
 @pytest.mark.parametrize("model", ["made", "nade", "lstm"])
 @pytest.mark.parametrize(
     "overrides",
-    [{"layout__order": "permuted"}, {"layout__order": "permuted", "ensemble__num_orderings": "2"}],
+    [{"layout__order": "permuted"}, {"layout__order": "permuted", "ensemble__num_orderings": 2}],
 )
-def test_another_order_is_refused_before_training(model: str, overrides: dict[str, str]) -> None:
+def test_another_order_is_refused_before_training(model: str, overrides: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"^{model} on words has no likelihood: .* {REMEDY}$"):
         settle(Words(), model, **overrides)
 
@@ -111,13 +111,11 @@ def test_padding_in_one_split_is_enough(split: SplitName) -> None:
 
 def test_several_orders_are_refused_though_the_first_is_the_raster_scan() -> None:
     with pytest.raises(ConfigError, match=REMEDY):
-        settle(Words(), "made", ensemble__num_orderings="3")
+        settle(Words(), "made", ensemble__num_orderings=3)
 
 
-@pytest.mark.parametrize(
-    "overrides", [{}, {"ensemble__num_masks": "3"}, {"ensemble__num_copies": "2"}]
-)
-def test_masks_and_copies_go_with_padding(overrides: dict[str, str]) -> None:
+@pytest.mark.parametrize("overrides", [{}, {"ensemble__num_masks": 3}, {"ensemble__num_copies": 2}])
+def test_masks_and_copies_go_with_padding(overrides: dict[str, Any]) -> None:
     settle(Words(), "made", **overrides)
 
 
@@ -127,7 +125,7 @@ def test_orders_go_with_events_of_one_length_and_with_streams(task: Task) -> Non
         task,
         "made",
         layout__order="permuted",
-        ensemble__num_orderings="2",
+        ensemble__num_orderings=2,
         stream__context="4",
         stream__stride="2",
     )

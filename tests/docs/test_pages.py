@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from arbench.registry.manager import registry
-from arbench.training.recipes import options_schema
+from arbench.training.settings import options_schema
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 

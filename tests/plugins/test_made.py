@@ -330,7 +330,7 @@ def test_unacceptable_settings_are_refused(options: dict[str, object], message: 
 
 def test_widths_can_be_set_on_the_command_line() -> None:
     (entry,) = arbench_register_models()
-    _, recipe = resolve_recipe(entry, MADE, "default", {"hidden": "30,20"})
+    _, recipe = resolve_recipe(entry, MADE, "default", {"hidden": (30, 20)})
     assert MADE(make_layout(), 1, **recipe.network).hidden == (30, 20)
 
 

@@ -253,7 +253,7 @@ def test_a_run_on_events_that_nobody_knows_here_can_be_loaded(
     assert arbench.load(run.path).spec == open_task("toy-markov").spec
 
 
-SMALL_MADE = {"hidden": "8", "ensemble.num_masks": "2"}
+SMALL_MADE = {"hidden": 8, "ensemble.num_masks": 2}
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_fitted_network_serves_only_the_heads_that_it_names(tmp_path: Path, mo
     letters = "".join(map(chr, range(ord("0"), ord("0") + 63)))
     text.write_text(letters * 100)
     task = open_task(f"text:{text}")
-    values = {"head": "logistic-mixture", "head.num_components": "21", "neighbours": "0"}
+    values = {"head": "logistic-mixture", "head.num_components": 21, "neighbours": 0}
     overrides = {key: v for key, v in values.items() if key != "neighbours" or model == "cpt"}
     config, _ = resolve(RunRequest(task=task.name, model=model, overrides=overrides), task)
     with pytest.raises(ConfigError, match="its head is bernoulli or categorical, not logistic"):
@@ -306,7 +306,7 @@ def test_a_network_that_refuses_an_order_is_named(monkeypatch: pytest.MonkeyPatc
 def test_the_mask_seeds_of_several_members_count_up_from_the_network_s_own() -> None:
     task, masks = open_task("toy-markov"), {}
     for seed in (0, 7):
-        overrides = {**SMALL_MADE, "mask_seed": str(seed), "num_orderings": "2"}
+        overrides = {**SMALL_MADE, "mask_seed": seed, "num_orderings": 2}
         config, _ = resolve(RunRequest(task=task.name, model="made", overrides=overrides), task)
         found = [member.mask_seed for member in config.members]
         assert found == [seed, seed + 1] * 2
@@ -316,7 +316,7 @@ def test_the_mask_seeds_of_several_members_count_up_from_the_network_s_own() -> 
 
 def test_a_negative_mask_seed_is_refused_also_for_several_members() -> None:
     task = open_task("toy-markov")
-    request = RunRequest(task=task.name, model="made", overrides={**SMALL_MADE, "mask_seed": "-1"})
+    request = RunRequest(task=task.name, model="made", overrides={**SMALL_MADE, "mask_seed": -1})
     with pytest.raises(ConfigError, match="^made on toy-markov: mask_seed is not negative, got -1"):
         resolve(request, task)
 

@@ -34,21 +34,24 @@ SPEC = EventSpec((4,), Discrete(3))
 @pytest.mark.parametrize(
     ("model", "settings", "said"),
     [
-        ("made", ["num_copies=2", "num_masks=2"], "copies are of one ordering and mask"),
-        ("made", ["num_copies=2", "num_orderings=2"], "copies are of one ordering and mask"),
-        ("bernoulli", ["num_copies=2"], "all copies would be alike"),
-        ("lstm", ["num_orderings=2"], "cannot form an ensemble of orderings"),
-        ("gated-pixelcnn", ["num_masks=2"], "cannot form an ensemble of orderings"),
-        ("made", ["num_copies=2", "head=gaussian"], "average probabilities, and gaussian cannot"),
+        ("made", {"num_copies": 2, "num_masks": 2}, "copies are of one ordering and mask"),
+        ("made", {"num_copies": 2, "num_orderings": 2}, "copies are of one ordering and mask"),
+        ("bernoulli", {"num_copies": 2}, "all copies would be alike"),
+        ("lstm", {"num_orderings": 2}, "cannot form an ensemble of orderings"),
+        ("gated-pixelcnn", {"num_masks": 2}, "cannot form an ensemble of orderings"),
+        (
+            "made",
+            {"num_copies": 2, "head": "gaussian"},
+            "average probabilities, and gaussian cannot",
+        ),
     ],
 )
 def test_what_forms_no_density_is_refused_when_a_run_is_resolved(
-    model: str, settings: list[str], said: str
+    model: str, settings: dict[str, Any], said: str
 ) -> None:
-    task = open_task("toy-ar1" if "head=gaussian" in settings else "mnist-mini")
-    overrides = dict(setting.split("=") for setting in settings)
+    task = open_task("toy-ar1" if "head" in settings else "mnist-mini")
     with pytest.raises(ConfigError, match=said):
-        resolve(RunRequest(task=task.name, model=model, overrides=overrides), task)
+        resolve(RunRequest(task=task.name, model=model, overrides=settings), task)
 
 
 class Shown(Task):

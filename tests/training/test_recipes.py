@@ -11,7 +11,8 @@ from torch import nn
 from arbench.errors import ConfigError
 from arbench.registry.entries import ModelEntry
 from arbench.training import recipes
-from arbench.training.recipes import check_options, resolve_recipe
+from arbench.training.recipes import Recipe, read_settings, resolve_recipe
+from arbench.training.settings import check_options
 
 
 class Net(nn.Module):
@@ -31,6 +32,11 @@ class Net(nn.Module):
 ENTRY = ModelEntry(name="net", network="nowhere:Net")
 
 
+def resolved(texts: dict[str, str]) -> Recipe:
+    """The recipe with what `--set` gives."""
+    return resolve_recipe(ENTRY, Net, "mnist", read_settings(texts, Net))[1]
+
+
 def test_defaults_are_filled_in() -> None:
     name, recipe = resolve_recipe(ENTRY, Net, "mnist")
     assert name == "net/none"
@@ -41,7 +47,7 @@ def test_defaults_are_filled_in() -> None:
 def test_overrides_reach_network_and_sections(text: str) -> None:
     overrides = {"hidden": text, "tied": "false", "activation": "tanh", "epochs": "3"}
     overrides |= {"training.learning_rate": "1e-2", "order": "permuted", "head": "categorical"}
-    _, recipe = resolve_recipe(ENTRY, Net, "mnist", overrides)
+    recipe = resolved(overrides)
     assert recipe.network["hidden"] == [16, 4]
     assert recipe.network["tied"] is False
     assert recipe.network["activation"] == "tanh"
@@ -52,17 +58,17 @@ def test_overrides_reach_network_and_sections(text: str) -> None:
 def test_options_of_a_head_go_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     own = {"head": {"name": "gaussian-mixture", "num_components": 3}}
     monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
-    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"head.num_components": "5"})
+    recipe = resolved({"head.num_components": "5"})
     assert (recipe.head.name, recipe.head.options) == ("gaussian-mixture", {"num_components": 5})
-    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"head": "gaussian"})
+    recipe = resolved({"head": "gaussian"})
     assert (recipe.head.name, recipe.head.options) == ("gaussian", {})
     both = {"head.num_components": "2", "head": "logistic-mixture"}
-    _, recipe = resolve_recipe(ENTRY, Net, "mnist", both)
+    recipe = resolved(both)
     assert (recipe.head.name, recipe.head.options) == ("logistic-mixture", {"num_components": 2})
 
 
 def test_one_value_for_a_list_is_a_list_of_one() -> None:
-    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"hidden": "16"})
+    recipe = resolved({"hidden": "16"})
     assert recipe.network["hidden"] == [16]
 
 
@@ -89,15 +95,15 @@ def test_unacceptable_values_are_named_with_what_was_expected(
     overrides: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve_recipe(ENTRY, Net, "mnist", overrides)
+        resolved(overrides)
 
 
 def test_betas_may_be_0_and_a_norm_is_clipped_at_no_infinity() -> None:
-    _, recipe = resolve_recipe(ENTRY, Net, "mnist", {"betas": "0,0.999", "clip_norm": "0"})
+    recipe = resolved({"betas": "0,0.999", "clip_norm": "0"})
     assert (recipe.training.betas, recipe.training.clip_norm) == ((0, 0.999), 0)  # never clipped
     # JSON has no infinity: such a run could not be written down.
     with pytest.raises(ConfigError, match="clip_norm = inf: Input should be a finite number"):
-        resolve_recipe(ENTRY, Net, "mnist", {"clip_norm": "inf"})
+        resolved({"clip_norm": "inf"})
 
 
 def test_what_is_long_is_not_repeated_in_a_message() -> None:

@@ -1,0 +1,202 @@
+"""Settings: keyword arguments as a schema, values held against it, and text read by it.
+
+A setting is a Python value, whoever gives it, and its type is checked strictly: text is no number,
+and a number is no truth value. Only a command line has texts; `read_text` makes values of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tomllib
+import typing
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import from_json, to_json
+
+from arbench.errors import ConfigError
+from arbench.files.documents import describe_validation
+
+Schema = TypeVar("Schema", bound=BaseModel)
+# A configuration from elsewhere must not be able to ask for more than a machine can count to.
+LARGEST = 1 << 20
+_LONGEST = 1 << 8
+
+
+def options_schema(target: type) -> type[BaseModel]:
+    """A pydantic schema of a network's or head's keyword arguments: names, types and defaults."""
+    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    config = ConfigDict(extra="forbid", protected_namespaces=())
+    return create_model(target.__name__, __config__=config, **fields)
+
+
+def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
+    """Values checked against a network's or head's keyword arguments, defaults filled in.
+
+    Returns:
+        An instance of `options_schema(target)`: `dict` of it is what the constructor takes, a tuple
+        where it asks for a tuple; `model_dump(mode="json")` is what a configuration keeps.
+
+    Raises:
+        ConfigError: for unknown keys and values of the wrong type.
+    """
+    plain = {key: as_plain(key, value) for key, value in values.items()}
+    for key, value in plain.items():
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) > _LONGEST:
+            raise ConfigError(
+                f"{target.__name__}: {key} has {len(numbers):,} values, expected at most {_LONGEST}"
+            )
+        for number in numbers:
+            # Written so that what is no number, NaN, is refused too.
+            if isinstance(number, (int, float)) and not abs(number) <= LARGEST:
+                raise ConfigError(
+                    f"{target.__name__}: {key} = {number}: no setting may exceed {LARGEST:,}"
+                )
+    schema = options_schema(target)
+    try:
+        return validate_strictly(schema, plain)
+    except ValidationError as error:
+        known = ", ".join(schema.model_fields) or "none"
+        raise ConfigError(
+            f"{target.__name__}: {describe_validation(error)} (its settings, in a recipe or by "
+            f"--set, are its keyword-only arguments: {known})"
+        ) from error
+
+
+def validate_strictly(schema: type[Schema], values: Any) -> Schema:
+    """Values as `as_plain` makes them, checked without turning one type into another.
+
+    Raises:
+        ValidationError: if they break the schema.
+    """
+    # As JSON, in which a tuple or a set is a list; strict Python would refuse such a list.
+    return schema.model_validate_json(to_json(values), strict=True)
+
+
+def as_plain(key: str, value: Any) -> Any:
+    """A value as JSON has it: a tuple is a list, a number of NumPy's is one of Python's.
+
+    Raises:
+        ConfigError: if JSON has nothing for it.
+    """
+    try:
+        return from_json(to_json(value, fallback=lambda other: other.tolist()))
+    except ValueError as error:
+        raise ConfigError(
+            f"{key} is of type {type(value).__name__}, which no configuration can hold: a setting "
+            "is a number, a text, True, False, None, or a list of such"
+        ) from error
+
+
+def read_text(text: str, field: FieldInfo | None) -> Any:
+    """The value that a text on the command line means.
+
+    The text is read as TOML, such as `3`, `0.1`, `true` and `[8, 4]`; `8,4` is a list too, and a
+    bare word is text. Where the setting does not take that, it is read as what the setting takes:
+    `8` as the list `[8]`, `1e3` as an integer, `True` and `yes` as true, `none` as None, and `500`
+    as the text "500".
+
+    Args:
+        text: what follows `KEY=`.
+        field: of the schema; None where the schema is not known.
+
+    Raises:
+        ConfigError: if it is nested too deeply to be read.
+    """
+    value = _toml(text)
+    if field is None:
+        return value
+    others = (text, None) if text.lower() == "none" else (text,)
+    readings = (*_readings(field, value), *others)
+    return next((reading for reading in readings if accepts(field, reading)), value)
+
+
+def settle(key: str, value: Any, field: FieldInfo | None) -> Any:
+    """A value as a recipe keeps it; one value for a list is a list of one.
+
+    Texts for what is no text, and floats for integers, are read as arbench 0.1 read them, with a
+    DeprecationWarning. What the setting does not take at all is returned as it is.
+
+    Args:
+        key: the setting's name, for the warning.
+        value: what was given.
+        field: of the schema; None where the schema does not have it.
+
+    Raises:
+        ConfigError: if no configuration can hold the value.
+    """
+    plain = as_plain(key, value)
+    if field is None or accepts(field, plain):
+        return plain
+    if accepts(field, [plain]):
+        return [plain]
+    items = plain if isinstance(plain, list) else [plain]
+    if not any(isinstance(item, (str, float)) for item in items):
+        return plain
+    text = f"[{', '.join(map(str, plain))}]" if isinstance(plain, list) else str(plain)
+    readings = [reading for reading in _readings(field, _toml(text)) if accepts(field, reading)]
+    if not readings:
+        return plain
+    reading = readings[0]
+    warnings.warn(
+        f"setting {key} = {value!r} is read as {reading!r}: write that, because arbench 0.3 will "
+        "refuse the other",
+        DeprecationWarning,
+        stacklevel=_outside(),
+    )
+    return reading
+
+
+def accepts(field: FieldInfo, value: Any) -> bool:
+    """Whether a value, as `as_plain` makes it, is one that a setting takes as it stands."""
+    return _one(field, value, strict=True) is not None
+
+
+def _readings(field: FieldInfo, value: Any) -> Iterator[Any]:
+    """What a value of another type may mean to a setting, the likeliest first."""
+    candidates = (value, [value])
+    yield from candidates
+    for candidate in candidates:
+        if (found := _one(field, candidate, strict=False)) is not None:
+            yield found.model_dump(mode="json")["value"]
+
+
+def _one(field: FieldInfo, value: Any, *, strict: bool) -> BaseModel | None:
+    """A schema of one setting alone, holding a value; None if it does not take it."""
+    fields: dict[str, Any] = {"value": (field.annotation, field)}
+    schema: type[BaseModel] = create_model("Setting", **fields)
+    try:
+        return schema.model_validate_json(to_json({"value": value}), strict=strict)
+    except ValueError:
+        return None
+
+
+def _toml(text: str) -> Any:
+    """A text as TOML reads what follows `=`, or as a list without its brackets, or as text."""
+    for candidate in (text, f"[{text}]" if "," in text else text):
+        try:
+            return tomllib.loads(f"value = {candidate}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+        except RecursionError as error:
+            raise ConfigError(f"--set: {text[:20]}... is nested too deeply") from error
+    return text
+
+
+def _outside() -> int:
+    """The `stacklevel` at which a warning of the caller names the code that called arbench."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "arbench":
+        level, frame = level + 1, frame.f_back
+    return level
