@@ -20,11 +20,12 @@ from arbench.api import training
 from arbench.cli import main
 from arbench.data.tasks import open_task
 from arbench.errors import ConfigError
+from arbench.probability.heads import GaussianMixture
 from arbench.probability.layouts import Layout
-from arbench.registry.entries import ModelEntry
+from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import Registered, registry
 from arbench.runs import request as request_module
-from arbench.runs.building import assemble
+from arbench.runs.building import assemble, make_head
 from arbench.runs.config import RunConfig
 from arbench.runs.request import RunRequest, resolve
 from arbench.training import recipes
@@ -267,6 +268,25 @@ def test_text_for_a_value_is_read_as_before_and_says_what_to_write(
     assert [each.filename for each in caught] == [__file__]  # who is to write something else
     direct = resolved(RunRequest(task=TASK, model="net", overrides={key: value}))
     assert config.recipe_sha256 == direct.recipe_sha256
+
+
+class Ranged(GaussianMixture):
+    """Keeps what it is given."""
+
+    def __init__(self, layout: Layout, *, limits: tuple[float, float] = (0.0, 1.0)) -> None:
+        super().__init__(layout)
+        self.given = limits
+
+
+def test_a_head_is_given_the_tuple_that_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = HeadEntry(name="ranged", head=f"{__name__}:Ranged")
+    heads = {**registry().heads, "ranged": Registered(entry, "tests", "tests", "1")}
+    monkeypatch.setattr(registry(), "heads", heads)
+    overrides = {"head": "ranged", "head.limits": (2, 3)}
+    config = resolved(RunRequest(task=TASK, model="net", overrides=overrides))
+    assert config.recipe.head.options == {"limits": [2, 3]}  # as given: it is what is hashed
+    head: Any = make_head("ranged", config.layouts[0], config.head_options)
+    assert head.given == (2.0, 3.0)
 
 
 @pytest.mark.parametrize(("model", "key"), [("fvsbn", "kernel_grids"), ("nade", "kernel_grids")])
