@@ -1,0 +1,9 @@
+"""The old `arbench.experiment.rendering`: its names are those of `arbench` now; goes in 0.3."""
+
+from __future__ import annotations
+
+from arbench.moved import moved
+
+__getattr__ = moved(
+    __name__, "AudioRendering", "ImageRendering", "Rendering", "TableRendering", "TextRendering"
+)

@@ -1,0 +1,7 @@
+"""The old `arbench.experiment.streams`: its names are those of `arbench` now; goes in 0.3."""
+
+from __future__ import annotations
+
+from arbench.moved import moved
+
+__getattr__ = moved(__name__, "StreamTask")
