@@ -7,7 +7,10 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 DivisionRule = Literal["rows", "files"]
+"""What equal rows are when data are divided: repeats, or one work; see `Division`."""
+
 DIVISION_RULES: tuple[DivisionRule, ...] = get_args(DivisionRule)
+"""The names of all rules."""
 
 
 class Division(BaseModel):

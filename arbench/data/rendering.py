@@ -153,6 +153,7 @@ class AudioRendering(_Rendering):
 Rendering = Annotated[
     ImageRendering | TableRendering | TextRendering | AudioRendering, Field(discriminator="kind")
 ]
+"""How the events of a task are shown: one of the four below."""
 
 
 def natural_rendering(spec: EventSpec) -> Rendering:

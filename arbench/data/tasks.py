@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from arbench.data.sources import SourceFile
 
 SplitName = Literal["train", "validation", "test"]
+"""The name of a split."""
+
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+"""The names of all splits."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Real:
 
 
 Domain = Discrete | Real
+"""What a dim may be."""
 
 
 @dataclass(frozen=True)

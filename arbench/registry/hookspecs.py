@@ -16,6 +16,7 @@ from arbench.registry.entries import (
 
 hookspec = pluggy.HookspecMarker("arbench")
 hookimpl = pluggy.HookimplMarker("arbench")
+"""Marks a function of a plugin as a hook: `@hookimpl` above `def arbench_register_tasks(): ...`."""
 
 
 @hookspec

@@ -23,6 +23,8 @@ MODES = ("1", "L", "RGB")
 IMAGE_EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"}
 )
+"""How the names of image files end, in small letters; `read_pixels` reads each kind."""
+
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 _BY_YOURSELF = "convert it yourself, so that nothing is lost unnoticed"
 _BITS = {"1": 1, "L": 8, "RGB": 8}  # of a channel
