@@ -17,9 +17,9 @@ Shell = Callable[..., subprocess.CompletedProcess[str]]
 PROJECTS = Path(__file__).parent / "made_by_0_1"
 # kind -> the name of what the project offers
 NAMES = {"model": "above", "task": "bars", "head": "logistic"}
-# A module that has moved -> what the one warning of whoever imports it says to write instead, such
-# as "arbench.probability.layouts": "from arbench import Layout".
-MOVED: dict[str, str] = {}
+# A module that has moved -> what the one warning of whoever imports it says to write instead. The
+# others that the projects import stayed where they were.
+MOVED = {"arbench.experiment.tasks": "`from arbench import SPLITS, Split, SplitName, Task"}
 # Imports a file as a stranger does, and says what arbench's own code warned of while it did.
 LOOK = """
 import json, runpy, sys, warnings
