@@ -84,6 +84,18 @@ def test_the_reference_has_every_name_once_and_nothing_private() -> None:
     assert {name.split(".")[1] for name in others} == {"testing", "networks"}
 
 
+def test_every_name_that_a_text_imports_is_there() -> None:
+    texts = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "tasks").rglob("*.md")]
+    texts += [*(ROOT / "plugins").rglob("*.md"), *(ROOT / "arbench" / "scaffold").rglob("*.txt")]
+    imports = [
+        names
+        for text in texts
+        for names in re.findall(r"\bfrom arbench import (\w+(?:, \w+)*)", text.read_text())
+    ]
+    assert len(imports) > 10
+    assert {name for names in imports for name in names.split(", ")} <= {*NAMES}
+
+
 # What an author writes with the names, and on some lines what a type checker has to object to: were
 # a name unknown to it, it would take the line for right.
 WRITTEN = """
