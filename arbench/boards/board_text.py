@@ -12,11 +12,12 @@ from typing import Literal
 from tabulate import tabulate
 
 from arbench.boards.boards import flat_rows, make_boards
-from arbench.boards.results import Result, training_text
+from arbench.boards.results import Result
 from arbench.boards.rows import Board, Row
 from arbench.files.plain_text import one_line
 from arbench.show import escaping
-from arbench.show.units import nats_per, with_error
+from arbench.show.units import nats_per, rate_text, with_error
+from arbench.show.wording import training_text
 
 Format = Literal["table", "md", "csv", "json"]
 ABOUT_RANKS = (
@@ -172,9 +173,8 @@ def speed_text(row: Row, device: str) -> str:
     speeds = [speed for speed in row.speeds if speed.device == device]
     return (
         ", ".join(
-            f"{speed.method} {'~' if speed.extrapolated else ''}{speed.events_per_s:,.{digits}f}"
+            f"{speed.method} {rate_text(speed.events_per_s, extrapolated=speed.extrapolated)}"
             for speed in sorted(speeds, key=lambda s: -s.events_per_s)
-            for digits in [0 if speed.events_per_s >= 10 else 2]
         )
         or "-"
     )

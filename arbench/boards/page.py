@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 
 from arbench.boards.page_media import curve, gallery
+from arbench.boards.page_records import records
 from arbench.boards.page_table import caption, strip, table
 from arbench.boards.rows import Board
 from arbench.files.atomic import make_folder, require_file, write_text
@@ -132,6 +133,7 @@ time, of runs whose curve is here.</p></figure>
 <output aria-live="polite"></output>
 </form>
 {table(board, key)}
+{records(board)}
 </div>"""
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from arbench.boards.board_text import seeds_text, status_text
-from arbench.boards.results import training_text
 from arbench.boards.rows import Board, Row, Speed
 from arbench.show.escaping import html
-from arbench.show.units import nats_per
+from arbench.show.units import nats_per, rate_text, with_error
+from arbench.show.wording import training_text
 
 # Papers' rows have nothing there.
 _OWN_HEADS = [
@@ -109,9 +109,9 @@ def _pair(value: float | None, error: float | None, digits: int, row: Row) -> st
     """A number and its standard error."""
     if value is None:
         return "–"
-    grows = " (still growing)" * row.still_growing
-    spread = "" if error is None else f' <span class="error">± {error:.{digits}f}{grows}</span>'
-    return f"{value:.{digits}f}{spread}"
+    text = with_error(value, error, digits, still_growing=row.still_growing)
+    number, _, error_text = text.partition(" ± ")
+    return number + (f' <span class="error">± {error_text}</span>' if error_text else "")
 
 
 def _training(row: Row) -> str:
@@ -135,10 +135,9 @@ def _speeds(speeds: Iterable[Speed]) -> str:
 
 
 def _speed(speed: Speed) -> str:
-    mark = "~" if speed.extrapolated else ""
-    digits = 0 if speed.events_per_s >= 10 else 2
+    rate = rate_text(speed.events_per_s, extrapolated=speed.extrapolated)
     return (
-        f'<span class="speed">{mark}{speed.events_per_s:,.{digits}f} '
+        f'<span class="speed">{rate} '
         f"<small>{html(speed.method)}, {html(speed.device)}</small></span>"
     )
 

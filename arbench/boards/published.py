@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 from arbench.probability.bits import in_nats
+from arbench.show.tables import Table
 from arbench.show.units import nats_per
 
 if TYPE_CHECKING:
@@ -145,3 +146,17 @@ def neighbours(record: Record, count: int = 2) -> list[Beside]:
     rows = [row for row in beside(record) if row.result.checked]
     better = [row for row in rows if row.nats <= own]
     return better[-count:] + rows[len(better) :][:count]
+
+
+def published_table(record: Record) -> Table | None:
+    """A record's test nats among the nearest published ones; None where either is missing."""
+    near = neighbours(record) if "test" in record.nll else []
+    if not near:
+        return None
+    rows = [(row.nats, row.result.model, row.result.source) for row in near]
+    part = "" if record.limit is None else " (a part of the data)"
+    rows.append((nats_of(record), record.model.name, f"this run{part}"))
+    per = nats_per(record.task.unit)
+    header, digits = ("test nats", 2) if per == "event" else (f"test nats/{per}", 4)
+    cells = [(f"{nats:.{digits}f}", model, source) for nats, model, source in sorted(rows)]
+    return Table("beside published numbers (not ranked)", (header, "model", "source"), cells)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tabulate import tabulate
-
 from arbench.boards.curves import read_curve
 from arbench.boards.published import beside
 from arbench.boards.speeds import SpeedReport
@@ -32,6 +30,15 @@ from arbench.runs.record.per_event import read_log_probs
 from arbench.runs.record.record import Record
 from arbench.runs.verification import verify_run
 from arbench.runs.zoo import zoo_folder
+from arbench.show.record_tables import (
+    fastest_text,
+    likelihood_cells,
+    likelihood_of,
+    size_text,
+    speed_of,
+)
+from arbench.show.tables import Table, as_markdown
+from arbench.show.wording import training_text
 
 _SECTION = re.compile(r"<!-- results -->.*?<!-- /results -->", re.DOTALL)
 
@@ -289,38 +296,32 @@ def _in_order(results: Iterable[Result]) -> list[Result]:
 
 def results_table(results: Iterable[Result]) -> str:
     """Results as a Markdown table, beside what papers report for the model of the same name."""
-    rows = []
-    for result in results:
-        record = result.record
-        test = record.nll["test"]
-        rows.append(
-            (
-                record.task.name,
-                record.model.name + (f" (self-reported {test.kind})" if record.foreign else ""),
-                test.nats_text(record.task.unit, digits=2),
-                test.bits_text.partition(" ")[0],
-                _published(record),
-                "-" if record.model.num_parameters is None else f"{record.model.num_parameters:,}",
-                "-" if record.training is None else training_text(record.training.seconds),
-                _speed(result),
-            )
-        )
+    rows = [_row(result.record) for result in results]
     if not rows:
         return "No results are kept yet."
     headers = ("task", "model", "test nats", "bits/dim", "published", "parameters", "training")
-    return tabulate(rows, (*headers, "samples/s"), tablefmt="github", disable_numparse=True)
+    return as_markdown(Table("", (*headers, "samples/s"), rows))
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    values = record.model_dump(mode="json")
+    test = likelihood_of(values)["test"]
+    nats, bits, _, kind = likelihood_cells(test, record.task.unit, digits=2)
+    return (
+        record.task.name,
+        record.model.name + (f" (self-reported {kind})" if record.foreign else ""),
+        nats,
+        bits.partition(" ")[0],
+        _published(record),
+        size_text(values["model"]),
+        "-" if record.training is None else training_text(record.training.seconds),
+        fastest_text(speed_of(values)),
+    )
 
 
 def fill_section(page: str, table: str) -> str:
     """A page with the part between its results markers replaced; unchanged where it has none."""
     return _SECTION.sub(lambda _: f"<!-- results -->\n\n{table}\n\n<!-- /results -->", page)
-
-
-def training_text(seconds: float) -> str:
-    """How long a training took, to about two digits."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _published(record: Record) -> str:
@@ -332,12 +333,3 @@ def _published(record: Record) -> str:
     low, high = rows[0].nats, rows[-1].nats
     mark = "" if rows[0].result.checked else "?"
     return f"{low:.2f}{mark}" if low == high else f"{low:.2f} to {high:.2f}{mark}"
-
-
-def _speed(result: Result) -> str:
-    """The fastest sampler that the run itself timed."""
-    rows = result.record.sampling
-    if not rows:
-        return "-"
-    best = max(rows, key=lambda row: row.events_per_s)
-    return f"{best.events_per_s:,.0f} ({best.method}, batch {best.batch_size})"

@@ -45,12 +45,14 @@ def command(
 
     from arbench import api
     from arbench.boards.speeds import SpeedReport
-    from arbench.cli.console import ConsoleReporter, speed_table
+    from arbench.cli.console import ConsoleReporter
     from arbench.files.atomic import require_file, require_folder
     from arbench.hub.finding import find_run
     from arbench.measure.allocator import out_of_memory_says
     from arbench.runs.folder import RunFolder
     from arbench.runs.record.record import Record
+    from arbench.show.record_tables import speed_table
+    from arbench.show.tables import as_rich
     from arbench.training.devices import resolve_device
 
     folder = find_run(run)
@@ -70,10 +72,11 @@ def command(
             full=full,
             reporter=ConsoleReporter(),
         )
+    values = [row.model_dump(mode="json") for row in rows]
     if as_json:
-        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
+        click.echo(json.dumps(values, indent=1))
     else:
-        Console().print(speed_table(rows))
+        Console().print(as_rich(speed_table(values)))
     report = SpeedReport.measured(rows, record, resolve_device(device))
     if out is None and folder == run:
         out = folder / report.file_name

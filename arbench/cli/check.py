@@ -156,7 +156,7 @@ def _run(suites: Sequence[Suite], only: Sequence[str]) -> list[Outcome]:
 
 def _by_check(outcome: Outcome) -> str:
     """One suite: a line per check."""
-    from arbench.cli.columns import columns
+    from arbench.show.tables import columns
 
     rows = []
     for check in dict.fromkeys(result.check for result in outcome.results):
@@ -168,7 +168,7 @@ def _by_check(outcome: Outcome) -> str:
 
 def _by_suite(outcomes: Sequence[Outcome]) -> str:
     """Many suites: a line for each, and the time by kind."""
-    from arbench.cli.columns import columns
+    from arbench.show.tables import columns
 
     rows = [[o.suite.kind, o.suite.name, _tally(o.results), f"{o.seconds:.1f} s"] for o in outcomes]
     kinds = dict.fromkeys(outcome.suite.kind for outcome in outcomes)

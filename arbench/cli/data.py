@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arbench.cli.columns import columns
 from arbench.errors import ArbenchError
 from arbench.registry.manager import registry
+from arbench.show.tables import columns
 
 if TYPE_CHECKING:
     from arbench.data.sources import SourceFile

@@ -78,10 +78,11 @@ def _evaluate_run(options: dict[str, Any]) -> None:
     from rich.console import Console
 
     from arbench import api
-    from arbench.cli.console import ConsoleReporter, split_cells
+    from arbench.cli.console import ConsoleReporter
     from arbench.hub.finding import find_run
     from arbench.runs.folder import RunFolder
     from arbench.runs.record.record import Record
+    from arbench.show.record_tables import likelihood_cells
     from arbench.show.units import nats_per
 
     run, split, foreign = options["run"], options["split"], options["foreign"]
@@ -103,7 +104,7 @@ def _evaluate_run(options: dict[str, Any]) -> None:
         unit = api.open_task(options["task"]).unit
     else:
         unit = Record.read(record).task.unit if record.exists() else "dim"
-    nats, bits, events, kind = split_cells(result, unit)
+    nats, bits, events, kind = likelihood_cells(result.model_dump(), unit)
     note = " (foreign task: no result of it)" if foreign else ""
     Console().print(
         f"{split}: {nats} nats/{nats_per(unit)}, {bits} bits/{unit}, {events} events, {kind}{note}",

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from arbench.cli.columns import columns
 from arbench.errors import PluginError
 from arbench.registry.entries import Entry, MeasurementEntry
 from arbench.registry.manager import Registered, Registry, registry
 from arbench.registry.plugins import PluginInfo
 from arbench.runs.zoo import zoo_index
+from arbench.show.tables import columns
 from arbench.show.units import bits_text, nats_per, nats_text
 
 Rows = list[dict[str, str]]

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from arbench.cli.columns import columns, pairs
 from arbench.cli.paths import UserPath
 from arbench.cli.records import record_text
 from arbench.cli.settings import argument_docs, recipe_values, settings_text
@@ -26,6 +25,7 @@ from arbench.registry.source import (
     recipe_names,
 )
 from arbench.runs.record.binding import binding_fault
+from arbench.show.tables import columns, pairs
 
 RECORD = "record.json"
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tabulate import tabulate
-
-from arbench.boards.published import nats_of, neighbours
+from arbench.boards.published import published_table
 from arbench.files.atomic import write_text
 from arbench.hub.card_curve import curve_table
 from arbench.hub.card_metadata import front_matter
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import check_bound
-from arbench.runs.record.record import ModelRecord, Record
-from arbench.show.escaping import markdown, markdown_table, preformatted
-from arbench.show.record_notes import CHECK_HEADERS, check_rows
-from arbench.show.units import nats_per
-from arbench.show.wording import duration_text
+from arbench.runs.record.record import Record
+from arbench.show.escaping import markdown, preformatted
+from arbench.show.record_tables import made_with, measured_tables
+from arbench.show.tables import as_markdown
 
 _SAMPLE_LINES = 20
 
@@ -60,28 +57,17 @@ def render_card(
         curve: the training curve, Markdown.
         load_as: see `write_card`.
     """
-    task, model = record.task, record.model
-    part = ""
-    if record.limit is not None:
-        part = f"Only the first {record.limit:,} events of each split: not comparable."
     fault = record.no_likelihood
+    published = None if fault else published_table(record)
+    values = record.model_dump(mode="json")
     blocks = [
-        f"# {markdown(model.name)} on {markdown(task.name)}",
-        part,
+        f"# {markdown(record.model.name)} on {markdown(record.task.name)}",
         samples,
-        *(
-            (f"**{markdown(fault[0].upper() + fault[1:])}.**",)
-            if fault
-            else (likelihood_table(record), *record.notes(markdown))
-        ),
-        checks_table(record),
-        speed_table(record) if record.sampling else "",
-        "" if fault else published_table(record),
-        f"Training curve, nats per event:\n\n{curve}" if curve and not fault else "",
-        f"{_origin(record)}\n* data: {markdown(task.name)} version {markdown(task.version)}, "
-        f"sha256 {task.data_sha256}",
-        f"Data: {markdown(task.source)}" if task.source else "",
-        _use(record, load_as),
+        *map(as_markdown, measured_tables(values)),
+        "" if published is None else as_markdown(published),
+        f"## Training curve, nats per event\n\n{curve}" if curve and not fault else "",
+        as_markdown(made_with(values)),
+        "" if record.foreign else _use(load_as),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -97,107 +83,13 @@ def _samples(path: Path) -> str:
     return "\n".join(f"Samples: [{name}]({name})" for name in others)
 
 
-def _counted(model: ModelRecord) -> str:
-    copies = f"{model.num_copies} copies of the network, " if model.num_copies > 1 else ""
-    return f"{copies}{model.num_members} member(s)"
+def _use(load_as: str | None) -> str:
+    """How to load what the folder holds."""
+    return f"""## How to load it
 
-
-def _origin(record: Record) -> str:
-    """Where the model and its numbers come from, as lines of a list."""
-    model, training, machine = record.model, record.training, record.environment
-    size = "" if model.num_parameters is None else f"{model.num_parameters:,} parameters, "
-    source = markdown(" ".join(filter(None, (model.plugin, model.plugin_version))))
-    where = f"({markdown(machine.cpu)}, {machine.threads} threads)"
-    if training is not None:
-        return f"""* model: {size}head {markdown(model.head or "none")}, \
-{markdown(model.layout or "no layout")}, \
-{_counted(model)}, from {source}
-* training: recipe {markdown(training.recipe)}, seed {training.seed}, {training.epochs:.4g} epochs \
-({training.steps:,} steps, best on validation at step {training.best_step:,}) in \
-{training.seconds:.0f} s on {markdown(training.device)} {where}, \
-{markdown(training.precision)}"""
-    foreign = record.foreign
-    assert foreign is not None  # a record says where it comes from
-    origin = f", from {source}" if source else ""
-    noise = f", {markdown(foreign.dequantisation)} dequantisation" if foreign.dequantisation else ""
-    scale = f", {foreign.log_det_nats:+g} nats per event for the scale of its input"
-    return f"""* model: {size}{markdown(foreign.object)}{origin}, trained elsewhere
-* evaluation: on {markdown(foreign.device)} {where}, seed {foreign.seed}{noise}\
-{scale if foreign.log_det_nats else ""}; in batches of another size a log-probability moved by \
-{foreign.repeat_nats:.2g} nats at most"""
-
-
-def _use(record: Record, load_as: str | None) -> str:
-    """How to load what the folder holds, or why that is not possible."""
-    if record.foreign is not None:
-        return (
-            "These numbers are self-reported: the weights are not here, so nobody can compute "
-            "them again from this folder."
-        )
-    return f"""```python
+```python
 import arbench
 
 model = arbench.load("{load_as or "PATH OF THIS FOLDER"}")
 samples = arbench.sample(model, 16)
 ```"""
-
-
-def likelihood_table(record: Record) -> str:
-    """Nats and bits per dim with standard errors, per split, as Markdown."""
-    unit = record.task.unit
-    rows = [
-        (
-            split,
-            nll.nats_text(unit, digits=2),
-            nll.bits_text,
-            nll.num_events,
-            nll.kind,
-        )
-        for split, nll in record.nll.items()
-    ]
-    headers = ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "kind")
-    return markdown_table(rows, headers)
-
-
-def checks_table(record: Record) -> str:
-    """What was checked of the trained model, as Markdown; empty if nothing was."""
-    rows = check_rows(record.checks.model_dump() if record.checks else None)
-    if not rows:
-        return ""
-    rows = [[*found, markdown(about)] for *found, about in rows]
-    return tabulate(rows, CHECK_HEADERS, tablefmt="github", disable_numparse=True)
-
-
-def speed_table(record: Record) -> str:
-    """Sampling speed by sampler and batch size, as Markdown; the times are for one batch."""
-    rows = [
-        (
-            row.method + (" (extrapolated)" if row.extrapolated else ""),
-            row.batch_size,
-            row.device,
-            f"{row.events_per_s:,.1f}",
-            duration_text(row.median_s),
-            duration_text(row.iqr_s) if row.repeats > 1 else "-",
-        )
-        for row in record.sampling
-    ]
-    headers = ("sampler", "batch", "device", "events/s", "median time", "IQR")
-    return markdown_table(rows, headers)
-
-
-def published_table(record: Record) -> str:
-    """This result among the nearest published ones, as Markdown."""
-    if "test" not in record.nll:
-        return ""
-    rows = [
-        (row.nats, markdown(row.result.model), markdown(row.result.source))
-        for row in neighbours(record)
-    ]
-    if not rows:
-        return "No published number is known for this task."
-    mark = "this run" if record.limit is None else "this run (a part of the data)"
-    rows.append((nats_of(record), f"**{markdown(record.model.name)}**", mark))
-    per = nats_per(record.task.unit)
-    header, digits = ("test nats", ".2f") if per == "event" else (f"test nats/{per}", ".4f")
-    headers = (header, "model", "source")
-    return tabulate(sorted(rows), headers, tablefmt="github", floatfmt=digits)

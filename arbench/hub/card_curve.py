@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from arbench.boards.curves import Point, read_curve
-from arbench.show.escaping import markdown_table
+from arbench.show.tables import Table, as_markdown
 
 _MOST_ROWS = 8
 
@@ -22,7 +22,7 @@ def curve_table(metrics: Path, unit: str, sha256: str | None = None) -> str:
     if not rows:
         return ""
     headers = ("step", "epoch", "train nats", "validation nats", f"validation bits/{unit}", "time")
-    return markdown_table(rows, headers)
+    return as_markdown(Table("", headers, rows))
 
 
 def _spread(points: list[Point]) -> list[Point]:

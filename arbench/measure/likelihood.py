@@ -12,7 +12,6 @@ from arbench.measure.statistics.blocks import RULE, Blocks
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
 from arbench.probability.bits import in_bits
 from arbench.probability.density import Kind
-from arbench.show.units import bits_text, nats_text
 
 StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -140,15 +139,6 @@ class SplitRecord(Part):
             num_groups=nll.num_groups,
             block=None if nll.blocks is None else BlockRecord.from_blocks(nll.blocks),
         )
-
-    def nats_text(self, unit: str, *, digits: int = 3) -> str:
-        """Nats with their standard error: per symbol of a text, else per event."""
-        return nats_text(unit, self.model_dump(), digits=digits)
-
-    @property
-    def bits_text(self) -> str:
-        """Bits per dim with their standard error, or a dash where a density has none."""
-        return bits_text(self.model_dump())
 
 
 class TruthRecord(Part):

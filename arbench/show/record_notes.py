@@ -1,4 +1,4 @@
-"""What to know about the numbers of a record, and its checks, in rows and sentences."""
+"""What to know about the numbers of a record, in sentences."""
 
 from __future__ import annotations
 
@@ -6,36 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 FEW_EVENTS = 200
-
-
-CHECK_HEADERS = ["promise, at the model's own size", "found", "at most", "looked at"]
-
-
-_PROMISES = {
-    "causality": "a site sees earlier ones only",
-    "step_equals_forward": "step equals forward",
-    "samples_follow": "samples follow log_prob",
-}
-
-
 _ROUNDING_SHARE = 1e-6  # of a log-probability in float32
-
-
-def check_rows(checks: Mapping[str, Any] | None) -> list[list[str]]:
-    """The checks of a trained model, one a row: what is promised, measured, allowed, looked at.
-
-    Args:
-        checks: of a record, as JSON has them; None if there were none.
-    """
-    rows = []
-    for name, check in (checks or {}).items():
-        if check is None:
-            continue
-        value, most = check["value"], check["threshold"]
-        failed = "" if value <= most else " FAILED"
-        about = check.get("about") or "-"
-        rows.append([_PROMISES.get(name, name) + failed, f"{value:.2g}", f"{most:g}", about])
-    return rows
 
 
 def likelihood_notes(group: str, nll: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -57,3 +57,9 @@ def with_error(
     if error is None:
         return f"{value:.{digits}f}"
     return f"{value:.{digits}f} ± {error:.{digits}f}" + " (still growing)" * still_growing
+
+
+def rate_text(events_per_s: float, *, extrapolated: bool) -> str:
+    """Samples per second in a cell of a board; "~" marks what was timed in part and scaled."""
+    digits = 0 if events_per_s >= 10 else 2
+    return f"{'~' * extrapolated}{events_per_s:,.{digits}f}"

@@ -1,4 +1,4 @@
-"""How counts and durations are worded."""
+"""How counts, durations and sentences are worded."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ def duration_text(seconds: float) -> str:
         if seconds >= 0.9995 * size:
             return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
     return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
+
+
+def training_text(seconds: float) -> str:
+    """How long a training took, to about two digits."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def sentence(text: str) -> str:
+    """A clause as a sentence: "Only a part."."""
+    return f"{text[:1].upper()}{text[1:]}."

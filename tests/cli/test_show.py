@@ -62,6 +62,8 @@ RECORD = {
     },
     "model": {
         "name": "probe",
+        "plugin": "dist",
+        "plugin_version": "1.0",
         "hyperparameters": {"hidden": 5},
         "head": "bernoulli",
         "layout": "raster by dim",
@@ -221,7 +223,9 @@ def test_a_run_folder_shows_what_was_measured(tmp_path: Path, capsys) -> None:
     (tmp_path / "run" / "samples.png").touch()
     assert main(["show", "run"]) == 0
     text = capsys.readouterr().out
-    assert "probe: 12,345 parameters, head bernoulli, raster by dim, 4 members" in text
+    assert (
+        "probe: 12,345 parameters, head bernoulli, raster by dim, 4 members, from dist 1.0" in text
+    )
     assert "2.5 epochs, 1,000 steps (best on validation at 900), 45.2 s on cpu" in text
     assert "NATS/EVENT      BITS/PIXEL" in text
     assert "78.400 ± 0.784  0.1443 ± 0.0014  100" in text
@@ -268,7 +272,7 @@ def test_an_interrupted_run_says_how_to_continue(tmp_path: Path, capsys) -> None
     _write(tmp_path / "run", {**RECORD, "training": training, "nll": {}, "sampling": []})
     assert main(["show", "run"]) == 0
     text = capsys.readouterr().out
-    assert "interrupted (continue with `arbench run --resume run`)" in text
+    assert "continue with  `arbench run --resume run`" in text
     assert "likelihood" not in text
 
 
@@ -282,7 +286,7 @@ def test_a_run_that_was_killed_is_unfinished(tmp_path: Path, capsys) -> None:
 def test_json_that_is_no_record_is_bad_data(tmp_path: Path, capsys) -> None:
     _write(tmp_path / "run", {**RECORD, "model": {"name": "probe"}})
     assert main(["show", "run"]) == 3
-    assert "num_" in capsys.readouterr().err
+    assert "no record of a run (KeyError" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

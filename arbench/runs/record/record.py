@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +27,6 @@ from arbench.files.plain_text import one_line
 from arbench.measure.likelihood import EvaluationRecord, SplitRecord, TruthRecord
 from arbench.measure.speed import SpeedRecord
 from arbench.runs.record.versions import upgraded
-from arbench.show.record_notes import likelihood_notes
 
 if TYPE_CHECKING:
     from arbench.data.tasks import Task
@@ -249,15 +247,6 @@ class Record(Part):
     def status(self) -> Status:
         """How the training ended; a foreign density is evaluated in full or not at all."""
         return "finished" if self.training is None else self.training.status
-
-    def notes(self, shown: Callable[[str], str] = str) -> list[str]:
-        """What to know about the numbers in `nll`; see `reporting.likelihood_notes`.
-
-        Args:
-            shown: makes of a text in the record what may stand where the notes go.
-        """
-        splits: dict[str, Any] = {name: split.model_dump() for name, split in self.nll.items()}
-        return likelihood_notes(shown(self.task.groups), splits)
 
     @property
     def limit(self) -> int | None:
