@@ -133,8 +133,8 @@ time, of runs whose curve is here.</p></figure>
 <output aria-live="polite"></output>
 </form>
 {table(board, key)}
-{records(board)}
-</div>"""
+</div>
+{records(board)}"""
 
 
 def _numbers(board: Board) -> dict[str, object]:

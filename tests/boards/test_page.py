@@ -15,6 +15,7 @@ from arbench.boards.boards import make_boards
 from arbench.boards.page import render_page, write_page
 from arbench.boards.results import Result, kept_records, read_results
 from arbench.boards.rows import Board, Row
+from arbench.show.record_tables import record_tables
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Request
@@ -322,6 +323,27 @@ def test_the_theme_can_be_chosen(open_page: Open) -> None:
 def test_without_scripts_everything_can_be_read(open_page: Open, boards: list[Board]) -> None:
     page = open_page(java_script_enabled=False)
     assert page.locator("tbody tr:visible").count() == sum(len(board.rows) for board in boards)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_record_of_a_result_opens_below_its_board(
+    open_page: Open, boards: list[Board], size: str
+) -> None:
+    page = open_page("toy-ar1", size=size)
+    (board,) = (board for board in boards if board.task == "toy-ar1")
+    row = next(row for row in board.rows if row.result is not None)
+    assert row.result is not None
+    records = page.locator(".task.shown .records")
+    records.get_by_text("The record of each result").click()
+    records.get_by_text(row.model, exact=True).click()
+    opened = records.locator("details[open]").inner_text()
+    made = record_tables(row.result.record.model_dump(mode="json"))
+    cells = [cell for table in made for cells in table.rows for cell in cells]
+    assert len(cells) > 20
+    assert [cell for cell in cells if " ".join(cell.split()) not in " ".join(opened.split())] == []
+    assert [table.title.lower() for table in made if table.title not in opened.lower()] == []
+    widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths[0] <= widths[1]
 
 
 def test_data_are_text_and_never_markup(boards: list[Board], open_page: Open) -> None:
