@@ -31,8 +31,7 @@ from typing import Any
 
 from arbench import evaluate
 from arbench.boards.published import nats_error_of
-from arbench.data.dataset import load_split
-from arbench.data.streams import StreamTask
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, CheckpointError
 from arbench.files.atomic import sha256_of, write_text
@@ -43,7 +42,7 @@ from arbench.runs.folder import RunFolder
 from arbench.runs.loading import check_bound, load_run
 from arbench.runs.record.record import HashesRecord, Record
 from arbench.runs.record.renewal import with_errors
-from arbench.runs.request import reopen_task
+from arbench.runs.request import reopen
 from arbench.runs.trained_checks import check_trained
 from arbench.show.reporting import Reporter
 from arbench.show.units import nats_per
@@ -104,11 +103,11 @@ class Verified:
 def _with_errors(record: Record, log_probs: Path) -> Record:
     """The record with the errors of its test number; groups are put beside its values."""
     kept, task = LogProbs.load(log_probs), open_task(record.task.name)
-    if isinstance(task, StreamTask):
+    if task.needs_windows:
         return with_errors(record, kept, None, "block")
     if task.group == "event":
         return with_errors(record, kept, None, task.group)
-    split = load_split(task, "test")
+    split = Dataset(task).split("test")
     if kept.groups is None:
         LogProbs(kept.values, split.groups).save(log_probs)
         kept = LogProbs.load(log_probs)
@@ -148,7 +147,7 @@ def _with_checks(record: Record, run: RunFolder) -> Record:
         return record
     print(f"checking {run.path.relative_to(ROOT)}")
     config = RunConfig.read(run.config)
-    events = load_split(reopen_task(config), "validation").events
+    events = reopen(config).split("validation").events
     checks = check_trained(load_run(run.path), config, events, Reporter())
     return record.model_copy(update={"checks": checks})
 

@@ -23,7 +23,7 @@ from arbench.api.training import resume as resume
 from arbench.api.training import run as run
 from arbench.api.training import run_queue as run_queue
 from arbench.boards.boards import find_boards, frame
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.streams import windows_of
 from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.data.tasks import open_task as open_task
@@ -40,8 +40,8 @@ from arbench.runs.comparison import compare_runs
 from arbench.runs.experiment import Run
 from arbench.runs.foreign import evaluate_foreign
 from arbench.runs.loading import read_config
-from arbench.runs.request import open_as_recorded, reopen_task, require_likelihood, task_of_events
-from arbench.runs.verification import Verification, bind_run, verify_run
+from arbench.runs.request import dataset_of, open_as_recorded, reopen, require_likelihood
+from arbench.runs.verification import Verification, verify_run
 from arbench.show.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -79,23 +79,26 @@ def evaluate(
         raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
     folder = find_run(path)
     config = read_config(folder)
-    data = task_of_events(open_task(task), config.recipe) if task is not None and foreign else None
-    if data is None and task is not None and open_as_recorded(config, task).name != config.task:
-        raise ConfigError(
-            f"{path} was trained on {config.task}, not on {task}: add --foreign to evaluate it "
-            "there all the same; such a number is no result of the task"
-        )
-    data = data or reopen_task(config, task)
+    if foreign and task is not None:
+        data = dataset_of(task, config.recipe, limit)
+    else:
+        opened = None if task is None else open_as_recorded(config, task)
+        if opened is not None and opened.name != config.task:
+            raise ConfigError(
+                f"{path} was trained on {config.task}, not on {task}: add --foreign to evaluate it "
+                "there all the same; such a number is no result of the task"
+            )
+        data = reopen(config, opened, limit=limit)
     require_likelihood(config.model, config.layouts, data)
     density = load(folder, device=device)
     if data.spec != density.spec:
-        raise ConfigError(f"{path} describes {density.spec}, but {data.name} has {data.spec}")
-    if split == "train" and data.has_training_view:
+        raise ConfigError(f"{path} describes {density.spec}, but {data.task.name} has {data.spec}")
+    if split == "train" and data.task.has_training_view:
         raise ConfigError(
-            f"{data.name} resamples its train split every epoch, so it has no one likelihood; "
+            f"{data.task.name} resamples its train split every epoch, so it has no one likelihood; "
             "evaluate validation or test"
         )
-    events = load_split(data, split, limit)
+    events = data.split(split)
     with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
         log_probs = evaluate_log_probs(density, events, progress=advance)
     return SplitRecord.from_nll(nll_of(log_probs, events, data.spec.domain), density.kind)
@@ -133,11 +136,10 @@ def evaluate_density(
     data = open_task(task) if isinstance(task, str) else task
     evaluated = evaluate_foreign(
         density,
-        windows_of(data, density.spec.num_dims, stride),
+        Dataset(windows_of(data, density.spec.num_dims, stride), limit=limit),
         name=name,
         out=None if out is None else Path(out),
         seed=seed,
-        limit=limit,
         reporter=reporter,
     )
     write_card(evaluated.path)
@@ -227,7 +229,7 @@ def verify(
     """Whether the number in a run's record is the one that its weights give; see `verify_run`.
 
     If it is, and the record of a run folder is an old one that names nothing but weights, it is
-    written anew with the hashes of all files that it belongs to; see `bind_run`.
+    written anew with the hashes of all files that it belongs to; see `verify_run`.
 
     Args:
         path: what `load` takes.
@@ -236,11 +238,9 @@ def verify(
         reporter: who is told of progress.
     """
     folder = find_run(path)
-    found = verify_run(folder, task_text=task, device=device, reporter=reporter)
     # What was found by a name is a copy that others share, and is held to hashes of its own.
-    if folder != Path(path):
-        return found
-    return bind_run(folder, found, task_text=task, reporter=reporter)
+    bind = folder == Path(path)
+    return verify_run(folder, task_text=task, device=device, reporter=reporter, bind=bind)
 
 
 def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:

@@ -60,8 +60,8 @@ def run_seeds(
     if seeds < 1:
         raise ConfigError(f"seeds is at least 1, got {seeds}")
     reporter = reporter or Reporter()
-    config, opened = resolve(as_request(task, model, **options), open_task(task))
-    home = seeds_home(None if out is None else Path(out), opened.name, model)
+    config, _ = resolve(as_request(task, model, **options), open_task(task))
+    home = seeds_home(None if out is None else Path(out), config.task, model)
     begun = [seed for seed in range(seeds) if seed_folder(home, seed).config.exists()]
     for seed in begun:  # before any is trained
         require_recipe(seed_folder(home, seed), config)

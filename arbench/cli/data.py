@@ -12,8 +12,8 @@ from arbench.registry.manager import registry
 from arbench.show.tables import columns
 
 if TYPE_CHECKING:
+    from arbench.data.dataset import Dataset
     from arbench.data.sources import SourceFile
-    from arbench.data.tasks import Task
 
 MISSING = "not here"
 NOT_NEEDED = "not here, nor needed"
@@ -30,7 +30,7 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
     Files are looked for in $ARBENCH_DATA, then in the cache; what is found is checked by sha256.
     For one TASK, and with --verify for all, the splits are read if their files are here.
     """
-    from arbench.data.tasks import open_task
+    from arbench.data.dataset import Dataset
 
     offers = registry().tasks
     every = [name for name, offer in offers.items() if offer.entry.argument is None]
@@ -40,10 +40,11 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
     exit_code = 0
     for name in names:
         try:
-            opened = open_task(name)
+            dataset = Dataset.open(name)
+            opened = dataset.task
             states = [_state(source, download) for source in opened.files]
             if verify or task is not None:
-                sizes = _sizes(opened, verify)
+                sizes = _sizes(dataset, verify)
                 splits.append(sizes or [opened.name, *[""] * 3, f"{MISSING}: add --download"])
                 if sizes:  # a task may keep in the cache what it made of its files
                     states = [
@@ -86,7 +87,7 @@ def _state(source: SourceFile, download: bool) -> list[str]:
     return [source.path, state, f"{path.stat().st_size:,}", str(path)]
 
 
-def _sizes(task: Task, verify: bool) -> list[str] | None:
+def _sizes(dataset: Dataset, verify: bool) -> list[str] | None:
     """Name, events in each split, and the hash of all events if that is wanted.
 
     None if a file that it takes is not on this machine; nothing is downloaded.
@@ -95,11 +96,11 @@ def _sizes(task: Task, verify: bool) -> list[str] | None:
         ArbenchError: if the data are damaged.
     """
     from arbench.data.sources import NotHereError, offline
-    from arbench.data.tasks import SPLITS, data_sha256
+    from arbench.data.tasks import SPLITS
 
     try:
         with offline():
-            sizes = [f"{len(task.load(split)):,}" for split in SPLITS]
-            return [task.name, *sizes, data_sha256(task) if verify else "(--verify)"]
+            sizes = [f"{len(dataset.stored(split)):,}" for split in SPLITS]
+            return [dataset.task.name, *sizes, dataset.sha256 if verify else "(--verify)"]
     except NotHereError:
         return None

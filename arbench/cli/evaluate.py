@@ -118,20 +118,17 @@ def _evaluate_density(options: dict[str, Any]) -> None:
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter, print_result
-    from arbench.data.streams import StreamTask
-    from arbench.probability.events import EventSpec
+    from arbench.data.streams import windows_of
     from arbench.registry.targets import import_target
 
     if options["task"] is None:
         raise click.UsageError("--density needs a --task.")
     task = api.open_task(options["task"])
-    if isinstance(task, StreamTask) != (options["context"] is not None):
+    if task.needs_windows != (options["context"] is not None):
         raise click.UsageError("--context is for a stream, such as a text, and a stream needs it.")
-    spec = (
-        EventSpec((options["context"],), task.domain) if isinstance(task, StreamTask) else task.spec
-    )
+    task = windows_of(task, options["context"], options["stride"])
     target, reporter = import_target(options["density"]), ConsoleReporter()
-    density = _adapted(target, spec, options["kind"])
+    density = _adapted(target, task.spec, options["kind"])
     if options["check"]:
         _check(density, target, options["kind"], reporter)
     evaluated = api.evaluate_density(
@@ -139,7 +136,6 @@ def _evaluate_density(options: dict[str, Any]) -> None:
         task,
         name=options["name"] or _name_of(options["density"]),
         out=options["out"],
-        stride=options["stride"],
         limit=options["limit"],
         reporter=reporter,
     )

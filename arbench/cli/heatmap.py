@@ -19,7 +19,7 @@ from arbench.hub.finding import find_run
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model
 from arbench.runs.loading import read_config
-from arbench.runs.request import reopen_task, require_likelihood
+from arbench.runs.request import reopen, require_likelihood
 from arbench.show.colours import Scale
 from arbench.show.heatmap import QUANTILE, draw_heatmap, ink_on, measure_surprise, shown_part, spell
 from arbench.show.pictures import save_picture
@@ -46,12 +46,12 @@ def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
     if file is not None or not isinstance(rendering, TextRendering):
         # Before the work, not after it.
         file = output_path(file or Path(DEFAULT_NAME), ImageRendering())
-    data = reopen_task(config, task)
+    data = reopen(config, task)
     require_likelihood(config.model, config.layouts, data)
     density = api.load(run, device="auto")
     if not isinstance(density, (Model, Ensemble)):
         raise ConfigError(f"{name}: its density gives log-probabilities of whole events only")
-    part = shown_part(data.load("test"), rendering)
+    part = shown_part(data.split("test"), rendering)
     with ConsoleReporter().bar("measuring") as advance:
         surprise = measure_surprise(
             density, part, unit=data.unit, progress=lambda fraction: advance(fraction, "")

@@ -13,7 +13,7 @@ from arbench.cli.paths import UserPath
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from arbench.data.tasks import Task
+    from arbench.data.dataset import Dataset
     from arbench.probability.events import EventSpec
     from arbench.runs.config import RunConfig
 
@@ -101,7 +101,7 @@ def command(
     from arbench.hub.finding import find_run
     from arbench.measure.allocator import out_of_memory_says
     from arbench.runs.loading import read_config
-    from arbench.runs.request import reopen_task
+    from arbench.runs.request import reopen
     from arbench.show.pictures import known_rows
     from arbench.show.samples import join_texts, output_path, save_samples
 
@@ -115,7 +115,7 @@ def command(
         raise ConfigError(f"{run} is on {config.task}, which is no text: no --prompt, no --length")
     if out is not None or not is_text:
         out = output_path(out, rendering)  # before the work, not after it
-    data = None if task is None else reopen_task(config, task)
+    data = None if task is None else reopen(config, task)
     if isinstance(rendering, TextRendering):
         num_events = num_events or (64 if rendering.end is not None else 1)
         says = f"{num_events:,} texts are too many at once; use a smaller -n"
@@ -159,37 +159,37 @@ def command(
     Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
 
 
-def _given(text: str, spec: EventSpec, config: RunConfig, task: Task | None) -> Tensor:
+def _given(text: str, spec: EventSpec, config: RunConfig, dataset: Dataset | None) -> Tensor:
     """The event to complete: from a split of the run's task, or from an image file.
 
     Args:
         text: what the user gave, such as "test:7".
         spec: of the event.
         config: of the run.
-        task: of the run, if the user named it.
+        dataset: of the run, if the user named its task.
 
     Raises:
         ConfigError: if the split has no such event, or no events of its own.
     """
     from arbench.data.tasks import SPLITS
     from arbench.errors import ConfigError
-    from arbench.runs.request import reopen_task
+    from arbench.runs.request import reopen
     from arbench.show.pictures import read_image
 
     place = re.fullmatch(r"(\w+):(-?\d+)", text)
     split = next((name for name in SPLITS if place and place[1] == name), None)
     if place is None or split is None:
         return read_image(Path(text).expanduser(), spec)
-    task = task or reopen_task(config)
-    if split == "train" and task.has_training_view:
+    dataset = dataset or reopen(config)
+    if split == "train" and dataset.task.has_training_view:
         raise ConfigError(
-            f"--given {text}: {task.name} makes its train events anew in every epoch; give one of "
-            "validation or test"
+            f"--given {text}: {dataset.task.name} makes its train events anew in every epoch; give "
+            "one of validation or test"
         )
-    events, index = task.load(split).events, int(place[2])
+    events, index = dataset.split(split).events, int(place[2])
     if not 0 <= index < len(events):
         raise ConfigError(
-            f"--given {text}: {task.name} has {len(events):,} {split} events, 0 to "
+            f"--given {text}: {dataset.task.name} has {len(events):,} {split} events, 0 to "
             f"{len(events) - 1}"
         )
     return events[index]

@@ -1,21 +1,151 @@
-"""Dataset: a task as one run sees it."""
+"""Dataset: a task as one run sees it, opened once, loaded once and hashed once."""
 
 from __future__ import annotations
 
-from arbench.data.tasks import Split, SplitName, Task, check_events
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from arbench.data.padding import may_misread, padding_fault
+from arbench.data.streams import StreamTask, WindowedTask, Windows
+from arbench.data.tasks import SPLITS, Split, SplitName, Task, check_events, open_task
 from arbench.errors import DataError
 
+if TYPE_CHECKING:
+    from arbench.probability.events import EventSpec
+    from arbench.probability.layouts import Layout
 
-def load_split(task: Task, name: SplitName, limit: int | None = None) -> Split:
-    """The events of a split, or the first few, which are what the task says they are.
 
-    Raises:
-        DataError: if there are none, or one is not. A resampled train split is left alone: what
-            training sees of it is checked epoch by epoch.
+class Dataset:
+    """A task as one run sees it.
+
+    Each split is loaded when it is first asked for, and kept: its events and its part of the hash
+    come from the same load, and so do the windows of a stream. Memory holds what was loaded, until
+    the hash is known: from then on only the first `limit` events of a split that was asked for,
+    and of a stream its windows. What a run does not need it drops, see `drop`.
+
+    Args:
+        task: of events, a stream through windows; a stream as it is has a hash and no events.
+        limit: only the first so many events of each split; None for all.
     """
-    split = task.load(name).first(limit)
-    if len(split) == 0:
-        raise DataError(f"{task.name}: its {name} split is empty")
-    if name != "train" or not task.has_training_view:
-        check_events(task, name, split.events)
-    return split
+
+    def __init__(self, task: Task, *, limit: int | None = None) -> None:
+        self.task = task
+        self.limit = limit
+        self._source = task.stream if isinstance(task, WindowedTask) else task
+        self._stored: dict[SplitName, Split] = {}
+        self._splits: dict[SplitName, Split] = {}
+
+    @classmethod
+    def open(
+        cls,
+        task: Task | str,
+        *,
+        context: int | None = None,
+        stride: int | None = None,
+        limit: int | None = None,
+    ) -> Dataset:
+        """The dataset of a task, or of the one with that name.
+
+        Args:
+            task: what `open_task` takes, or what it gave.
+            context: symbols per window, should it be a stream.
+            stride: from one window to the next; half the context by default.
+            limit: only the first so many events of each split.
+
+        Raises:
+            ConfigError: if no task has that name, or a stream has no such windows.
+        """
+        opened = open_task(task) if isinstance(task, str) else task
+        if isinstance(opened, StreamTask) and context is not None:
+            opened = opened.windows(context, max(1, context // 2) if stride is None else stride)
+        return cls(opened, limit=limit)
+
+    @property
+    def spec(self) -> EventSpec:
+        """Shape and domain of the events."""
+        return self.task.spec
+
+    @property
+    def unit(self) -> str:
+        """What one dim is."""
+        return self.task.unit
+
+    @property
+    def group(self) -> str:
+        """What is independent of others of its kind."""
+        return self.task.group
+
+    @property
+    def windows(self) -> Windows | None:
+        """How a stream is seen; None for a task of events."""
+        task = self.task
+        return Windows(task.context, task.stride) if isinstance(task, WindowedTask) else None
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """A hash of every event of every split: two machines with equal hashes have equal data.
+
+        Raises:
+            DataError: if the data are missing or damaged.
+        """
+        digest = hashlib.sha256()
+        for name in SPLITS:
+            split = self.stored(name)
+            for tensor in (split.events, split.scored):
+                if tensor is not None:
+                    digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                    digest.update(tensor.contiguous().numpy().data)
+        for name in self._splits:
+            self._stored.pop(name, None)
+        return digest.hexdigest()
+
+    def split(self, name: SplitName) -> Split:
+        """The first `limit` events of a split, which are what the task says they are.
+
+        Raises:
+            DataError: if there are none, or one is not. A resampled train split is left alone: what
+                training sees of it is checked epoch by epoch.
+        """
+        if name not in self._splits:
+            self._splits[name] = self._checked(name)
+            if "sha256" in self.__dict__:
+                self._stored.pop(name, None)
+        return self._splits[name]
+
+    def stored(self, name: SplitName) -> Split:
+        """The whole split as the task loads it, a stream as one event; this is what is hashed."""
+        if name not in self._stored:
+            self._stored[name] = self._source.load(name)
+        return self._stored[name]
+
+    def unchecked(self, name: SplitName) -> Split:
+        """The whole split as events, whether or not they are what the task says they are."""
+        stored = self.stored(name)
+        task = self.task
+        return task.cut(name, stored.events[0]) if isinstance(task, WindowedTask) else stored
+
+    def drop(self, *names: SplitName) -> None:
+        """Free the memory of splits that nobody will ask for; whoever does has them loaded anew."""
+        for name in names:
+            self._stored.pop(name, None)
+            self._splits.pop(name, None)
+
+    def padding_fault(self, layouts: Sequence[Layout]) -> str | None:
+        """Why the events have no likelihood in some layouts; None if they have one.
+
+        The windows of a stream have no padding.
+        """
+        if self.windows is not None or not may_misread(layouts):
+            return None
+        return padding_fault(layouts, [self.stored(name).scored for name in SPLITS])
+
+    def _checked(self, name: SplitName) -> Split:
+        whole = self.unchecked(name)
+        split = whole.first(self.limit)
+        if len(split) == 0:
+            raise DataError(f"{self.task.name}: its {name} split is empty")
+        if name != "train" or not self.task.has_training_view:
+            check_events(self.task, name, split.events)
+        return split if len(split) == len(whole) else split.copy()

@@ -6,22 +6,19 @@ import hashlib
 import itertools
 from collections.abc import Mapping
 
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.division import Division
-from arbench.data.streams import WindowedTask
-from arbench.data.tasks import SPLITS, Split, SplitName, Task
+from arbench.data.tasks import SPLITS, Split, SplitName
 
 
-def describe_own(task: Task, limit: int | None) -> list[str]:
-    """`describe_splits` of the user's own events; nothing of what comes with a task.
+def describe_own(dataset: Dataset) -> list[str]:
+    """`describe_splits` of the user's own events; nothing of a stream, which is one text.
 
-    Args:
-        task: whose README says such things, if it comes with one; or a stream, which is one text.
-        limit: only the first so many events of each split.
+    Of what comes with arbench the task's README says such things.
     """
-    if task.public or isinstance(task, WindowedTask):
+    if dataset.task.public or dataset.windows is not None:
         return []
-    return describe_splits(task.division, {name: load_split(task, name, limit) for name in SPLITS})
+    return describe_splits(dataset.task.division, {name: dataset.split(name) for name in SPLITS})
 
 
 def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,14 @@ from arbench.data.rendering import Rendering, TableRendering
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.errors import ConfigError, DataError, PluginError
 from arbench.probability.events import Discrete, EventSpec
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a stream is scored: windows of `context` symbols that start `stride` symbols apart."""
+
+    context: int
+    stride: int
 
 
 class StreamTask(Task):
@@ -24,6 +33,7 @@ class StreamTask(Task):
     """
 
     domain: Discrete
+    needs_windows = True
 
     @property
     def rendering(self) -> Rendering:
@@ -96,7 +106,14 @@ class WindowedTask(Task):
 
     def load(self, split: SplitName) -> Split:
         """Windows `(N, context)`: side by side for training, overlapping for evaluation."""
-        symbols = self.stream.load_stream(split)
+        return self.cut(split, self.stream.load_stream(split))
+
+    def cut(self, split: SplitName, symbols: Tensor) -> Split:
+        """The windows of `load` over the symbols `(N,)` of a split, which are loaded already.
+
+        Raises:
+            DataError: if they fill no window.
+        """
         if len(symbols) < self.context:
             shortest = min(len(self.stream.load_stream(name)) for name in SPLITS)
             raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +71,12 @@ class Split:
         scored = None if self.scored is None else self.scored[:limit]
         groups = None if self.groups is None else self.groups[:limit]
         return Split(self.events[:limit], scored, groups, self.is_stream)
+
+    def copy(self) -> Split:
+        """The same in memory of its own, so that what it was a part of can go."""
+        scored = None if self.scored is None else self.scored.clone()
+        groups = None if self.groups is None else self.groups.clone()
+        return Split(self.events.clone(), scored, groups, self.is_stream)
 
     @property
     def num_groups(self) -> int | None:
@@ -159,6 +164,7 @@ class Task(ABC):
         division: how splits were made of data that state none; None where nothing was divided.
         shared_events: how many events of the first split have an equal one in the second, where
             the data repeat themselves; `arbench check` counts them.
+        needs_windows: whether it is a stream, which has events only once a context is chosen.
     """
 
     name: str
@@ -172,6 +178,7 @@ class Task(ABC):
     files: tuple[SourceFile, ...] = ()
     division: Division | None = None
     shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int]] = MappingProxyType({})
+    needs_windows: ClassVar[bool] = False
 
     @property
     def rendering(self) -> Rendering:
@@ -286,15 +293,3 @@ def check_events(task: Task, split: SplitName, events: Tensor) -> None:
         raise DataError(
             f"{task.name}, {split}: {error}; the task does not keep its own spec"
         ) from error
-
-
-def data_sha256(task: Task) -> str:
-    """A hash of every event of every split: two machines with equal hashes have equal data."""
-    digest = hashlib.sha256()
-    for name in SPLITS:
-        split = task.load(name)
-        for tensor in (split.events, split.scored):
-            if tensor is not None:
-                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()

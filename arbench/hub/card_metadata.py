@@ -12,16 +12,13 @@ from typing import Any
 
 import yaml
 
+from arbench.data.units import kind_of
 from arbench.files.plain_text import printable
 from arbench.runs.record.record import Record
 from arbench.show.units import nats_per
 
-# What a dim is called -> the Hub's word for what such a model does.
-_HUB_TASKS = {
-    "pixel": "unconditional-image-generation",
-    "char": "text-generation",
-    "byte": "text-generation",
-}
+# The Hub's words for what a model of such data does.
+_HUB_TASKS = {"image": "unconditional-image-generation", "text": "text-generation"}
 
 
 def front_matter(record: Record) -> str:
@@ -41,7 +38,7 @@ def front_matter(record: Record) -> str:
                 "results": [
                     {
                         "task": {
-                            "type": _HUB_TASKS.get(record.task.unit, "other"),
+                            "type": _HUB_TASKS.get(kind_of(record.task.unit), "other"),
                             "name": "density estimation",
                         },
                         "dataset": {

@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import SPLITS, SplitName
 from arbench.errors import ArbenchError, PluginError
-from arbench.measure.context import Context, Dataset, Handed
+from arbench.measure.context import Context, Handed
 from arbench.measure.measured import ROUNDING_SHARE, Measured
 from arbench.measure.measurement import Measurement
 from arbench.measure.statistics.resampling import error_of

@@ -10,13 +10,14 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from arbench.data.dataset import Dataset
 from arbench.data.rendering import Rendering
-from arbench.data.tasks import SPLITS, Labels, Split, SplitName, Task
+from arbench.data.tasks import SPLITS, Labels, Split, SplitName
 from arbench.errors import CheckpointError, ConfigError, PluginError
 from arbench.files.atomic import make_folder
 from arbench.files.tensors import load_tensors, save_tensors
@@ -26,24 +27,6 @@ from arbench.probability.randomness import keyed_generator
 from arbench.show.reporting import Reporter
 
 T = TypeVar("T", covariant=True)
-
-
-class Dataset(Protocol):
-    """A task as one run sees it."""
-
-    @property
-    def task(self) -> Task:
-        """What is known of it."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Of all its events."""
-        ...
-
-    def split(self, name: SplitName) -> Split:
-        """Its events, the first few where a limit was set."""
-        ...
 
 
 class Handed:

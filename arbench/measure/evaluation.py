@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from arbench.data.streams import WindowedTask
+from arbench.data.streams import Windows
 from arbench.data.tasks import Split, Task
 from arbench.errors import Diverged
 from arbench.measure.likelihood import EvaluationRecord, TruthRecord
@@ -21,11 +21,11 @@ _MOST_EVENTS = 200
 _MOST_DIMS = 1 << 18
 
 
-def scored_windows(task: Task) -> EvaluationRecord | None:
+def scored_windows(windows: Windows | None) -> EvaluationRecord | None:
     """How a stream is scored; None for a task of events."""
-    if not isinstance(task, WindowedTask):
+    if windows is None:
         return None
-    return EvaluationRecord(context=task.context, stride=task.stride)
+    return EvaluationRecord(context=windows.context, stride=windows.stride)
 
 
 @torch.no_grad()

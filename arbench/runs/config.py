@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from arbench.data.division import Division
 from arbench.data.rendering import Rendering, natural_rendering
-from arbench.data.streams import StreamTask
+from arbench.data.streams import windows_of
 from arbench.data.tasks import open_task
 from arbench.errors import CheckpointError
 from arbench.files.atomic import write_text
@@ -222,9 +222,6 @@ def _spec_of_task(name: str, context: int) -> EventSpec | None:
         return None
     try:
         with contained():
-            task = open_task(name)
-            if isinstance(task, StreamTask):
-                return EventSpec((context,), task.domain)
-            return task.spec
+            return windows_of(open_task(name), context).spec
     except UnfitError:
         return None  # a run can be loaded without its task

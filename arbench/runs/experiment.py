@@ -12,9 +12,9 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.repeats import describe_own
-from arbench.data.tasks import Split, SplitName, Task, open_task
+from arbench.data.tasks import Split, SplitName, open_task
 from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of
 from arbench.files.tensors import save_tensors
@@ -42,7 +42,7 @@ from arbench.runs.record.record import (
     TaskRecord,
     TrainingRecord,
 )
-from arbench.runs.request import RunRequest, reopen_task, require_likelihood, resolve
+from arbench.runs.request import RunRequest, reopen, require_likelihood, resolve
 from arbench.runs.trained_checks import Refused, check_network, check_samples, scale_of, seconds_for
 from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
@@ -76,18 +76,17 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     Raises:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """
-    task = open_task(request.task)
-    config, task = resolve(request, task)
+    config, dataset = resolve(request, open_task(request.task))
     accelerator = make_accelerator(request.device, config.precision)
     shared: list[RunFolder | None] = [None]
     if accelerator.is_main_process:
-        shared = [new_run_folder(request.out, task.name, request.model)]
+        shared = [new_run_folder(request.out, config.task, request.model)]
     folder = broadcast_object_list(shared)[0]
     with _held(folder, accelerator):
         if accelerator.is_main_process:
             folder.require_new()
             config.write(folder.config)
-        return _Experiment(config, task, folder, accelerator, reporter).run()
+        return _Experiment(config, dataset, folder, accelerator, reporter).run()
 
 
 def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | None = None) -> Run:
@@ -107,14 +106,14 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
             check_bound(path, record)
             reporter.say(f"{path} is finished: there is nothing to resume")
             return Run(path, record, was_finished=True)
-    task = reopen_task(config, task_text)
-    require_likelihood(config.model, config.layouts, task)
+    dataset = reopen(config, task_text, limit=config.limit)
+    require_likelihood(config.model, config.layouts, dataset)
     accelerator = make_accelerator(device, config.precision)
     with _held(folder, accelerator):
         if accelerator.is_main_process:
             for place in (folder.path, folder.checkpoint):
                 remove_abandoned(place)
-        return _Experiment(config, task, folder, accelerator, reporter).run()
+        return _Experiment(config, dataset, folder, accelerator, reporter).run()
 
 
 def _held(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
@@ -128,13 +127,14 @@ class _Experiment:
     def __init__(
         self,
         config: RunConfig,
-        task: Task,
+        dataset: Dataset,
         folder: RunFolder,
         accelerator: Accelerator,
         reporter: Reporter,
     ) -> None:
         self.config = config
-        self.task = task
+        self.dataset = dataset
+        self.task = dataset.task
         self.folder = folder
         self.accelerator = accelerator
         self.reporter = reporter if accelerator.is_main_process else Reporter()
@@ -149,11 +149,12 @@ class _Experiment:
         return bool(self.accelerator.is_main_process)
 
     def run(self) -> Run:
-        limit = self.config.limit
-        train = load_split(self.task, "train", limit)
-        validation = load_split(self.task, "validation", limit)
+        train = self.dataset.split("train")
+        validation = self.dataset.split("validation")
         fits_itself = hasattr(self.assembly.network, "fit")
         self._announce(train)
+        if not self.config.recipe.training.evaluate_test:
+            self.dataset.drop("test")
         batches = TrainingBatches(
             self.task,
             train,
@@ -190,7 +191,7 @@ class _Experiment:
             f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
             f"of {self.task.spec.num_dims} dims, data sha256 {self.config.data_sha256[:12]}"
         )
-        for line in describe_own(self.task, config.limit) if self.is_main else ():
+        for line in describe_own(self.dataset) if self.is_main else ():
             self.reporter.say(line)
         self.reporter.say(
             f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "
@@ -241,7 +242,7 @@ class _Experiment:
         density = self.assembly.density
         splits: dict[SplitName, Split] = {"validation": validation}
         if self.config.recipe.training.evaluate_test:
-            splits["test"] = load_split(self.task, "test", self.config.limit)
+            splits["test"] = self.dataset.split("test")
         log_probs: dict[str, Tensor] = {}
         nll = {}
         for name, split in splits.items():
@@ -352,7 +353,7 @@ class _Experiment:
                     processes=self.accelerator.num_processes,
                     status=status,  # type: ignore[arg-type]
                 ),
-                "evaluation": scored_windows(task),
+                "evaluation": scored_windows(self.dataset.windows),
                 "environment": describe_environment(self.device),
                 "nll": {},
                 "sampling": [],

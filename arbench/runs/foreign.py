@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.repeats import describe_own
-from arbench.data.streams import WindowedTask
-from arbench.data.tasks import Split, SplitName, Task, data_sha256
+from arbench.data.tasks import Split, SplitName
 from arbench.errors import ConfigError, PluginError
 from arbench.measure.evaluation import (
     compare_with_truth,
@@ -52,12 +51,11 @@ _REPEAT_SHARE = 1e-5
 
 def evaluate_foreign(
     density: ForeignDensity,
-    task: Task,
+    dataset: Dataset,
     *,
     name: str,
     out: Path | None = None,
     seed: int = 0,
-    limit: int | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
     """Evaluate, sample and time a foreign density, and write down what came out.
@@ -66,11 +64,10 @@ def evaluate_foreign(
 
     Args:
         density: what to evaluate.
-        task: on what; a stream through windows of the density's length.
+        dataset: on what; a stream through windows of the density's length.
         name: what records and boards call the density.
         out: the folder, new or empty; by default a new one under `runs/`.
         seed: of whatever the density draws at random.
-        limit: use only the first so many events of both splits, for a quick try.
         reporter: who is told of progress.
 
     Raises:
@@ -81,28 +78,29 @@ def evaluate_foreign(
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(f"{name!r} is no name: use lower-case letters, digits, '.', '_' and '-'")
+    task, limit = dataset.task, dataset.limit
     if density.spec != task.spec:
         raise ConfigError(f"the density describes {density.spec}, but {task.name} has {task.spec}")
     plugin, version = _distribution(density)
     reporter = reporter or Reporter()
     folder = new_run_folder(out, task.name, name)
-    for line in describe_own(task, limit):
+    for line in describe_own(dataset):
         reporter.say(line)
     with folder.locked(), seeded(derive_seed(seed, "evaluation"), density.device):
-        validation = load_split(task, "validation", limit)
+        validation = dataset.split("validation")
         seen = _evaluate(density, "validation", validation, reporter)
         repeat_nats = _repeat(density, validation, seen)
-        if not isinstance(task, WindowedTask):
+        if not validation.is_stream:
             _require_blind_to_padding(density, validation)
         # The test split is read once, after validation has shown that the density keeps its word.
-        test = load_split(task, "test", limit)
+        test = dataset.split("test")
         log_probs = _evaluate(density, "test", test, reporter)
         truth = compare_with_truth(name, task, test, log_probs)
         with reporter.bar("sampling"):
             samples = density.sample(NUM_SAMPLES, generator=keyed_generator(seed, "samples"))
         checks = ChecksRecord()
         # Of events that end, nobody knows here what of a sample stands after its end.
-        if validation.scored is None or isinstance(task, WindowedTask):
+        if validation.scored is None or validation.is_stream:
             checks = check_samples(
                 density,
                 samples,
@@ -125,9 +123,7 @@ def evaluate_foreign(
         digest = LogProbs(log_probs, test.groups).save(folder.log_probs)
         record = Record(
             sha256=HashesRecord(per_event=digest),
-            task=TaskRecord.from_task(
-                task, data_sha256(task.stream if isinstance(task, WindowedTask) else task)
-            ),
+            task=TaskRecord.from_task(task, dataset.sha256),
             model=ModelRecord(
                 name=name,
                 plugin=plugin,
@@ -146,7 +142,7 @@ def evaluate_foreign(
                 device=str(density.device),
                 repeat_nats=repeat_nats,
             ),
-            evaluation=scored_windows(task),
+            evaluation=scored_windows(dataset.windows),
             nll={
                 "validation": _nll(density, validation, seen),
                 "test": _nll(density, test, log_probs),

@@ -7,9 +7,7 @@ import math
 
 from torch import Tensor
 
-from arbench.data.dataset import load_split
-from arbench.data.streams import StreamTask
-from arbench.data.tasks import Split, Task, data_sha256, open_task
+from arbench.data.dataset import Dataset
 from arbench.errors import ArbenchError, DataError, Diverged
 from arbench.measure.evaluation import compare_with_truth
 from arbench.measure.likelihood import TruthRecord
@@ -39,21 +37,30 @@ def require_plausible(record: Record, log_probs: Tensor, source: str) -> None:
         raise DataError(f"{source}: {fault}")
 
 
-def plausibility_fault(record: Record, log_probs: Tensor) -> str | None:
-    """Why a result cannot be, see `require_plausible`; None if it can."""
+def plausibility_fault(
+    record: Record, log_probs: Tensor, dataset: Dataset | None = None
+) -> str | None:
+    """Why a result cannot be, see `require_plausible`; None if it can.
+
+    A caller who has the data of its task open passes the dataset on, so that it is loaded once.
+    """
     if record.nll["test"].kind == "exact" and bool((log_probs > ROUNDING_SHARE).any()):
         index = int(log_probs.argmax())
         return f"event {index} has log-probability {log_probs[index].item():.4g}, above that of 1"
     truth = record.truth
-    known = _task_of(record.task.name)
-    if known is None or known[2] != record.task.data_sha256:
+    if dataset is None or dataset.task.name != record.task.name:
+        dataset = _dataset_of(record.task.name)
+    if (
+        dataset is None
+        or not dataset.task.has_true_log_prob
+        or dataset.sha256 != record.task.data_sha256
+    ):
         return None if truth is None else _beats(truth)
-    task, test, _ = known
-    own = test.first(record.limit)
+    own = dataset.split("test").first(record.limit)
     if len(own) != len(log_probs):
-        return f"{task.name} has {len(own):,} test events, and it is of {len(log_probs):,}"
+        return f"{record.task.name} has {len(own):,} test events, and it is of {len(log_probs):,}"
     try:
-        found = compare_with_truth(record.model.name, task, own, log_probs)
+        found = compare_with_truth(record.model.name, dataset.task, own, log_probs)
     except Diverged as error:
         return str(error)
     if (found is None) != (truth is None):
@@ -79,15 +86,17 @@ def _misstated(said: TruthRecord, found: TruthRecord) -> str | None:
 
 
 @functools.cache
-def _task_of(name: str) -> tuple[Task, Split, str] | None:
-    """A task whose truth is known, its test split, and the hash of its data; None for others."""
+def _dataset_of(name: str) -> Dataset | None:
+    """The dataset of a task whose truth is known, of which the test split is kept; None else."""
     registered = registry().tasks.get(name)
     if registered is None or registered.entry.argument is not None:
         return None
     try:
-        task = open_task(name)
-        if isinstance(task, StreamTask) or not task.has_true_log_prob:
+        dataset = Dataset.open(name)
+        if dataset.task.needs_windows or not dataset.task.has_true_log_prob:
             return None
-        return task, load_split(task, "test"), data_sha256(task)
+        _ = dataset.split("test"), dataset.sha256  # here, where what is wrong with them is caught
+        dataset.drop("train", "validation")
+        return dataset
     except ArbenchError:  # a plugin that does not work here, or data that are not here
         return None

@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from arbench.data.padding import may_misread, padding_fault
-from arbench.data.streams import StreamTask, WindowedTask
-from arbench.data.tasks import SPLITS, Task, data_sha256, open_task
+from arbench.data.dataset import Dataset
+from arbench.data.tasks import Task, open_task
 from arbench.errors import ConfigError, DataError
 from arbench.files.documents import describe_validation
 from arbench.probability.heads import natural_head
@@ -41,8 +40,8 @@ class RunRequest:
     evaluate_test: bool | None = None  # None: as the recipe says
 
 
-def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
-    """Everything that a request leaves open, decided, and the task as the recipe sees it."""
+def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
+    """Everything that a request leaves open, decided, and the task as the run will see it."""
     if request.budget_s is not None and request.epochs is not None:
         raise ConfigError("--budget and --epochs both set the length: give one of them")
     registered = registry().model(request.model)
@@ -53,24 +52,23 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
         overrides["training.evaluate_test"] = request.evaluate_test
     network_class = registered.load()
     name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
-    data, task = task, task_of_events(task, recipe)
+    dataset = dataset_of(task, recipe, request.limit)
     try:
-        members = plan_members(recipe, task.spec)
+        members = plan_members(recipe, dataset.spec)
         layouts = [member.layout.build() for member in members]
         head = recipe.head.name
         if head == "auto":
             head = natural_head(layouts[0]).name
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
-    require_likelihood(request.model, layouts, task)
+    require_likelihood(request.model, layouts, dataset)
     recipe, head_options = with_head(recipe, registry().head(head).load())
-    digest = data_sha256(data)
     values = {
         "task": task.name,
         "task_version": task.version,
         "rendering": task.rendering,
-        "data_sha256": digest,
-        "division": data.division,
+        "data_sha256": dataset.sha256,
+        "division": task.division,
         "model": registered.entry.name,
         "plugin": registered.distribution,
         "plugin_version": registered.version,
@@ -88,58 +86,62 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Task]:
     }
     try:
         # What no record takes is refused here, and not when a training has come to its end.
-        TaskRecord.from_task(task, digest)
+        TaskRecord.from_task(dataset.task, dataset.sha256)
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(describe_validation(error)) from error
     require_combination(config)
-    return config, task
+    return config, dataset
 
 
-def reopen_task(config: RunConfig, text: str | None = None) -> Task:
-    """The task that a run was started on, with the same data, as its recipe sees it.
+def reopen(
+    config: RunConfig, task: Task | str | None = None, *, limit: int | None = None
+) -> Dataset:
+    """The data that a run was started on, as its recipe sees them.
 
     Args:
         config: of the run; it holds no path, so the user's own data have to be named again.
-        text: the task as the user names it, such as "images:PATH"; None for the run's own name.
+        task: as the user names it, such as "images:PATH", or opened by `open_as_recorded`; None for
+            the run's own name.
+        limit: only the first so many events of each split, whatever the run had.
 
     Raises:
         ConfigError: if that is another task, or another version of it.
         DataError: if the data are not those of the run.
     """
-    if text is None and config.task not in registry().tasks:
+    if task is None and config.task not in registry().tasks:
         raise ConfigError(
             f"the run is on data of your own ({config.task}): say where they are, with "
             f"--task {config.task.partition('-')[0]}:PATH"
         )
-    task = open_as_recorded(config, text or config.task)
+    if task is None or isinstance(task, str):
+        task = open_as_recorded(config, task or config.task)
     if (task.name, task.version) != (config.task, config.task_version):
         raise ConfigError(
             f"the run is on {config.task} version {config.task_version}, not on {task.name} "
             f"version {task.version}"
         )
-    if (found := data_sha256(task)) != config.data_sha256:
+    dataset = dataset_of(task, config.recipe, limit)
+    if (found := dataset.sha256) != config.data_sha256:
         raise DataError(
             f"{task.name} has data {found[:12]}, the run was started on {config.data_sha256[:12]}"
         )
-    return task_of_events(task, config.recipe)
+    return dataset
 
 
-def require_likelihood(name: str, layouts: Sequence[Layout], task: Task) -> None:
-    """Refuse a model whose layouts would read the padding of a task's events.
+def require_likelihood(name: str, layouts: Sequence[Layout], dataset: Dataset) -> None:
+    """Refuse a model whose layouts would read the padding of a dataset's events.
 
     Args:
         name: of the model.
         layouts: of the density's members.
-        task: of events; a stream through its windows, which have no padding.
+        dataset: that it is to be trained or evaluated on.
 
     Raises:
         ConfigError: with the reason, and what to set instead.
     """
-    if isinstance(task, WindowedTask) or not may_misread(layouts):
-        return
-    if fault := padding_fault(layouts, [task.load(split).scored for split in SPLITS]):
-        raise ConfigError(f"{name} on {task.name} has no likelihood: {fault}")
+    if fault := dataset.padding_fault(layouts):
+        raise ConfigError(f"{name} on {dataset.task.name} has no likelihood: {fault}")
 
 
 def open_as_recorded(config: RunConfig, text: str) -> Task:
@@ -147,8 +149,7 @@ def open_as_recorded(config: RunConfig, text: str) -> Task:
     return open_task(text).as_of(config.task_version, config.division)
 
 
-def task_of_events(task: Task, recipe: Recipe) -> Task:
-    """The task itself, or a stream through the recipe's windows."""
-    if not isinstance(task, StreamTask):
-        return task
-    return task.windows(recipe.stream.context, recipe.stream.stride)
+def dataset_of(task: Task | str, recipe: Recipe, limit: int | None = None) -> Dataset:
+    """The dataset of a task, a stream seen through the recipe's windows."""
+    context, stride = recipe.stream.context, recipe.stream.stride
+    return Dataset.open(task, context=context, stride=stride, limit=limit)

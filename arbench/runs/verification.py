@@ -11,8 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from arbench.data.dataset import load_split
-from arbench.data.tasks import Split, Task
+from arbench.data.dataset import Dataset
+from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.measure.evaluation import evaluate_log_probs, nll_of, scored_windows
@@ -28,7 +28,7 @@ from arbench.runs.record.binding import FILES
 from arbench.runs.record.per_event import test_of
 from arbench.runs.record.record import HashesRecord, Record, TaskRecord
 from arbench.runs.record.renewal import with_errors
-from arbench.runs.request import reopen_task, require_likelihood
+from arbench.runs.request import reopen, require_likelihood
 from arbench.runs.trained_checks import check_trained
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
@@ -104,7 +104,12 @@ class Verification:
 
 
 def verify_run(
-    path: Path, *, task_text: str | None, device: str, reporter: Reporter | None
+    path: Path,
+    *,
+    task_text: str | None,
+    device: str,
+    reporter: Reporter | None,
+    bind: bool = False,
 ) -> Verification:
     """Evaluate a finished run on its test split again and compare with what it recorded.
 
@@ -113,6 +118,7 @@ def verify_run(
         task_text: for a run on the user's own data, where they are.
         device: where to compute.
         reporter: who is told of progress; by default nobody.
+        bind: whether a record that holds, and names no files yet, is to name them; see `_bind`.
 
     Raises:
         ConfigError: if the record is of a density whose weights are not there, or of a model that
@@ -131,20 +137,21 @@ def verify_run(
     recorded = None if kept is None else kept.values
     target = resolve_device(device)
     density = load_run(path, device=target).density
-    task = reopen_task(config, task_text)
-    require_likelihood(config.model, config.layouts, task)
-    split = load_split(task, "test", record.limit)
+    dataset = reopen(config, task_text, limit=record.limit)
+    require_likelihood(config.model, config.layouts, dataset)
+    dataset.drop("train")
+    split = dataset.split("test")
     with (reporter or Reporter()).bar("evaluating test") as advance:
         found = evaluate_log_probs(density, split, progress=advance)
     largest, tolerance = _largest_difference(recorded, found)
     misstated: tuple[str, ...] = ()
     if kept is not None and largest is not None:
-        misstated = _misstated(record, config, task, _test_of(record, kept, split, density))
+        misstated = _misstated(record, config, dataset, _test_of(record, kept, split, density))
         if record.nll["test"].num_groups is not None and not _same_groups(kept, split):
             misstated += ("log_probs.groups",)
-        if plausibility_fault(record, found):
+        if plausibility_fault(record, found, dataset):
             misstated += ("truth",)
-    return Verification(
+    verification = Verification(
         recorded_nats=record.nll["test"].nats_per_event,
         found_nats=-found.mean().item(),
         largest_difference_nats=largest,
@@ -154,10 +161,11 @@ def verify_run(
         misstated=misstated,
         is_bound=record.is_bound,
     )
+    return _bind(path, verification, dataset, reporter) if bind else verification
 
 
-def bind_run(
-    path: Path, found: Verification, *, task_text: str | None, reporter: Reporter | None = None
+def _bind(
+    path: Path, found: Verification, dataset: Dataset, reporter: Reporter | None
 ) -> Verification:
     """Write the hashes of a run's files into its record, if `verify_run` has found that it holds.
 
@@ -167,7 +175,7 @@ def bind_run(
     Args:
         path: the run folder.
         found: what `verify_run` found there.
-        task_text: for a run on the user's own data, where they are.
+        dataset: of the run.
         reporter: who is told of progress; by default nobody.
 
     Returns:
@@ -183,9 +191,7 @@ def bind_run(
         return replace(found, binding=f"not bound: you may not write in {path}; copy it and verify")
     record = Record.read(folder.record)
     config = RunConfig.read(folder.config)
-    task = reopen_task(config, task_text)
-    split = load_split(task, "test", record.limit)
-    validation = load_split(task, "validation", record.limit).events
+    split, validation = dataset.split("test"), dataset.split("validation").events
     assembly = load_run(path, device=found.device)
     checks = check_trained(assembly, config, validation, reporter or Reporter())
     kept = LogProbs(LogProbs.load(folder.log_probs).values, split.groups)
@@ -194,7 +200,7 @@ def bind_run(
     hashes = {part: sha256_of(path / file) for part, file in FILES.items()}
     if folder.metrics.exists():
         hashes["metrics"] = sha256_of(folder.metrics)
-    record = with_errors(record, kept, split, task.group)
+    record = with_errors(record, kept, split, dataset.group)
     assert record.training is not None  # a foreign one is not verified
     training = record.training.model_copy(update={"recipe_sha256": config.recipe_sha256})
     bound = {"sha256": HashesRecord(**hashes), "training": training, "checks": checks}
@@ -227,14 +233,16 @@ def _same_groups(kept: LogProbs, split: Split) -> bool:
     return torch.equal(kept.groups, split.groups)
 
 
-def _misstated(record: Record, config: RunConfig, task: Task, test: SplitRecord) -> tuple[str, ...]:
+def _misstated(
+    record: Record, config: RunConfig, dataset: Dataset, test: SplitRecord
+) -> tuple[str, ...]:
     """What in a record, by its path, is not that of the run and its recorded log-probabilities."""
-    own = TaskRecord.from_task(task, config.data_sha256)
+    own = TaskRecord.from_task(dataset.task, config.data_sha256)
     of_task = [*_OF_TASK, *["groups"] * (test.num_groups is not None)]
     pairs = {
         **{f"task.{name}": (getattr(record.task, name), getattr(own, name)) for name in of_task},
         "model.name": (record.model.name, config.model),
-        "evaluation": (record.evaluation, scored_windows(task)),
+        "evaluation": (record.evaluation, scored_windows(dataset.windows)),
         **{f"nll.test.{name}": (said, getattr(test, name)) for name, said in record.nll["test"]},
     }
     return tuple(name for name, (said, found) in pairs.items() if not _is_same(said, found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from arbench.data.units import kind_of
 from arbench.probability.bits import in_nats
 
 
@@ -13,7 +14,7 @@ def nats_per(unit: str) -> str:
 
     A text's windows are no events that anybody knows, and names are compared by the character.
     """
-    return unit if unit in ("char", "byte") else "event"
+    return unit if kind_of(unit) == "text" else "event"
 
 
 def nats_text(unit: str, nll: Mapping[str, Any], *, digits: int = 3) -> str:

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arbench.data.dataset import Dataset
 from arbench.data.sources import NotHereError, locate, offline
-from arbench.data.streams import StreamTask, WindowedTask, windows_of
-from arbench.data.tasks import SPLITS, Split, SplitName, Task, data_sha256
+from arbench.data.streams import windows_of
+from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.density import Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.foreign import ForeignDensity
@@ -53,19 +54,34 @@ class TaskSubject:
         return self.make()
 
     @functools.cached_property
-    def events_task(self) -> Task:
+    def dataset(self) -> Dataset:
         """The same, a stream through windows: something with a spec."""
-        return windows_of(self.task, _CONTEXT) if isinstance(self.task, StreamTask) else self.task
+        return Dataset(windows_of(self.task, _CONTEXT))
+
+    @property
+    def events_task(self) -> Task:
+        """The task of the dataset."""
+        return self.dataset.task
 
     @functools.cached_property
     def splits(self) -> dict[SplitName, Split]:
-        """Its splits.
+        """Its splits as events.
 
         Raises:
             NotApplicableError: if a file that they take is not on this machine.
         """
         with _local_files():
-            return {name: self.events_task.load(name) for name in SPLITS}
+            return {name: self.dataset.unchecked(name) for name in SPLITS}
+
+    @functools.cached_property
+    def stored(self) -> dict[SplitName, Split]:
+        """Its splits as they are loaded: those of a stream are one event each.
+
+        Raises:
+            NotApplicableError: if a file that they take is not on this machine.
+        """
+        with _local_files():
+            return {name: self.dataset.stored(name) for name in SPLITS}
 
 
 @contextlib.contextmanager
@@ -108,10 +124,7 @@ def check_splits_disjoint(subject: TaskSubject) -> None:
     if subject.task.division is not None and subject.task.division.rule == "rows":
         raise NotApplicableError("rows are draws here, and draws repeat themselves")
     stated = subject.task.shared_events
-    splits = subject.splits
-    if isinstance(subject.task, StreamTask):
-        with _local_files():  # crops of one text resemble each other: its splits are what differs
-            splits = {name: subject.task.load(name) for name in SPLITS}
+    splits = subject.stored  # windows of one text resemble each other: its splits are what differs
     for earlier, later in itertools.combinations(SPLITS, 2):
         found = splits[later].num_events_also_in(splits[earlier])
         expected = stated.get((later, earlier), 0)
@@ -130,9 +143,9 @@ def check_deterministic(subject: TaskSubject) -> None:
         ConformanceError: with both hashes.
     """
     with _local_files():
-        first = data_sha256(subject.make())
+        first = Dataset(subject.make()).sha256
         with _other_global_generators():
-            second = data_sha256(subject.make())
+            second = Dataset(subject.make()).sha256
     if first != second:
         raise ConformanceError(
             f"two loads differ: the events hash to {first[:12]} and then to {second[:12]}; draw "
@@ -172,8 +185,7 @@ def check_training_view(subject: TaskSubject) -> None:
     task = subject.events_task
     if not task.has_training_view:
         raise NotApplicableError("training sees what is stored")
-    stored = subject.splits["train"].events
-    events = stored if isinstance(task, WindowedTask) else stored[:_NUM_VIEWED]
+    events = subject.splits["train"].events[:_NUM_VIEWED]
     before = events.clone()
     first = task.training_view(events, keyed_generator(0, "view", 0))
     if not torch.equal(events, before):
@@ -217,7 +229,7 @@ def check_padding_last(subject: TaskSubject) -> None:
             )
         scored = split.scored.flatten(1)
         padding_seen = ~scored[:, :-1] & scored[:, 1:]
-        if isinstance(subject.task, StreamTask):
+        if split.is_stream:
             padding_seen &= scored.long().cumsum(1)[:, :-1] > 0
         wrong = padding_seen.any(1) | ~scored.any(1)
         if bool(wrong.any()):
@@ -240,7 +252,7 @@ def check_groups(subject: TaskSubject) -> None:
     """
     task = subject.events_task
     splits = {name: subject.splits[name] for name in SPLITS if name != "train"}
-    if isinstance(task, WindowedTask):
+    if any(split.is_stream for split in splits.values()):
         raise NotApplicableError("the errors of a stream are over blocks")
     if task.group == "event" and all(split.groups is None for split in splits.values()):
         raise NotApplicableError("every event is independent of every other")

@@ -11,9 +11,10 @@ import torch
 from arbench.cli import data as data_verb
 from arbench.cli import main
 from arbench.data import tasks
+from arbench.data.dataset import Dataset
 from arbench.data.fetching import fetch
 from arbench.data.sources import SourceFile
-from arbench.data.tasks import Split, SplitName, Task, data_sha256
+from arbench.data.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 from arbench.registry.entries import TaskEntry
 from arbench.registry.manager import Registered, Registry
@@ -58,7 +59,7 @@ def test_a_right_file_is_shown_with_its_place_and_the_splits(tmp_path: Path, cap
     assert main(["data", "probe", "--verify"]) == 0
     text = capsys.readouterr().out
     assert f"sha256 right  4      {tmp_path / 'data' / FILE.path}" in text
-    assert f"probe  2      1           4     {data_sha256(Probe())}" in text
+    assert f"probe  2      1           4     {Dataset(Probe()).sha256}" in text
 
 
 def test_a_missing_file_is_shown_with_its_address_and_nothing_is_fetched(

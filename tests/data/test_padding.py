@@ -14,9 +14,10 @@ from torch import Tensor
 import arbench
 from arbench.boards.results import keep_result, read_runs
 from arbench.cli import main
+from arbench.data.dataset import Dataset
 from arbench.data.padding import no_likelihood
 from arbench.data.streams import StreamTask
-from arbench.data.tasks import SPLITS, Split, SplitName, Task, data_sha256
+from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.errors import ConfigError, DataError
 from arbench.hub.card import card_of
 from arbench.probability.events import Discrete, EventSpec
@@ -173,7 +174,7 @@ def old_with_data(old: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same run, as if it had been trained on a few names."""
     monkeypatch.setattr(request_module, "open_as_recorded", lambda config, text: FewNames())
     config = json.loads((old / "config.json").read_text())
-    config["data_sha256"] = data_sha256(FewNames())
+    config["data_sha256"] = Dataset(FewNames()).sha256
     (old / "config.json").write_text(json.dumps(config))
     return old
 

@@ -10,25 +10,18 @@ import torch
 from asked import Auroc, Biased, Cost, Mean, Plain, Ratio, Words
 
 from arbench import Diverged, Impossible, Measured, PluginError
-from arbench.data.tasks import Task, data_sha256
+from arbench.data.dataset import Dataset
+from arbench.data.tasks import Task
 from arbench.measure.asking import ask, refusal
 from arbench.measure.context import Context
 from arbench.measure.measurement import Measurement
 from arbench.measure.statistics.metrics import NLL
 
 
-class Data:
-    def __init__(self, task: Task) -> None:
-        self.task, self.sha256 = task, data_sha256(task)
-
-    def split(self, name: Any) -> Any:
-        return self.task.load(name)
-
-
 def answer(
     measurement: Measurement, folder: Path, density: Any = None, task: Task | None = None
 ) -> tuple[Measured, Context]:
-    density, data = density or Biased(), Data(task or Words())
+    density, data = density or Biased(), Dataset(task or Words())
     context = Context(
         name=measurement.name,
         version=measurement.version,
@@ -61,7 +54,7 @@ def test_what_a_density_lacks_is_refused_by_name(
     need: str, density: Biased, refused: str | None
 ) -> None:
     measurement = type("Needing", (Mean,), {"needs": (need,)})()
-    found = refusal(measurement, density, Data(Words()))  # type: ignore[arg-type]
+    found = refusal(measurement, density, Dataset(Words()))  # type: ignore[arg-type]
     assert (found is None) == (refused is None)
     assert (refused or "") in (found or "")
 
@@ -72,9 +65,9 @@ def test_a_task_without_labels_is_refused_and_then_the_measurement_is_asked() ->
             return f"{dataset.name} is not to my taste" if self.kind == 7 else None
 
     density: Any = Biased()
-    assert refusal(Picky(), density, Data(Plain())) == "auroc reads labels, and plain has none"
-    assert refusal(Picky(), density, Data(Words())) is None
-    assert refusal(Picky(kind=7), density, Data(Words())) == "words is not to my taste"
+    assert refusal(Picky(), density, Dataset(Plain())) == "auroc reads labels, and plain has none"
+    assert refusal(Picky(), density, Dataset(Words())) is None
+    assert refusal(Picky(kind=7), density, Dataset(Words())) == "words is not to my taste"
 
 
 def test_an_answer_gets_the_groups_of_the_task_and_the_error_over_them(tmp_path: Path) -> None:

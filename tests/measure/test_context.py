@@ -11,20 +11,13 @@ from asked import Biased, Words
 from torch import Tensor
 
 from arbench import ConfigError, Context, DataError, Handed, PluginError
-from arbench.data.tasks import data_sha256
+from arbench.data.dataset import Dataset
 from arbench.measure.context import Opened, tensors_sha256
 
 
-class Data:
+def words(limit: int | None = None) -> Dataset:
     """A dataset of words."""
-
-    def __init__(self, limit: int | None = None) -> None:
-        self.task = Words()
-        self.sha256 = data_sha256(self.task)
-        self.limit = limit
-
-    def split(self, name: Any) -> Any:
-        return self.task.load(name).first(self.limit)
+    return Dataset(Words(), limit=limit)
 
 
 def context(folder: Path, **more: Any) -> Context:
@@ -43,7 +36,7 @@ def context(folder: Path, **more: Any) -> Context:
 
 
 def test_only_what_is_read_is_handed_over() -> None:
-    handed = Handed(Data(), "mean", ("test", "labels:validation"))
+    handed = Handed(words(), "mean", ("test", "labels:validation"))
     assert len(handed.split("test")) == 40
     assert handed.labels("validation").names == ("zero", "one")
     for ask in (lambda: handed.split("train"), lambda: handed.labels("test")):
@@ -51,13 +44,13 @@ def test_only_what_is_read_is_handed_over() -> None:
             ask()
     assert (handed.name, handed.version, handed.unit) == ("words", "3", "dim")
     assert handed.spec == Words.spec
-    assert handed.sha256 == Data().sha256
+    assert handed.sha256 == words().sha256
     assert handed.has_labels
     assert not handed.has_true_log_prob
 
 
 def test_labels_are_of_the_events_handed_over_and_are_written_down() -> None:
-    handed = Handed(Data(limit=7), "mean", ("test", "labels:test"))
+    handed = Handed(words(limit=7), "mean", ("test", "labels:test"))
     labels = handed.labels("test").values
     assert len(labels) == len(handed.split("test")) == 7
     assert handed.opened == {"labels:test": tensors_sha256({"values": labels})}
@@ -88,7 +81,7 @@ def test_log_probs_are_shared_and_nobody_changes_them_for_others(tmp_path: Path)
 
 
 def test_what_is_opened_is_written_down_with_its_hash(tmp_path: Path) -> None:
-    data, density = Data(), Biased()
+    data, density = words(), Biased()
     made = context(
         tmp_path,
         open_dataset=lambda text: Opened(data, text.upper(), "1" * 64),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import arbench
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import DataError, Diverged
 from arbench.measure.evaluation import compare_with_truth, evaluate_log_probs
@@ -62,13 +62,13 @@ class Resampled(Threes):
 @pytest.mark.parametrize("name", ["train", "validation", "test"])
 def test_a_split_that_breaks_its_task_is_not_loaded(name: SplitName) -> None:
     with pytest.raises(DataError, match=f"threes, {name}: .*does not keep its own spec"):
-        load_split(Threes(), name)
+        Dataset(Threes()).split(name)
 
 
 def test_what_training_resamples_is_not_checked_before() -> None:
-    assert len(load_split(Resampled(), "train", 4)) == 4
+    assert len(Dataset(Resampled(), limit=4).split("train")) == 4
     with pytest.raises(DataError, match="does not keep its own spec"):
-        load_split(Resampled(), "test")
+        Dataset(Resampled()).split("test")
 
 
 def test_no_events_have_no_likelihood() -> None:

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 import arbench
-from arbench.data.tasks import open_task
 from arbench.files.tensors import load_tensors
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
@@ -30,7 +29,7 @@ from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 from arbench.runs import experiment as run_module
 from arbench.runs.building import make_head, plan_members
-from arbench.runs.request import task_of_events
+from arbench.runs.request import dataset_of
 from arbench.testing.conformance import subjects
 from arbench.testing.subject import NotApplicableError, Subject, learn
 from arbench.training.recipes import Recipe, resolve_recipe
@@ -78,7 +77,7 @@ def recipe_of(model: str, recipe_name: str) -> tuple[str, Recipe, list[EventSpec
     offer = registry().model(model)
     name, recipe = resolve_recipe(offer.entry, offer.load(), recipe_name)
     if recipe_name in registry().tasks:
-        return name, recipe, [task_of_events(open_task(recipe_name), recipe).spec]
+        return name, recipe, [dataset_of(recipe_name, recipe).spec]
     return name, recipe, SPECS
 
 

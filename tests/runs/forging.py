@@ -33,3 +33,18 @@ def forge(run: Path, change: Callable[[dict[str, Any]], object] = lambda record:
     change(raw)
     (run / "record.json").write_text(json.dumps(sealed(raw)))
     return run
+
+
+def in_format_1(run: Path) -> Path:
+    """A run as an older arbench left it: nothing is bound but the weights."""
+    raw = json.loads((run / "record.json").read_text())
+    raw["schema_version"] = 1
+    raw["checkpoint"] = {"sha256": raw.pop("sha256")["weights"]}
+    for part, names in (("task", ["groups"]), ("training", ["recipe_sha256"])):
+        for name in names:
+            raw[part].pop(name)
+    for split in raw["nll"].values():
+        del split["num_groups"], split["block"]
+    del raw["checks"]
+    (run / "record.json").write_text(json.dumps(raw))
+    return run

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from forging import forge
+from forging import forge, in_format_1
 from safetensors.torch import save_file
 
 import arbench
@@ -19,7 +19,7 @@ from arbench.boards import boards as boards_module
 from arbench.boards.boards import find_boards
 from arbench.boards.results import keep_result, kept_records, read_runs, sort_results
 from arbench.cli import main
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import open_task
 from arbench.errors import CheckpointError, DataError
 from arbench.files.atomic import sha256_of
@@ -99,7 +99,7 @@ def better_than_the_truth(run: Path, *, truth: bool) -> Path:
     """A record that adds up, of log-probabilities that nobody can have; bound to its files."""
     record = Record.read(run / "record.json")
     task = open_task(record.task.name)
-    test = load_split(task, "test")
+    test = Dataset(task).split("test")
     log_probs = task.true_log_prob(test.events) + 0.25
     save_file({"test": log_probs}, run / "log_probs.safetensors")
     kind = record.nll["test"].kind
@@ -175,21 +175,6 @@ def test_a_kept_result_that_was_edited_is_left_out_and_the_page_stands(
     assert board.num_results == 1
     assert [name in reason for name, reason in zip(names, left_out, strict=False)] == [True, False]
     assert file.name in left_out[1]
-
-
-def in_format_1(run: Path) -> Path:
-    """A run as an older arbench left it: nothing is bound but the weights."""
-    raw = json.loads((run / "record.json").read_text())
-    raw["schema_version"] = 1
-    raw["checkpoint"] = {"sha256": raw.pop("sha256")["weights"]}
-    for part, names in (("task", ["groups"]), ("training", ["recipe_sha256"])):
-        for name in names:
-            raw[part].pop(name)
-    for split in raw["nll"].values():
-        del split["num_groups"], split["block"]
-    del raw["checks"]
-    (run / "record.json").write_text(json.dumps(raw))
-    return run
 
 
 def test_an_older_run_is_used_and_says_that_it_is_not_bound(

@@ -13,6 +13,7 @@ from forging import forge
 from torch import Tensor
 
 import arbench
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import CheckpointError, ConfigError, DataError
 from arbench.files.tensors import load_tensors
@@ -40,11 +41,11 @@ def test_every_recipe_builds_on_the_meta_device_to_the_same_shapes(
     model: str, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The data are not needed to build a network, and most of them are not here.
-    monkeypatch.setattr(request_module, "data_sha256", lambda task: "0" * 64)
+    monkeypatch.setattr(Dataset, "sha256", "0" * 64)
     monkeypatch.setattr(request_module, "require_likelihood", lambda *parts: None)
     tiny = "toy-ar1" if model == "rnade" else "toy-ising"
     task = open_task(tiny if recipe == "default" else recipe)
-    config, task = resolve(RunRequest(task=task.name, model=model), task)
+    config, _ = resolve(RunRequest(task=task.name, model=model), task)
     shapes = assemble(config, device="meta").network.state_dict()
     real = assemble(config).network.state_dict()
     assert {k: (v.shape, v.dtype) for k, v in shapes.items()} == {

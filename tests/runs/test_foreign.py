@@ -12,7 +12,7 @@ from torch import Tensor
 
 import arbench
 from arbench.boards.results import keep_result, read_results, results_table
-from arbench.data.tasks import data_sha256
+from arbench.data.dataset import Dataset
 from arbench.errors import CheckpointError, ConfigError, DataError, Diverged, PluginError
 from arbench.files.atomic import sha256_of
 from arbench.files.tensors import load_tensors
@@ -69,7 +69,7 @@ def test_the_record_says_that_it_is_self_reported(folder: Path) -> None:
     assert record.foreign is not None
     assert record.foreign.object.endswith("test_foreign.Bits")
     assert record.result_sha256 == sha256_of(folder / "log_probs.safetensors")
-    assert record.task.data_sha256 == data_sha256(MARKOV)
+    assert record.task.data_sha256 == Dataset(MARKOV).sha256
     assert (record.model.head, record.model.num_parameters) == (None, None)
     assert record.truth is not None
     assert record.truth.gap_nats_per_event > 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import arbench
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask, overlapping_windows
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import ConfigError, PluginError
@@ -77,7 +77,7 @@ class Shown(Task):
 def test_a_training_view_never_touches_validation_and_test() -> None:
     task = Shown()
     for name, value in (("validation", 1), ("test", 2)):
-        assert (load_split(task, name).events == value).all()
+        assert (Dataset(task).split(name).events == value).all()
     assert task.seen == []
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import arbench
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.errors import DataError
@@ -86,7 +86,7 @@ def aged(record: Record, log_probs: LogProbs, dims: Any) -> Record:
 def test_errors_made_anew_are_those_of_a_new_evaluation(task: Task, tmp_path: Path) -> None:
     record, log_probs = evaluated(task, tmp_path / "run")
     grouped = isinstance(task, Recordings)
-    split = load_split(task, "test") if grouped else None
+    split = Dataset(task).split("test") if grouped else None
     old = aged(record, log_probs, 1 if split is None else split.scored_dims)
     new_error, old_error = (r.nll["test"].standard_error_nats for r in (record, old))
     assert new_error is not None
@@ -141,7 +141,7 @@ def test_groups_that_are_not_the_record_s_are_refused(tmp_path: Path, change: st
 def test_an_old_record_of_events_that_are_not_independent_is_not_compared(tmp_path: Path) -> None:
     """Nothing in its folder says which windows are of one recording: the test would be wrong."""
     record, log_probs = evaluated(Recordings(), tmp_path / "run")
-    split = load_split(Recordings(), "test")
+    split = Dataset(Recordings()).split("test")
     old = aged(record, log_probs, split.scored_dims)
     task = old.task.model_copy(update={"name": "fsdd"})
     digest = LogProbs(log_probs.values).save(tmp_path / "run" / "log_probs.safetensors")

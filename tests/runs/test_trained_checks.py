@@ -12,7 +12,7 @@ from torch import Tensor
 
 import arbench
 from arbench.cli import main
-from arbench.data.dataset import load_split
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import PluginError
 from arbench.hub.card import card_of
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def _again(run: Run) -> ChecksRecord:
     """The checks of a run, made from its folder."""
     config = RunConfig.read(run.path / "config.json")
-    events = load_split(open_task(config.task), "validation", config.limit).events
+    events = Dataset(open_task(config.task), limit=config.limit).split("validation").events
     return check_trained(load_run(run.path), config, events, Reporter())
 
 
@@ -67,7 +67,7 @@ def test_they_move_no_generator_no_weight_and_no_mode(finished: Run) -> None:
     assembly = load_run(finished.path)
     assembly.network.train()
     config = RunConfig.read(finished.path / "config.json")
-    events = load_split(open_task(config.task), "validation", 20).events
+    events = Dataset(open_task(config.task), limit=20).split("validation").events
     weights = {name: value.clone() for name, value in assembly.network.state_dict().items()}
     torch.manual_seed(12)
     state = torch.get_rng_state()
@@ -202,7 +202,7 @@ def test_samples_of_a_foreign_density_have_to_follow_it_but_for_a_bound(
     def evaluate(shift: int) -> ChecksRecord | None:
         density = ForeignDensity(Foreign(shift), spec=SPEC, kind=kind)
         folder = tmp_path / str(shift)
-        return evaluate_foreign(density, Drawn(), name="f", out=folder).record.checks
+        return evaluate_foreign(density, Dataset(Drawn()), name="f", out=folder).record.checks
 
     checks = evaluate(0)
     assert checks is not None
@@ -241,5 +241,5 @@ class EndingForeign(Foreign):
 
 def test_what_a_foreign_density_draws_after_an_end_is_not_judged(tmp_path: Path) -> None:
     density = ForeignDensity(EndingForeign(0), spec=SPEC, kind="exact")
-    run = evaluate_foreign(density, Ending(), name="f", out=tmp_path / "run")
+    run = evaluate_foreign(density, Dataset(Ending()), name="f", out=tmp_path / "run")
     assert run.record.checks == ChecksRecord()

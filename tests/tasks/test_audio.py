@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import soundfile
 import torch
 from sounds import scored_values, tone, wav
 
+from arbench.data.dataset import Dataset
 from arbench.data.formats import mu_law
 from arbench.data.sources import SourceFile
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
@@ -119,6 +122,48 @@ def test_a_changed_recording_is_refused(
     file.unlink()
     with pytest.raises(DataError, match="2,999 recordings"):
         SpokenDigits().load("test")
+
+
+def test_a_dataset_of_spoken_digits_reads_every_recording_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they lie in a folder or in the archive; hash and events are of one reading."""
+    names = [f"{digit}_theo_{index}.wav" for digit in (0, 7) for index in (1, 6, 11, 12)]
+    contents = {name: wav(tone(3000, seed), 8000) for seed, name in enumerate(names)}
+    digest = manifest_sha256(contents)
+    monkeypatch.setattr(spoken_digits, "MANIFEST_SHA256", digest)
+    folder = tmp_path / "data" / FOLDER
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    monkeypatch.setenv("ARBENCH_DATA", str(tmp_path / "data"))
+    reads: list[str] = []
+    read_bytes, read_members = Path.read_bytes, spoken_digits.read_members
+
+    def counted(file: Path) -> bytes:
+        reads.append(file.name)
+        return read_bytes(file)
+
+    def members(archive: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+        for name, content in read_members(archive, pattern):
+            reads.append(name)
+            yield name, content
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr(spoken_digits, "read_members", members)
+    hashes = set()
+    for place in ("folder", "archive"):
+        if place == "archive":
+            archive = tmp_path / "data" / spoken_digits.ARCHIVE.path
+            with tarfile.open(archive, "w:gz") as packed:
+                packed.add(folder, "free-spoken-digit-dataset-1.0.10/recordings")
+            shutil.rmtree(folder)
+        reads.clear()
+        dataset = Dataset(SpokenDigits())
+        hashes.add(dataset.sha256)
+        assert [len(dataset.split(name)) for name in SPLITS] == [8, 4, 4]
+        assert sorted(reads) == sorted(names), place
+    assert len(hashes) == 1
 
 
 def test_the_manifest_is_what_sha256sum_prints() -> None:

@@ -15,10 +15,11 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 import arbench
+from arbench.data.dataset import Dataset
 from arbench.data.division import Division
 from arbench.data.repeats import describe_own, describe_splits
 from arbench.data.streams import StreamTask
-from arbench.data.tasks import SPLITS, Split, Task, data_sha256, open_task
+from arbench.data.tasks import SPLITS, Split, Task, open_task
 from arbench.errors import ConfigError, DataError
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
@@ -211,12 +212,14 @@ def test_a_run_with_another_rule_is_found_again_by_its_configuration(tmp_path: P
 
 
 def test_what_comes_with_a_task_is_said_in_its_readme(tmp_path: Path) -> None:
-    assert describe_own(open_task("toy-parity"), None) == []
+    assert describe_own(Dataset.open("toy-parity")) == []
     (tmp_path / "x.txt").write_text("abc " * 300)
     stream = open_task(f"text:{tmp_path / 'x.txt'}")
     assert isinstance(stream, StreamTask)
-    assert describe_own(stream.windows(8, 8), None) == []
-    assert "4 train, 4 validation, 4 test" in describe_own(open_task(_coins(tmp_path)), 4)[0]
+    assert describe_own(Dataset(stream.windows(8, 8))) == []
+    assert (
+        "4 train, 4 validation, 4 test" in describe_own(Dataset.open(_coins(tmp_path), limit=4))[0]
+    )
 
 
 def test_draws_are_no_fault_of_a_task(tmp_path: Path) -> None:
@@ -231,9 +234,9 @@ def test_a_seed_in_the_configuration_is_obeyed(tmp_path: Path) -> None:
     task = open_task(_coins(tmp_path))
     other = task.as_of("2", Division(rule="rows", seed=7))
     assert other.division == Division(rule="rows", seed=7)
-    assert data_sha256(other) != data_sha256(task)
+    assert Dataset(other).sha256 != Dataset(task).sha256
     again = other.as_of("2", ROWS)
-    assert data_sha256(again) == data_sha256(task)
+    assert Dataset(again).sha256 == Dataset(task).sha256
     assert again.name == task.name
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from arbench.data.tasks import SPLITS, SplitName, Task, data_sha256
+from arbench.data.dataset import Dataset
+from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.errors import DataError
 from arbench.files.atomic import sha256_of
 from arbench_mnist import static
@@ -161,7 +162,7 @@ def test_sizes_and_values(data_dir: Path, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_version_1_is_these_events(data_dir: Path, name: str) -> None:
     assert opened(name).version == "1"
-    assert data_sha256(opened(name)) == EVENTS_SHA256[name]
+    assert Dataset(opened(name)).sha256 == EVENTS_SHA256[name]
 
 
 @pytest.mark.parametrize("name", sorted(SIZES))

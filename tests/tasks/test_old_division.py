@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import arbench
-from arbench.data.tasks import data_sha256, open_task
+from arbench.data.dataset import Dataset
+from arbench.data.tasks import open_task
 from arbench.errors import ConfigError
 from arbench.files.tensors import load_tensors
 from arbench.runs.config import RunConfig
@@ -76,10 +77,10 @@ def test_every_kind_of_data_is_divided_as_the_first_version_did(tmp_path: Path) 
     for kind, text in _write_all(tmp_path).items():
         task = open_task(text)
         old = task.as_of("1", None)
-        assert (old.name, data_sha256(old)) == TASKS[kind], kind
+        assert (old.name, Dataset(old).sha256) == TASKS[kind], kind
         assert (old.version, old.division) == ("1", None)
         assert task.name != old.name
-        assert data_sha256(task) != data_sha256(old)
+        assert Dataset(task).sha256 != Dataset(old).sha256
         assert task.as_of(task.version, task.division) is task
 
 

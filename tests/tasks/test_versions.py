@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from arbench.boards.results import kept_records, read_results
+from arbench.data.dataset import Dataset
 from arbench.data.sources import NotHereError, offline
-from arbench.data.tasks import data_sha256, open_task
+from arbench.data.tasks import open_task
 from arbench.registry.manager import registry
 from arbench.testing.suites import find_suite
 
@@ -51,7 +52,7 @@ def test_a_version_is_these_events_and_its_splits_are_disjoint_as_stated(name: s
     task = open_task(name)
     try:
         with offline():
-            found = data_sha256(task)
+            found = Dataset(task).sha256
     except NotHereError as error:
         pytest.skip(str(error))
     assert found == EVENTS_SHA256.get((name, task.version)), "other events want another version"

@@ -50,7 +50,7 @@ class TaskRecord(Part):
 
     @classmethod
     def from_task(cls, task: Task, data_sha256: str) -> TaskRecord:
-        """The record of a task; the hash is `arbench.data.tasks.data_sha256` of it."""
+        """The record of a task; the hash is that of its dataset."""
         return cls(
             name=task.name,
             version=task.version,
