@@ -90,6 +90,7 @@ def evaluate(
             )
         data = reopen(config, opened, limit=limit)
     require_likelihood(config.model, config.layouts, data)
+    data.drop(*(other for other in SPLITS if other != split))
     density = load(folder, device=device)
     if data.spec != density.spec:
         raise ConfigError(f"{path} describes {density.spec}, but {data.task.name} has {data.spec}")

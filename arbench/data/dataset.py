@@ -135,9 +135,9 @@ class Dataset:
     def padding_fault(self, layouts: Sequence[Layout]) -> str | None:
         """Why the events have no likelihood in some layouts; None if they have one.
 
-        The windows of a stream have no padding.
+        All events count, whatever the limit; a stream has no padding.
         """
-        if self.windows is not None or not may_misread(layouts):
+        if not may_misread(layouts):
             return None
         return padding_fault(layouts, [self.stored(name).scored for name in SPLITS])
 
