@@ -18,6 +18,8 @@ from arbench.version import __version__
 # verb -> (module whose `command` it is, one line for `arbench --help`)
 VERBS = {
     "run": ("arbench.cli.run", "Train a model on a task; leave a number that can be trusted."),
+    "resume": ("arbench.cli.resume", "Continue a run that was interrupted or killed."),
+    "queue": ("arbench.cli.queue", "Make all runs of a file, or those that are still missing."),
     "list": ("arbench.cli.list", "List models, tasks, recipes, plugins or trained runs."),
     "show": ("arbench.cli.show", "Show a model, a task or a run."),
     "evaluate": ("arbench.cli.evaluate", "Measure the exact likelihood of a finished run."),

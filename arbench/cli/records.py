@@ -29,7 +29,7 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
     """
     about = [("run", str(path)), *made_with(record).rows]
     if (record.get("training") or {}).get("status") == "interrupted":
-        about.append(("continue with", f"`arbench run --resume {path}`"))
+        about.append(("continue with", f"`arbench resume {path}`"))
     if note := unbound_note(path, "sha256" in record):
         about.append(("binding", note))
     tables = [Table("", rows=about), *measured_tables(record), _files(path)]

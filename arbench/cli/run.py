@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from arbench.cli import queue, resume
 from arbench.cli.paths import UserPath
 
 if TYPE_CHECKING:
     from arbench.runs.experiment import Run
 
-# What may be given beside them; all else is in the run's folder, or in the queue's file.
-_BESIDE_RESUME = {"resume", "task", "device", "push", "as_json"}
-_BESIDE_QUEUE = {"queue", "device", "out"}
+# What were options of `run` before they were verbs: the value of each is its verb's argument.
+_VERBS = {"--resume": (resume.command, "resume RUN"), "--queue": (queue.command, "queue FILE")}
 
 
-@click.command()
-@click.option("--task", metavar="TASK", help="A task's name, or table:PATH, images:PATH.")
-@click.option("--model", metavar="MODEL", help="A model's name; see `arbench list`.")
+class _RunCommand(click.Command):
+    """`arbench run`, which still takes two verbs as the options that they once were."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """The context of this command, or of the verb that an old option stands for."""
+        for index, word in enumerate(args):
+            option, has_value, value = word.partition("=")
+            if option in _VERBS:
+                command, verb = _VERBS[option]
+                rest = args[index + 1 :]
+                given = [value] if has_value else [rest.pop(0)] if rest else []
+                words = [*args[:index], *rest, "--", *given]
+                says = f"`arbench run {option} {verb.split()[1]}` is now `arbench {verb}`"
+                click.echo(f"arbench: note: {says}", err=True)
+                return command.make_context(verb.split()[0], words, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=_RunCommand)
+@click.option(
+    "--task", metavar="TASK", required=True, help="A task's name, or table:PATH, images:PATH."
+)
+@click.option("--model", metavar="MODEL", required=True, help="A model's name; see `arbench list`.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override the recipe.")
 @click.option("--budget", metavar="TIME", help="Wall-clock training time, such as 90s or 5m.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Length instead of a budget.")
@@ -41,26 +66,20 @@ _BESIDE_QUEUE = {"queue", "device", "out"}
 )
 @click.option("--compile", is_flag=True, help="Compile the training loss.")
 @click.option("--out", type=UserPath(path_type=Path), help="Run folder [default: under runs/].")
-@click.option("--resume", type=UserPath(path_type=Path), help="Continue the run in this folder.")
-@click.option(
-    "--queue",
-    type=UserPath(path_type=Path, exists=True, dir_okay=False),
-    help="Make all runs of a queue file, each in its folder under --out [default: runs/].",
-)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")
 @click.option("--no-test", is_flag=True, help="Leave the test split unevaluated, as a search does.")
 @click.option(
     "--push",
     metavar="ORG",
-    help="Afterwards put it onto the Hub, as ORG/TASK-MODEL; whether you may is asked at once.",
+    help="Put the finished run onto the Hub as ORG/TASK-MODEL; checked before the training.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record on standard output, alone.")
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
-    task: str | None,
-    model: str | None,
+    task: str,
+    model: str,
     settings: tuple[str, ...],
     budget: str | None,
     epochs: int | None,
@@ -70,8 +89,6 @@ def command(
     precision: str,
     compile: bool,
     out: Path | None,
-    resume: Path | None,
-    queue: Path | None,
     limit: int | None,
     no_test: bool,
     push: str | None,
@@ -83,96 +100,40 @@ def command(
     arbench run --task mnist-mini --model nade
     arbench run --task mnist --model made --set hidden=1000 --budget 5m
     arbench run --task mnist --model made --seeds 5 --out runs/mnist-made
-    arbench run --resume runs/mnist-made/seed-0
-    arbench run --queue leaderboards/queue.toml
+
+    `arbench resume` continues a run, and `arbench queue` makes all runs of a file.
     """  # noqa: D301 - click wants the character
     from arbench.cli.settings import given_settings, split_settings
 
     texts = split_settings(settings)
-    if queue is None and resume is None and (task is None or model is None):
-        raise click.UsageError(
-            "give --task and --model, --resume FOLDER or --queue FILE; see `arbench list`"
-        )
     if seeds is not None:
-        says = "--seeds says itself which seeds to run, each in a new run: give other options"
-        _refuse(ctx, {"seed", "resume", "queue", "push"}, says)
-    if queue is not None:
-        says = "--queue says itself what to run: give only --device and --out"
-        _refuse_others(ctx, _BESIDE_QUEUE, says)
-    if resume is not None:
-        says = (
-            "--resume continues with the run's own settings: give only --device, --push and "
-            "--json, and --task images:PATH for data of your own"
-        )
-        _refuse_others(ctx, _BESIDE_RESUME, says)
-    from rich.console import Console
-
+        _refuse_beside_seeds(ctx)
     from arbench import api
-    from arbench.cli.console import ConsoleReporter, print_result
+    from arbench.cli.console import ConsoleReporter
+    from arbench.cli.outcome import conclude
 
     if push is not None:
         from arbench.hub.push import check_push
 
-        check_push(push, task=task, model=model, resume=resume)
+        check_push(push, task=task, model=model)
     reporter = ConsoleReporter()
-    if queue is not None:
-        from arbench.files.atomic import require_folder
-
-        out = out or Path("runs")
-        require_folder(out)  # once, not for every run of the queue
-        for finished in api.run_queue(queue, out=out, device=device, reporter=reporter):
-            print_result(Console(), finished.path, finished.record)
-        return
+    recipe = api.RecipeOptions(
+        settings=given_settings(texts, model),
+        budget=budget,
+        epochs=epochs,
+        precision=precision,
+        compile=compile,
+        limit=limit,
+        evaluate_test=False if no_test else None,
+    )
     if seeds is not None:
-        assert task is not None
-        assert model is not None
         runs = api.run_seeds(
-            task,
-            model,
-            seeds=seeds,
-            out=out,
-            device=device,
-            reporter=reporter,
-            settings=given_settings(texts, model),
-            budget=budget,
-            epochs=epochs,
-            precision=precision,
-            compile=compile,
-            limit=limit,
-            evaluate_test=False if no_test else None,
+            task, model, seeds=seeds, out=out, device=device, reporter=reporter, **recipe
         )
         _print_seeds([run for run in runs if run.is_main], as_json)
         return
-    if resume is not None:
-        run = api.resume(resume, task=task, device=device, reporter=reporter)
-    else:
-        assert task is not None
-        assert model is not None
-        run = api.run(
-            task,
-            model,
-            settings=given_settings(texts, model),
-            budget=budget,
-            epochs=epochs,
-            seed=seed,
-            device=device,
-            precision=precision,
-            compile=compile,
-            out=out,
-            limit=limit,
-            evaluate_test=False if no_test else None,
-            reporter=reporter,
-        )
-    if not run.is_main:
-        return
-    if as_json:
-        sys.stdout.write(run.record.to_json())
-    else:
-        print_result(Console(), run.path, run.record)
-    if push is not None:
-        from arbench.hub.push import push_trained
-
-        reporter.say(f"on the Hub: {push_trained(run, push).url}")
+    run = api.run(task, model, seed=seed, out=out, device=device, reporter=reporter, **recipe)
+    conclude(run, as_json=as_json, push=push, reporter=reporter)
 
 
 def _print_seeds(runs: list[Run], as_json: bool) -> None:
@@ -190,28 +151,15 @@ def _print_seeds(runs: list[Run], as_json: bool) -> None:
         click.echo(summary)
 
 
-def _refuse(ctx: click.Context, refused: set[str], says: str) -> None:
-    """Refuse what may not be given.
+def _refuse_beside_seeds(ctx: click.Context) -> None:
+    """Refuse what cannot stand beside --seeds, also where it is the default's value.
 
     Raises:
-        click.UsageError: that names all that was.
-    """
-    every = {parameter.name or "" for parameter in ctx.command.params}
-    _refuse_others(ctx, every - refused, says)
-
-
-def _refuse_others(ctx: click.Context, allowed: set[str], says: str) -> None:
-    """Refuse whatever is given beside what is allowed, also where it is the default's value.
-
-    Raises:
-        click.UsageError: that says what is allowed and names all that is not.
+        click.UsageError: that names it.
     """
     default = click.core.ParameterSource.DEFAULT
-    others = [
-        parameter.opts[0]
-        for parameter in ctx.command.params
-        if parameter.name not in allowed
-        and ctx.get_parameter_source(parameter.name or "") is not default
-    ]
-    if others:
-        raise click.UsageError(f"{says}, not {', '.join(others)}.")
+    for name in ("seed", "push"):
+        if ctx.get_parameter_source(name) is not default:
+            raise click.UsageError(
+                f"--seeds itself says which seeds to run, each in a new run: leave out --{name}."
+            )

@@ -212,7 +212,7 @@ def _run(name: str) -> dict[str, Any]:
         if (Path(name) / "config.json").exists():
             raise CheckpointError(
                 f"{name}: this run is unfinished; if it is not going on, continue it with "
-                f"`arbench run --resume {name}`"
+                f"`arbench resume {name}`"
             )
         if seeds := sorted(Path(name).glob("seed-*/config.json")):
             raise ConfigError(

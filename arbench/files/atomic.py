@@ -137,7 +137,7 @@ def full_disk_named(path: Path) -> Iterator[None]:
         free = shutil.disk_usage(path.parent).free
         raise RunError(
             f"{path}: the disk is full ({free / 1e6:.0f} MB free); what was there before is "
-            "intact. Free some space and run the same command again (a run: with --resume)"
+            "intact. Free some space and run the same command again (of a run: `arbench resume`)"
         ) from error
 
 

@@ -88,8 +88,7 @@ class RunFolder:
         if self._is_held():
             raise CheckpointError(f"{self.path}: this run is still going on; wait for its end")
         raise CheckpointError(
-            f"{self.path}: this run is unfinished; continue it with `arbench run --resume "
-            f"{self.path}`"
+            f"{self.path}: this run is unfinished; continue it with `arbench resume {self.path}`"
         )
 
     def require_new(self) -> None:
@@ -160,7 +159,7 @@ class RunFolder:
     def _how_to_go_on(self) -> str:
         if not self.config.exists():
             return "interrupted before there was anything to keep; run the same command again"
-        return f"interrupted; continue with `arbench run --resume {self.path}`"
+        return f"interrupted; continue with `arbench resume {self.path}`"
 
     def _remove_if_bare(self) -> None:
         bare = [self.config, self._lock]
@@ -186,7 +185,7 @@ def new_run_folder(out: Path | None, task: str, model: str) -> RunFolder:
             remove_abandoned(out)  # of a run that was killed in its very first write
         if out.exists() and any(file.name != ".lock" for file in out.iterdir()):
             is_run = RunFolder(out).config.exists()
-            ways = f", or continue the run in it with --resume {out}" if is_run else ""
+            ways = f", or continue the run in it with `arbench resume {out}`" if is_run else ""
             raise ConfigError(f"--out {out}: exists and is not empty; choose another folder{ways}")
         return RunFolder(out)
     stem = re.sub(r"[^a-z0-9._-]+", "-", f"{task}-{model}")

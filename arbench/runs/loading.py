@@ -43,7 +43,9 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     folder = RunFolder(path)
     config = read_config(path)
     if not folder.model.exists() and folder.checkpoint.exists():
-        raise CheckpointError(f"{path}: this run is not finished; continue it with --resume {path}")
+        raise CheckpointError(
+            f"{path}: this run is not finished; continue it with `arbench resume {path}`"
+        )
     try:
         size = folder.model.stat().st_size
     except OSError as error:

@@ -102,7 +102,7 @@ class CheckpointStore:
             name, number = f"step-{progress.step}-{number}.safetensors", number + 1
         says = (
             "the checkpoint could not be written, and the one before it is intact; free some "
-            f"memory and continue with `arbench run --resume {self.folder.parent}`"
+            f"memory and continue with `arbench resume {self.folder.parent}`"
         )
         with out_of_memory_says(says):
             digest = save_tensors(self.folder / name, tensors)

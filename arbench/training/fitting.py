@@ -59,7 +59,7 @@ def fit(
             if stop.received:
                 raise Interrupted(
                     "interrupted while fitting, of which nothing is kept; start again with "
-                    f"`arbench run --resume {metrics.parent}`",
+                    f"`arbench resume {metrics.parent}`",
                     stop.received,
                 )
 

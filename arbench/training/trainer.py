@@ -127,7 +127,7 @@ class Trainer:
     def _interrupted(self, stop_signal: int) -> Interrupted:
         return Interrupted(
             f"interrupted after step {self.progress.step}, with a checkpoint; continue with "
-            f"`arbench run --resume {self.store.folder.parent}`",
+            f"`arbench resume {self.store.folder.parent}`",
             stop_signal,
         )
 

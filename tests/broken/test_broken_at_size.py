@@ -82,7 +82,7 @@ def test_what_is_wrong_at_size_alone_is_refused(
     assert main(["evaluate", str(folder)]) == 3
     assert "was refused and has no result" in capsys.readouterr().err
     if check == "step_equals_forward":  # trained to its end, and evaluated once more
-        assert main(["run", "--resume", str(folder), "--device", "cpu"]) == 5
+        assert main(["resume", str(folder), "--device", "cpu"]) == 5
         assert said in capsys.readouterr().err
 
 

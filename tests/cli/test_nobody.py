@@ -115,7 +115,7 @@ def test_a_finished_run_in_a_folder_that_may_not_be_written_is_resumed(place: Pa
     assert main(["run", *arguments, "--device", "cpu", "--out", str(run)]) == 0
     (run / "README.md").unlink()  # which would be made again if it could
     run.chmod(0o555)
-    done = as_nobody(MAIN, "run", "--resume", str(run), "--json", folder=place)
+    done = as_nobody(MAIN, "resume", str(run), "--json", folder=place)
     run.chmod(0o755)
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"{run} is finished: there is nothing to resume\n"

@@ -1,68 +1,104 @@
-"""run: what may stand beside --resume and --queue, which bring settings of their own."""
+"""run, resume and queue: what they take, and what `run` took before there were the other two."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from arbench.cli import main
 
-# Each with a value that the option has when it is not given, where it has one.
-SETTINGS = {
-    "--model": ["made"],
-    "--set": ["hidden=8"],
-    "--budget": ["9s"],
-    "--epochs": ["1"],
-    "--seed": ["0"],
-    "--precision": ["float32"],
-    "--compile": [],
-    "--limit": ["9"],
-}
+QUEUE = '[[run]]\ntask = "toy-markov"\nmodel = "bernoulli"\n'
+SETTINGS = ("--model", "--set", "--budget", "--epochs", "--seed", "--precision", "--limit", "--out")
 
 
-def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The only line that a refused command prints."""
-    assert main(["run", *arguments]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("run") / "a"
+    given = ["--task", "toy-markov", "--model", "bernoulli", "--limit", "50", "--device", "cpu"]
+    assert main(["run", *given, "--out", str(folder)]) == 0
+    return folder
 
 
-@pytest.fixture
-def queue(tmp_path: Path) -> Path:
-    path = tmp_path / "queue.toml"
-    path.write_text('[[run]]\ntask = "toy-markov"\nmodel = "bernoulli"\n')
-    return path
-
-
-@pytest.mark.parametrize("option", [*SETTINGS, "--out"])
+@pytest.mark.parametrize("option", [*SETTINGS, "--queue", "--resume"])
+@pytest.mark.parametrize("verb", [["resume", "RUN"], ["run", "--resume", "RUN"]], ids=" ".join)
 def test_a_resumed_run_takes_no_other_settings(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
+    capsys: pytest.CaptureFixture[str], trained: Path, verb: list[str], option: str
 ) -> None:
-    given = [option, *SETTINGS.get(option, [str(tmp_path)])]
-    line = error_of(["--resume", str(tmp_path), "--device", "cpu", *given], capsys)
-    assert "--resume continues with the run's own settings" in line
-    assert f"of your own, not {option}." in line
+    assert main([*verb[:-1], str(trained), option, "3"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"No such option '{option}'" in line
+    assert line.endswith("See `arbench resume --help`")
 
 
-@pytest.mark.parametrize("option", [*SETTINGS, "--task", "--resume", "--push", "--json"])
-def test_a_queue_takes_no_other_settings(
-    capsys: pytest.CaptureFixture[str], queue: Path, option: str
+@pytest.mark.parametrize("verb", [["resume"], ["run", "--resume"]], ids=" ".join)
+def test_what_says_nothing_of_the_training_may_stand_beside(
+    capsys: pytest.CaptureFixture[str], trained: Path, verb: list[str]
 ) -> None:
-    values = {"--task": ["toy-ising"], "--resume": ["runs"], "--push": ["org"], "--json": []}
-    given = [option, *{**SETTINGS, **values}[option]]
-    line = error_of(["--queue", str(queue), "--device", "cpu", *given], capsys)
-    assert f"--queue says itself what to run: give only --device and --out, not {option}." in line
+    assert main([*verb, str(trained), "--device", "cpu", "--task", "toy-markov", "--json"]) == 0
+    record = json.loads((trained / "record.json").read_text())
+    assert json.loads(capsys.readouterr().out) == record
 
 
-def test_all_that_is_too_much_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    line = error_of(["--resume", "x", "--compile", "--seed", "3", "--precision=bfloat16"], capsys)
-    assert "not --seed, --precision, --compile." in line
+@pytest.mark.parametrize("given", [["--resume", "RUN"], ["--resume=RUN"]], ids=" ".join)
+@pytest.mark.parametrize("before", [[], ["--device", "cpu"]], ids=" ".join)
+def test_the_option_resume_is_the_verb_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+    trained: Path,
+    tmp_path: Path,
+    before: list[str],
+    given: list[str],
+) -> None:
+    folder = Path(shutil.copytree(trained, tmp_path / "-a"))  # begins as an option does
+    (folder / "record.json").unlink()  # as if it had been killed at its end
+    assert main(["run", *before, *[word.replace("RUN", str(folder)) for word in given]]) == 0
+    note, *_ = capsys.readouterr().err.splitlines()
+    assert note == "arbench: note: `arbench run --resume RUN` is now `arbench resume RUN`"
+    assert (folder / "record.json").exists()
 
 
-def test_what_says_nothing_of_the_training_may_stand_beside(queue: Path, tmp_path: Path) -> None:
+def test_the_option_queue_is_the_verb_and_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "queue.toml").write_text(QUEUE)
     out = tmp_path / "runs"
-    assert main(["run", "--queue", str(queue), "--device", "cpu", "--out", str(out)]) == 0
-    (folder,) = (path for path in out.iterdir() if path.is_dir())
-    beside = ["--device", "cpu", "--task", "toy-markov", "--json"]
-    assert main(["run", "--resume", str(folder), *beside]) == 0
+    given = [f"--queue={tmp_path / 'queue.toml'}", "--device", "cpu", "--out", str(out)]
+    assert main(["run", *given]) == 0
+    note, *_ = capsys.readouterr().err.splitlines()
+    assert note == "arbench: note: `arbench run --queue FILE` is now `arbench queue FILE`"
+    assert (out / "toy-markov-bernoulli" / "record.json").exists()
+
+
+def test_a_verb_says_nothing_of_options(capsys: pytest.CaptureFixture[str], trained: Path) -> None:
+    assert main(["resume", str(trained)]) == 0
+    assert "note" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--resume", "--queue"])
+def test_an_old_option_without_its_value_is_a_verb_without_its_argument(
+    capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["run", option]) == 2
+    assert "Missing argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--seed", "0"], ["--push", "org"]], ids=" ".join)
+def test_seeds_say_themselves_which_seed(
+    capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    given = ["--task", "toy-markov", "--model", "bernoulli", "--seeds", "2", *option]
+    assert main(["run", *given]) == 2
+    assert f"leave out {option[0]}." in capsys.readouterr().err
+
+
+def test_the_help_of_run_shows_no_option_that_is_a_verb(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "--resume" not in said
+    assert "--queue" not in said
+    assert "`arbench resume`" in said

@@ -272,7 +272,7 @@ def test_an_interrupted_run_says_how_to_continue(tmp_path: Path, capsys) -> None
     _write(tmp_path / "run", {**RECORD, "training": training, "nll": {}, "sampling": []})
     assert main(["show", "run"]) == 0
     text = capsys.readouterr().out
-    assert "continue with  `arbench run --resume run`" in text
+    assert "continue with  `arbench resume run`" in text
     assert "likelihood" not in text
 
 
@@ -280,7 +280,7 @@ def test_a_run_that_was_killed_is_unfinished(tmp_path: Path, capsys) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").touch()
     assert main(["show", "run"]) == 3
-    assert "`arbench run --resume run`" in capsys.readouterr().err
+    assert "`arbench resume run`" in capsys.readouterr().err
 
 
 def test_json_that_is_no_record_is_bad_data(tmp_path: Path, capsys) -> None:

@@ -55,7 +55,7 @@ def test_a_run_says_what_it_resolved_and_ends_with_its_table(
     [
         (["--task", "mnits", "--model", "nade"], 2, "did you mean"),
         (["--task", "mnist-mini", "--model", "nad"], 2, "did you mean nade"),
-        (["--task", "mnist-mini"], 2, "give --task and --model"),
+        (["--task", "mnist-mini"], 2, "Missing option '--model'"),
         ([*TINY, "--model", "nade", "--set", "hiden=3"], 2, "did you mean 'hidden'"),
         ([*TINY, "--model", "nade", "--set", "hidden"], 2, "KEY=VALUE"),
         ([*TINY, "--model", "nade", "--budget", "soon"], 2, "such as 90s"),

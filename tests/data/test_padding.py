@@ -202,7 +202,7 @@ def test_an_old_run_is_shown_carded_and_described_without_its_number(
     nats = f"{Record.read(old / 'record.json').nll['test'].bits_per_dim:.4f}"
     assert main(["show", str(old)]) == 0
     shown = capsys.readouterr().out
-    assert main(["run", "--resume", str(old)]) == 0  # it is finished, so this shows it again
+    assert main(["resume", str(old)]) == 0  # it is finished, so this shows it again
     again = " ".join(capsys.readouterr().out.split())
     card = card_of(old)
     for text in (shown, again, card):
@@ -236,7 +236,7 @@ def test_an_old_run_is_on_no_board_compared_with_nothing_and_pushed_nowhere(
         ["evaluate", "RUN"],
         ["verify", "RUN"],
         ["show", "RUN", "--heatmap"],
-        ["run", "--resume", "RUN"],
+        ["resume", "RUN"],
     ],
 )
 def test_an_old_run_is_not_evaluated_and_the_line_says_why(
@@ -247,7 +247,7 @@ def test_an_old_run_is_not_evaluated_and_the_line_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if "--resume" in command:
+    if "resume" in command:
         (old_with_data / "record.json").unlink()  # as if it had been killed
     arguments = [str(old_with_data) if word == "RUN" else word for word in command]
     assert main(arguments) == 2

@@ -192,14 +192,22 @@ def test_the_name_of_the_repository_is_checked_before_a_training(
     is_new: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    new = ["--task", "mnist-mini", "--model", "bernoulli", "--out", str(tmp_path / "new run")]
-    which = new if is_new else ["--resume", str(trained)]
+    new = [
+        "run",
+        "--task",
+        "mnist-mini",
+        "--model",
+        "bernoulli",
+        "--out",
+        str(tmp_path / "new run"),
+    ]
+    which = new if is_new else ["resume", str(trained)]
     org = "o" * 80
-    assert main(["run", *which, "--push", org]) == 2
+    assert main([*which, "--push", org]) == 2
     assert f"'{org}/mnist-mini-bernoulli' names no repository" in capsys.readouterr().err
     assert not (tmp_path / "new run").exists()
     assert hub.requests == []
-    assert main(["run", *which, "--push", "others", "--device", "cpu"]) == 4
+    assert main([*which, "--push", "others", "--device", "cpu"]) == 4
     assert "you may not write to others" in capsys.readouterr().err
 
 

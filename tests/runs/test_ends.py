@@ -65,10 +65,10 @@ def test_a_stop_signal_in_the_final_evaluation_is_told_and_written_down(
         assert main([*arguments, "--out", str(folder)]) == code
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("arbench: error: interrupted")
-    assert f"`arbench run --resume {folder}`" in last
+    assert f"`arbench resume {folder}`" in last
     assert _status(folder) == "interrupted"
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # as it was
-    assert main(["run", "--resume", str(folder), "--device", "cpu"]) == 0
+    assert main(["resume", str(folder), "--device", "cpu"]) == 0
     assert _status(folder) == "finished"
 
 
@@ -88,7 +88,7 @@ def test_a_stop_signal_in_the_last_step_is_not_forgotten(
         assert main([*TRAIN, "--out", str(folder)]) == 143
     assert "interrupted after step 2, with a checkpoint" in capsys.readouterr().err
     assert _status(folder) == "interrupted"
-    assert main(["run", "--resume", str(folder), "--device", "cpu"]) == 0
+    assert main(["resume", str(folder), "--device", "cpu"]) == 0
 
 
 def test_a_stop_signal_before_anything_is_written_leaves_nothing(
@@ -129,7 +129,7 @@ def test_a_folder_of_a_run_killed_in_its_first_write_is_as_good_as_new(killed: P
 def test_there_is_nothing_in_it_to_resume_and_that_is_said(
     killed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", "--resume", str(killed)]) == 3
+    assert main(["resume", str(killed)]) == 3
     last = capsys.readouterr().err.splitlines()[-1]
     assert "was killed before it had written anything; start it anew" in last
     assert f"--out {killed}`" in last
@@ -230,7 +230,7 @@ def test_the_home_folder_is_found_in_every_form(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert main([*RUN, "--out=~/runs/a"]) == 0
-    assert main(["run", "--resume=~/runs/a"]) == 0
+    assert main(["resume", "~/runs/a"]) == 0
     for arguments in (
         ["show", "~/runs/a"],
         ["sample", "~/runs/a", "-n", "2", "--out=~/x.csv"],

@@ -146,7 +146,7 @@ def test_runs_on_other_events_cannot_be_compared(finished: Run, tmp_path: Path) 
 
 
 def test_a_folder_in_use_or_full_is_refused(finished: Run) -> None:
-    with pytest.raises(ConfigError, match="--resume"):
+    with pytest.raises(ConfigError, match="arbench resume"):
         _run(finished.path)
 
 

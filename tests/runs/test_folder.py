@@ -49,7 +49,7 @@ def test_every_verb_says_that_a_run_is_unfinished_and_how_to_continue(
         assert main(arguments) == 3, arguments
         (line,) = capsys.readouterr().err.splitlines()
         assert "this run is unfinished" in line, arguments
-        assert f"arbench run --resume {unfinished}" in line
+        assert f"arbench resume {unfinished}" in line
 
 
 def test_a_record_says_how_a_run_ended(finished: Path, unfinished: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_run_that_is_going_on_is_not_to_be_continued(unfinished: Path) -> None
     folder = RunFolder(unfinished)
     with folder.locked(), pytest.raises(CheckpointError, match="still going on"):
         folder.require_finished()
-    with pytest.raises(CheckpointError, match="--resume"):
+    with pytest.raises(CheckpointError, match="arbench resume"):
         folder.require_finished()
 
 
@@ -129,7 +129,7 @@ def test_only_a_folder_with_a_run_is_to_be_resumed(finished: Path, tmp_path: Pat
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ConfigError, match="choose another folder$"):
         new_run_folder(tmp_path, "task", "model")
-    with pytest.raises(ConfigError, match=f"--resume {finished}"):
+    with pytest.raises(ConfigError, match=f"arbench resume {finished}"):
         new_run_folder(finished, "task", "model")
 
 

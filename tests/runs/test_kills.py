@@ -67,7 +67,7 @@ RANDOM_TIMES = 2
 HARNESS = """
 import json, os, signal, sys, time
 import torch
-import arbench.api, arbench.cli, arbench.cli.console, arbench.cli.run
+import arbench.api, arbench.cli, arbench.cli.resume, arbench.cli.run
 from arbench.training import checkpoints, trainer as training
 from arbench.runs.record import record as records
 from arbench.runs import experiment as run
@@ -162,7 +162,7 @@ class Killer:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         errors = self.folder / "errors"
-        job = (["run", *arguments, "--device", "cpu"], prelude, seconds, str(errors))
+        job = ([*arguments, "--device", "cpu"], prelude, seconds, str(errors))
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         code, took = json.loads(self.process.stdout.readline())
@@ -173,7 +173,7 @@ class Killer:
         task, *settings = FAMILIES[family].replace("TEXT", str(self.text)).split()
         settings += [] if family == "cpt" else SMALL
         given = [word for setting in settings for word in ("--set", setting)]
-        begun = ["--task", task, "--model", family, *given]
+        begun = ["run", "--task", task, "--model", family, *given]
         return [*begun, "--limit", "60", "--out", str(folder)]
 
     def go_on(self, family: str, folder: Path) -> list[str]:
@@ -181,7 +181,7 @@ class Killer:
         if not (folder / "config.json").exists():
             return self.begin(family, folder)
         task = ["--task", f"text:{self.text}"] if family == "lstm" else []
-        return ["--resume", str(folder), *task]
+        return ["resume", str(folder), *task]
 
     def undisturbed(self, family: str) -> tuple[Any, float]:
         """The outcome of a family's run that nobody kills, and how long it takes."""

@@ -100,7 +100,7 @@ def test_a_full_disk_names_the_path_and_keeps_the_previous_checkpoint(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(RunError, match=r"step-2.*disk is full.*MB free.*--resume"):
+    with pytest.raises(RunError, match=r"step-2.*disk is full.*MB free.*arbench resume"):
         store.save(Progress(step=2), _tensors(2.0))
     monkeypatch.undo()
     loaded = store.load()
@@ -243,7 +243,7 @@ def test_no_memory_for_a_checkpoint_is_one_sentence_and_keeps_the_one_before(
         raise MemoryError
 
     monkeypatch.setattr("arbench.files.tensors.struct.pack", none_left)
-    with pytest.raises(RunError, match=r"out of memory: the checkpoint could not .*--resume"):
+    with pytest.raises(RunError, match=r"out of memory: the checkpoint could not .*arbench resume"):
         store.save(Progress(step=2), _tensors(2.0))
     monkeypatch.undo()
     loaded = store.load()

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ARGUMENTS = ["--task", "toy-markov", "--model", "made", "--device", "cpu", "--limit", "1000"]
+ARGUMENTS = ["run", "--task", "toy-markov", "--model", "made", "--device", "cpu", "--limit", "1000"]
 ARGUMENTS += ["--epochs", "8", "--set", "hidden=8", "--set", "dropout=0.1"]
 ARGUMENTS += ["--set", "ema_decay=0.9", "--set", "evaluations=5", "--set", "checkpoint_seconds=0"]
 STEPS = 80
@@ -45,7 +45,7 @@ def _environment(**variables: str) -> dict[str, str]:
 def _start(*arguments: str, prelude: str = "", **variables: str) -> subprocess.Popen[str]:
     program = f"{prelude}\nimport sys\nfrom arbench.cli import main\nsys.exit(main())"
     return subprocess.Popen(
-        [sys.executable, "-c", program, "run", *arguments],
+        [sys.executable, "-c", program, *arguments],
         env=_environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -102,7 +102,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(
     _finish(process)
     assert 17 <= _steps_done(folder) < STEPS
     assert not (folder / "record.json").exists()
-    code, errors = _finish(_start("--resume", str(folder)))
+    code, errors = _finish(_start("resume", str(folder)))
     assert code == 0, errors
     assert "resuming after step" in errors
     assert _outcome(folder) == undisturbed
@@ -127,7 +127,7 @@ def test_twenty_kills_at_random_moments_change_nothing(
         process.kill()
         kills += process.wait() == -signal.SIGKILL
         _finish(process)
-        arguments = ["--resume", str(folder)]
+        arguments = ["resume", str(folder)]
     assert kills == 20
     code, errors = _finish(_start(*arguments))
     assert code == 0, errors
@@ -164,7 +164,7 @@ def test_dying_at_a_named_point_changes_nothing(
     process = _start(*ARGUMENTS, "--out", str(folder), prelude=KILL_AT + POINTS[point])
     code, errors = _finish(process)
     assert code == -signal.SIGKILL, errors
-    code, errors = _finish(_start("--resume", str(folder)))
+    code, errors = _finish(_start("resume", str(folder)))
     assert code == 0, errors
     assert _outcome(folder) == undisturbed
 
@@ -185,12 +185,12 @@ def test_a_stop_signal_leaves_a_checkpoint_and_its_exit_code(
     process.send_signal(number)
     found, errors = _finish(process)
     assert found == code, errors
-    assert f"--resume {folder}" in errors
+    assert f"arbench resume {folder}" in errors
     assert "Traceback" not in errors
     record = json.loads((folder / "record.json").read_text())
     assert record["training"]["status"] == "interrupted"
     assert record["nll"] == {}
-    found, errors = _finish(_start("--resume", str(folder)))
+    found, errors = _finish(_start("resume", str(folder)))
     assert found == 0, errors
     assert _outcome(folder) == undisturbed
 
@@ -200,12 +200,12 @@ def test_two_runs_never_share_a_folder_and_a_stale_lock_is_no_obstacle(tmp_path:
     folder = tmp_path / "run"
     first = _start(*ARGUMENTS, "--epochs", "4000", "--out", str(folder))
     _wait_for_steps(first, folder, 2)
-    code, errors = _finish(_start("--resume", str(folder)))
+    code, errors = _finish(_start("resume", str(folder)))
     assert code == 2
     assert "belongs to a run that is going on" in errors
     first.kill()
     _finish(first)
-    third = _start("--resume", str(folder))
+    third = _start("resume", str(folder))
     _wait_for_steps(third, folder, _steps_done(folder) + 2)
     assert third.poll() is None
     third.send_signal(signal.SIGINT)
@@ -234,7 +234,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     assert "Traceback" not in errors
     assert 0 < _steps_done(folder) < STEPS
     assert not list(folder.rglob(".*tmp*"))
-    code, errors = _finish(_start("--resume", str(folder)))
+    code, errors = _finish(_start("resume", str(folder)))
     assert code == 0, errors
     assert _outcome(folder) == undisturbed
 

@@ -83,8 +83,8 @@ def test_ctrl_c_after_training_says_how_to_continue(
         patch.setattr(run_module, "measure_sampling", interrupted)
         assert main([*arguments, "--device", "cpu", "--out", str(folder)]) == 130
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"arbench: error: interrupted; continue with `arbench run --resume {folder}`"
-    assert main(["run", "--resume", str(folder), "--device", "cpu"]) == 0
+    assert last == f"arbench: error: interrupted; continue with `arbench resume {folder}`"
+    assert main(["resume", str(folder), "--device", "cpu"]) == 0
     assert (folder / "record.json").exists()
 
 
@@ -94,5 +94,5 @@ def test_ctrl_c_before_there_is_anything_promises_nothing(tmp_path: Path) -> Non
     folder = RunFolder(tmp_path / "begun")
     folder.path.mkdir()
     folder.config.touch()
-    with pytest.raises(Interrupted, match="--resume"), folder.locked():
+    with pytest.raises(Interrupted, match="arbench resume"), folder.locked():
         raise KeyboardInterrupt

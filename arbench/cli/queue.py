@@ -1,0 +1,35 @@
+"""`arbench queue`: make all runs of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from arbench.cli.paths import UserPath
+
+
+@click.command()
+@click.argument("file", type=UserPath(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--out",
+    type=UserPath(path_type=Path),
+    default="runs",
+    show_default=True,
+    help="The folder that gets a folder for each run.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+def command(file: Path, out: Path, device: str) -> None:
+    """Make all runs of the queue FILE, in order.
+
+    The same command takes a queue up again: it skips what is finished and continues what is begun.
+    """
+    from rich.console import Console
+
+    from arbench import api
+    from arbench.cli.console import ConsoleReporter, print_result
+    from arbench.files.atomic import require_folder
+
+    require_folder(out)  # once, not for every run of the queue
+    for run in api.run_queue(file, out=out, device=device, reporter=ConsoleReporter()):
+        print_result(Console(), run.path, run.record)
