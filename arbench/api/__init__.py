@@ -18,11 +18,11 @@ from arbench.api.loading import download as download
 from arbench.api.loading import load as load
 from arbench.api.sampling import sample as sample
 from arbench.api.sampling import sample_texts as sample_texts
-from arbench.api.seeds import RecipeOptions as RecipeOptions
-from arbench.api.seeds import run_seeds as run_seeds
+from arbench.api.training import RecipeOptions as RecipeOptions
 from arbench.api.training import resume as resume
 from arbench.api.training import run as run
 from arbench.api.training import run_queue as run_queue
+from arbench.api.training import run_seeds as run_seeds
 from arbench.boards.boards import find_boards, frame
 from arbench.data.dataset import Dataset
 from arbench.data.streams import windows_of

@@ -1,20 +1,34 @@
-"""Training in Python: one run, its continuation, and a queue of runs."""
+"""Training in Python: one run, its continuation, the seeds of a recipe, a queue of runs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from arbench.errors import ArbenchError, Interrupted, RunError
+from arbench.data.tasks import open_task
+from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
 from arbench.hub.card import write_card
 from arbench.runs.experiment import Run, resume_run, start_run
 from arbench.runs.folder import RunFolder
-from arbench.runs.queue import read_queue
-from arbench.runs.request import RunRequest
+from arbench.runs.queue import QueuedRun, read_queue
+from arbench.runs.request import RunRequest, resolve
+from arbench.runs.seeds import require_recipe, seed_folder, seeds_home
 from arbench.show.reporting import Reporter
 from arbench.training.schedule import parse_seconds
+
+
+class RecipeOptions(TypedDict, total=False):
+    """What `run` takes of a recipe, by the same names."""
+
+    settings: Mapping[str, Any] | None
+    budget: str | float | None
+    epochs: int | None
+    precision: str
+    compile: bool
+    limit: int | None
+    evaluate_test: bool | None
 
 
 def run(
@@ -122,31 +136,78 @@ def run_queue(
         Interrupted: at a stop signal; the same call takes the queue up again.
         RunError: at the end, if some of the runs failed; the others have been made.
     """
-    reporter = reporter or Reporter()
-    queued = read_queue(Path(path))
+    return _make_all("queue", read_queue(Path(path)), Path(out), device, reporter or Reporter())
+
+
+def run_seeds(
+    task: str,
+    model: str,
+    *,
+    seeds: int,
+    out: str | Path | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+    **options: Unpack[RecipeOptions],
+) -> list[Run]:
+    """Train one recipe with the seeds 0 to `seeds` - 1, each in a folder of its own, in order.
+
+    What is finished is kept and what is begun continued, so that the same call takes all up again;
+    a greater number adds seeds. `compare` takes the folder, and a board shows it as one row.
+
+    Args:
+        task: a task's name, such as "mnist", or "images:PATH".
+        model: a model's name, such as "nade".
+        seeds: how many; a verdict about the recipe takes at least 3.
+        out: the folder that holds `seed-0`, `seed-1` and so on; by default one under `runs/`.
+        device: where to train.
+        reporter: who is told of progress; by default nobody.
+        options: the rest of what `run` takes, but for the seed.
+
+    Raises:
+        ConfigError: if there is no seed, the folder is a run, or one of its seeds is of another
+            recipe.
+        Interrupted: at a stop signal; the same call takes the seeds up again.
+        RunError: at the end, if some of them failed; the others have been made.
+    """
+    if seeds < 1:
+        raise ConfigError(f"seeds is at least 1, got {seeds}")
+    config, _ = resolve(as_request(task, model, **options), open_task(task))
+    home = seeds_home(None if out is None else Path(out), config.task, model)
+    folders = [seed_folder(home, seed) for seed in range(seeds)]
+    for folder in folders:  # before any is trained
+        if folder.config.exists():
+            require_recipe(folder, config)
+    wanted = [
+        QueuedRun.model_validate(
+            {**options, "task": task, "model": model, "seed": seed, "name": folder.path.name}
+        )
+        for seed, folder in enumerate(folders)
+    ]
+    return _make_all("seeds", wanted, home, device, reporter or Reporter())
+
+
+def _make_all(
+    what: str, wanted: Sequence[QueuedRun], home: Path, device: str, reporter: Reporter
+) -> list[Run]:
+    """Make every run in its folder below `home`; what is begun there is continued.
+
+    Raises:
+        Interrupted: at a stop signal.
+        RunError: at the end, if some of them failed; the others have been made.
+    """
     finished: list[Run] = []
     failed: list[str] = []
-    for number, item in enumerate(queued, start=1):
-        folder = Path(out) / item.name
-        reporter.say(f"queue   {number} of {len(queued)}: {item.name}")
+    for number, item in enumerate(wanted, start=1):
+        folder = home / item.name
+        reporter.say(f"{what}   {number} of {len(wanted)}: {folder}")
         try:
             if RunFolder(folder).config.exists():
                 made = resume(folder, task=item.task, device=device, reporter=reporter)
             else:
-                made = run(
-                    item.task,
-                    item.model,
-                    settings=item.settings,
-                    epochs=item.epochs,
-                    budget=item.budget,
-                    precision=item.precision,
-                    seed=item.seed,
-                    evaluate_test=item.evaluate_test,
-                    device=device,
-                    out=folder,
-                    reporter=reporter,
-                )
+                asked = item.model_dump(exclude={"name"})
+                made = run(**asked, out=folder, device=device, reporter=reporter)
         except Interrupted:
+            reporter.say(f"{what}   {home}: the same command goes on with the rest")
             raise
         except ArbenchError as error:
             reporter.say(f"failed  {item.name}: {error}")
@@ -154,7 +215,8 @@ def run_queue(
         else:
             finished.append(made)
     if failed:
-        raise RunError(f"{len(failed)} of {len(queued)} runs failed: {', '.join(failed)}")
+        kind = "seeds" if what == "seeds" else "runs"
+        raise RunError(f"{len(failed)} of {len(wanted)} {kind} failed: {', '.join(failed)}")
     return finished
 
 

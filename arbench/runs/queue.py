@@ -24,8 +24,10 @@ class QueuedRun(BaseModel):
         model: a model's name.
         settings: overrides of the recipe, `[run.settings]`.
         epochs: length instead of the recipe's.
-        budget: wall-clock training time instead, such as "90m".
+        budget: wall-clock training time instead, such as "90m", or seconds.
         precision: of the products in training, "float32" or "bfloat16"; see `arbench run --help`.
+        compile: whether the training loss is compiled.
+        limit: only the first so many events of each split; all if not given.
         seed: of the run.
         evaluate_test: whether the test split is evaluated; as the recipe says if not given.
         name: of its folder; `<task>-<model>` if not given.
@@ -35,10 +37,12 @@ class QueuedRun(BaseModel):
 
     task: str
     model: str
-    settings: Mapping[str, Any] = {}
+    settings: Mapping[str, Any] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None
-    budget: str | None = None
+    budget: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
     precision: Precision = "float32"
+    compile: bool = False
+    limit: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     evaluate_test: bool | None = None
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] = ""

@@ -24,6 +24,7 @@ task = "toy-markov"
 model = "fvsbn"
 epochs = 1
 precision = "bfloat16"
+limit = 700
 name = "second"
 settings = { "training.batch_size" = 500 }
 """
@@ -48,6 +49,7 @@ def test_a_queue_is_made_once_and_then_skipped(tmp_path: Path) -> None:
     assert [run.path.name for run in first] == ["toy-markov-bernoulli", "second"]
     assert first[1].record.training.settings["training"]["batch_size"] == 500
     assert [run.record.training.precision for run in first] == ["float32", "bfloat16"]
+    assert [run.record.training.limit for run in first] == [None, 700]
     (out / "toy-markov-bernoulli" / "record.json").unlink()  # as if killed before its end
     before = (out / "second" / "record.json").stat().st_mtime_ns
     listener = Listener()
@@ -55,6 +57,7 @@ def test_a_queue_is_made_once_and_then_skipped(tmp_path: Path) -> None:
     assert [r.record.nll for r in second] == [r.record.nll for r in first]
     assert (out / "second" / "record.json").stat().st_mtime_ns == before
     assert any("second is finished" in line for line in listener.lines)
+    assert f"queue   2 of 2: {out / 'second'}" in listener.lines
 
 
 def test_a_failing_run_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -63,6 +66,12 @@ def test_a_failing_run_does_not_stop_the_others(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="1 of 3 runs failed: gone"):
         arbench.run_queue(queue, out=tmp_path / "runs", device="cpu")
     assert (tmp_path / "runs" / "second" / "record.json").exists()
+
+
+def test_a_budget_in_seconds_may_be_a_number(tmp_path: Path) -> None:
+    text = '[[run]]\ntask = "toy-markov"\nmodel = "fvsbn"\nbudget = 90\n'
+    (item,) = read_queue(write(tmp_path / "queue.toml", text))
+    assert item.budget == "90"
 
 
 @pytest.mark.parametrize(
