@@ -62,15 +62,23 @@ def make_head(name: str, layout: Layout, options: Mapping[str, Any]) -> Head:
 
 
 def require_combination(config: RunConfig) -> None:
-    """Refuse members and copies that make no density together.
+    """Refuse members and copies that make no density together, and what no training makes of one.
 
     Raises:
         ConfigError: with the reason, and what to set instead.
     """
     network_class = registry().model(config.model).load()
     num_copies, num_members = config.recipe.ensemble.num_copies, len(config.members)
-    if num_copies > 1 and hasattr(network_class, "fit"):
+    fits_itself = hasattr(network_class, "fit")
+    if fits_itself and config.budget_s is not None:
+        raise ConfigError(f"{config.model} fits itself: give --epochs, not --budget")
+    if fits_itself and num_copies > 1:
         raise ConfigError(f"{config.model} fits itself, so all copies would be alike: num_copies=1")
+    if fits_itself and num_members > 1:
+        raise ConfigError(
+            f"{config.model} fits itself and cannot form an ensemble: set num_orderings and "
+            "num_masks to 1"
+        )
     if num_copies > 1 and num_members > 1:
         raise ConfigError("copies are of one ordering and mask: set all but num_copies to 1")
     if num_copies > 1 and registry().head(config.head).load().averaged is Head.averaged:

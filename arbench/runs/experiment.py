@@ -15,7 +15,7 @@ from torch import Tensor
 from arbench.data.dataset import Dataset
 from arbench.data.repeats import describe_own
 from arbench.data.tasks import Split, SplitName, open_task
-from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
+from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of
 from arbench.files.tensors import save_tensors
 from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
@@ -51,10 +51,10 @@ from arbench.training.assembly import Assembly
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.devices import make_accelerator
-from arbench.training.fitting import fit
+from arbench.training.plan import Plan
 from arbench.training.recipes import Recipe
 from arbench.training.schedule import Length
-from arbench.training.trainer import Trainer
+from arbench.training.trainer import train
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Experiment:
     def run(self) -> Run:
         train = self.dataset.split("train")
         validation = self.dataset.split("validation")
-        fits_itself = hasattr(self.assembly.network, "fit")
+        fits_itself = self.assembly.fits_itself
         self._announce(train)
         if not self.config.recipe.training.evaluate_test:
             self.dataset.drop("test")
@@ -203,35 +203,22 @@ class _Experiment:
         )
 
     def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
-        if hasattr(self.assembly.network, "fit"):
-            if self.config.budget_s is not None:
-                raise ConfigError(f"{self.config.model} fits itself: give --epochs, not --budget")
-            return fit(
-                self.assembly,
-                batches,
-                validation,
-                self.folder.metrics,
-                self.reporter,
-                name=self.config.model,
-                epochs=self.config.recipe.training.epochs,
-                is_main=self.is_main,
-            )
         recipe, budget = self.config.recipe.training, self.config.budget_s
         num_steps = None if budget else recipe.epochs * batches.steps_per_epoch
-        trainer = Trainer(
-            self.assembly,
-            batches,
-            validation,
-            recipe,
-            Length(num_steps, budget),
+        plan = Plan(
+            assembly=self.assembly,
+            batches=batches,
+            validation=validation,
+            recipe=recipe,
+            length=Length(num_steps, budget),
+            seed=self.config.seed,
+            compile_loss=self.config.compile,
             accelerator=self.accelerator,
             store=CheckpointStore(self.folder.checkpoint),
             metrics=self.folder.metrics,
-            seed=self.config.seed,
-            compile_loss=self.config.compile,
             reporter=self.reporter,
         )
-        return trainer.run()
+        return train(plan)
 
     def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
         """Evaluate, sample and time.

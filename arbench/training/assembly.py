@@ -25,6 +25,11 @@ class Assembly:
     density: Model | Ensemble
 
     @property
+    def fits_itself(self) -> bool:
+        """Whether the network offers `fit`, which takes the place of gradient descent."""
+        return hasattr(self.network, "fit")
+
+    @property
     def num_parameters(self) -> int:
         """Trainable parameters, or fitted counts where a network has no gradient."""
         count = sum(p.numel() for p in self.network.parameters())

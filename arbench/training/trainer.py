@@ -1,92 +1,60 @@
-"""The training loop: plain, resumable, with the best weights on validation at its end."""
+"""The training of a network: its own `fit`, or a plain, resumable loop of gradient steps."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from arbench.data.tasks import Split
 from arbench.errors import CheckpointError, Diverged, Interrupted
-from arbench.files.atomic import full_disk_named
-from arbench.measure.evaluation import evaluate_log_probs, nll_of
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import bin_width
 from arbench.probability.randomness import derive_seed
-from arbench.show.reporting import Reporter
-from arbench.training.assembly import Assembly
-from arbench.training.batches import Batch, TrainingBatches
-from arbench.training.checkpoints import CheckpointStore, Progress
+from arbench.training.batches import Batch
+from arbench.training.checkpoints import Progress
+from arbench.training.curve import add_point, cut_curve, validate
+from arbench.training.fitting import fit
 from arbench.training.objective import Objective
+from arbench.training.plan import Plan
 from arbench.training.recipes import TrainingRecipe
-from arbench.training.schedule import Length, learning_rate_factor
+from arbench.training.schedule import learning_rate_factor
 from arbench.training.signals import StopSignal
 
 
-class Trainer:
-    """One training, from wherever its checkpoint stands to its end.
+def train(plan: Plan) -> Progress:
+    """Train the network of a plan in place, whichever way it offers, and say where that ended.
 
-    Args:
-        assembly: the density to train, on the accelerator's device.
-        batches: the training batches.
-        validation: chooses the best weights; the test split is never seen here.
-        recipe: optimiser and schedule.
-        length: steps or wall-clock budget.
-        accelerator: device, precision and processes.
-        store: where checkpoints go.
-        metrics: `metrics.jsonl`, one line per evaluation.
-        seed: keys dropout.
-        compile_loss: compile the loss with `torch.compile`.
-        reporter: who watches.
+    Raises:
+        Diverged: when a loss, gradient or validation is not finite.
+        Interrupted: after a stop signal.
     """
+    return fit(plan) if plan.assembly.fits_itself else Trainer(plan).run()
 
-    def __init__(
-        self,
-        assembly: Assembly,
-        batches: TrainingBatches,
-        validation: Split,
-        recipe: TrainingRecipe,
-        length: Length,
-        *,
-        accelerator: Accelerator,
-        store: CheckpointStore,
-        metrics: Path,
-        seed: int,
-        compile_loss: bool,
-        reporter: Reporter,
-    ) -> None:
-        self.assembly = assembly
-        self.network = assembly.network
-        self.batches = batches
-        self.validation = validation
-        self.recipe = recipe
-        self.length = length
-        self.accelerator = accelerator
-        self.store = store
-        self.metrics = metrics
-        self.seed = seed
-        self.reporter = reporter
+
+class Trainer:
+    """One training by gradient descent, from wherever its checkpoint stands to its end."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.network = plan.assembly.network
+        self.accelerator = plan.accelerator
         self.progress = Progress()
-        objective: nn.Module = Objective(assembly.members)
+        objective: nn.Module = Objective(plan.assembly.members)
         # Buffers are equal in all processes by construction, and not every type can be sent.
         buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
         ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
         ignore(objective, buffers)  # type: ignore[no-untyped-call]
-        self.objective = accelerator.prepare_model(objective)
-        if compile_loss:
+        self.objective = plan.accelerator.prepare_model(objective)
+        if plan.compile_loss:
             self.objective = torch.compile(self.objective)
-        self.optimizer = make_optimizer(self.network, recipe, accelerator.device)
-        self.average = _snapshot(self.network) if recipe.ema_decay else None
+        self.optimizer = make_optimizer(self.network, plan.recipe, plan.accelerator.device)
+        self.average = _snapshot(self.network) if plan.recipe.ema_decay else None
         self.best: dict[str, Tensor] = {}
 
     def run(self) -> Progress:
@@ -99,11 +67,11 @@ class Trainer:
         self._resume()
         last_checkpoint = time.monotonic()
         started = time.monotonic() - self.progress.elapsed_s
-        with StopSignal() as stop, self.reporter.bar("training") as advance:
+        with StopSignal() as stop, self.plan.reporter.bar("training") as advance:
             while True:
                 elapsed, stop_signal = self._agree(time.monotonic() - started, stop.received)
                 self.progress.elapsed_s = elapsed
-                fraction = self.length.fraction(self.progress.step, elapsed)
+                fraction = self.plan.length.fraction(self.progress.step, elapsed)
                 if self._evaluation_is_due(fraction):
                     self._evaluate(fraction)
                 advance(fraction, self._note())
@@ -112,7 +80,7 @@ class Trainer:
                 if stop_signal:
                     self._checkpoint()
                     raise self._interrupted(stop_signal)
-                if time.monotonic() - last_checkpoint >= self.recipe.checkpoint_seconds:
+                if time.monotonic() - last_checkpoint >= self.plan.recipe.checkpoint_seconds:
                     self._checkpoint()
                     last_checkpoint = time.monotonic()
                 self._step(fraction)
@@ -127,33 +95,34 @@ class Trainer:
     def _interrupted(self, stop_signal: int) -> Interrupted:
         return Interrupted(
             f"interrupted after step {self.progress.step}, with a checkpoint; continue with "
-            f"`arbench resume {self.store.folder.parent}`",
+            f"`arbench resume {self.plan.store.folder.parent}`",
             stop_signal,
         )
 
     def _step(self, fraction: float) -> None:
         """One optimiser step."""
         step = self.progress.step
-        batch = self.batches.batch(step)
-        torch.manual_seed(derive_seed(self.seed, "step", step, self.accelerator.process_index))
-        rate = self.recipe.learning_rate * learning_rate_factor(
-            fraction, self.recipe.schedule, self.recipe.warmup
+        batch = self.plan.batches.batch(step)
+        torch.manual_seed(derive_seed(self.plan.seed, "step", step, self.accelerator.process_index))
+        rate = self.plan.recipe.learning_rate * learning_rate_factor(
+            fraction, self.plan.recipe.schedule, self.plan.recipe.warmup
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)
-        member = step % len(self.assembly.members)
+        member = step % len(self.plan.assembly.members)
         nats = self.objective(batch.events, batch.scored, batch.weights, member)
         # Data parallelism averages gradients over processes; the batch's sum is what is wanted.
         self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
-        limit = self.recipe.clip_norm or math.inf
+        limit = self.plan.recipe.clip_norm or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
         total = self._sum_over_processes(nats.detach())
         if not (math.isfinite(norm) and math.isfinite(total)):
+            num_steps = self.plan.batches.steps_per_epoch
             raise Diverged(
                 f"step {step}: loss {total / batch.num_dims} nats/dim, gradient norm {norm}, at "
-                f"learning rate {rate:.2e}, batch {step % self.batches.steps_per_epoch} of its "
+                f"learning rate {rate:.2e}, batch {step % num_steps} of its "
                 "epoch; try a smaller learning_rate or clip_norm"
             )
         self.optimizer.step()
@@ -169,7 +138,7 @@ class Trainer:
         if self.average is None:
             return
         # Early on the average follows the weights closely, so that it forgets where they began.
-        decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
+        decay = min(self.plan.recipe.ema_decay, (1 + step) / (10 + step))
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
                 self.average[name].lerp_(value, 1 - decay)
@@ -179,47 +148,28 @@ class Trainer:
     def _evaluation_is_due(self, fraction: float) -> bool:
         if self.progress.step == 0:
             return False
-        due = math.floor(fraction * self.recipe.evaluations)
+        due = math.floor(fraction * self.plan.recipe.evaluations)
         return due > self.progress.evaluations
 
     def _evaluate(self, fraction: float) -> None:
         """Measure validation, keep the weights if they are the best, write a line of metrics."""
         with self._averaged_weights():
-            log_probs = evaluate_log_probs(self.assembly.density, self.validation)
-            nll = nll_of(log_probs, self.validation, self.assembly.density.spec.domain)
+            nll = validate(self.plan)
             progress = self.progress
             if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
                 progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
                 self.best = _snapshot(self.network)
-        progress.evaluations = math.floor(fraction * self.recipe.evaluations)
-        line = {
-            "step": progress.step,
-            "epoch": progress.step / self.batches.steps_per_epoch,
-            "train_nats_per_event": progress.loss_total / max(1, progress.loss_events),
-            "validation_nats_per_event": nll.nats_per_event,
-            "validation_bits_per_dim": nll.bits_per_dim,
-            "seconds": round(progress.elapsed_s, 3),
-        }
-        progress.loss_total, progress.loss_events = 0.0, 0
-        if self.accelerator.is_main_process:
-            # A line that is cut short, a resumed training cuts off.
-            with (
-                full_disk_named(self.metrics),
-                open(self.metrics, "a", encoding="utf-8") as file,
-            ):
-                file.write(json.dumps(line) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-                progress.metrics_bytes = file.tell()
+        progress.evaluations = math.floor(fraction * self.plan.recipe.evaluations)
+        add_point(self.plan, progress, nll)
 
     def _note(self) -> str:
         best = self.progress.best_nats
         if best is None:
             return "validation: not yet"
-        width = bin_width(self.assembly.density.spec.domain)
-        num_events, num_dims = len(self.validation), self.validation.num_scored_dims
+        width = bin_width(self.plan.assembly.density.spec.domain)
+        num_events, num_dims = len(self.plan.validation), self.plan.validation.num_scored_dims
         nll = NLL(best * num_events, num_events, num_dims, None, None, num_events, width)
-        unit = self.batches.task.unit
+        unit = self.plan.batches.task.unit
         bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/{unit}"
         return f"best validation {best:.2f} nats{bits}"
 
@@ -244,15 +194,12 @@ class Trainer:
         tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        self.store.save(self.progress, tensors)
+        self.plan.store.save(self.progress, tensors)
 
     def _resume(self) -> None:
         """Take up the checkpoint, if there is one, and cut the metrics back to it."""
-        loaded = self.store.load()
-        if self.accelerator.is_main_process:
-            self.metrics.touch()
-            with open(self.metrics, "r+b") as file:
-                file.truncate(0 if loaded is None else loaded.progress.metrics_bytes)
+        loaded = self.plan.store.load()
+        cut_curve(self.plan, 0 if loaded is None else loaded.progress.metrics_bytes)
         if loaded is None:
             return
         self.progress, tensors, cautions = loaded
@@ -272,11 +219,11 @@ class Trainer:
             self.optimizer.load_state_dict(state)
         except (LookupError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"{self.store.folder}: does not belong to this configuration: {error}"
+                f"{self.plan.store.folder}: does not belong to this configuration: {error}"
             ) from error
-        self.reporter.say(f"resuming after step {self.progress.step}")
+        self.plan.reporter.say(f"resuming after step {self.progress.step}")
         for caution in cautions:
-            self.reporter.say(f"note    {caution}")
+            self.plan.reporter.say(f"note    {caution}")
 
     def _require_own(self, tensors: dict[str, Tensor]) -> None:
         """Refuse tensors that are not, name by name and shape by shape, those of this training.

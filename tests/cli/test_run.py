@@ -85,15 +85,6 @@ def test_an_old_option_without_its_value_is_a_verb_without_its_argument(
     assert "Missing argument" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [["--seed", "0"], ["--push", "org"]], ids=" ".join)
-def test_seeds_say_themselves_which_seed(
-    capsys: pytest.CaptureFixture[str], option: list[str]
-) -> None:
-    given = ["--task", "toy-markov", "--model", "bernoulli", "--seeds", "2", *option]
-    assert main(["run", *given]) == 2
-    assert f"leave out {option[0]}." in capsys.readouterr().err
-
-
 def test_the_help_of_run_shows_no_option_that_is_a_verb(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

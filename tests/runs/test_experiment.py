@@ -22,6 +22,7 @@ from arbench.runs import experiment as run_module
 from arbench.runs.experiment import Run
 from arbench.runs.record.record import Record
 from arbench.training.batches import Batch, TrainingBatches
+from arbench.training.trainer import Trainer
 
 SETTINGS = {"hidden": [8], "training.evaluations": 4, "ema_decay": 0.9, "dropout": 0.1}
 
@@ -158,13 +159,13 @@ def test_a_budget_ends_on_time_with_a_small_learning_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[float] = []
-    real = run_module.Trainer._step
+    real = Trainer._step
 
     def spy(trainer: Any, fraction: float) -> None:
         real(trainer, fraction)
         rates.append(trainer.optimizer.param_groups[0]["lr"])
 
-    monkeypatch.setattr(run_module.Trainer, "_step", spy)
+    monkeypatch.setattr(Trainer, "_step", spy)
     run = _run(tmp_path / "a", epochs=None, budget="3s")
     assert 3.0 <= run.record.training.seconds < 6.0
     assert max(rates) == pytest.approx(run.record.training.settings["training"]["learning_rate"])

@@ -190,7 +190,7 @@ def test_seeds_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert [record["training"]["seed"] for record in records] == [0, 1, 2]
     for wrong in (["--seed", "1"], ["--push", "me"]):
         assert main([*words, *wrong]) == 2
-        assert f"not {wrong[0]}." in capsys.readouterr().err
+        assert f"leave out {wrong[0]}." in capsys.readouterr().err
 
 
 def test_a_folder_of_seeds_is_no_run_and_the_line_says_so(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import arbench
 from arbench.errors import ConfigError
+from arbench.registry.manager import registry
 from arbench.show.reporting import Advance, Reporter
 
 
@@ -34,6 +37,46 @@ def test_progress_is_the_share_of_all_batches_of_all_epochs(tmp_path: Path) -> N
     assert (run.record.training.steps, run.record.training.epochs) == (8, 2.0)
 
 
-def test_counts_need_no_time_and_no_ensemble(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="give --epochs, not --budget"):
-        arbench.run("toy-markov", "cpt", budget="5s", device="cpu", out=tmp_path / "a")
+def test_a_fit_leaves_the_line_of_metrics_that_a_training_leaves(tmp_path: Path) -> None:
+    """But for the loss of training, which it has not; one line, also of a fit that comes again."""
+    options = {"limit": 40, "device": "cpu", "epochs": 2}
+    for name, model in (("fit", "cpt"), ("descent", "fvsbn")):
+        arbench.run("toy-markov", model, out=tmp_path / name, **options)
+    fitted, *more = _lines(tmp_path / "fit")
+    *_, descended = _lines(tmp_path / "descent")
+    assert more == []
+    assert [*fitted] == [key for key in descended if key != "train_nats_per_event"]
+    run = arbench.resume(tmp_path / "fit")
+    assert run.record.training is not None
+    assert (fitted["step"], fitted["epoch"]) == (run.record.training.steps, 2)
+    assert run.record.training.best_step == fitted["step"]
+    nll = run.record.nll["validation"]
+    assert fitted["validation_nats_per_event"] == pytest.approx(nll.nats_per_event, rel=1e-12)
+    (tmp_path / "fit" / "record.json").unlink()  # as if killed before its end
+    arbench.resume(tmp_path / "fit", device="cpu")
+    again, *more = _lines(tmp_path / "fit")
+    assert more == []
+    assert {**again, "seconds": 0} == {**fitted, "seconds": 0}
+
+
+def _lines(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"budget": "5s"}, "cpt fits itself: give --epochs, not --budget"),
+        ({"settings": {"num_copies": 2}}, "cpt fits itself, so all copies would be alike"),
+        ({"settings": {"num_masks": 2}}, "cpt fits itself and cannot form an ensemble"),
+    ],
+)
+def test_counts_need_no_time_and_no_ensemble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: str
+) -> None:
+    """All of which is known before there is a folder, whatever else the network offers."""
+    network_class = registry().model("cpt").load()
+    monkeypatch.setattr(network_class, "reordered", lambda *_: None, raising=False)
+    with pytest.raises(ConfigError, match=words):
+        arbench.run("toy-markov", "cpt", device="cpu", out=tmp_path / "a", **options)
+    assert not (tmp_path / "a").exists()

@@ -24,6 +24,7 @@ from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore
 from arbench.training.devices import make_accelerator
 from arbench.training.objective import Objective
+from arbench.training.plan import Plan
 from arbench.training.recipes import TrainingRecipe
 from arbench.training.schedule import Length
 from arbench.training.trainer import Trainer, make_optimizer
@@ -77,19 +78,21 @@ def trainer(
     members = [Model(network, Bernoulli(layout), layout) for network in networks]
     density = members[0] if len(members) == 1 else Ensemble(members)
     settings = {"optimizer": "sgd", "learning_rate": 0.5, "schedule": "constant", "clip_norm": 0}
-    return Watched(
-        Assembly(nn.ModuleList(networks), members, density),
-        TrainingBatches(task, task.load("train"), batch_size=batch_size, seed=0, device=CPU),
-        task.load("validation"),
-        TrainingRecipe(**{**settings, "evaluations": 1, **recipe}),
-        Length(num_steps=num_steps),
+    batches = TrainingBatches(task, task.load("train"), batch_size=batch_size, seed=0, device=CPU)
+    plan = Plan(
+        assembly=Assembly(nn.ModuleList(networks), members, density),
+        batches=batches,
+        validation=task.load("validation"),
+        recipe=TrainingRecipe(**{**settings, "evaluations": 1, **recipe}),
+        length=Length(num_steps=num_steps),
+        seed=0,
+        compile_loss=False,
         accelerator=make_accelerator("cpu", "float32"),
         store=CheckpointStore(folder / "checkpoint"),
         metrics=folder / "metrics.jsonl",
-        seed=0,
-        compile_loss=False,
         reporter=Reporter(),
     )
+    return Watched(plan)
 
 
 def gradient(logit: float) -> float:
@@ -191,7 +194,7 @@ def test_a_line_of_metrics_has_the_mean_nats_of_training_since_the_last(tmp_path
     assert [(line["step"], line["epoch"]) for line in lines] == [(4, 2.0), (8, 4.0)]
     totals = []
     for step, logit in enumerate(seen[:-1]):
-        values = own.batches.batch(step).events.double()
+        values = own.plan.batches.batch(step).events.double()
         totals.append((math.log1p(math.exp(logit)) - logit * values).sum().item())
     for index, line in enumerate(lines):
         expected = sum(totals[4 * index : 4 * index + 4]) / 32
