@@ -27,7 +27,7 @@ VERBS = {
     "bench": ("arbench.cli.bench", "Time every sampler of a run."),
     "compare": ("arbench.cli.compare", "Compare two runs on the same test events."),
     "leaderboard": ("arbench.cli.leaderboard", "Rank results, with published numbers among them."),
-    "check": ("arbench.cli.check", "Check a model, head or task against what it promises."),
+    "check": ("arbench.cli.check", "Check a model, head, task or measurement."),
     "verify": ("arbench.cli.verify", "Compute a run's number again from its weights."),
     "push": ("arbench.cli.push", "Put a run or its result onto the Hugging Face Hub."),
     "download": ("arbench.cli.download", "Fetch a trained run, checked."),

@@ -1,4 +1,4 @@
-"""`arbench check`: does a model, a head, a layout or a task keep its promises?"""
+"""`arbench check`: does a model, a head, a layout, a task or a measurement keep its promises?"""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def command(
 ) -> None:
     """Check NAME, or all that is registered.
 
-    NAME is a model, a head or a task, KIND:NAME where several share it (head:bernoulli), "layout",
-    or MODULE:CLASS of your own. The exit code is 1 if a check fails. docs/checks.md says what
-    each one proves.
+    NAME is a model, a head, a task or a measurement, KIND:NAME where several share it
+    (head:bernoulli), "layout", or MODULE:CLASS of your own. The exit code is 1 if a check fails.
+    docs/checks.md says what each one proves.
     """
     from arbench.testing.suites import all_suites, find_suite
 

@@ -14,7 +14,7 @@ from arbench.errors import ArbenchError, PluginError
 from arbench.measure.context import Context, Handed
 from arbench.measure.measured import ROUNDING_SHARE, Measured
 from arbench.measure.measurement import Measurement
-from arbench.measure.statistics.resampling import error_of
+from arbench.measure.statistics.resampling import NUM_RESAMPLES, error_of
 from arbench.probability.density import Density
 from arbench.probability.model import evaluation_mode
 
@@ -53,7 +53,14 @@ def _handed(measurement: Measurement, dataset: Dataset) -> Handed:
     return Handed(dataset, measurement.name, measurement.reads)
 
 
-def ask(measurement: Measurement, density: Density, dataset: Dataset, context: Context) -> Measured:
+def ask(
+    measurement: Measurement,
+    density: Density,
+    dataset: Dataset,
+    context: Context,
+    *,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Measured:
     """The answer of a measurement, checked, with the standard error of its number.
 
     Where it names neither an error nor groups, the groups are the task's, and the error follows
@@ -64,6 +71,7 @@ def ask(measurement: Measurement, density: Density, dataset: Dataset, context: C
         density: whom.
         dataset: on what.
         context: made for this measurement.
+        num_resamples: by which the standard error is found, where the number is no mean.
 
     Raises:
         Impossible: if the run can have no number at all.
@@ -75,7 +83,7 @@ def ask(measurement: Measurement, density: Density, dataset: Dataset, context: C
             handed = _handed(measurement, dataset)
             measured = measurement.measure(density, handed, context)
             context.opened.update(handed.opened)
-            return _completed(measurement, measured, dataset)
+            return _completed(measurement, measured, dataset, num_resamples)
         except (ArbenchError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # the code is somebody else's
@@ -84,7 +92,9 @@ def ask(measurement: Measurement, density: Density, dataset: Dataset, context: C
             ) from error
 
 
-def _completed(measurement: Measurement, measured: Measured, dataset: Dataset) -> Measured:
+def _completed(
+    measurement: Measurement, measured: Measured, dataset: Dataset, num_resamples: int
+) -> Measured:
     """The answer, checked, with groups and an error where it names none."""
     if not isinstance(measured, Measured):
         raise TypeError(f"measure returned a {type(measured).__name__}, expected Measured")
@@ -105,7 +115,13 @@ def _completed(measurement: Measurement, measured: Measured, dataset: Dataset) -
         measured = replace(measured, groups=groups)
     number = measured.number
     if number.error is None:
-        error = error_of(measurement, measured.values, measured.groups, stream_dims=dims)
+        error = error_of(
+            measurement,
+            measured.values,
+            measured.groups,
+            stream_dims=dims,
+            num_resamples=num_resamples,
+        )
         measured = replace(measured, rows=[replace(number, error=error), *measured.rows[1:]])
     return measured
 

@@ -1,4 +1,4 @@
-"""Suites: every check of one model, head, layout or task, found by name, ready to be run.
+"""Suites: every check of one model, head, layout, task or measurement, found by name.
 
 In a plugin's own tests, one line makes one pytest item per check:
 
@@ -15,6 +15,7 @@ from torch import nn
 
 from arbench.data.tasks import Task
 from arbench.errors import ConfigError
+from arbench.measure.measurement import Measurement, open_measurement
 from arbench.probability.heads import Head
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
@@ -33,10 +34,11 @@ from arbench.testing.conformance import (
 )
 from arbench.testing.heads import HEAD_CHECKS, head_subjects
 from arbench.testing.layouts import LAYOUT_CHECKS, layout_subjects
+from arbench.testing.measurements import MEASUREMENT_CHECKS, measurement_subjects
 from arbench.testing.subject import NotApplicableError
 from arbench.testing.tasks import TASK_CHECKS, TaskSubject
 
-Kind = Literal["model", "head", "layout", "task"]
+Kind = Literal["model", "head", "layout", "task", "measurement"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LAYOUT = "layout"
 
@@ -72,6 +74,7 @@ class Suite:
         target: the class, or what makes the task.
         checks: name to what raises; each is called with a subject.
         subjects: name to what the checks are called with.
+        essential: the check that has to say something about one of the subjects; None for none.
     """
 
     kind: Kind
@@ -79,6 +82,7 @@ class Suite:
     target: Callable[..., Any]
     checks: Mapping[str, Callable[[Any], object]]
     subjects: Mapping[str, Any]
+    essential: str | None = None
 
     def trials(self, only: Iterable[str] = ()) -> Iterator[Trial]:
         """Every check on every subject, or those checks alone; unknown ones are not here."""
@@ -96,6 +100,8 @@ class Suite:
     def false_declarations(self, results: Sequence[Result]) -> list[Result]:
         """A failure for everything that `known_failures` says and that does not hold.
 
+        One more is for the essential check, where it applies nowhere.
+
         Args:
             results: of all trials of some checks.
         """
@@ -109,6 +115,10 @@ class Suite:
             else:
                 continue
             faults.append(Result(check, "known_failures", "failed", message))
+        needed = [result for result in results if result.check == self.essential]
+        if needed and all(result.status == "not applicable" for result in needed):
+            message = f"it refuses every tiny dataset: {needed[0].message}"
+            faults.append(Result(needed[0].check, "all of them", "failed", message))
         return faults
 
 
@@ -155,13 +165,21 @@ def task_suite(
     return Suite("task", name, task_class, TASK_CHECKS, {name: subject})
 
 
-def conformance(target: NetworkClass | type[Head] | str, **options: Any) -> Any:
+def measurement_suite(measurement: type[Measurement], name: str = "", **options: Any) -> Suite:
+    """The suite of a measurement; the options are those of `measurement_subjects`."""
+    subjects = measurement_subjects(measurement, **options)
+    name = _named(measurement, name)
+    return Suite("measurement", name, measurement, MEASUREMENT_CHECKS, subjects, "answers")
+
+
+def conformance(target: NetworkClass | type[Head] | type[Measurement] | str, **options: Any) -> Any:
     """A pytest test of every check, each its own item; see the module's first lines.
 
     Args:
-        target: a class of networks or heads; or what `arbench check` takes: the name of a model,
-            head or task that is registered, or `MODULE:CLASS`.
-        options: of a class of networks, as for `subjects`; of a class of heads, its own.
+        target: a class of networks, heads or measurements; or what `arbench check` takes: the name
+            of a model, head, task or measurement that is registered, or `MODULE:CLASS`.
+        options: of a class of networks, as for `subjects`; of a class of heads, its own; of a class
+            of measurements, as for `measurement_subjects`.
 
     Raises:
         ConfigError: if nothing has that name, or it is given options.
@@ -174,6 +192,8 @@ def conformance(target: NetworkClass | type[Head] | str, **options: Any) -> Any:
         suite = find_suite(target)
     elif isinstance(target, type) and issubclass(target, Head):
         suite = head_suite(target, **options)
+    elif isinstance(target, type) and issubclass(target, Measurement):
+        suite = measurement_suite(target, **options)
     else:
         suite = model_suite(cast(NetworkClass, target), **options)
 
@@ -181,8 +201,10 @@ def conformance(target: NetworkClass | type[Head] | str, **options: Any) -> Any:
     def test_conformance(check: str) -> None:
         results = [trial.run() for trial in suite.trials((check,))]
         results += suite.false_declarations(results)
-        if suite.kind == "task" and results[0].status == "not applicable":
-            pytest.skip(results[0].message)  # a task need not have files, padding or a view
+        optional = suite.kind in ("task", "measurement")
+        if optional and all(result.status == "not applicable" for result in results):
+            # A task need not have files, padding or a view; a measurement need not keep values.
+            pytest.skip(results[0].message)
         for note in require(results):
             print(note)
 
@@ -213,14 +235,19 @@ def find_suite(text: str) -> Suite:
 
 
 def all_suites() -> list[Suite]:
-    """Everything that is registered, but for tasks that need an argument; and layouts."""
+    """Everything that is registered, and layouts.
+
+    Left out are tasks that need an argument, and measurements that are not installed whole.
+    """
     offers = registry()
+    measurements = offers.measurements.items()
     tasks = [name for name, offer in offers.tasks.items() if offer.entry.argument is None]
     return [
         *(_registered("model", name) for name in offers.models),
         *(_registered("head", name) for name in offers.heads),
         layout_suite(),
         *(_registered("task", name) for name in tasks),
+        *(_registered("measurement", name) for name, offer in measurements if not offer.missing),
     ]
 
 
@@ -235,16 +262,17 @@ def _kind_of(name: str) -> Kind:
         "model": {s for offer in registry().models.values() for s in offer.entry.spellings},
         "head": {*registry().heads},
         "task": {*registry().tasks},
+        "measurement": {*registry().measurements},
     }
     for clash in registry().clashes:
-        if clash.kind in ("model", "head", "task"):
+        if clash.kind in ("model", "head", "task", "measurement"):
             spellings[clash.kind].add(clash.name)
     kinds = [kind for kind, names in spellings.items() if wanted in names]
     if not kinds:
         close = did_you_mean(wanted, set().union(*spellings.values()))
         raise ConfigError(
-            f"no model, head or task is called {name!r}{close}; `arbench list` shows all, and "
-            "MODULE:CLASS checks a class of your own"
+            f"no model, head, task or measurement is called {name!r}{close}; `arbench list` shows "
+            "all, and MODULE:CLASS checks a class of your own"
         )
     if len(kinds) > 1:
         choices = " or ".join(f"{kind}:{wanted}" for kind in kinds)
@@ -267,6 +295,9 @@ def _registered(kind: Kind, name: str) -> Suite:
     if kind == "head":
         head = registry().head(name)
         return head_suite(head.load(), head.entry.name)
+    if kind == "measurement":
+        measurement = open_measurement(name)
+        return measurement_suite(type(measurement), measurement.name)
     name, argument = split_argument(name)
     task = registry().task(name)
     return task_suite(task.load(), task.entry.name, argument)
@@ -284,11 +315,13 @@ def _suite_of(target: Any, text: str) -> Suite:
         return head_suite(target, text)
     if isinstance(target, type) and issubclass(target, Task):
         return task_suite(target, text)
+    if isinstance(target, type) and issubclass(target, Measurement):
+        return measurement_suite(target, text)
     if isinstance(target, type) and issubclass(target, Layout):
         return layout_suite(target, text)
     raise ConfigError(
-        f"{text} is no class of networks (torch.nn.Module), heads, tasks or layouts; a density "
-        "that is none of them is checked by `arbench evaluate --density`"
+        f"{text} is no class of networks (torch.nn.Module), heads, tasks, measurements or layouts; "
+        "a density that is none of them is checked by `arbench evaluate --density`"
     )
 
 

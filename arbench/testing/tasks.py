@@ -144,7 +144,7 @@ def check_deterministic(subject: TaskSubject) -> None:
     """
     with _local_files():
         first = Dataset(subject.make()).sha256
-        with _other_global_generators():
+        with other_global_generators():
             second = Dataset(subject.make()).sha256
     if first != second:
         raise ConformanceError(
@@ -193,7 +193,7 @@ def check_training_view(subject: TaskSubject) -> None:
     if len(first) != len(events):
         raise ConformanceError(f"training_view makes {len(first)} events of {len(events)}")
     _require_events(task.spec, first, "training_view")
-    with _other_global_generators():
+    with other_global_generators():
         again = task.training_view(events, keyed_generator(0, "view", 0))
     if not torch.equal(first, again):
         raise ConformanceError(
@@ -336,7 +336,7 @@ class _KnownDensity:
 
 
 @contextlib.contextmanager
-def _other_global_generators() -> Iterator[None]:
+def other_global_generators() -> Iterator[None]:
     """Within, the global generators of torch, numpy and Python are in another state."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=[]):

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from arbench.errors import ConfigError
 from arbench.probability.layouts import Layout
-from arbench.registry.manager import registry
+from arbench.registry.entries import MeasurementEntry
+from arbench.registry.manager import Registered, Registry, registry
 from arbench.testing import conformance
 from arbench.testing.conformance import CHECKS
 from arbench.testing.heads import HEAD_CHECKS
@@ -36,6 +37,7 @@ test_registered_head = conformance("head:bernoulli")
         ("arbench.testing.toys:TableNetwork", "model", "arbench.testing.toys:TableNetwork"),
         ("arbench.probability.heads:Gaussian", "head", "arbench.probability.heads:Gaussian"),
         ("arbench_toys.tasks:AR1Task", "task", "arbench_toys.tasks:AR1Task"),
+        ("asked:Auroc", "measurement", "asked:Auroc"),
     ],
 )
 def test_a_name_means_one_thing(text: str, kind: str, name: str) -> None:
@@ -102,6 +104,25 @@ def test_a_task_is_checked_by_pytest_where_there_is_something_to_check() -> None
     test_task("splits_disjoint")
     with pytest.raises(pytest.skip.Exception, match="the task has no source files"):
         test_task("hashes")
+
+
+def test_a_measurement_is_found_by_name_and_one_that_is_not_installed_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def offered(name: str, target: str, extra: str | None) -> Registered[MeasurementEntry]:
+        entry = MeasurementEntry(name=name, measurement=target, extra=extra)
+        return Registered(entry, "asked", "never-heard-of-it", "1")
+
+    offers = Registry(
+        measurements=[offered("auroc", "asked:Auroc", None), offered("lost", "lost:Lost", "all")]
+    )
+    for place in ("arbench.testing.suites.registry", "arbench.measure.measurement.registry"):
+        monkeypatch.setattr(place, lambda: offers)
+    for text in ("auroc", "measurement:AUROC"):
+        assert (find_suite(text).kind, find_suite(text).name) == ("measurement", "auroc")
+    assert [suite.name for suite in all_suites()] == ["layout", "auroc"]
+    with pytest.raises(ConfigError, match="did you mean auroc"):
+        find_suite("aurok")
 
 
 def test_a_name_takes_no_options() -> None:
