@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from arbench.data.padding import may_misread, padding_fault
 from arbench.data.streams import StreamTask, WindowedTask, Windows
-from arbench.data.tasks import SPLITS, Split, SplitName, Task, check_events, open_task
+from arbench.data.tasks import SPLITS, Labels, Split, SplitName, Task, check_events, open_task
 from arbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -113,6 +113,21 @@ class Dataset:
             if "sha256" in self.__dict__:
                 self._stored.pop(name, None)
         return self._splits[name]
+
+    def labels(self, name: SplitName) -> Labels:
+        """What the events of `split` are of, one label for each.
+
+        Raises:
+            NotImplementedError: unless the task has labels.
+            DataError: if there is not one for each event.
+        """
+        labels, split = self.task.load_labels(name).first(self.limit), self.split(name)
+        if len(labels) != len(split):
+            raise DataError(
+                f"{self.task.name}: its {name} split has {len(split):,} events, and "
+                f"{len(labels):,} labels"
+            )
+        return labels
 
     def stored(self, name: SplitName) -> Split:
         """The whole split as the task loads it, a stream as one event; this is what is hashed."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.data.rendering import Rendering
+from arbench.data.streams import Windows
 from arbench.data.tasks import SPLITS, Labels, Split, SplitName
 from arbench.errors import CheckpointError, ConfigError, PluginError
 from arbench.files.atomic import make_folder
@@ -78,6 +79,16 @@ class Handed:
         return self._dataset.sha256
 
     @property
+    def group(self) -> str:
+        """What is independent of others of its kind, such as "event" or "recording"."""
+        return self._dataset.group
+
+    @property
+    def windows(self) -> Windows | None:
+        """Through which windows a stream is scored; None for a task of events."""
+        return self._dataset.windows
+
+    @property
     def has_labels(self) -> bool:
         """Whether anybody knows what the events are of."""
         return self._dataset.task.has_labels
@@ -107,7 +118,7 @@ class Handed:
             PluginError: unless the measurement says that it reads them.
         """
         self._open(f"labels:{name}")
-        labels = self._dataset.task.load_labels(name).first(len(self._dataset.split(name)))
+        labels = self._dataset.labels(name)
         self.opened[f"labels:{name}"] = tensors_sha256({"values": labels.values})
         return labels
 

@@ -20,17 +20,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import SPLITS, SplitName
 from arbench.errors import PluginError
 from arbench.files.canonical import canonical_json
 from arbench.measure.asking import ask, refusal, total_of
-from arbench.measure.context import Context, Dataset, Opened, tensors_sha256
+from arbench.measure.context import Context, Opened, tensors_sha256
 from arbench.measure.evaluation import evaluate_log_probs
 from arbench.measure.measured import ROUNDING_SHARE, Measured
 from arbench.measure.measurement import NEEDS, Measurement, contract_fault
 from arbench.probability.density import Density
 from arbench.probability.randomness import keyed_generator
-from arbench.testing.offers import OFFERS, Offer, OfferingDensity, TinyDataset
+from arbench.testing.offers import OFFERS, Offer, OfferingDensity
 from arbench.testing.subject import ConformanceError, NotApplicableError
 from arbench.testing.tasks import other_global_generators
 
@@ -67,7 +68,7 @@ class MeasurementSubject:
         with _undone():
             return self.ask(self.density(), self.offer.dataset(), seed)
 
-    def ask(self, density: OfferingDensity, dataset: TinyDataset, seed: int = 0) -> Measured:
+    def ask(self, density: OfferingDensity, dataset: Dataset, seed: int = 0) -> Measured:
         """What a new one answers about these.
 
         Raises:
@@ -97,7 +98,7 @@ class MeasurementSubject:
         self,
         measurement: Measurement,
         density: Density,
-        dataset: TinyDataset,
+        dataset: Dataset,
         folder: Path,
         seed: int,
     ) -> Context:
@@ -222,8 +223,7 @@ def check_reweighting(subject: MeasurementSubject) -> None:
     )
     tripled = measurement.value_of(dict(measured.values), 3.0 * weights.double())
     _require_same(tripled, weighted, "of weights three times as large", "of the weights")
-    splits = subject.offer.dataset().splits
-    if not any(name == measured.index and split.is_stream for name, split in splits.items()):
+    if subject.offer.dataset().windows is None or measured.index not in SPLITS:
         order = torch.randperm(count, generator=keyed_generator(0, "order", count))
         _require_same(
             _of(measurement, measured.values, lambda v: v[order]),
@@ -305,7 +305,7 @@ def _difference(first: Measured, second: Measured) -> str | None:
     return None
 
 
-def _surroundings(density: OfferingDensity, dataset: TinyDataset) -> dict[str, Any]:
+def _surroundings(density: OfferingDensity, dataset: Dataset) -> dict[str, Any]:
     """What a measurement has to leave alone, by what messages call it."""
     model = density.model
     found: dict[str, Any] = {

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask
-from arbench.data.tasks import Labels, Split, SplitName, Task, data_sha256
+from arbench.data.tasks import Labels, Split, SplitName, Task
 from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
@@ -84,31 +85,6 @@ class TinyStream(StreamTask):
         generator = keyed_generator(list(_SIZES).index(split), "symbols")
         steps = torch.rand(_NUM_SYMBOLS, generator=generator) < 0.3
         return steps.long().cumsum(0) % 4
-
-
-@dataclass(frozen=True, eq=False)
-class TinyDataset:
-    """A task as a measurement sees it; its tensors are kept, so that changes to them show.
-
-    Args:
-        task: what it is of.
-    """
-
-    task: Task
-
-    @functools.cached_property
-    def sha256(self) -> str:
-        """Of all its events."""
-        return data_sha256(self.task)
-
-    def split(self, name: SplitName) -> Split:
-        """The events of a split, the same tensors every time."""
-        return self.splits[name]
-
-    @functools.cached_property
-    def splits(self) -> dict[SplitName, Split]:
-        """All of them."""
-        return {name: self.task.load(name) for name in _SIZES}
 
 
 class OfferingDensity:
@@ -189,15 +165,15 @@ class Offer:
 
     make: Callable[[], Task]
 
-    def dataset(self) -> TinyDataset:
+    def dataset(self) -> Dataset:
         """A new one with equal events, whatever was done to those of others."""
-        return TinyDataset(self.make())
+        return Dataset(self.make())
 
-    def without_labels(self) -> TinyDataset:
+    def without_labels(self) -> Dataset:
         """A new one, where nobody knows what the events are of."""
         task = self.make()
         task.__class__ = type("Unlabelled", (type(task),), {"has_labels": False})
-        return TinyDataset(task)
+        return Dataset(task)
 
     def density(self, offers: tuple[str, ...]) -> OfferingDensity:
         """A density with fresh weights, that have learned a little, always the same."""

@@ -20,7 +20,7 @@ import arbench
 from arbench.cli import main
 from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask, Windows
-from arbench.data.tasks import SPLITS, Split, SplitName, Task, open_task
+from arbench.data.tasks import SPLITS, Labels, Split, SplitName, Task, open_task
 from arbench.errors import DataError, Interrupted
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.layouts import Layout
@@ -338,3 +338,23 @@ def test_the_data_verb_loads_each_split_once(
     assert main(["data", "toy-parity", *["--verify"] * verify]) == 0
     assert loads == EACH_ONCE
     assert (by_hand(open_task("toy-parity")) in capsys.readouterr().out) == verify
+
+
+class Labelled(Counted):
+    """Events of two kinds."""
+
+    num_labels = 40
+
+    def load_labels(self, split: SplitName) -> Labels:
+        return Labels(torch.arange(self.num_labels) % 2, ("even", "odd"))
+
+
+def test_labels_are_those_of_the_events_that_are_left() -> None:
+    assert len(Dataset(Labelled()).labels("test")) == 40
+    assert Dataset(Labelled(), limit=3).labels("test").values.tolist() == [0, 1, 0]
+    short = Labelled()
+    short.num_labels = 39
+    with pytest.raises(DataError, match="its test split has 40 events, and 39 labels"):
+        Dataset(short).labels("test")
+    with pytest.raises(NotImplementedError, match="counted has no labels"):
+        Dataset(Counted()).labels("test")
