@@ -127,8 +127,8 @@ def test_orders_go_with_events_of_one_length_and_with_streams(task: Task) -> Non
         "made",
         layout__order="permuted",
         ensemble__num_orderings=2,
-        stream__context="4",
-        stream__stride="2",
+        stream__context=4,
+        stream__stride=2,
     )
 
 

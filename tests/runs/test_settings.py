@@ -305,3 +305,12 @@ def test_a_recipe_file_is_held_to_the_same_types(monkeypatch: pytest.MonkeyPatch
     values["network"] = {"width": True}
     with pytest.raises(ConfigError, match="width = True: Input should be a valid integer"):
         resolved(RunRequest(task=TASK, model="net"))
+
+
+ZOO = sorted((Path(__file__).parents[2] / "zoo").glob("*/*/config.json"))
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: "/".join(path.parts[-3:-1]))
+def test_a_recipe_of_old_is_still_the_same_recipe(path: Path) -> None:
+    record = json.loads((path.parent / "record.json").read_text())
+    assert RunConfig.read(path).recipe_sha256 == record["training"]["recipe_sha256"]
