@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import arbench
 from arbench.api import training
 from arbench.cli import main
+from arbench.data.dataset import Dataset
 from arbench.data.tasks import open_task
 from arbench.errors import ConfigError
 from arbench.probability.heads import GaussianMixture
@@ -91,7 +92,7 @@ def _net(monkeypatch: pytest.MonkeyPatch) -> None:
     models = {**registry().models, "net": Registered(entry, "tests", "tests", "1")}
     monkeypatch.setattr(registry(), "models", models)
     # No event is needed to know what was asked for.
-    monkeypatch.setattr(request_module, "data_sha256", lambda task: "0" * 64)
+    monkeypatch.setattr(Dataset, "sha256", "0" * 64)
     monkeypatch.setattr(request_module, "require_likelihood", lambda *parts: None)
 
 
