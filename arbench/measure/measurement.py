@@ -44,6 +44,8 @@ class Measurement(ABC):
         exclusive: whether nothing else may run beside it, as where something is timed.
         reproducible: whether the same density gets the same number again; where not, a
             verification shows it and does not judge.
+        negates: whether the number is minus the mean of its values, as nats are of
+            log-probabilities; of a measurement that has no `value_of` of its own.
         tiny_settings: that make it quick, for the checks.
     """
 
@@ -55,6 +57,7 @@ class Measurement(ABC):
     needs: ClassVar[tuple[str, ...]] = ("log_prob",)
     exclusive: ClassVar[bool] = False
     reproducible: ClassVar[bool] = True
+    negates: ClassVar[bool] = False
     tiny_settings: ClassVar[Mapping[str, Any]] = {}
 
     _given: Mapping[str, Any]
@@ -80,7 +83,7 @@ class Measurement(ABC):
 
     @property
     def is_mean(self) -> bool:
-        """Whether its number is the mean of its values, whose error has a formula."""
+        """Whether its number is plus or minus the mean of its values: its error has a formula."""
         return type(self).value_of is Measurement.value_of
 
     def refuses(self, density: Density, dataset: Handed) -> str | None:
@@ -106,15 +109,17 @@ class Measurement(ABC):
     def value_of(self, values: Mapping[str, Tensor], weights: Tensor) -> float:
         """The number from its values, some of which count more or less than others.
 
-        By default the weighted mean of the first of them. Errors, comparisons and ranks call this
-        with weights of their own; only the ratios of the weights may matter.
+        By default the weighted mean of the first of them, or minus that (`negates`). Errors,
+        comparisons and ranks call this with weights of their own; only the ratios of the weights
+        may matter.
 
         Args:
             values: `(N,)` each, float64, as `measure` returned them.
             weights: `(N,)` float64, none negative.
         """
         first = next(iter(values.values()))
-        return float((first @ weights / weights.sum()).item())
+        mean = (first @ weights / weights.sum()).item()
+        return -mean if self.negates else mean
 
     def row(self, case: str, value: float, error: float | None = None) -> Row:
         """A row in the unit and direction of this measurement."""
@@ -208,7 +213,7 @@ def contract_fault(measurement: type[Measurement]) -> str | None:
             if each not in known:
                 close = did_you_mean(str(each), known)
                 return f"{field} names {each!r}{close}; there are {', '.join(known)}"
-    for field in ("exclusive", "reproducible"):
+    for field in ("exclusive", "reproducible", "negates"):
         if not isinstance(getattr(measurement, field), bool):
             return f"{field} is {getattr(measurement, field)!r}, expected True or False"
     for parameter in settings_of(measurement):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from arbench import (
+    NLL,
     Context,
     Density,
     Discrete,
@@ -17,8 +18,10 @@ from arbench import (
     Labels,
     Measured,
     Measurement,
+    Row,
     Split,
     SplitName,
+    StreamTask,
     Task,
 )
 
@@ -43,6 +46,39 @@ class Cost(Mean):
 
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
         return self.measured({"nats": -context.log_probs("test")})
+
+
+class Nats(Mean):
+    """The likelihood as a record has it: log-probabilities kept, nats shown, bits beside them."""
+
+    name = "nats"
+    better = "lower"
+    negates = True
+    reads = ("validation", "test")
+
+    def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
+        found = {}
+        for name in ("test", "validation"):
+            split = dataset.split(name)
+            found[name] = NLL.from_log_probs(
+                context.log_probs(name),
+                split.scored_dims,
+                groups=split.groups,
+                is_stream=split.is_stream,
+            )
+        rows = [
+            self.row("validation", found["validation"].nats_per_event),
+            Row(
+                "test bits",
+                found["test"].bits_per_dim,
+                "bits/dim",
+                "lower",
+                found["test"].standard_error_bits_per_dim,
+            ),
+        ]
+        details = {"kind": density.kind}
+        values = {"log_prob": context.log_probs("test")}
+        return self.measured(values, rows=rows, details=details)
 
 
 class Ratio(Mean):
@@ -114,6 +150,19 @@ class Plain(Words):
         return Split(super().load(split).events)
 
 
+class Text(StreamTask):
+    """A stream of bits that come in runs."""
+
+    name = "text"
+    version = "1"
+    domain = Discrete(2)
+
+    def load_stream(self, split: SplitName) -> Tensor:
+        return torch.randint(
+            2, (200,), generator=torch.Generator().manual_seed(4)
+        ).repeat_interleave(9)
+
+
 class Biased:
     """Bits that are 1 with a probability; everything that a density may offer."""
 
@@ -128,7 +177,8 @@ class Biased:
 
     def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         p = torch.tensor([1 - self.one, self.one], dtype=torch.float64)
-        return p.log()[events.long()].sum(1)
+        counted = 1 if scored is None else scored.double()
+        return (p.log()[events.long()] * counted).sum(1)
 
     def sample(self, num_events: int, *, generator: Any = None, **more: Any) -> Tensor:
         return (torch.rand(num_events, 4, generator=generator) < self.one).long()

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from asked import Auroc, Biased, Cost, Mean, Plain, Ratio, Words
+from asked import Auroc, Biased, Cost, Mean, Nats, Plain, Ratio, Text, Words
+from torch import Tensor
 
-from arbench import Diverged, Impossible, Measured, PluginError
+from arbench import Diverged, Impossible, Measured, PluginError, SplitName
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import Task
 from arbench.measure.asking import ask, refusal
@@ -22,13 +23,17 @@ def answer(
     measurement: Measurement, folder: Path, density: Any = None, task: Task | None = None
 ) -> tuple[Measured, Context]:
     density, data = density or Biased(), Dataset(task or Words())
+
+    def log_probs(name: SplitName) -> Tensor:
+        return density.log_prob(data.split(name).events, data.split(name).scored)
+
     context = Context(
         name=measurement.name,
         version=measurement.version,
         seed=0,
         device=torch.device("cpu"),
         folder=folder,
-        log_probs=lambda split: density.log_prob(data.split(split).events),
+        log_probs=log_probs,
         data_sha256=data.sha256,
         reads=measurement.reads,
     )
@@ -92,6 +97,27 @@ def test_an_answer_gets_the_groups_of_the_task_and_the_error_over_them(tmp_path:
     assert cost.number.error == pytest.approx(known.standard_error_nats, rel=1e-12)
     independent, _ = answer(Cost(), tmp_path, task=Plain())
     assert independent.num_groups == 40
+
+
+@pytest.mark.parametrize("task", [Words(), Plain(), Text().windows(6, 3)])
+def test_the_likelihood_is_one_of_them(task: Task, tmp_path: Path) -> None:
+    """Its number and both of its errors are those of the totals, of a stream too."""
+    density = Biased(0.7)
+    measured, _ = answer(Nats(), tmp_path, density, task)
+    split = task.load("test")
+    known = NLL.from_log_probs(
+        density.log_prob(split.events, split.scored),
+        split.scored_dims,
+        groups=split.groups,
+        is_stream=split.is_stream,
+    )
+    nats, _, bits = measured.rows
+    assert (nats.unit, nats.better) == ("nats", "lower")
+    assert nats.value == pytest.approx(known.nats_per_event, rel=1e-12)
+    assert nats.error == pytest.approx(known.standard_error_nats, rel=1e-12)
+    assert (bits.value, bits.error) == (known.bits_per_dim, known.standard_error_bits_per_dim)
+    assert measured.details == {"kind": "exact"}
+    assert bool((measured.values["log_prob"] < 0).all())
 
 
 def test_an_error_that_is_stated_stays_and_no_values_have_none(tmp_path: Path) -> None:

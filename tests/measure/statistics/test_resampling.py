@@ -6,11 +6,17 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from asked import Auroc, Cost, Mean, Ratio
+from asked import Auroc, Cost, Mean, Nats, Ratio
 from torch import Tensor
 
 from arbench.measure.statistics.metrics import NLL, paired_difference
-from arbench.measure.statistics.resampling import difference_of, error_of, group_weights
+from arbench.measure.statistics.resampling import (
+    difference_of,
+    error_of,
+    group_weights,
+    recipes_difference_of,
+)
+from arbench.measure.statistics.seeds import recipes_difference
 from arbench.measure.statistics.student import t_quantile
 
 Values = dict[str, Tensor]
@@ -127,7 +133,8 @@ def test_the_difference_of_means_is_the_paired_one_in_either_direction() -> None
     known = paired_difference(a, b, groups=groups)
     up = difference_of(Mean(), {"log_prob": a}, {"log_prob": b}, groups)
     down = difference_of(Cost(), {"nats": -a}, {"nats": -b}, groups)
-    for found in (up, down):
+    minus = difference_of(Nats(), {"log_prob": a}, {"log_prob": b}, groups)
+    for found in (up, down, minus):
         assert (found.value, found.standard_error) == (known.nats, known.standard_error)
         assert (found.p_value, found.num_groups, found.unit) == (known.p_value, 30, "nats")
     assert up.value > 0
@@ -173,3 +180,34 @@ def test_the_error_of_a_number_of_a_stream_is_over_blocks_found_from_it() -> Non
     )
     assert paired.blocks is not None
     assert paired.num_groups == paired.blocks.num_blocks
+
+
+def test_recipes_are_compared_over_seeds_and_events() -> None:
+    a = noise(20, 4, 60) + noise(21, 60)
+    b = noise(22, 3, 60) + noise(21, 60) - 1 + noise(23, 3, 1)
+    known = recipes_difference(a, b)
+    for measurement, sign in ((Mean(), 1), (Cost(), -1), (Nats(), 1)):
+        sides = ([{"x": sign * seed} for seed in side] for side in (a, b))
+        assert recipes_difference_of(measurement, *sides, None) == known
+
+
+def test_recipes_of_any_number_have_an_error_over_seeds_too() -> None:
+    """Of a mean that is not known to be one: at least what the crossed model says, and not much."""
+
+    class Written(Mean):
+        def value_of(self, values, weights):  # type: ignore[no-untyped-def]
+            return float(values["x"] @ weights / weights.sum())
+
+    a = noise(24, 5, 200) * 0.3 + noise(25, 200) + 0.2 * noise(26, 5, 1)
+    b = noise(27, 3, 200) * 0.3 + noise(25, 200) - 1 + 0.2 * noise(28, 3, 1)
+    known = recipes_difference(a, b)
+    sides = ([{"x": seed} for seed in side] for side in (a, b))
+    found = recipes_difference_of(Written(), *sides, None)
+    assert found.nats == pytest.approx(known.nats, rel=1e-12)
+    assert found.error_of_seeds == pytest.approx(known.error_of_seeds, rel=1e-12)
+    assert found.error_of_groups == pytest.approx(known.error_of_groups, rel=0.1)
+    assert 0.98 * known.standard_error < found.standard_error < 1.2 * known.standard_error
+    assert found.degrees == pytest.approx(known.degrees, rel=0.2)
+    assert found.num_seeds == (5, 3)
+    with pytest.raises(ValueError, match="at least 3 seeds of each"):
+        recipes_difference_of(Written(), [{"x": a[0]}] * 2, [{"x": b[0]}] * 3, None)
