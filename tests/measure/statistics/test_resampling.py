@@ -65,6 +65,7 @@ def test_weights_are_positive_sum_to_the_groups_and_never_change() -> None:
     first, second = list(group_weights(5, 2)), list(group_weights(5, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(*first)
+    assert not torch.equal(*group_weights(20_000, 2))  # too many to be drawn at once
     many = torch.stack(list(group_weights(50, 2000)))
     assert bool((many > 0).all())
     torch.testing.assert_close(many.sum(1), torch.full((2000,), 50.0, dtype=torch.float64))
@@ -152,6 +153,8 @@ def test_the_difference_of_ratios_is_paired_and_positive_where_a_is_better() -> 
     assert back.value == pytest.approx(-0.01)
     same = difference_of(Ratio(), values, values, groups)
     assert (same.z, same.p_value) == (0.0, 1.0)
+    rounded = {**values, "nats": values["nats"] * (1 + 1e-8)}  # as on another device
+    assert difference_of(Ratio(), values, rounded, groups).z == 0.0
 
 
 def test_nine_groups_are_not_enough_for_a_verdict() -> None:
@@ -180,6 +183,8 @@ def test_the_error_of_a_number_of_a_stream_is_over_blocks_found_from_it() -> Non
     )
     assert paired.blocks is not None
     assert paired.num_groups == paired.blocks.num_blocks
+    assert paired.blocks.of_window[0] == 0
+    assert bool((paired.blocks.of_window.diff() >= 0).all())  # they follow one another
 
 
 def test_recipes_are_compared_over_seeds_and_events() -> None:
