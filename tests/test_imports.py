@@ -239,7 +239,14 @@ def test_torchvision_is_imported_in_one_place() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["list"], ["show", "nade"], ["show", "mnist"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "measurements"],
+        ["show", "nade"],
+        ["show", "mnist"],
+    ],
     ids=" ".join,
 )
 def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
