@@ -70,7 +70,7 @@ def _entry(folder: Path) -> dict[str, Any]:
         "files": pins,
         "unit": record.task.unit,
         "num_parameters": record.model.num_parameters,
-        "test": record.nll["test"].model_dump(),
+        "test": record.splits["test"].model_dump(),
     }
 
 
@@ -81,9 +81,9 @@ def complete(folder: Path) -> None:
     name = folder.relative_to(ZOO).as_posix()
     if name != f"{record.task.name}/{record.model.name}" or record.result_sha256 is None:
         raise ConfigError(f"zoo/{name} holds {record.model.name} on {record.task.name}")
-    if not run.log_probs.exists():
+    if not run.per_event.exists():
         kept = RECORDS / record.task.name / f"{record.model.name}-{record.result_sha256[:8]}.json"
-        shutil.copyfile(kept.with_suffix(".safetensors"), run.log_probs)
+        shutil.copyfile(kept.with_suffix(".safetensors"), run.per_event)
     run.require_finished()
     load_run(folder)
     write_card(folder, load_as=name)

@@ -33,8 +33,8 @@ from arbench.files.plain_text import one_line
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
 from arbench.measure.evaluation import evaluate_log_probs, nll_of
-from arbench.measure.likelihood import SplitRecord
-from arbench.measure.speed import SpeedRecord, measure_sampling
+from arbench.measure.sections import SpeedRecord, SplitRecord
+from arbench.measure.speed import measure_sampling
 from arbench.measure.statistics.metrics import PairedDifference
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.runs.comparison import compare_runs

@@ -68,7 +68,7 @@ def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[B
             about += f", {num_dims:,} test dims" + f" in {num_events:,} events" * (num_events > 0)
         published = [r for r in published_results(task) if r.checked or unchecked]
         for kind in KINDS:
-            rows = _ranked([r for r in own if r.record.nll["test"].kind == kind])
+            rows = _ranked([r for r in own if r.record.splits["test"].kind == kind])
             rows += [_published(r, own[0].record) for r in published if r.kind == kind]
             if rows:
                 unit = own[0].record.task.unit
@@ -192,7 +192,7 @@ def _row(seeds: Sequence[Result], rank: int, label: str, *, is_alone: bool) -> R
     first = seeds[0].record
     training, foreign = first.training, first.foreign
     records = [seed.record for seed in seeds]
-    tests = [record.nll["test"] for record in records]
+    tests = [record.splits["test"] for record in records]
     nats, nats_error = mean_over_seeds(
         [nats_of(record) for record in records], [nats_error_of(record) for record in records]
     )
@@ -227,8 +227,8 @@ def _label(record: Record) -> str:
     about = [f"{model.num_copies} copies"] if model.num_copies > 1 else []
     if model.num_members > 1:
         about.append(f"{model.num_members} members")
-    if record.evaluation is not None:
-        about.append(f"context {record.evaluation.context}")
+    if record.windows is not None:
+        about.append(f"context {record.windows.context}")
     return f"{model.name} ({', '.join(about)})" if about else model.name
 
 
@@ -276,7 +276,7 @@ def _with_machines_apart(rows: Sequence[Row]) -> list[Row]:
 
 def _published(published: PublishedResult, record: Record) -> Row:
     """A paper's row, in the units of a record on the same task."""
-    test = record.nll["test"]
+    test = record.splits["test"]
     nats = published.nats_per_dim(test.num_dims / test.num_events)
     bits = None if test.bits_per_dim is None else in_bits(nats)
     return _paper_row(published, bits, nats * dims_counted(record))

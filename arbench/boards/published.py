@@ -110,13 +110,13 @@ class Beside:
 
 def nats_of(record: Record) -> float:
     """A record's test nats: per symbol of a text, else per event."""
-    test = record.nll["test"]
+    test = record.splits["test"]
     return test.total_nats / test.num_dims * dims_counted(record)
 
 
 def nats_error_of(record: Record, split: Literal["validation", "test"] = "test") -> float | None:
     """The standard error of `nats_of`."""
-    nll = record.nll[split]
+    nll = record.splits[split]
     if nats_per(record.task.unit) == "event":
         return nll.standard_error_nats
     error = nll.standard_error_bits_per_dim
@@ -125,13 +125,13 @@ def nats_error_of(record: Record, split: Literal["validation", "test"] = "test")
 
 def dims_counted(record: Record) -> float:
     """How many dims `nats_of` is over: those of an event, or the one symbol of a text."""
-    test = record.nll["test"]
+    test = record.splits["test"]
     return test.num_dims / test.num_events if nats_per(record.task.unit) == "event" else 1.0
 
 
 def beside(record: Record) -> list[Beside]:
     """The published results on a record's task, of its kind and in its unit, best first."""
-    test = record.nll["test"]
+    test = record.splits["test"]
     found = [
         Beside(r.nats_per_dim(test.num_dims / test.num_events) * dims_counted(record), r)
         for r in published_results(record.task.name)
@@ -150,7 +150,7 @@ def neighbours(record: Record, count: int = 2) -> list[Beside]:
 
 def published_table(record: Record) -> Table | None:
     """A record's test nats among the nearest published ones; None where either is missing."""
-    near = neighbours(record) if "test" in record.nll else []
+    near = neighbours(record) if "test" in record.splits else []
     if not near:
         return None
     rows = [(row.nats, row.result.model, row.result.source) for row in near]

@@ -24,9 +24,9 @@ from arbench.files.atomic import sha256_of, write_text
 from arbench.files.strict_json import read_json
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import check_bound
-from arbench.runs.plausibility import require_plausible
 from arbench.runs.record.binding import unbound_note
 from arbench.runs.record.per_event import read_log_probs
+from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
 from arbench.runs.verification import verify_run
 from arbench.runs.zoo import zoo_folder
@@ -87,7 +87,7 @@ def keep_result(run: Path, records: Path) -> Path:
     kept = _kept_path(record.task.name, record.model.name, record.result_sha256, records)
     kept.parent.mkdir(parents=True, exist_ok=True)
     record.write(kept)
-    shutil.copyfile(RunFolder(run).log_probs, kept.with_suffix(".safetensors"))
+    shutil.copyfile(RunFolder(run).per_event, kept.with_suffix(".safetensors"))
     return kept
 
 
@@ -124,7 +124,7 @@ def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
     note.parent.mkdir(exist_ok=True)
     about = {
         "record_sha256": sha256_of(kept),
-        "log_probs_sha256": sha256_of(RunFolder(run).log_probs),
+        "log_probs_sha256": sha256_of(RunFolder(run).per_event),
         **found.to_json(),
     }
     write_text(note, json.dumps(about, indent=1) + "\n")
@@ -150,7 +150,7 @@ def read_for_board(run: Path) -> Record:
     if record.foreign is None and record.sha256.config is None:
         raise CheckpointError(f"{run}: its record names no configuration, so it is no run folder's")
     check_bound(run, record, ("config",))
-    require_plausible(record, read_log_probs(record, folder.log_probs).values, str(run))
+    require_plausible(record, read_log_probs(record, folder.per_event).values, str(run))
     return record
 
 
@@ -162,7 +162,7 @@ def board_fault(record: Record) -> str | None:
     """
     if record.status != "finished" or record.limit is not None:
         return "only finished runs on the whole data stand on boards"
-    if "test" not in record.nll:
+    if "test" not in record.splits:
         return "its record has no test number"
     if fault := record.no_likelihood:
         return fault
@@ -220,7 +220,7 @@ def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
         found.append(
             Result(
                 record=record,
-                log_probs=RunFolder(run).log_probs,
+                log_probs=RunFolder(run).per_event,
                 speeds=_speeds_of(record, reports),
                 status="local",
                 folder=run,
@@ -288,7 +288,7 @@ def _zoo_run(record: Record) -> Path | None:
 
 def _in_order(results: Iterable[Result]) -> list[Result]:
     def key(result: Result) -> tuple[str, float]:
-        test = result.record.nll["test"]
+        test = result.record.splits["test"]
         return result.record.task.name, test.total_nats / test.num_dims
 
     return sorted(results, key=key)

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from arbench.errors import DataError
 from arbench.files.atomic import write_text
 from arbench.files.documents import Name, Sha256, read_document
-from arbench.measure.speed import SpeedRecord
-from arbench.runs.record.environment import describe_environment
-from arbench.runs.record.record import Environment, Record
+from arbench.measure.environment import describe_environment
+from arbench.measure.sections import Environment, SpeedRecord
+from arbench.runs.record.record import Record
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -44,13 +44,13 @@ class SpeedReport(BaseModel):
     @classmethod
     def of_record(cls, record: Record) -> SpeedReport | None:
         """What a run measured itself; None if that is nothing."""
-        if not record.sampling or record.result_sha256 is None:
+        if not record.speeds or record.result_sha256 is None:
             return None
         return cls(
             task=record.task.name,
             model=record.model.name,
             result_sha256=record.result_sha256,
-            sampling=record.sampling,
+            sampling=record.speeds,
             environment=record.environment,
         )
 

@@ -97,7 +97,7 @@ def print_result(console: Console, path: Path, record: Record) -> None:
 
 def seeds_summary(records: Sequence[Record]) -> str:
     """The number of a recipe from its seeds, in a line; empty if they have no test number."""
-    if any("test" not in record.nll or record.no_likelihood for record in records):
+    if any("test" not in record.splits or record.no_likelihood for record in records):
         return ""
     values = [nats_of(record) for record in records]
     mean, error = mean_over_seeds(values, [nats_error_of(record) for record in records])

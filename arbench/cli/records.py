@@ -7,6 +7,7 @@ from typing import Any
 
 from arbench.files.plain_text import printable
 from arbench.runs.record.binding import unbound_note
+from arbench.runs.record.versions import upgraded
 from arbench.show.record_tables import made_with, measured_tables
 from arbench.show.tables import Table, as_text
 
@@ -14,6 +15,7 @@ FILES = {
     "model.safetensors": "weights",
     "record.json": "what was measured",
     "config.json": "how to build it again",
+    "per_event.safetensors": "values of every event",
     "log_probs.safetensors": "one value per test event",
     "metrics.jsonl": "validation over training",
     "README.md": "model card",
@@ -27,10 +29,11 @@ def record_text(path: Path, record: dict[str, Any]) -> str:
     Raises:
         LookupError, TypeError, ValueError or AttributeError: if that is no record.
     """
+    record = upgraded(record)
     about = [("run", str(path)), *made_with(record).rows]
     if (record.get("training") or {}).get("status") == "interrupted":
         about.append(("continue with", f"`arbench resume {path}`"))
-    if note := unbound_note(path, "sha256" in record):
+    if note := unbound_note(path, record["sha256"].get("record") is not None):
         about.append(("binding", note))
     tables = [Table("", rows=about), *measured_tables(record), _files(path)]
     return printable("\n\n".join(map(as_text, tables)))

@@ -54,14 +54,16 @@ def no_likelihood(record: Mapping[str, Any]) -> str | None:
     """Why what a record calls a likelihood is none; None if it is one.
 
     Args:
-        record: as JSON or a dump.
+        record: as JSON of the newest version, or a dump.
     """
     task, order = record["task"], record["model"]["layout"]
-    if record.get("evaluation") or order is None or order.startswith("raster "):
+    likelihood = record["measurements"].get("likelihood") or {}
+    if likelihood.get("windows") or order is None or order.startswith("raster "):
         return None
     if all(
         split["num_dims"] == split["num_events"] * task["num_dims"]
-        for split in record["nll"].values()
+        for name in ("validation", "test")
+        if (split := likelihood.get(name)) is not None
     ):
         return None
     return (

@@ -88,5 +88,7 @@ def describe_validation(error: ValidationError) -> str:
     found = first.get("input")
     # What holds other values may hold a million of them.
     shown = "" if isinstance(found, (dict, list)) else f" = {found!r}"
-    expected = first["msg"].replace("valid array", "valid list")  # JSON's word for Python's
+    expected = (
+        first["msg"].removeprefix("Value error, ").replace("valid array", "valid list")
+    )  # JSON's word for Python's
     return f"{where}{shown}: {expected}"

@@ -31,7 +31,7 @@ def front_matter(record: Record) -> str:
         "library_name": "arbench",
         "tags": ["arbench", "autoregressive", "density-estimation", record.model.name],
     }
-    if "test" in record.nll and record.limit is None and record.no_likelihood is None:
+    if "test" in record.splits and record.limit is None and record.no_likelihood is None:
         metadata["model-index"] = [
             {
                 "name": f"{record.model.name} on {record.task.name}",
@@ -62,7 +62,7 @@ def with_metadata(metadata: Mapping[str, object], text: str) -> str:
 
 
 def _metrics(record: Record) -> list[dict[str, Any]]:
-    test, unit = record.nll["test"], record.task.unit
+    test, unit = record.splits["test"], record.task.unit
     per = nats_per(unit)
     nats = test.nats_per_event if per == "event" else test.total_nats / test.num_dims
     metrics = [{"type": f"nats_per_{per}", "name": f"{test.kind} nats per {per}", "value": nats}]

@@ -24,12 +24,14 @@ from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run, read_config
-from arbench.runs.plausibility import require_plausible
 from arbench.runs.record.binding import unbound_note
 from arbench.runs.record.per_event import read_log_probs, test_of
+from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
 
-_RUN_FILES = re.compile(rf"(config|record)\.json|{EXTRAS.pattern}|(model|log_probs)\.safetensors")
+_RUN_FILES = re.compile(
+    rf"(config|record)\.json|{EXTRAS.pattern}|(model|per_event|log_probs)\.safetensors"
+)
 _PAGE_FILES = re.compile(r"index\.html")
 # From the head's commit, the files that a commit on top of it is to hold.
 Prepare = Callable[[Hub, str], Mapping[str, Path | bytes]]
@@ -140,7 +142,7 @@ def _run_files(path: Path) -> dict[str, Path]:
     folder.require_finished()
     record = Record.read(folder.record)
     test_of(record, path)
-    needed = (folder.config, folder.record, folder.model, folder.log_probs)
+    needed = (folder.config, folder.record, folder.model, folder.per_event)
     extras = [file for file in sorted(path.iterdir()) if EXTRAS.fullmatch(file.name)]
     files = {file.name: file for file in (*needed, *extras)}
     for file in files.values():
@@ -151,7 +153,7 @@ def _run_files(path: Path) -> dict[str, Path]:
         raise ConfigError(f"{path}: {fault}")
     if note := unbound_note(path, record.is_bound):
         raise CheckpointError(f"{note}, and then it can be pushed")
-    require_plausible(record, read_log_probs(record, folder.log_probs).values, str(path))
+    require_plausible(record, read_log_probs(record, folder.per_event).values, str(path))
     return files
 
 

@@ -20,8 +20,8 @@ from arbench.hub.ownership import require_ownership, with_seal
 from arbench.hub.push import Pushed, deliver
 from arbench.hub.repositories import RemoteFile, Repo, parse_repo
 from arbench.registry.entries import NAME_PATTERN
-from arbench.runs.plausibility import require_plausible
 from arbench.runs.record.per_event import read_log_probs
+from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
 
 _STEM = rf"records/{NAME_PATTERN}/{NAME_PATTERN}-[0-9a-f]{{8}}"

@@ -29,13 +29,15 @@ from arbench.hub.repositories import COMMIT, RemoteFile, Repo, parse_repo
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run, weights_of
+from arbench.runs.record.binding import PER_EVENT, PER_EVENT_UNTIL_2
 from arbench.runs.record.per_event import read_log_probs, test_of
 from arbench.runs.record.record import Record
 from arbench.runs.zoo import PinnedFile, check_files, read_pins
 
 MANIFEST = "files.json"
 DOCUMENTS = ("config.json", "record.json")
-TENSORS = ("model.safetensors", "log_probs.safetensors")
+WEIGHTS = "model.safetensors"
+TENSORS = (WEIGHTS, PER_EVENT, PER_EVENT_UNTIL_2)
 EXTRAS = re.compile(r"README\.md|metrics\.jsonl|samples\.(png|txt|wav|csv)")
 _MOST_BYTES = 32 << 20  # of everything but the weights; an ordering of 4 million dims fits
 _HEADER_BYTES = 1 << 20
@@ -157,7 +159,10 @@ def _download(
 ) -> None:
     """Fetch a run into an empty folder, the weights last, and hold it against all there is."""
     there = hub.files(repo, commit)
-    for name in (*DOCUMENTS, *TENSORS, *(pinned or ())):
+    is_old = PER_EVENT not in there and PER_EVENT_UNTIL_2 in there
+    per_event = PER_EVENT_UNTIL_2 if is_old else PER_EVENT
+    tensors = (WEIGHTS, per_event)
+    for name in (*DOCUMENTS, *tensors, *(pinned or ())):
         if name not in there:
             raise CheckpointError(f"{repo} at {commit[:8]} has no {name}: it holds no such run")
     small = {name: f for name, f in there.items() if name in DOCUMENTS or EXTRAS.fullmatch(name)}
@@ -165,18 +170,18 @@ def _download(
         _limit(repo, file, _MOST_BYTES, "arbench")
     hub.download(repo, commit, small.values(), folder)
     with blamed_on(f"{repo} at {commit[:8]}", folder):
-        _limit_tensors(repo, there, RunFolder(folder))
-        hub.download(repo, commit, [there[name] for name in TENSORS], folder)
+        _limit_tensors(repo, there, RunFolder(folder), per_event)
+        hub.download(repo, commit, [there[name] for name in tensors], folder)
         files = {
             name: PinnedFile(sha256_of(folder / name), (folder / name).stat().st_size)
-            for name in (*small, *TENSORS)
+            for name in (*small, *tensors)
         }
         check_files(folder, pinned or files)
         record = Record.read(folder / "record.json")
         if record.sha256.weights is None:
             raise CheckpointError("its record names no weights")
         load_run(folder)
-        read_log_probs(record, folder / "log_probs.safetensors")
+        read_log_probs(record, folder / per_event)
     manifest = {name: asdict(file) for name, file in files.items()}
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
@@ -193,7 +198,9 @@ def blamed_on(source: str, folder: Path) -> Iterator[None]:
         raise type(error)(f"{source} was refused: {text}") from error
 
 
-def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolder) -> None:
+def _limit_tensors(
+    repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolder, per_event: str
+) -> None:
     """Refuse tensors that are larger than the configuration and the record say.
 
     Raises:
@@ -202,10 +209,10 @@ def _limit_tensors(repo: Repo, there: Mapping[str, RemoteFile], folder: RunFolde
     config = RunConfig.read(folder.config)
     weights = weights_of(config, folder.model, there[folder.model.name].size)
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-    _limit(repo, there["model.safetensors"], num_bytes + _HEADER_BYTES, "its configuration")
+    _limit(repo, there[WEIGHTS], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
     num_bytes = 2 * 8 * test_of(record, folder.record).num_events  # a value and a group for each
-    _limit(repo, there["log_probs.safetensors"], num_bytes + _HEADER_BYTES, "its record")
+    _limit(repo, there[per_event], num_bytes + _HEADER_BYTES, "its record")
 
 
 def _limit(repo: Repo, file: RemoteFile, most: int, why: str) -> None:

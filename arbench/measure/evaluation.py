@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from arbench.data.streams import Windows
-from arbench.data.tasks import Split, Task
+from arbench.data.tasks import Split
 from arbench.errors import Diverged
-from arbench.measure.likelihood import EvaluationRecord, TruthRecord
-from arbench.measure.statistics.metrics import NLL, paired_difference
-from arbench.measure.statistics.student import FOUR_SIGMA
+from arbench.measure.sections import WindowsRecord
+from arbench.measure.statistics.metrics import NLL
 from arbench.probability.density import Density
 from arbench.probability.events import Domain, bin_width
 from arbench.probability.model import evaluation_mode
@@ -21,11 +20,11 @@ _MOST_EVENTS = 200
 _MOST_DIMS = 1 << 18
 
 
-def scored_windows(windows: Windows | None) -> EvaluationRecord | None:
+def scored_windows(windows: Windows | None) -> WindowsRecord | None:
     """How a stream is scored; None for a task of events."""
     if windows is None:
         return None
-    return EvaluationRecord(context=windows.context, stride=windows.stride)
+    return WindowsRecord(context=windows.context, stride=windows.stride)
 
 
 @torch.no_grad()
@@ -80,39 +79,4 @@ def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
         bin_width(domain),
         groups=split.groups,
         is_stream=split.is_stream,
-    )
-
-
-def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) -> TruthRecord | None:
-    """The paired gap to the true density; None where nobody knows it.
-
-    Args:
-        name: what messages call the density.
-        task: synthetic, or not.
-        test: its test split.
-        log_probs: `(N,)` nats, of its events.
-
-    Raises:
-        Diverged: if the density beats the true one by more than 4 standard errors, on events enough
-            for that to mean something.
-    """
-    if not task.has_true_log_prob or min(len(test), test.num_groups or len(test)) < 2:
-        return None
-    truth = task.true_log_prob(test.events).double()
-    gap = paired_difference(
-        truth,
-        log_probs,
-        groups=test.groups,
-        stream_dims=test.scored_dims if test.is_stream else None,
-    )
-    if gap.has_enough_groups and gap.nats < 0 and gap.p_value < FOUR_SIGMA:
-        raise Diverged(
-            f"{name} is {-gap.nats:.4f} nats better than the true density, {-gap.z:.1f} standard "
-            "errors: impossible, so its likelihood is wrong; the checks of "
-            "arbench.testing.conformance say where"
-        )
-    return TruthRecord(
-        true_nats_per_event=-truth.mean().item(),
-        gap_nats_per_event=gap.nats,
-        standard_error_nats=gap.standard_error,
     )

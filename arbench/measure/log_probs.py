@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from arbench.errors import DataError
-from arbench.files.tensors import load_tensors, save_tensors
+from arbench.measure.per_event import EventValues, load_per_event, save_per_event
 from arbench.measure.statistics.metrics import NLL
+
+_KEY, _NAME = "likelihood", "log_prob"
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class LogProbs:
             self.values, dims, bin_width, groups=self.groups, is_stream=is_stream
         )
 
+    @property
+    def per_event(self) -> dict[str, EventValues]:
+        """Them, as the file of a run holds them."""
+        return {_KEY: EventValues({_NAME: self.values}, self.groups)}
+
     def save(self, path: Path) -> str:
-        """Write them; returns the sha256 of the file."""
-        groups = {} if self.groups is None else {"groups": self.groups}
-        return save_tensors(path, {"test": self.values} | groups)
+        """Write them alone; returns the sha256 of the file."""
+        return save_per_event(path, self.per_event)
 
     @classmethod
     def load(cls, path: Path) -> LogProbs:
@@ -44,10 +49,7 @@ class LogProbs:
             CheckpointError: if the file is missing or damaged.
             DataError: if there are none in it.
         """
-        tensors = load_tensors(path)
-        values, groups = tensors.get("test"), tensors.get("groups")
-        if values is None or values.dim() != 1 or not values.is_floating_point():
-            raise DataError(f"{path}: expected a tensor 'test' of log-probabilities, one per event")
-        if groups is not None and (groups.shape != values.shape or groups.dtype != torch.int64):
-            raise DataError(f"{path}: expected 'groups' to hold a whole number for each test event")
-        return cls(values.double(), groups)
+        result = load_per_event(path).get(_KEY)
+        if result is None or _NAME not in result.values:
+            raise DataError(f"{path}: there are no log-probabilities of test events in it")
+        return cls(result.values[_NAME], result.groups)

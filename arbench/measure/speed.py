@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from arbench.files.documents import Count, Finite, Line, Part
 from arbench.measure.allocator import kept_for_reuse
+from arbench.measure.sections import SpeedRecord
 from arbench.measure.timing import time_callable
 from arbench.probability.density import Density, Excerpt
 from arbench.probability.model import evaluation_mode
@@ -96,18 +96,3 @@ def _everything(density: Density, batch_size: int, method: str) -> Excerpt:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-class SpeedRecord(Part):
-    """How fast one sampler is on one device."""
-
-    method: Line
-    batch_size: Count
-    device: Line
-    precision: Line
-    compiled: bool
-    repeats: Count
-    median_s: Finite
-    iqr_s: Finite
-    events_per_s: Finite
-    extrapolated: bool

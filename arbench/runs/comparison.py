@@ -14,8 +14,8 @@ from arbench.measure.log_probs import LogProbs
 from arbench.measure.statistics.metrics import PairedDifference, paired_difference
 from arbench.measure.statistics.seeds import FEWEST_SEEDS, recipes_difference
 from arbench.runs.loading import check_bound
-from arbench.runs.plausibility import require_plausible
 from arbench.runs.record.per_event import read_log_probs, test_of, window_dims
+from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
 from arbench.runs.seeds import seed_folders
 
@@ -39,7 +39,7 @@ def compare_runs(path_a: Path, path_b: Path) -> PairedDifference:
     """
     sides = [_read(path_a), _read(path_b)]
     first_a, first_b = (side[0][0] for side in sides)
-    tests = first_a.nll["test"], first_b.nll["test"]
+    tests = first_a.splits["test"], first_b.splits["test"]
     if tests[0].kind != tests[1].kind:
         raise DataError(
             f"{path_a} has test numbers of kind {tests[0].kind}, {path_b} of kind "
@@ -74,8 +74,8 @@ def _read(path: Path) -> list[Measured]:
         record = Record.read(folder.record)
         check_bound(folder.path, record, ("config",))
         test = test_of(record, folder.path)
-        log_probs = read_log_probs(record, folder.log_probs)
-        is_old = test.num_groups is None and record.evaluation is None
+        log_probs = read_log_probs(record, folder.per_event)
+        is_old = test.num_groups is None and record.windows is None
         if is_old and (group := group_of(record.task.name)) != "event":
             raise DataError(
                 f"{folder.path}: is of an older format, which does not say which events are of one "
@@ -105,7 +105,7 @@ def difference_of(a: Sequence[Measured], b: Sequence[Measured]) -> PairedDiffere
         return None
     values_a, values_b = (torch.stack([each.values for _, each in side]) for side in (a, b))
     groups, dims = _groups([*a, *b]), None
-    if record_a.evaluation is not None and record_b.evaluation is not None:
+    if record_a.windows is not None and record_b.windows is not None:
         ends_a, ends_b = (window_dims(record).cumsum(0) for record in (record_a, record_b))
         shared = ends_a[torch.isin(ends_a, ends_b)]
         values_a = _stretch_sums(values_a, ends_a, shared)
@@ -124,8 +124,8 @@ def extent_of(record: Record) -> tuple[int, int]:
 
     Results that differ in it are not of the same events, even if they name the same data.
     """
-    test = record.nll["test"]
-    return test.num_dims, test.num_events if record.evaluation is None else 0
+    test = record.splits["test"]
+    return test.num_dims, test.num_events if record.windows is None else 0
 
 
 def _groups(results: Sequence[Measured]) -> Tensor | None:

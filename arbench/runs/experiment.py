@@ -19,21 +19,22 @@ from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of
 from arbench.files.tensors import save_tensors
 from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
+from arbench.measure.environment import describe_environment
 from arbench.measure.evaluation import (
-    compare_with_truth,
     evaluate_log_probs,
     nll_of,
     scored_windows,
 )
-from arbench.measure.likelihood import SplitRecord
 from arbench.measure.log_probs import LogProbs
-from arbench.measure.speed import SPEED_BATCH_SIZES, SpeedRecord, measure_sampling
+from arbench.measure.sections import SpeedRecord, SplitRecord
+from arbench.measure.speed import SPEED_BATCH_SIZES, measure_sampling
+from arbench.measure.truth import compare_with_truth
 from arbench.probability.randomness import derive_seed, keyed_generator
 from arbench.runs.building import assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, read_config
-from arbench.runs.record.environment import describe_environment
+from arbench.runs.measuring import sections
 from arbench.runs.record.record import (
     ChecksRecord,
     HashesRecord,
@@ -273,7 +274,7 @@ class _Experiment:
             )
             if "test" in log_probs:  # only what no check refuses is a number
                 values = LogProbs(log_probs["test"], splits["test"].groups)
-                hashes["per_event"] = values.save(self.folder.log_probs)
+                hashes["per_event"] = values.save(self.folder.per_event)
             with self.reporter.bar("timing", live=False) as advance:
                 sampling = measure_sampling(
                     density,
@@ -285,9 +286,13 @@ class _Experiment:
             batches,
             progress,
             "finished",
-            nll=nll,
-            truth=truth,
-            sampling=sampling,
+            measurements=sections(
+                describe_environment(self.device),
+                nll,
+                scored_windows(self.dataset.windows),
+                truth,
+                sampling,
+            ),
             hashes=hashes,
             checks=checks,
         )
@@ -340,10 +345,7 @@ class _Experiment:
                     processes=self.accelerator.num_processes,
                     status=status,  # type: ignore[arg-type]
                 ),
-                "evaluation": scored_windows(self.dataset.windows),
                 "environment": describe_environment(self.device),
-                "nll": {},
-                "sampling": [],
                 **measured,
             }
         )

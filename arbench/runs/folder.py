@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from arbench.errors import CheckpointError, ConfigError, Interrupted
 from arbench.files.atomic import make_folder, remove_abandoned, require_folder
+from arbench.runs.record.binding import per_event_name
 from arbench.runs.record.record import Record
 from arbench.training.checkpoints import CONFIG, METRICS
 from arbench.training.signals import stopping_at_once
@@ -40,9 +41,9 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
-    def log_probs(self) -> Path:
-        """One value per test event, for paired comparisons."""
-        return self.path / "log_probs.safetensors"
+    def per_event(self) -> Path:
+        """Values of every event, for paired comparisons."""
+        return self.path / per_event_name(self.path)
 
     @property
     def metrics(self) -> Path:

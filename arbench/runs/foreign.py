@@ -13,15 +13,16 @@ from arbench.data.dataset import Dataset
 from arbench.data.repeats import describe_own
 from arbench.data.tasks import Split, SplitName
 from arbench.errors import ConfigError, PluginError
+from arbench.measure.environment import describe_environment
 from arbench.measure.evaluation import (
-    compare_with_truth,
     evaluate_log_probs,
     nll_of,
     scored_windows,
 )
-from arbench.measure.likelihood import SplitRecord
 from arbench.measure.log_probs import LogProbs
+from arbench.measure.sections import SplitRecord
 from arbench.measure.speed import SPEED_BATCH_SIZES, measure_sampling
+from arbench.measure.truth import compare_with_truth
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete
 from arbench.probability.foreign import ForeignDensity, seeded
@@ -29,7 +30,7 @@ from arbench.probability.randomness import derive_seed, keyed_generator
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.experiment import Run
 from arbench.runs.folder import new_run_folder
-from arbench.runs.record.environment import describe_environment
+from arbench.runs.measuring import sections
 from arbench.runs.record.record import (
     ChecksRecord,
     ForeignRecord,
@@ -120,7 +121,12 @@ def evaluate_foreign(
             )
         picture = folder.path / default_name(task.rendering)
         save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
-        digest = LogProbs(log_probs, test.groups).save(folder.log_probs)
+        digest = LogProbs(log_probs, test.groups).save(folder.per_event)
+        environment = describe_environment(density.device)
+        splits = {
+            "validation": _nll(density, validation, seen),
+            "test": _nll(density, test, log_probs),
+        }
         record = Record(
             sha256=HashesRecord(per_event=digest),
             task=TaskRecord.from_task(task, dataset.sha256),
@@ -142,15 +148,11 @@ def evaluate_foreign(
                 device=str(density.device),
                 repeat_nats=repeat_nats,
             ),
-            evaluation=scored_windows(dataset.windows),
-            nll={
-                "validation": _nll(density, validation, seen),
-                "test": _nll(density, test, log_probs),
-            },
-            truth=truth,
-            sampling=sampling,
+            measurements=sections(
+                environment, splits, scored_windows(dataset.windows), truth, sampling
+            ),
             checks=checks,
-            environment=describe_environment(density.device),
+            environment=environment,
         ).sealed()
         record.write(folder.record)
     return Run(folder.path, record)

@@ -19,7 +19,7 @@ from arbench.files.tensors import load_tensors
 from arbench.runs.building import assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
-from arbench.runs.record.binding import FILES, binding_fault
+from arbench.runs.record.binding import PARTS, binding_fault
 from arbench.runs.record.record import Record
 from arbench.training.assembly import Assembly
 
@@ -78,7 +78,7 @@ def read_config(path: Path) -> RunConfig:
     return config
 
 
-def check_bound(path: Path, record: Record, parts: Iterable[str] = FILES) -> None:
+def check_bound(path: Path, record: Record, parts: Iterable[str] = PARTS) -> None:
     """Hold files of a run against the hashes in its record; see `binding_fault`.
 
     Raises:

@@ -16,16 +16,16 @@ from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.measure.evaluation import evaluate_log_probs, nll_of, scored_windows
-from arbench.measure.likelihood import SplitRecord
 from arbench.measure.log_probs import LogProbs
+from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.probability.density import Density
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run
-from arbench.runs.plausibility import plausibility_fault
-from arbench.runs.record.binding import FILES
+from arbench.runs.record.binding import bound_files
 from arbench.runs.record.per_event import test_of
+from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import HashesRecord, Record, TaskRecord
 from arbench.runs.record.renewal import with_errors
 from arbench.runs.request import reopen, require_likelihood
@@ -64,7 +64,7 @@ class Verification:
         num_events: test events.
         device: where it was recomputed.
         misstated: what the record says otherwise than its run, or than follows from its
-            log-probabilities and the data, such as "nll.test.bits_per_dim".
+            log-probabilities and the data, such as "likelihood.test.bits_per_dim".
         is_bound: whether the record carries the hashes of what it belongs to.
         binding: what became of that; empty where it carried them before.
     """
@@ -147,12 +147,12 @@ def verify_run(
     misstated: tuple[str, ...] = ()
     if kept is not None and largest is not None:
         misstated = _misstated(record, config, dataset, _test_of(record, kept, split, density))
-        if record.nll["test"].num_groups is not None and not _same_groups(kept, split):
+        if record.splits["test"].num_groups is not None and not _same_groups(kept, split):
             misstated += ("log_probs.groups",)
         if plausibility_fault(record, found, dataset):
             misstated += ("truth",)
     verification = Verification(
-        recorded_nats=record.nll["test"].nats_per_event,
+        recorded_nats=record.splits["test"].nats_per_event,
         found_nats=-found.mean().item(),
         largest_difference_nats=largest,
         tolerance_nats=tolerance,
@@ -194,10 +194,10 @@ def _bind(
     split, validation = dataset.split("test"), dataset.split("validation").events
     assembly = load_run(path, device=found.device)
     checks = check_trained(assembly, config, validation, reporter or Reporter())
-    kept = LogProbs(LogProbs.load(folder.log_probs).values, split.groups)
+    kept = LogProbs(LogProbs.load(folder.per_event).values, split.groups)
     if kept.groups is not None:
-        kept.save(folder.log_probs)
-    hashes = {part: sha256_of(path / file) for part, file in FILES.items()}
+        kept.save(folder.per_event)
+    hashes = {part: sha256_of(file) for part, file in bound_files(path).items()}
     if folder.metrics.exists():
         hashes["metrics"] = sha256_of(folder.metrics)
     record = with_errors(record, kept, split, dataset.group)
@@ -210,7 +210,7 @@ def _bind(
 
 def _kept(folder: RunFolder) -> LogProbs | None:
     try:
-        return LogProbs.load(folder.log_probs)
+        return LogProbs.load(folder.per_event)
     except DataError:  # none in it: nothing of the record holds
         return None
 
@@ -220,7 +220,7 @@ def _test_of(record: Record, kept: LogProbs, split: Split, density: Density) -> 
 
     One of format 1 took every event for independent of every other.
     """
-    if record.nll["test"].num_groups is not None:
+    if record.splits["test"].num_groups is not None:
         nll = nll_of(kept.values, split, density.spec.domain)
         return SplitRecord.from_nll(nll, density.kind)
     nll = nll_of(kept.values, Split(split.events, split.scored), density.spec.domain)
@@ -242,8 +242,11 @@ def _misstated(
     pairs = {
         **{f"task.{name}": (getattr(record.task, name), getattr(own, name)) for name in of_task},
         "model.name": (record.model.name, config.model),
-        "evaluation": (record.evaluation, scored_windows(dataset.windows)),
-        **{f"nll.test.{name}": (said, getattr(test, name)) for name, said in record.nll["test"]},
+        "likelihood.windows": (record.windows, scored_windows(dataset.windows)),
+        **{
+            f"likelihood.test.{name}": (said, getattr(test, name))
+            for name, said in record.splits["test"]
+        },
     }
     return tuple(name for name, (said, found) in pairs.items() if not _is_same(said, found))
 

@@ -28,26 +28,30 @@ _PROMISES = {
 
 def likelihood_of(record: Values) -> Mapping[str, Values]:
     """The likelihood of each split in a record; empty where it has none."""
-    splits: Mapping[str, Values] = record["nll"]
-    return splits
+    section = record["measurements"].get("likelihood") or {}
+    return {name: section[name] for name in ("validation", "test") if section.get(name)}
 
 
 def speed_of(record: Values) -> Sequence[Values]:
-    """The samplers that were timed, one a row; empty where none was."""
-    rows: Sequence[Values] = record["sampling"]
-    return rows
+    """The samplers that were timed, on every machine, one a row; empty where none was."""
+    return [
+        row
+        for key, section in record["measurements"].items()
+        if key.partition("?")[0] == "speed"
+        for row in section["rows"]
+    ]
 
 
 def truth_of(record: Values) -> Values | None:
     """The true density of the test events, and the gap to it; None where nobody knows it."""
-    truth: Values | None = record.get("truth")
+    truth: Values | None = record["measurements"].get("truth")
     return truth
 
 
 def others_of(record: Values) -> dict[str, Values]:
     """All other measurements in a record, by their keys."""
-    sections: Mapping[str, Values] = record.get("measurements", {})
-    return {key: section for key, section in sections.items() if key not in _OF_THEIR_OWN}
+    sections: Mapping[str, Values] = record["measurements"]
+    return {k: v for k, v in sections.items() if k.partition("?")[0] not in _OF_THEIR_OWN}
 
 
 def record_tables(record: Values) -> list[Table]:

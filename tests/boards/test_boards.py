@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from making import BASE, KEPT, MakeResult, noise
+from making import BASE, KEPT, MakeResult, noise, with_likelihood
 
 import arbench
 from arbench.boards.board_text import ABOUT_GROWING, board_pages, boards_text
@@ -21,8 +21,8 @@ from arbench.boards.ranking import ranks
 from arbench.boards.results import Result, read_results
 from arbench.boards.speeds import SpeedReport
 from arbench.errors import ConfigError
-from arbench.measure.likelihood import BlockRecord, EvaluationRecord
-from arbench.runs.record.record import HashesRecord
+from arbench.measure.sections import BlockRecord, WindowsRecord
+from arbench.runs.record.record import HashesRecord, Record
 
 
 def replace_device(report: SpeedReport, device: str) -> SpeedReport:
@@ -142,14 +142,17 @@ def test_results_on_other_test_events_are_on_boards_of_their_own(make_result: Ma
     assert [board.title for board in make_boards(results[:2])] == ["somewhere"]
 
 
+def with_windows(record: Record, windows: WindowsRecord) -> Record:
+    """A record that is of a stream."""
+    return with_likelihood(record, test=record.splits["test"], windows=windows)
+
+
 def test_windows_of_a_stream_may_differ_on_one_board(make_result: MakeResult) -> None:
     results = []
     for name, count in (("short", 100), ("long", 50)):
         result = make_result(name, noise(0, count), dims=400 // count)
-        windows = EvaluationRecord(context=400 // count, stride=400 // count)
-        results.append(
-            replace(result, record=result.record.model_copy(update={"evaluation": windows}))
-        )
+        windows = WindowsRecord(context=400 // count, stride=400 // count)
+        results.append(replace(result, record=with_windows(result.record, windows)))
     (board,) = make_boards(results)
     assert board.title == "somewhere"
     assert len(board.rows) == 2
@@ -160,10 +163,8 @@ def test_parts_of_a_stream_are_told_apart_by_their_symbols(make_result: MakeResu
     results = []
     for name, dims in (("whole", 4), ("part", 2)):
         result = make_result(name, noise(0, 100), dims=dims)
-        windows = EvaluationRecord(context=dims, stride=dims)
-        results.append(
-            replace(result, record=result.record.model_copy(update={"evaluation": windows}))
-        )
+        windows = WindowsRecord(context=dims, stride=dims)
+        results.append(replace(result, record=with_windows(result.record, windows)))
     titles = {board.title.partition(", ")[2] for board in make_boards(results)}
     data = BASE.task.data_sha256[:8]
     assert titles == {f"data {data}, {dims} test dims)" for dims in (200, 400)}
@@ -175,10 +176,8 @@ def test_an_error_that_is_a_lower_bound_is_marked_and_explained(
 ) -> None:
     result = make_result("a", noise(0, 100))
     block = BlockRecord(rule="so", length=20, num_blocks=20, still_growing=still_growing)
-    test = result.record.nll["test"].model_copy(update={"num_groups": 20, "block": block})
-    record = result.record.model_copy(
-        update={"evaluation": EvaluationRecord(context=4, stride=4), "nll": {"test": test}}
-    )
+    test = result.record.splits["test"].model_copy(update={"num_groups": 20, "block": block})
+    record = with_likelihood(result.record, test=test, windows=WindowsRecord(context=4, stride=4))
     result = replace(result, record=record)
     assert make_boards([result])[0].rows[0].still_growing == still_growing
     assert (ABOUT_GROWING in board_pages([result])["somewhere.md"]) == still_growing
@@ -229,8 +228,8 @@ def test_json_and_csv_say_what_the_board_says() -> None:
     rows = [*csv.DictReader(io.StringIO(boards_text(boards, "csv")))]
     assert len(rows) == sum(len(board.rows) for board in boards)
     nade = next(row for row in rows if row["model"] == "nade")
-    assert float(nade["nats"]) == pytest.approx(BASE.nll["test"].nats_per_event)
-    speeds = [row.events_per_s for row in BASE.sampling]
+    assert float(nade["nats"]) == pytest.approx(BASE.splits["test"].nats_per_event)
+    speeds = [row.events_per_s for row in BASE.speeds]
     (row,) = (row for row in boards[0].rows if row.model == "nade")
     (device,) = {speed.device for speed in row.speeds}
     assert float(nade[f"step on {device}, events/s"]) == max(speeds)
@@ -321,10 +320,10 @@ def test_the_seeds_of_one_recipe_are_one_row(make_result: MakeResult) -> None:
     assert [row.num_seeds for row in board.rows] == [3, 1]
     assert [row.model for row in board.rows] == ["net0", "other"]
     row = board.rows[0]
-    values = [seed.record.nll["test"].nats_per_event for seed in seeds]
+    values = [seed.record.splits["test"].nats_per_event for seed in seeds]
     assert row.nats == pytest.approx(sum(values) / 3)
     assert row.bits_per_dim == pytest.approx(sum(values) / 3 / 4 / math.log(2))
-    by_events = seeds[0].record.nll["test"].standard_error_nats
+    by_events = seeds[0].record.splits["test"].standard_error_nats
     spread = torch.tensor(values).double().var().item() / 3
     assert row.nats_error == pytest.approx(math.sqrt(by_events**2 + spread), rel=0.01)
     text = board_pages([*seeds, other])["somewhere.md"]
@@ -363,7 +362,7 @@ def test_a_seed_that_was_trained_twice_counts_once(make_result: MakeResult) -> N
 def test_an_error_that_still_grows_is_marked_on_the_board() -> None:
     results = [result for result in KEPT if result.record.task.name == "shakespeare"]
     for result in results:
-        test = result.record.nll["test"]
+        test = result.record.splits["test"]
         assert test.block is not None
         assert test.block.still_growing
         assert (test.block.num_blocks, test.num_groups) == (20, 20)
@@ -379,7 +378,7 @@ def test_errors_of_recordings_are_over_recordings() -> None:
     results = [result for result in KEPT if result.record.task.name == "fsdd"]
     assert results
     for result in results:
-        test = result.record.nll["test"]
+        test = result.record.splits["test"]
         assert (result.record.task.groups, test.num_groups) == ("recording", 300)
         assert test.standard_error_bits_per_dim is not None
         assert test.standard_error_bits_per_dim >= 0.053

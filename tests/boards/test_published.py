@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from making import with_likelihood
 
 from arbench.boards.published import (
     PublishedResult,
@@ -28,7 +29,7 @@ ROW = PublishedResult("t", "m", "", 2.0, "nats", "exact", "p", 2000, True, "", "
 def record_of(task: str, unit: str, total_nats: float, num_events: int, num_dims: int) -> Record:
     """A kept record with another task and other totals."""
     record = Record.read(next(RECORDS.glob("mnist/nade-*.json")))
-    test = record.nll["test"].model_copy(
+    test = record.splits["test"].model_copy(
         update={
             "total_nats": total_nats,
             "num_events": num_events,
@@ -36,12 +37,8 @@ def record_of(task: str, unit: str, total_nats: float, num_events: int, num_dims
             "nats_per_event": total_nats / num_events,
         }
     )
-    return record.model_copy(
-        update={
-            "task": record.task.model_copy(update={"name": task, "unit": unit}),
-            "nll": {"test": test},
-        }
-    )
+    task_part = record.task.model_copy(update={"name": task, "unit": unit})
+    return with_likelihood(record.model_copy(update={"task": task_part}), test=test)
 
 
 def test_every_row_has_a_source_and_a_known_unit_task_and_model() -> None:

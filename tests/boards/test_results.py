@@ -42,7 +42,7 @@ def test_a_record_follows_from_its_log_probabilities(path: Path) -> None:
     assert record.sha256.weights is not None
     name = f"{record.model.name}-{record.sha256.weights[:8]}"
     assert (path.parent.name, path.stem) == (record.task.name, name)
-    test = record.nll["test"]
+    test = record.splits["test"]
     again = recorded_nll(record, read_log_probs(record, path.with_suffix(".safetensors")))
     assert log_probs.dtype == torch.float64
     assert test.total_nats == pytest.approx(again.total_nats, rel=1e-12)
@@ -112,9 +112,9 @@ def test_a_result_is_verified_by_its_weights_and_by_nothing_else(tmp_path: Path)
 def scaled(record: Record, nats: float, dims: int = 1) -> Record:
     """The record with so many times the test nats in so many times the dims; it adds up."""
     raw = record.model_dump()
-    test = raw["nll"]["test"]
+    test = raw["measurements"]["likelihood"]["test"]
     raw["task"]["num_dims"] *= dims
-    raw["nll"] = {"test": test}
+    raw["measurements"]["likelihood"]["validation"] = None
     test["num_dims"] *= dims
     for name in ("total_nats", "nats_per_event", "standard_error_nats"):
         test[name] *= nats
@@ -128,7 +128,7 @@ def test_other_log_probabilities_than_those_verified_are_not_verified(tmp_path: 
     records = tmp_path / "records"
     kept = keep_result(run.path, records).with_suffix(".safetensors")
     keep_verification(run.path, records)
-    save_file({"test": load_tensors(kept)["test"].flip(0)}, kept)
+    save_file({"test": load_tensors(kept)["likelihood:log_prob"].flip(0)}, kept)
     found, (reason,) = sort_results(records)
     assert found == []
     assert f"{kept}: these log-probabilities are not the record's: their sha256 is" in reason
@@ -145,7 +145,7 @@ def test_other_log_probabilities_than_those_verified_are_not_verified(tmp_path: 
         (lambda log_probs: log_probs + 50, "they sum to"),
         (lambda log_probs: log_probs.mean().expand(4000).clone(), "their standard error is 0.0,"),
         (lambda log_probs: log_probs[:-1], "expected 4,000 of them"),
-        (lambda log_probs: log_probs.long(), "expected a tensor 'test' of log-prob"),
+        (lambda log_probs: log_probs.long(), "test holds torch.int64"),
     ],
 )
 def test_log_probabilities_of_something_else_are_refused_everywhere(
@@ -156,8 +156,8 @@ def test_log_probabilities_of_something_else_are_refused_everywhere(
         arbench.run(task, "bernoulli", epochs=1, device="cpu", out=tmp_path / task).path
         for task in ("toy-markov", "toy-parity")
     ]
-    file = runs[0] / "log_probs.safetensors"
-    save_file({"test": change(load_tensors(file)["test"])}, file)
+    file = runs[0] / "per_event.safetensors"
+    save_file({"test": change(load_tensors(file)["likelihood:log_prob"])}, file)
     with pytest.raises(DataError, match="their sha256 is another|expected "):
         compare_runs(runs[0], runs[0])
     forge(runs[0])
@@ -183,7 +183,7 @@ def test_a_record_whose_name_is_a_path_is_no_record(tmp_path: Path) -> None:
 def test_a_record_that_does_not_add_up_is_not_kept(tmp_path: Path) -> None:
     run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
     record = json.loads((run.path / "record.json").read_text())
-    record["nll"]["test"]["bits_per_dim"] = 0.0123
+    record["measurements"]["likelihood"]["test"]["bits_per_dim"] = 0.0123
     (run.path / "record.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="bits_per_dim is not total_nats over num_dims in bits"):
         keep_result(run.path, tmp_path / "records")
@@ -204,8 +204,10 @@ def test_a_record_of_more_dims_than_the_data_have_is_not_verified(tmp_path: Path
 
 def test_a_number_that_its_weights_do_not_give_is_not_verified(tmp_path: Path) -> None:
     run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
-    file = run.path / "log_probs.safetensors"
-    save_file({"test": load_tensors(file)["test"].flip(0)}, file)  # of the same sum and spread
+    file = run.path / "per_event.safetensors"
+    save_file(
+        {"test": load_tensors(file)["likelihood:log_prob"].flip(0)}, file
+    )  # of the same sum and spread
     forge(run.path)
     keep_result(run.path, tmp_path / "records")
     note = keep_verification(run.path, tmp_path / "records")

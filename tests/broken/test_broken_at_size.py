@@ -68,12 +68,12 @@ def test_what_is_wrong_at_size_alone_is_refused(
     assert f"breaks a promise at its own size ({check}): " in error
     assert said in error
     record = Record.read(folder / "record.json")
-    assert (record.status, record.nll, record.sampling) == ("refused", {}, [])
+    assert (record.status, record.splits, record.speeds) == ("refused", {}, [])
     assert record.checks is not None
     failed = getattr(record.checks, check)
     assert failed.value > failed.threshold
     assert (folder / "model.safetensors").exists()  # it may be looked at
-    assert not (folder / "log_probs.safetensors").exists()
+    assert not (folder / "per_event.safetensors").exists()
     found, left_out = read_runs(folder.parent)
     assert found == []
     assert "only finished runs" in left_out[0]

@@ -50,7 +50,7 @@ def values_that_changed_places(folder: Path) -> None:
         rng = random.Random(number)
         if rng.sample(range(4000), 2) and rng.randrange(4) in (1, 2, 3):
             break
-    values_edit("log_probs.safetensors", random.Random(number))(folder)
+    values_edit("per_event.safetensors", random.Random(number))(folder)
 
 
 def other_threads(folder: Path) -> None:
@@ -65,7 +65,7 @@ def other_threads(folder: Path) -> None:
     ("wrong", "file", "edit", "reader"),
     [
         (shapes_alone, "config.json", json_edit("config.json", random.Random(5)), "sample"),
-        (sum_and_spread, "log_probs.safetensors", values_that_changed_places, "compare"),
+        (sum_and_spread, "per_event.safetensors", values_that_changed_places, "compare"),
         (schema_alone, "record.json", other_threads, "leaderboard --runs"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from forging import forge
+from making import with_likelihood
 from rich.console import Console
 
 from arbench.cli import console as module
@@ -72,8 +73,8 @@ def _printed(table: Table) -> str:
 def _record(num_events: int) -> Record:
     """A record of the zoo, its test split as small as wanted."""
     record = Record.read(ZOO / "mnist-mini" / "nade" / "record.json")
-    test = record.nll["test"].model_copy(update={"num_events": num_events})
-    return record.model_copy(update={"nll": {"test": test}})
+    test = record.splits["test"].model_copy(update={"num_events": num_events})
+    return with_likelihood(record, test=test)
 
 
 def test_the_final_table_says_when_a_number_rests_on_few_events() -> None:
@@ -88,9 +89,9 @@ def test_the_final_table_says_when_a_number_rests_on_few_events() -> None:
 
 def test_the_word_for_a_group_is_no_markup() -> None:
     record = _record(200)
-    test = record.nll["test"].model_copy(update={"num_groups": 20})
+    test = record.splits["test"].model_copy(update={"num_groups": 20})
     task = record.task.model_copy(update={"groups": "[red]recording[/red]"})
-    grouped = record.model_copy(update={"nll": {"test": test}, "task": task})
+    grouped = with_likelihood(record, test=test).model_copy(update={"task": task})
     assert "over 20 [red]recording[/red]s" in _printed(likelihood_table(grouped.model_dump()))
 
 
@@ -117,7 +118,7 @@ def test_what_a_record_says_is_text_and_no_markup(
     assert main(["evaluate", str(run), "--limit", "2", "--device", "cpu"]) == 0
     assert "bits/[/b]" in capsys.readouterr().out
     record = _record(43)
-    rows = [row.model_dump() | {"device": "[/b][red]"} for row in record.sampling]
+    rows = [row.model_dump() | {"device": "[/b][red]"} for row in record.speeds]
     task = record.task.model_copy(update={"unit": "[/b]"})
     assert "[/b][red]" in _printed(speed_table(rows))
     other = record.model_copy(update={"task": task}).model_dump()

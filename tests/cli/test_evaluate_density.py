@@ -64,7 +64,7 @@ def test_a_class_an_object_and_a_density_leave_a_folder(
     assert main([*command, *kind]) == 0
     assert "self-reported" in capsys.readouterr().out
     record = Record.read(folder / "out" / "record.json")
-    assert record.nll["test"].nats_per_event == pytest.approx(32 * math.log(2))
+    assert record.splits["test"].nats_per_event == pytest.approx(32 * math.log(2))
     assert record.model.name == name
     assert record.model.plugin == ("torch" if name == "adapted" else "")
     assert main(["show", "out"]) == 0
@@ -92,9 +92,9 @@ def test_a_stream_is_seen_through_windows(folder: Path) -> None:
     command = ["evaluate", "--density", "mine:Coins", "--kind", "exact", "--task", "text:text.txt"]
     assert main([*command, "--context", "12", "--stride", "5", "--out", "out"]) == 0
     record = Record.read(folder / "out" / "record.json")
-    assert record.nll["test"].bits_per_dim == pytest.approx(2.0)
-    assert record.evaluation is not None
-    assert (record.evaluation.context, record.evaluation.stride) == (12, 5)
+    assert record.splits["test"].bits_per_dim == pytest.approx(2.0)
+    assert record.windows is not None
+    assert (record.windows.context, record.windows.stride) == (12, 5)
 
 
 def test_checks_from_outside_come_first(capsys: pytest.CaptureFixture[str], folder: Path) -> None:

@@ -70,7 +70,8 @@ def test_a_stranger_s_run_controls_neither_the_terminal_nor_a_page(
         report.write(run / "speed-there.json")
         raw = json.loads((run / file).read_text())
         raw["environment"]["cpu"] = "a\x1b[2Jb"
-        raw["sampling"][0]["device"] = "a\x1b[2Jb"
+        rows = raw["sampling"] if name == "b" else raw["measurements"]["speed"]["rows"]
+        rows[0]["device"] = "a\x1b[2Jb"
         (run / file).write_text(json.dumps(raw))
     shutil.copytree(runs / "whole", tmp_path / "runs" / "c\x1b[2J")
     page = [str(tmp_path / "page")] if arguments == ["--html"] else []

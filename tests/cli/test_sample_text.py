@@ -62,9 +62,9 @@ def test_a_run_on_text_says_so_everywhere(text: str) -> None:
     assert set(config.rendering.symbols or ()) == ALPHABET
     record = Record.read(Path(text) / "record.json")
     assert record.task.unit == "char"
-    assert record.evaluation is not None
-    assert (record.evaluation.context, record.evaluation.stride) == (16, 4)
-    assert record.nll["test"].num_dims == len(LINE) * 40 // 20
+    assert record.windows is not None
+    assert (record.windows.context, record.windows.stride) == (16, 4)
+    assert record.splits["test"].num_dims == len(LINE) * 40 // 20
     samples = (Path(text) / "samples.txt").read_text()
     assert samples.count("-" * 40) == 63
     assert set(samples) <= ALPHABET | {"-"}
@@ -173,7 +173,7 @@ def test_an_older_configuration_is_shown_by_its_spec(text: str, tmp_path: Path) 
 def test_nats_of_a_text_are_given_per_character(
     text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nll = Record.read(Path(text) / "record.json").nll["test"]
+    nll = Record.read(Path(text) / "record.json").splits["test"]
     value = f"{nll.total_nats / nll.num_dims:.4f} ± "
     assert main(["show", text]) == 0
     shown = capsys.readouterr().out

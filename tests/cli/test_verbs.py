@@ -45,7 +45,7 @@ def test_a_run_says_what_it_resolved_and_ends_with_its_table(
     record = Record.read(out / "record.json")
     assert record.task.data_sha256[:12] in output.err
     assert f"{record.model.num_parameters:,} parameters" in output.err
-    for nll in record.nll.values():
+    for nll in record.splits.values():
         assert f"{nll.nats_per_event:.3f} ± {nll.standard_error_nats:.3f}" in output.out
     assert "bits/pixel" in output.out
 
@@ -86,7 +86,7 @@ def test_a_wrong_request_is_one_line_that_says_what_to_do(
 def test_evaluate_prints_the_record_s_number(
     folders: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorded = Record.read(Path(folders["made"]) / "record.json").nll["test"]
+    recorded = Record.read(Path(folders["made"]) / "record.json").splits["test"]
     command = ["evaluate", folders["made"], "--limit", "200", "--device", "cpu", "--json"]
     assert main(command) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -117,7 +117,7 @@ def test_compare_is_paired_and_antisymmetric(
     there, back = results
     assert there["difference_nats_per_event"] == -back["difference_nats_per_event"]
     assert there["standard_error_nats"] == back["standard_error_nats"] > 0
-    nats = {n: Record.read(Path(f) / "record.json").nll["test"] for n, f in folders.items()}
+    nats = {n: Record.read(Path(f) / "record.json").splits["test"] for n, f in folders.items()}
     assert there["difference_nats_per_event"] == pytest.approx(
         nats["bernoulli"].nats_per_event - nats["made"].nats_per_event, rel=1e-9
     )

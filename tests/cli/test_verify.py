@@ -17,7 +17,9 @@ from forging import forge
 import arbench
 from arbench.cli import main
 from arbench.files.tensors import load_tensors, save_tensors
+from arbench.measure.log_probs import LogProbs
 from arbench.probability.bits import in_bits
+from arbench.runs.folder import RunFolder
 from arbench.runs.record.record import Record
 from arbench.runs.verification import TOLERANCE_NATS, Verification, tolerance_nats
 from arbench.runs.zoo import zoo_folder
@@ -49,7 +51,7 @@ def test_a_better_number_than_the_weights_give_does_not_hold(
 ) -> None:
 
     def improve(record: dict) -> None:
-        test = record["nll"]["test"]
+        test = record["measurements"]["likelihood"]["test"]
         scale = 1 - 2 * TOLERANCE_NATS / test["nats_per_event"]
         for name in ("total_nats", "nats_per_event", "bits_per_dim"):
             test[name] *= scale
@@ -59,7 +61,7 @@ def test_a_better_number_than_the_weights_give_does_not_hold(
     assert code == 1
     assert found["difference_nats"] == pytest.approx(2 * TOLERANCE_NATS, rel=1e-3)
     assert found["misstated"] == [
-        f"nll.test.{name}" for name in ("total_nats", "nats_per_event", "bits_per_dim")
+        f"likelihood.test.{name}" for name in ("total_nats", "nats_per_event", "bits_per_dim")
     ]
     assert main(["verify", str(run), "--device", "cpu"]) == 1
     assert "DOES NOT HOLD" in capsys.readouterr().out
@@ -68,10 +70,10 @@ def test_a_better_number_than_the_weights_give_does_not_hold(
 def test_events_that_differ_are_seen_where_their_mean_does_not(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log_probs = load_tensors(run / "log_probs.safetensors")["test"]
+    log_probs = LogProbs.load(RunFolder(run).per_event).values
     log_probs[0] += 0.01
     log_probs[1] -= 0.01
-    save_tensors(run / "log_probs.safetensors", {"test": log_probs})
+    LogProbs(log_probs).save(RunFolder(run).per_event)
     forge(run)
     code, found = verify(run, capsys)
     assert code == 1
@@ -97,11 +99,11 @@ def test_a_large_event_may_round_more_and_a_small_one_may_not(
     assert not replace(large, largest_difference_nats=0.1).holds
     assert not replace(large, found_nats=26_000.1).holds
     # Not the largest event's tolerance for all: this one is within that of twice its size alone.
-    log_probs = load_tensors(run / "log_probs.safetensors")["test"]
+    log_probs = LogProbs.load(RunFolder(run).per_event).values
     smallest = int(log_probs.argmax())
     tolerances = tolerance_nats(log_probs)
     log_probs[smallest] += (tolerances[smallest] + tolerances.max()) / 2
-    save_tensors(run / "log_probs.safetensors", {"test": log_probs})
+    LogProbs(log_probs).save(RunFolder(run).per_event)
     forge(run)
     code, found = verify(run, capsys)
     assert code == 1
@@ -116,7 +118,8 @@ def rewrite(run: Path, change: Callable[[dict], None]) -> None:
 
 def ten_times_the_dims(record: dict) -> None:
     record["task"]["num_dims"] *= 10
-    for split in record["nll"].values():
+    likelihood = record["measurements"]["likelihood"]
+    for split in (likelihood["validation"], likelihood["test"]):
         split["num_dims"] *= 10
         split["bits_per_dim"] /= 10
         split["standard_error_bits_per_dim"] /= 10
@@ -129,10 +132,14 @@ def ten_times_the_dims(record: dict) -> None:
             ten_times_the_dims,
             ["task.num_dims"]
             + [
-                f"nll.test.{n}" for n in ("num_dims", "bits_per_dim", "standard_error_bits_per_dim")
+                f"likelihood.test.{n}"
+                for n in ("num_dims", "bits_per_dim", "standard_error_bits_per_dim")
             ],
         ),
-        (lambda record: record["nll"]["test"].update(kind="bound"), ["nll.test.kind"]),
+        (
+            lambda record: record["measurements"]["likelihood"]["test"].update(kind="bound"),
+            ["likelihood.test.kind"],
+        ),
         (lambda record: record["task"].update(name="mnist"), ["task.name"]),
         (lambda record: record["task"].update(data_sha256="0" * 64), ["task.data_sha256"]),
         (lambda record: record["model"].update(name="gpt"), ["model.name"]),
@@ -159,20 +166,20 @@ def test_bins_that_are_not_those_of_the_data_do_not_hold(
     """No record says how wide they are, so that its bits per dim could be anything."""
     run = arbench.run("toy-ar1", "rnade", epochs=1, device="cpu", out=tmp_path / "run").path
     assert verify(run, capsys)[0] == 0
-    test = Record.read(run / "record.json").nll["test"]
+    test = Record.read(run / "record.json").splits["test"]
     assert test.standard_error_nats is not None
     error = in_bits(test.standard_error_nats * test.num_events / test.num_dims)
     invented = {"bits_per_dim": 0.0123, "standard_error_bits_per_dim": error}
-    rewrite(run, lambda record: record["nll"]["test"].update(invented))
+    rewrite(run, lambda record: record["measurements"]["likelihood"]["test"].update(invented))
     code, found = verify(run, capsys)
     assert code == 1
-    assert set(found["misstated"]) == {f"nll.test.{name}" for name in invented}
+    assert set(found["misstated"]) == {f"likelihood.test.{name}" for name in invented}
 
 
 def test_a_record_without_a_test_number_cannot_be_verified(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rewrite(run, lambda record: record.update(nll={}))
+    rewrite(run, lambda record: record.update(measurements={}))
     assert main(["verify", str(run), "--device", "cpu"]) == 3
     assert "there is no test number" in capsys.readouterr().err
 
@@ -181,7 +188,7 @@ def test_a_record_without_a_test_number_cannot_be_verified(
 def test_log_probabilities_of_other_events_do_not_hold(
     run: Path, values: dict[str, torch.Tensor], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_tensors(run / "log_probs.safetensors", values)
+    save_tensors(run / "per_event.safetensors", values)
     forge(run)
     code, found = verify(run, capsys)
     assert code == 1
@@ -209,13 +216,13 @@ def test_groups_that_are_not_those_of_the_data_are_misstated(
     say = ["verify", str(run), "--task", task, "--device", "cpu", "--json"]
     assert main(say) == 0
     capsys.readouterr()
-    file = run / "log_probs.safetensors"
+    file = run / "per_event.safetensors"
     tensors = load_tensors(file)
-    groups = tensors["groups"]
-    test = Record.read(run / "record.json").nll["test"]
+    groups = tensors["likelihood:groups"]
+    test = Record.read(run / "record.json").splits["test"]
     assert 1 < len(groups.unique()) == test.num_groups < test.num_events
     # As many groups as before, of other windows.
-    save_tensors(file, tensors | {"groups": groups.roll(1)})
+    save_tensors(file, tensors | {"likelihood:groups": groups.roll(1)})
     forge(run)
     assert main(say) == 1
     assert "log_probs.groups" in json.loads(capsys.readouterr().out)["misstated"]

@@ -24,7 +24,8 @@ from arbench.data.tasks import SPLITS, Labels, Split, SplitName, Task, open_task
 from arbench.errors import DataError, Interrupted
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.layouts import Layout
-from arbench.runs import experiment, plausibility
+from arbench.runs import experiment
+from arbench.runs.record import plausibility
 from arbench.training.trainer import Trainer
 
 EACH_ONCE = Counter(dict.fromkeys(SPLITS, 1))
@@ -263,7 +264,7 @@ def test_a_run_its_verification_and_its_evaluation_load_each_split_once(
     require_once(loads)
     fresh(loads)
     again = arbench.evaluate(run.path, task=task_of(loads.text), device="cpu", limit=60)
-    assert again == run.record.nll["test"]
+    assert again == run.record.splits["test"]
     require_once(loads)
 
 

@@ -23,6 +23,7 @@ from arbench.hub.card import card_of
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs import request as request_module
 from arbench.runs.record.record import Record
+from arbench.runs.record.versions import upgraded
 from arbench.runs.request import RunRequest, resolve
 from arbench.show.escaping import markdown
 
@@ -199,7 +200,7 @@ def test_an_old_run_loads_and_samples(old: Path, capsys: pytest.CaptureFixture[s
 def test_an_old_run_is_shown_carded_and_described_without_its_number(
     old: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nats = f"{Record.read(old / 'record.json').nll['test'].bits_per_dim:.4f}"
+    nats = f"{Record.read(old / 'record.json').splits['test'].bits_per_dim:.4f}"
     assert main(["show", str(old)]) == 0
     shown = capsys.readouterr().out
     assert main(["resume", str(old)]) == 0  # it is finished, so this shows it again
@@ -256,7 +257,7 @@ def test_an_old_run_is_not_evaluated_and_the_line_says_why(
 
 
 def test_what_a_record_lacks_for_a_likelihood_is_read_off_it(old: Path) -> None:
-    assert no_likelihood(json.loads((old / "record.json").read_text())) is not None
+    assert no_likelihood(upgraded(json.loads((old / "record.json").read_text()))) is not None
     raster = changed(old, model={"layout": "raster by dim"})
     several = changed(old, model={"layout": "3 orderings, the first raster by dim"})
     assert raster.no_likelihood is None
@@ -264,9 +265,11 @@ def test_what_a_record_lacks_for_a_likelihood_is_read_off_it(old: Path) -> None:
     # Every dim is scored, as where events are all of one length.
     whole = raster.model_dump()
     whole["model"]["layout"] = "permuted (seed 0) by dim"
-    for split in whole["nll"].values():
+    likelihood = whole["measurements"]["likelihood"]
+    for split in (likelihood["validation"], likelihood["test"]):
         split["num_dims"] = split["num_events"] * whole["task"]["num_dims"]
     assert no_likelihood(whole) is None
     # The windows of a stream score a part of their symbols each, and have no padding.
-    windows = changed(old).model_dump() | {"evaluation": {"context": 16, "stride": 8}}
+    windows = changed(old).model_dump()
+    windows["measurements"]["likelihood"]["windows"] = {"context": 16, "stride": 8}
     assert no_likelihood(windows) is None

@@ -77,7 +77,7 @@ def windows(symbols: Tensor, context: int, stride: int) -> tuple[Tensor, Tensor]
 def test_events(folder: Path) -> tuple[Tensor, Tensor | None]:
     """The test events of a run and what of them counts."""
     record, limit = written(folder), written(folder, "config.json")["limit"]
-    if stream := record["evaluation"]:
+    if stream := windows_of(folder):
         symbols = arbench.open_task(TEXT).load("test").events.flatten()
         return windows(symbols, stream["context"], stream["stride"])
     split = arbench.open_task(record["task"]["name"]).load("test")
@@ -87,9 +87,17 @@ def test_events(folder: Path) -> tuple[Tensor, Tensor | None]:
 test_events.__test__ = False  # type: ignore[attr-defined]
 
 
+def windows_of(folder: Path) -> dict[str, int] | None:
+    """How a stream was scored, also in a record that was written anew; None of events."""
+    record = written(folder)
+    if record["schema_version"] == 3:
+        return record["measurements"]["likelihood"]["windows"]
+    return record["evaluation"]
+
+
 def options(folder: Path) -> dict[str, Any]:
     """What has to be said of a run's data for them to be those that it had."""
-    return {"device": "cpu"} | ({"task": TEXT} if written(folder)["evaluation"] else {})
+    return {"device": "cpu"} | ({"task": TEXT} if windows_of(folder) else {})
 
 
 def test_weights_give_the_log_probability_of_every_event(version: str, with_data: str) -> None:

@@ -55,15 +55,15 @@ def test_the_metadata_are_the_record_s_numbers() -> None:
     assert result["dataset"]["type"] == "mnist-mini"
     assert result["dataset"]["revision"] == record.task.data_sha256
     assert {metric["type"]: metric["value"] for metric in result["metrics"]} == {
-        "nats_per_event": record.nll["test"].nats_per_event,
-        "bits_per_pixel": record.nll["test"].bits_per_dim,
+        "nats_per_event": record.splits["test"].nats_per_event,
+        "bits_per_pixel": record.splits["test"].bits_per_dim,
     }
 
 
 def test_nats_of_a_text_are_per_symbol() -> None:
     record = changed(task={"unit": "char"})
     (result,) = metadata_of(front_matter(record))["model-index"][0]["results"]
-    test = record.nll["test"]
+    test = record.splits["test"]
     assert result["task"]["type"] == "text-generation"
     assert result["metrics"][0] == {
         "type": "nats_per_char",

@@ -19,7 +19,7 @@ import arbench.errors
 from arbench.cli import main
 from arbench.files.atomic import sha256_of
 from arbench.files.canonical import sealed
-from arbench.measure.likelihood import SplitRecord
+from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 
 Files = dict[str, bytes]
@@ -29,7 +29,7 @@ MARKER = "somebody-was-here"
 @pytest.fixture
 def files(trained: Path) -> Files:
     """What an honest push would hold."""
-    names = ("config.json", "record.json", "model.safetensors", "log_probs.safetensors")
+    names = ("config.json", "record.json", "model.safetensors", "per_event.safetensors")
     return {name: (trained / name).read_bytes() for name in names}
 
 
@@ -47,7 +47,7 @@ def edited(document: bytes, change: Callable[[dict], None]) -> bytes:
     raw = json.loads(document)
     change(raw)
     # A record is hashed again, as whoever edits one on purpose would do.
-    return json.dumps(sealed(raw) if "nll" in raw else raw).encode()
+    return json.dumps(sealed(raw) if "measurements" in raw else raw).encode()
 
 
 def traversal(name: str) -> Callable[[Files, Path], None]:
@@ -83,7 +83,7 @@ def too_many_weights(files: Files, tmp_path: Path) -> None:
 
 
 def too_many_log_probs(files: Files, tmp_path: Path) -> None:
-    files["log_probs.safetensors"] = save({"test": torch.zeros(1 << 20)})
+    files["per_event.safetensors"] = save({"likelihood:log_prob": torch.zeros(1 << 20)})
 
 
 def a_long_header(files: Files, tmp_path: Path) -> None:
@@ -125,7 +125,9 @@ def no_record(files: Files, tmp_path: Path) -> None:
 
 
 def unfinished(files: Files, tmp_path: Path) -> None:
-    files["record.json"] = edited(files["record.json"], lambda record: record.update(nll={}))
+    files["record.json"] = edited(
+        files["record.json"], lambda record: record.update(measurements={})
+    )
 
 
 def _own_up(files: Files) -> None:
@@ -322,17 +324,17 @@ def on_a_board(run: Path, change: Callable[[dict], None]) -> Files:
     """The files of a result on a board, its record changed."""
     record = edited((run / "record.json").read_bytes(), change)
     stem = f"records/mnist-mini/bernoulli-{json.loads(record)['sha256']['weights'][:8]}"
-    log_probs = (run / "log_probs.safetensors").read_bytes()
+    log_probs = (run / "per_event.safetensors").read_bytes()
     return {f"{stem}.json": record, f"{stem}.safetensors": log_probs}
 
 
 def diverged(record: dict) -> None:
     record["training"]["status"] = "diverged"
-    record["nll"] = {}
+    record["measurements"] = {}
 
 
 def no_dims(record: dict) -> None:
-    record["nll"]["test"]["num_dims"] = 0
+    record["measurements"]["likelihood"]["test"]["num_dims"] = 0
 
 
 @pytest.mark.parametrize(
@@ -340,11 +342,14 @@ def no_dims(record: dict) -> None:
     [
         (lambda record: record["training"].update(limit=5), "only finished runs on the whole data"),
         (diverged, "only finished runs on the whole data"),
-        (lambda record: record["training"].update(status="diverged"), "has no likelihood"),
+        (lambda record: record["training"].update(status="diverged"), "has no measurements"),
         (lambda record: record["task"].update(pinned=False), "has no pinned data"),
-        (lambda record: record.update(nll={}), "has no test number"),
+        (lambda record: record.update(measurements={}), "has no test number"),
         (no_dims, "num_dims"),
-        (lambda record: record["nll"]["test"].update(bits_per_dim=0.01), "bits_per_dim is not"),
+        (
+            lambda record: record["measurements"]["likelihood"]["test"].update(bits_per_dim=0.01),
+            "bits_per_dim is not",
+        ),
     ],
 )
 def test_a_board_takes_nothing_that_no_run_could_bring_onto_it(
@@ -371,13 +376,13 @@ def test_a_result_on_fewer_events_stands_apart_and_in_nobody_s_way(
 ) -> None:
     """It adds up, and says that it is of the same data and all of them."""
     few = result(1)
-    log_probs = load((few / "log_probs.safetensors").read_bytes())["test"][:50]
-    (few / "log_probs.safetensors").write_bytes(save({"test": log_probs}))
+    log_probs = load((few / "per_event.safetensors").read_bytes())["likelihood:log_prob"][:50]
+    (few / "per_event.safetensors").write_bytes(save({"test": log_probs}))
     test = SplitRecord.from_nll(NLL.from_log_probs(log_probs, 784), "exact")
 
     def claim(record: dict) -> None:
-        record["nll"] = {"test": test.model_dump()}
-        record["sha256"]["per_event"] = sha256_of(few / "log_probs.safetensors")
+        record["measurements"]["likelihood"] |= {"test": test.model_dump(), "validation": None}
+        record["sha256"]["per_event"] = sha256_of(few / "per_event.safetensors")
 
     hub.publish("org/board", on_a_board(few, claim), "dataset")
     for number in (2, 3):

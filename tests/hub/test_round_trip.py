@@ -47,7 +47,7 @@ def test_a_model_goes_up_in_one_commit_and_comes_back_the_same(
         empty_cache(tmp_path / f"cache {number}", monkeypatch)
         assert torch.equal(arbench.load(name).log_prob(digits), expected)
     assert arbench.verify("hf:org/floor", device="cpu").holds
-    assert {"config.json", "record.json", "model.safetensors", "log_probs.safetensors"} <= {
+    assert {"config.json", "record.json", "model.safetensors", "per_event.safetensors"} <= {
         *hub.files("org/floor")
     }
 
@@ -55,7 +55,7 @@ def test_a_model_goes_up_in_one_commit_and_comes_back_the_same(
 def test_the_card_carries_the_evaluation_for_machines(hub: HubServer, run: Path) -> None:
     arbench.push(run, "org/floor")
     card = ModelCard(hub.files("org/floor")["README.md"].decode())
-    test = Record.read(run / "record.json").nll["test"]
+    test = Record.read(run / "record.json").splits["test"]
     values = {result.metric_type: result for result in card.data.eval_results}
     assert values["nats_per_event"].metric_value == test.nats_per_event
     assert values["bits_per_pixel"].metric_value == test.bits_per_dim

@@ -43,6 +43,6 @@ def test_a_colour_model_beats_both_floors_on_photographs(data_dir: Path, tmp_pat
         difference = arbench.compare(runs["pixelcnn-pp"].path, runs[floor].path)
         assert difference.num_events == LIMIT
         assert difference.z > 20, floor
-    bits = runs["pixelcnn-pp"].record.nll["test"].bits_per_dim
+    bits = runs["pixelcnn-pp"].record.splits["test"].bits_per_dim
     assert bits is not None
     assert bits < 7

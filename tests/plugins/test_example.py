@@ -54,11 +54,13 @@ def test_the_readmes_commands_work_and_the_chain_learns_the_clock(
     done = installed(f"{run} --device cpu --json", tmp_path)
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
-    gap = record["truth"]["gap_nats_per_event"]
+    gap = record["measurements"]["truth"]["gap_nats_per_event"]
     assert abs(gap) < 0.05
     shown = installed(perplexity, tmp_path)
     assert shown.returncode == 0, shown.stderr
-    assert float(shown.stdout) == pytest.approx(2 ** record["nll"]["test"]["bits_per_dim"], 1e-3)
+    assert float(shown.stdout) == pytest.approx(
+        2 ** record["measurements"]["likelihood"]["test"]["bits_per_dim"], 1e-3
+    )
 
 
 def test_its_own_tests_pass(installed: Shell) -> None:

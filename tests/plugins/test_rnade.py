@@ -133,6 +133,6 @@ def test_the_plugin_offers_rnade() -> None:
 def test_a_run_on_toy_ar1_is_a_density_with_a_gap_to_the_truth(tmp_path: Path) -> None:
     run = arbench.run("toy-ar1", "rnade", epochs=1, limit=300, device="cpu", out=tmp_path / "run")
     record = json.loads((run.path / "record.json").read_text())
-    test = record["nll"]["test"]
+    test = record["measurements"]["likelihood"]["test"]
     assert (test["kind"], test["bits_per_dim"]) == ("density", None)
-    assert record["truth"]["gap_nats_per_event"] > 0
+    assert record["measurements"]["truth"]["gap_nats_per_event"] > 0

@@ -12,13 +12,13 @@ from typing import Any
 
 from arbench.files.atomic import sha256_of
 from arbench.files.canonical import sealed
+from arbench.runs.record.binding import per_event_name
 from arbench.runs.record.versions import upgraded
 
 FILES = {
     "config": "config.json",
     "weights": "model.safetensors",
     "metrics": "metrics.jsonl",
-    "per_event": "log_probs.safetensors",
 }
 
 
@@ -27,7 +27,7 @@ def forge(run: Path, change: Callable[[dict[str, Any]], object] = lambda record:
     raw = upgraded(json.loads((run / "record.json").read_text()))
     hashes = {
         name: sha256_of(run / file) if (run / file).exists() else None
-        for name, file in FILES.items()
+        for name, file in (FILES | {"per_event": per_event_name(run)}).items()
     }
     raw["sha256"] = hashes
     change(raw)
@@ -43,6 +43,14 @@ def in_format_1(run: Path) -> Path:
     for part, names in (("task", ["groups"]), ("training", ["recipe_sha256"])):
         for name in names:
             raw[part].pop(name)
+    measured = raw.pop("measurements")
+    raw["nll"] = {name: measured["likelihood"][name] for name in ("validation", "test")}
+    raw["evaluation"] = measured["likelihood"]["windows"]
+    raw["sampling"] = measured["speed"]["rows"]
+    raw["truth"] = None
+    if "truth" in measured:
+        numbers = ("true_nats_per_event", "gap_nats_per_event", "standard_error_nats")
+        raw["truth"] = {name: measured["truth"][name] for name in numbers}
     for split in raw["nll"].values():
         del split["num_groups"], split["block"]
     del raw["checks"]

@@ -25,8 +25,8 @@ from arbench.errors import CheckpointError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.files.tensors import load_tensors
 from arbench.measure.evaluation import nll_of
-from arbench.measure.likelihood import SplitRecord
-from arbench.runs.plausibility import plausibility_fault
+from arbench.measure.sections import SplitRecord
+from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import ChecksRecord, Record
 from arbench.runs.trained_checks import Refused
 
@@ -87,8 +87,8 @@ def run(tmp_path: Path) -> Path:
 def test_log_probabilities_in_another_order_are_not_compared(run: Path, tmp_path: Path) -> None:
     """They have the sum and the spread of the true ones, and would pair other events."""
     twin = Path(shutil.copytree(run, tmp_path / "twin"))
-    file = twin / "log_probs.safetensors"
-    save_file({"test": load_tensors(file)["test"].flip(0)}, file)
+    file = twin / "per_event.safetensors"
+    save_file({"test": load_tensors(file)["likelihood:log_prob"].flip(0)}, file)
     with pytest.raises(DataError, match="their sha256 is another"):
         arbench.compare(run, twin)
     forge(twin)
@@ -101,14 +101,14 @@ def better_than_the_truth(run: Path, *, truth: bool) -> Path:
     task = open_task(record.task.name)
     test = Dataset(task).split("test")
     log_probs = task.true_log_prob(test.events) + 0.25
-    save_file({"test": log_probs}, run / "log_probs.safetensors")
-    kind = record.nll["test"].kind
+    save_file({"test": log_probs}, run / "per_event.safetensors")
+    kind = record.splits["test"].kind
     split = SplitRecord.from_nll(nll_of(log_probs, test, task.spec.domain), kind)
 
     def change(raw: Raw) -> None:
-        raw["nll"]["test"] = split.model_dump(mode="json")
+        raw["measurements"]["likelihood"]["test"] = split.model_dump(mode="json")
         if not truth:
-            raw["truth"] = None
+            del raw["measurements"]["truth"]
 
     return forge(run, change)
 
@@ -139,7 +139,7 @@ def test_what_is_better_than_the_truth_is_nowhere_believed(
 
 def test_a_probability_above_one_is_none(run: Path) -> None:
     record = Record.read(run / "record.json")
-    log_probs = load_tensors(run / "log_probs.safetensors")["test"]
+    log_probs = load_tensors(run / "per_event.safetensors")["likelihood:log_prob"]
     assert plausibility_fault(record, log_probs) is None
     log_probs[7] = 0.01
     assert "event 7 has log-probability 0.01" in (plausibility_fault(record, log_probs) or "")
@@ -149,12 +149,12 @@ def test_where_the_task_is_not_here_the_record_s_own_truth_counts(run: Path) -> 
     record = Record.read(run / "record.json")
     assert record.truth is not None
     elsewhere = record.task.model_copy(update={"name": "toy-of-others"})
-    log_probs = load_tensors(run / "log_probs.safetensors")["test"]
+    log_probs = load_tensors(run / "per_event.safetensors")["likelihood:log_prob"]
     for gap, is_fine in ((0.1, True), (-0.1, False)):
         truth = record.truth.model_copy(
             update={"gap_nats_per_event": gap, "standard_error_nats": 0.02}
         )
-        other = record.model_copy(update={"task": elsewhere, "truth": truth})
+        other = record.model_copy(update={"task": elsewhere}).with_sections(truth=truth)
         assert (plausibility_fault(other, log_probs) is None) == is_fine
 
 
@@ -199,20 +199,20 @@ def test_an_older_run_is_used_and_says_that_it_is_not_bound(
 def test_verifying_an_older_run_binds_it_once(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    numbers = Record.read(run / "record.json").nll
+    numbers = Record.read(run / "record.json").splits
     in_format_1(run)
     assert main(["verify", str(run), "--device", "cpu"]) == 0
     assert "bound: the record names the files it belongs to" in capsys.readouterr().out
     record = Record.read(run / "record.json")
     assert record.is_bound
-    assert record.nll["test"] == numbers["test"]
+    assert record.splits["test"] == numbers["test"]
     assert record.checks is not None  # of the trained model, which an older arbench did not make
     assert record.checks.causality is not None
     assert record.sha256.model_dump(exclude={"record"}) == {
         "config": sha256_of(run / "config.json"),
         "weights": sha256_of(run / "model.safetensors"),
         "metrics": sha256_of(run / "metrics.jsonl"),
-        "per_event": sha256_of(run / "log_probs.safetensors"),
+        "per_event": sha256_of(run / "per_event.safetensors"),
     }
     assert [result.status for result in read_runs(run.parent)[0]] == ["local"]
     before = (run / "record.json").read_bytes()
@@ -222,8 +222,8 @@ def test_verifying_an_older_run_binds_it_once(
 
 
 def test_what_does_not_hold_is_not_bound(run: Path) -> None:
-    file = run / "log_probs.safetensors"
-    save_file({"test": load_tensors(file)["test"].flip(0)}, file)
+    file = run / "per_event.safetensors"
+    save_file({"test": load_tensors(file)["likelihood:log_prob"].flip(0)}, file)
     before = (in_format_1(run) / "record.json").read_bytes()
     assert main(["verify", str(run), "--device", "cpu"]) == 1
     assert (run / "record.json").read_bytes() == before
@@ -264,7 +264,7 @@ def test_a_run_that_is_shown_says_what_was_edited(
     assert (said.out, "config.json: its sha256" in said.err) == ("", True)
     assert main(["show", str(run), "--json"]) == 0
     said = capsys.readouterr()
-    assert json.loads(said.out)["run"]["schema_version"] == 2
+    assert json.loads(said.out)["run"]["schema_version"] == 3
     assert "config.json: its sha256" in said.err
 
 
@@ -280,6 +280,6 @@ def test_a_kept_copy_is_bound_as_its_run_is(run: Path, tmp_path: Path) -> None:
     kept = keep_result(run, tmp_path / "records")
     assert Record.read(kept) == Record.read(run / "record.json")
     assert torch.equal(
-        load_tensors(kept.with_suffix(".safetensors"))["test"],
-        load_tensors(run / "log_probs.safetensors")["test"],
+        load_tensors(kept.with_suffix(".safetensors"))["likelihood:log_prob"],
+        load_tensors(run / "per_event.safetensors")["likelihood:log_prob"],
     )

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from making import with_likelihood
 from torch import Tensor
 
 import arbench
 from arbench.data.streams import overlapping_windows
 from arbench.errors import DataError
-from arbench.measure.likelihood import EvaluationRecord
 from arbench.measure.log_probs import LogProbs
+from arbench.measure.sections import WindowsRecord
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs, difference_of
 from arbench.runs.record.record import Record
@@ -34,11 +35,11 @@ def stream_result(per_symbol: Tensor, context: int, stride: int) -> tuple[Record
     windows = overlapping_windows(torch.arange(len(per_symbol)), context, stride)
     assert windows.scored is not None
     log_probs = (per_symbol[windows.events] * windows.scored).sum(1)
-    test = BASE.nll["test"].model_copy(
+    test = BASE.splits["test"].model_copy(
         update={"num_dims": len(per_symbol), "num_events": len(log_probs)}
     )
-    evaluation = EvaluationRecord(context=context, stride=stride)
-    record = BASE.model_copy(update={"evaluation": evaluation, "nll": {"test": test}})
+    evaluation = WindowsRecord(context=context, stride=stride)
+    record = with_likelihood(BASE, test=test, windows=evaluation)
     return record, LogProbs(log_probs)
 
 
@@ -101,7 +102,7 @@ def test_runs_with_other_windows_compare_symbol_by_symbol(evaluated: Callable[..
     """As many windows in both, but not the same: paired by number they would be nonsense."""
     a, b = evaluated("a", 0.5, 16, 8), evaluated("b", 0.3, 24, 8)
     difference = compare_runs(a, b)
-    totals = [Record.read(run / "record.json").nll["test"].total_nats for run in (a, b)]
+    totals = [Record.read(run / "record.json").splits["test"].total_nats for run in (a, b)]
     total = difference.nats * difference.num_events
     assert total == pytest.approx(totals[1] - totals[0], rel=1e-9)
 

@@ -130,7 +130,7 @@ def test_copies_are_trained_kept_and_averaged(tmp_path: Path) -> None:
     weights = [dict(m.named_parameters()) for m in single]
     assert not any(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     expected = by_copy.exp().mean(0).log().sum(1)
-    stored = load_tensors(run.path / "log_probs.safetensors")["test"]
+    stored = load_tensors(run.path / "per_event.safetensors")["likelihood:log_prob"]
     torch.testing.assert_close(stored, expected, rtol=0, atol=1e-4)
 
 
@@ -167,7 +167,7 @@ def test_a_fit_is_timed_measured_and_has_no_budget(tmp_path: Path) -> None:
     run = arbench.run("toy-ising", "cpt", limit=500, out=tmp_path / "run")
     assert run.record.training.seconds > 0
     (line,) = [json.loads(text) for text in (run.path / "metrics.jsonl").open()]
-    assert line["validation_nats_per_event"] == run.record.nll["validation"].nats_per_event
+    assert line["validation_nats_per_event"] == run.record.splits["validation"].nats_per_event
     with pytest.raises(ConfigError, match="give --epochs, not --budget"):
         arbench.run("toy-ising", "cpt", budget="9s", out=tmp_path / "other")
 
@@ -185,7 +185,7 @@ def test_data_of_ones_own_leave_no_path_and_are_recognised(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="--task table:PATH"):
         arbench.evaluate(run.path)
     again = arbench.evaluate(run.path, task=f"table:{table}")
-    assert again.total_nats == run.record.nll["test"].total_nats
+    assert again.total_nats == run.record.splits["test"].total_nats
     np.savetxt(table, 1 - rows, fmt="%d", delimiter=",")
     with pytest.raises(ConfigError, match="was trained on table-"):
         arbench.evaluate(run.path, task=f"table:{table}")

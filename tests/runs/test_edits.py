@@ -13,7 +13,7 @@ import arbench
 from arbench.errors import Interrupted
 from arbench.runs.experiment import _Experiment
 
-FILES = ("config.json", "record.json", "log_probs.safetensors", "checkpoint/state.json")
+FILES = ("config.json", "record.json", "per_event.safetensors", "checkpoint/state.json")
 NUM_EDITS = 500
 
 

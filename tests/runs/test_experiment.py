@@ -43,9 +43,9 @@ def test_the_record_equals_an_independent_computation_from_the_files(finished: R
     test = open_task("toy-ising").load("test").first(600)
     with torch.no_grad():
         log_probs = torch.cat([model.log_prob(e[None]) for e in test.events])
-    stored = load_tensors(finished.path / "log_probs.safetensors")["test"]
+    stored = load_tensors(finished.path / "per_event.safetensors")["likelihood:log_prob"]
     assert torch.allclose(stored, log_probs, atol=1e-4)
-    nll = finished.record.nll["test"]
+    nll = finished.record.splits["test"]
     assert nll.total_nats == pytest.approx(-stored.sum().item(), rel=1e-12)
     assert nll.num_dims == 600 * 64
     assert nll.bits_per_dim == pytest.approx(nll.total_nats / math.log(2) / nll.num_dims, rel=1e-12)
@@ -73,7 +73,7 @@ def test_training_sees_train_and_choices_are_made_on_validation(
     for name in ("validation", "test"):
         with torch.no_grad():
             nats[name] = -model.log_prob(task.load(name).first(600).events).mean().item()
-        assert run.record.nll[name].nats_per_event == pytest.approx(nats[name], rel=1e-6)
+        assert run.record.splits[name].nats_per_event == pytest.approx(nats[name], rel=1e-6)
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").open()]
     best = min(line["validation_nats_per_event"] for line in lines)
     assert best == pytest.approx(nats["validation"], rel=1e-6)
@@ -84,9 +84,9 @@ def test_the_folder_holds_what_the_design_lists(finished: Run) -> None:
     assert sorted(f.name for f in finished.path.iterdir() if f.name != ".lock") == [
         "README.md",
         "config.json",
-        "log_probs.safetensors",
         "metrics.jsonl",
         "model.safetensors",
+        "per_event.safetensors",
         "record.json",
         "samples.png",
     ]
@@ -99,7 +99,7 @@ def test_the_gap_to_the_truth_is_paired(finished: Run) -> None:
     truth = finished.record.truth
     assert truth is not None
     true = task.true_log_prob(task.load("test").events[:600])
-    own = load_tensors(finished.path / "log_probs.safetensors")["test"]
+    own = load_tensors(finished.path / "per_event.safetensors")["likelihood:log_prob"]
     assert truth.gap_nats_per_event == pytest.approx((true - own).mean().item(), rel=1e-9)
     assert truth.gap_nats_per_event > 0
 
@@ -109,7 +109,7 @@ def test_metrics_have_one_line_per_evaluation_and_the_best_is_kept(finished: Run
     assert [line["step"] for line in lines] == [3, 6, 9, 12]
     best = min(lines, key=lambda line: line["validation_nats_per_event"])
     assert finished.record.training.best_step == best["step"]
-    assert finished.record.nll["validation"].nats_per_event == pytest.approx(
+    assert finished.record.splits["validation"].nats_per_event == pytest.approx(
         best["validation_nats_per_event"], rel=1e-9
     )
 
@@ -127,7 +127,7 @@ def test_the_same_request_gives_the_same_weights_and_another_seed_others(
 
 def test_evaluate_recomputes_the_number(finished: Run) -> None:
     again = arbench.evaluate(finished.path, limit=600, device="cpu")
-    assert again == finished.record.nll["test"]
+    assert again == finished.record.splits["test"]
 
 
 def test_another_task_needs_foreign(finished: Run) -> None:
@@ -184,7 +184,7 @@ def test_a_model_better_than_the_truth_is_refused(
     with pytest.raises(Diverged, match="better than the true density.*impossible"):
         _run(tmp_path / "a")
     record = Record.read(tmp_path / "a" / "record.json")
-    assert record.nll == {}
+    assert record.splits == {}
     assert record.training.status == "diverged"
 
 

@@ -96,7 +96,7 @@ def test_what_is_not_finite_stops_the_run_and_is_on_no_board(
         assert "batch 2 of its epoch" in errors
     record = json.loads((folder / "record.json").read_text())
     assert record["training"]["status"] == "diverged"
-    assert record["nll"] == {}
+    assert record["measurements"] == {}
     assert record["sha256"]["weights"] is None
     assert not (folder / "model.safetensors").exists()
     found, left_out = read_runs(tmp_path / "runs")

@@ -53,7 +53,7 @@ def test_every_verb_says_that_a_run_is_unfinished_and_how_to_continue(
 
 
 def test_a_record_says_how_a_run_ended(finished: Path, unfinished: Path) -> None:
-    record = json.loads((finished / "record.json").read_text()) | {"nll": {}}
+    record = json.loads((finished / "record.json").read_text()) | {"measurements": {}}
     for status, words in (("interrupted", "unfinished"), ("diverged", "smaller learning_rate")):
         record["training"]["status"] = status
         (unfinished / "record.json").write_text(json.dumps(sealed(record)))

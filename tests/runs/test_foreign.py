@@ -55,10 +55,10 @@ def test_the_number_is_the_mean_over_all_test_events(folder: Path) -> None:
     test = MARKOV.load("test").events
     ones = test.sum().item()
     total = -ones * math.log(0.25) - (test.numel() - ones) * math.log(0.75)
-    nll = Record.read(folder / "record.json").nll["test"]
+    nll = Record.read(folder / "record.json").splits["test"]
     assert nll.total_nats == pytest.approx(total, rel=1e-12)
     assert (nll.num_events, nll.num_dims, nll.kind) == (4000, 4000 * 32, "exact")
-    log_probs = load_tensors(folder / "log_probs.safetensors")["test"]
+    log_probs = load_tensors(folder / "per_event.safetensors")["likelihood:log_prob"]
     assert -log_probs.sum().item() == pytest.approx(total, rel=1e-12)
 
 
@@ -68,17 +68,17 @@ def test_the_record_says_that_it_is_self_reported(folder: Path) -> None:
     assert record.sha256.weights is None
     assert record.foreign is not None
     assert record.foreign.object.endswith("test_foreign.Bits")
-    assert record.result_sha256 == sha256_of(folder / "log_probs.safetensors")
+    assert record.result_sha256 == sha256_of(folder / "per_event.safetensors")
     assert record.task.data_sha256 == Dataset(MARKOV).sha256
     assert (record.model.head, record.model.num_parameters) == (None, None)
     assert record.truth is not None
     assert record.truth.gap_nats_per_event > 0
-    assert [(row.method, row.batch_size) for row in record.sampling] == [("own", 1), ("own", 64)]
+    assert [(row.method, row.batch_size) for row in record.speeds] == [("own", 1), ("own", 64)]
     assert "self-reported" in (folder / "README.md").read_text()
     assert {file.name for file in folder.iterdir()} == {
         ".lock",
         "README.md",
-        "log_probs.safetensors",
+        "per_event.safetensors",
         "record.json",
         "samples.csv",
     }
@@ -87,7 +87,9 @@ def test_the_record_says_that_it_is_self_reported(folder: Path) -> None:
 def test_it_is_compared_with_a_run_event_by_event(folder: Path, tmp_path: Path) -> None:
     run = arbench.run("toy-markov", "bernoulli", device="cpu", out=tmp_path / "run")
     difference = compare_runs(folder, run.path)
-    means = [Record.read(p / "record.json").nll["test"].nats_per_event for p in (run.path, folder)]
+    means = [
+        Record.read(p / "record.json").splits["test"].nats_per_event for p in (run.path, folder)
+    ]
     assert difference.nats == pytest.approx(means[0] - means[1], rel=1e-9)
     assert difference.num_events == 4000
 
@@ -103,7 +105,7 @@ def test_a_kept_result_is_named_by_its_log_probabilities_and_marked(
     folder: Path, tmp_path: Path
 ) -> None:
     kept = keep_result(folder, tmp_path)
-    digest = sha256_of(folder / "log_probs.safetensors")
+    digest = sha256_of(folder / "per_event.safetensors")
     assert kept == tmp_path / "toy-markov" / f"bits-{digest[:8]}.json"
     assert sha256_of(kept.with_suffix(".safetensors")) == digest
     assert "bits (self-reported exact)" in results_table(read_results(tmp_path))
@@ -154,7 +156,7 @@ def test_a_random_bound_is_reproducible_and_its_record_says_how_random(tmp_path:
             out=tmp_path / str(index),
         ).record
         assert record.foreign is not None
-        nats.append(record.nll["test"].total_nats)
+        nats.append(record.splits["test"].total_nats)
         moved.append(record.foreign.repeat_nats)
     assert nats[0] == nats[1] != nats[2]
     assert 0.1 < min(moved) <= max(moved) < 1
@@ -200,8 +202,8 @@ def test_every_symbol_of_a_stream_counts_once(tmp_path: Path) -> None:
     record = arbench.evaluate_density(
         density, task, name="uniform", stride=3, out=tmp_path / "run"
     ).record
-    assert record.evaluation is not None
-    assert (record.evaluation.context, record.evaluation.stride) == (10, 3)
-    assert record.nll["test"].num_dims == task.load("test").events.numel()
-    assert record.nll["test"].bits_per_dim == pytest.approx(1.0)
+    assert record.windows is not None
+    assert (record.windows.context, record.windows.stride) == (10, 3)
+    assert record.splits["test"].num_dims == task.load("test").events.numel()
+    assert record.splits["test"].bits_per_dim == pytest.approx(1.0)
     assert not record.task.pinned

@@ -37,7 +37,9 @@ def test_every_block_runs_in_an_empty_folder(tmp_path: Path) -> None:
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-    kinds = {p.parent.name: Record.read(p).nll["test"].kind for p in folder.glob("*/*/record.json")}
+    kinds = {
+        p.parent.name: Record.read(p).splits["test"].kind for p in folder.glob("*/*/record.json")
+    }
     assert kinds == {
         "maf": "density",
         "rnade": "density",

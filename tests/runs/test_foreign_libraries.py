@@ -99,9 +99,9 @@ def test_a_flow_of_zuko(zuko: ModuleType, tmp_path: Path) -> None:
     with torch.no_grad():
         own = -flow().log_prob(task.load("test").events).double().mean().item()
     record = Record.read(run.path / "record.json")
-    assert record.nll["test"].nats_per_event == pytest.approx(own, abs=1e-5)
-    assert record.nll["test"].kind == "density"
-    assert record.nll["test"].bits_per_dim is None
+    assert record.splits["test"].nats_per_event == pytest.approx(own, abs=1e-5)
+    assert record.splits["test"].kind == "density"
+    assert record.splits["test"].bits_per_dim is None
     assert (record.model.plugin, record.model.plugin_version) == ("zuko", zuko.__version__)
     assert record.model.num_parameters == sum(p.numel() for p in flow.parameters())
     assert record.truth is not None
@@ -127,7 +127,7 @@ def test_a_standardised_flow_of_zuko(zuko: ModuleType, tmp_path: Path) -> None:
     whole = torch.distributions.TransformedDistribution(flow(), [halve.inv])
     with torch.no_grad():
         own = -whole.log_prob(task.load("test").events[:500]).double().mean().item()
-    assert record.nll["test"].nats_per_event == pytest.approx(own, abs=1e-5)
+    assert record.splits["test"].nats_per_event == pytest.approx(own, abs=1e-5)
 
 
 def test_flows_of_zuko_pass_the_checks_from_outside(zuko: ModuleType) -> None:
@@ -149,7 +149,7 @@ def test_a_gpt2_of_transformers_on_names(
     density = arbench.ForeignDensity(model, spec=task.spec, kind="exact", library="transformers")
     record = evaluated(density, "names", tmp_path / "gpt2", limit=150)
     total, count = total_of_library(model, task, 150)
-    test = record.nll["test"]
+    test = record.splits["test"]
     assert test.num_dims == count < 150 * 16
     assert test.nats_per_event == pytest.approx(total / 150, abs=1e-5)
     assert test.bits_per_dim == pytest.approx(total / count / math.log(2), abs=1e-5)
@@ -165,8 +165,8 @@ def test_a_gpt2_of_transformers_on_a_text(transformers: ModuleType, tmp_path: Pa
     density = arbench.ForeignDensity(model, spec=spec, kind="exact", library="transformers")
     record = evaluated(density, task, tmp_path / "gpt2", limit=40)
     total, count = total_of_library(model, task.windows(24, 12), 40)  # type: ignore[attr-defined]
-    test = record.nll["test"]
-    assert (test.num_dims, record.evaluation is not None) == (count, True)
+    test = record.splits["test"]
+    assert (test.num_dims, record.windows is not None) == (count, True)
     assert test.bits_per_dim == pytest.approx(total / count / math.log(2), abs=1e-5)
 
 

@@ -34,7 +34,7 @@ def test_an_old_run_is_loaded_evaluated_and_verified(frozen: RunFolder) -> None:
     assert found.num_groups == found.num_events  # of which the old format does not speak
     numbers = ("total_nats", "bits_per_dim", "standard_error_nats", "standard_error_bits_per_dim")
     for name in numbers:
-        said = getattr(record.nll["test"], name)
+        said = getattr(record.splits["test"], name)
         assert getattr(found, name) == pytest.approx(said, rel=1e-12)
     assert arbench.resume(frozen.path, device="cpu").record == record
     assert arbench.verify(frozen.path, device="cpu").holds
@@ -64,11 +64,11 @@ def test_a_newer_document_says_that_arbench_is_to_be_upgraded(
     report.write(tmp_path / "speed.json")
     # Whatever else a newer format holds, its version is looked at first.
     change(frozen.config, schema_version=2, surprise=1)
-    change(frozen.record, schema_version=3, surprise=1)
+    change(frozen.record, schema_version=4, surprise=1)
     change(tmp_path / "speed.json", schema_version=2, surprise=1)
     with pytest.raises(CheckpointError, match=said.format(2, 1)):
         RunConfig.read(frozen.config)
-    with pytest.raises(DataError, match=said.format(3, 2)):
+    with pytest.raises(DataError, match=said.format(4, 3)):
         Record.read(frozen.record)
     with pytest.raises(DataError, match=said.format(2, 1)):
         SpeedReport.read(tmp_path / "speed.json")

@@ -228,7 +228,7 @@ def outcome(folder: Path) -> Any:
     }
     assert len(digests) == 3
     assert training["status"] == "finished"
-    return digests, metrics, training, record["nll"], record["checks"]
+    return digests, metrics, training, record["measurements"]["likelihood"], record["checks"]
 
 
 def remove(folder: Path) -> None:

@@ -156,7 +156,7 @@ def _hold_finished(run: Path, to: Path, number: int) -> dict[str, int]:
         return load_run(folder.path).density.log_prob(events)
 
     def per_event() -> torch.Tensor:
-        return read_log_probs(Record.read(folder.record), folder.log_probs).values
+        return read_log_probs(Record.read(folder.record), folder.per_event).values
 
     def curve() -> Any:
         return read_curve(folder.metrics, Record.read(folder.record).sha256.metrics)
@@ -192,7 +192,7 @@ def test_no_mutation_of_a_finished_run_is_believed(
 ) -> None:
     refused = _hold_finished(finished, tmp_path, HALF // share)
     each = HALF // share / len(refused)
-    bound = ("config.json", "record.json", "model.safetensors", "log_probs.safetensors")
+    bound = ("config.json", "record.json", "model.safetensors", "per_event.safetensors")
     assert all(refused[name] > 0.7 * each for name in (*bound, "metrics.jsonl")), refused
 
 

@@ -207,8 +207,8 @@ def test_foreign_numbers_on_words_are_those_of_the_scored_dims(tmp_path: Path) -
     test = Words().load("test")
     expected = Sequences(SPEC).log_prob(test.events, test.scored)
     assert expected.exp().sum().item() == pytest.approx(1, abs=1e-12)
-    assert evaluated.record.nll["test"].total_nats == pytest.approx(-expected.sum().item())
-    assert evaluated.record.nll["test"].num_dims == test.num_scored_dims
+    assert evaluated.record.splits["test"].total_nats == pytest.approx(-expected.sum().item())
+    assert evaluated.record.splits["test"].num_dims == test.num_scored_dims
 
 
 def test_a_foreign_density_that_reads_padding_gets_no_number(tmp_path: Path) -> None:

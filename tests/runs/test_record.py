@@ -13,7 +13,7 @@ import torch
 from arbench.data.streams import overlapping_windows
 from arbench.data.tasks import open_task
 from arbench.errors import DataError
-from arbench.measure.likelihood import EvaluationRecord, SplitRecord
+from arbench.measure.sections import SplitRecord, WindowsRecord
 from arbench.runs.record.record import Record, TaskRecord
 from arbench.runs.zoo import zoo_folder
 
@@ -80,20 +80,20 @@ def test_what_was_written_is_read(path: Path) -> None:
 def test_a_likelihood_that_does_not_add_up_is_refused(
     tmp_path: Path, values: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(DataError, match=f"nll.*test.*{said}"):
+    with pytest.raises(DataError, match=f"likelihood.*test.*{said}"):
         Record.read(changed(tmp_path, "mnist-mini/nade", **values))
 
 
 def test_more_dims_than_the_events_have_are_refused(tmp_path: Path) -> None:
-    test = Record.read(ZOO / "mnist-mini" / "nade" / "record.json").nll["test"]
+    test = Record.read(ZOO / "mnist-mini" / "nade" / "record.json").splits["test"]
     assert test.bits_per_dim is not None
     values = {"num_dims": 10 * test.num_dims, "bits_per_dim": test.bits_per_dim / 10}
-    with pytest.raises(DataError, match="nll.*test: 1,000 events have 784,000 dims at most"):
+    with pytest.raises(DataError, match="test: 1,000 events have 784,000 dims at most"):
         Record.read(changed(tmp_path, "mnist-mini/nade", **values))
 
 
 def test_a_stream_is_scored_in_as_many_windows_as_it_takes(tmp_path: Path) -> None:
-    test = Record.read(ZOO / "shakespeare" / "gpt" / "record.json").nll["test"]
+    test = Record.read(ZOO / "shakespeare" / "gpt" / "record.json").splits["test"]
     values = {"num_events": 870, "nats_per_event": test.total_nats / 870}
     with pytest.raises(DataError, match="111,540 symbols are scored in 1,740 windows"):
         Record.read(changed(tmp_path, "shakespeare/gpt", **values))
@@ -103,14 +103,14 @@ def test_a_stream_is_scored_in_as_many_windows_as_it_takes(tmp_path: Path) -> No
 def test_what_did_not_finish_has_no_likelihood(status: str) -> None:
     raw = Record.read(ZOO / "mnist-mini" / "nade" / "record.json").model_dump()
     raw["training"]["status"] = status
-    assert Record.model_validate(raw | {"nll": {}}).status == status
-    with pytest.raises(ValueError, match=f"a training that is {status} has no likelihood"):
+    assert Record.model_validate(raw | {"measurements": {}}).status == status
+    with pytest.raises(ValueError, match=f"a training that is {status} has no measurements"):
         Record.model_validate(raw)
 
 
 @pytest.mark.parametrize(("context", "stride"), [(8, 8), (8, 3), (8, 1), (5, 4)])
 def test_windows_are_counted_as_they_are_cut(context: int, stride: int) -> None:
-    windows = EvaluationRecord(context=context, stride=stride)
+    windows = WindowsRecord(context=context, stride=stride)
     for num_symbols in range(context, 40):
         cut = overlapping_windows(torch.arange(num_symbols), context, stride)
         for num_windows in range(1, len(cut) + 1):  # as `--limit` leaves them

@@ -15,6 +15,7 @@ from arbench.data.streams import StreamTask
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.errors import DataError
 from arbench.measure.log_probs import LogProbs
+from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs
@@ -63,7 +64,13 @@ class Text(StreamTask):
 def evaluated(task: Task, folder: Path) -> tuple[Record, LogProbs]:
     density = arbench.ForeignDensity(Coins(), spec=EventSpec((4,), Discrete(5)), kind="bound")
     run = arbench.evaluate_density(density, task, name="coins", out=folder)
-    return run.record, read_log_probs(run.record, folder / "log_probs.safetensors")
+    return run.record, read_log_probs(run.record, folder / "per_event.safetensors")
+
+
+def with_test(record: Record, test: SplitRecord) -> Record:
+    """A record with another test number."""
+    assert record.likelihood is not None
+    return record.with_sections(likelihood=record.likelihood.model_copy(update={"test": test}))
 
 
 def aged(record: Record, log_probs: LogProbs, dims: Any) -> Record:
@@ -74,12 +81,12 @@ def aged(record: Record, log_probs: LogProbs, dims: Any) -> Record:
         "block": None,
         "standard_error_nats": nll.standard_error_nats,
         "standard_error_bits_per_dim": None
-        if record.nll["test"].bits_per_dim is None
+        if record.splits["test"].bits_per_dim is None
         else nll.standard_error_nats_per_dim,
     }
-    test = record.nll["test"].model_copy(update=old)
+    test = record.splits["test"].model_copy(update=old)
     task = record.task.model_copy(update={"groups": "event"})
-    return record.model_copy(update={"task": task, "nll": record.nll | {"test": test}})
+    return with_test(record.model_copy(update={"task": task}), test)
 
 
 @pytest.mark.parametrize("task", [Recordings(), Text()], ids=lambda task: task.name)
@@ -88,19 +95,19 @@ def test_errors_made_anew_are_those_of_a_new_evaluation(task: Task, tmp_path: Pa
     grouped = isinstance(task, Recordings)
     split = Dataset(task).split("test") if grouped else None
     old = aged(record, log_probs, 1 if split is None else split.scored_dims)
-    new_error, old_error = (r.nll["test"].standard_error_nats for r in (record, old))
+    new_error, old_error = (r.splits["test"].standard_error_nats for r in (record, old))
     assert new_error is not None
     assert old_error is not None
     assert new_error > 1.5 * old_error  # five windows of one recording are not five
     found = with_errors(old, log_probs, split, "recording" if grouped else "block")
-    assert found.nll["test"].model_dump() == record.nll["test"].model_dump()
+    assert found.splits["test"].model_dump() == record.splits["test"].model_dump()
     assert found.task == record.task
-    assert found.nll["validation"] == record.nll["validation"]
+    assert found.splits["validation"] == record.splits["validation"]
 
 
 def test_what_a_recording_costs_is_the_error_s_unit(tmp_path: Path) -> None:
     record, log_probs = evaluated(Recordings(), tmp_path / "run")
-    test = record.nll["test"]
+    test = record.splits["test"]
     assert (record.task.groups, test.num_groups, test.num_events) == ("recording", 30, 150)
     assert log_probs.groups is not None
     means = -log_probs.values.view(30, 5).mean(1)
@@ -125,11 +132,11 @@ def test_groups_that_are_not_the_record_s_are_refused(tmp_path: Path, change: st
     elif change == "none":
         groups = None
     else:
-        block = record.nll["test"].block
+        block = record.splits["test"].block
         assert block is not None
         other = block.model_copy(update={"length": block.length + 1})
-        test = record.nll["test"].model_copy(update={"block": other})
-        record = record.model_copy(update={"nll": record.nll | {"test": test}})
+        test = record.splits["test"].model_copy(update={"block": other})
+        record = with_test(record, test)
     digest = LogProbs(log_probs.values, groups).save(file)
     record = record.model_copy(
         update={"sha256": record.sha256.model_copy(update={"per_event": digest})}
@@ -144,7 +151,7 @@ def test_an_old_record_of_events_that_are_not_independent_is_not_compared(tmp_pa
     split = Dataset(Recordings()).split("test")
     old = aged(record, log_probs, split.scored_dims)
     task = old.task.model_copy(update={"name": "fsdd"})
-    digest = LogProbs(log_probs.values).save(tmp_path / "run" / "log_probs.safetensors")
+    digest = LogProbs(log_probs.values).save(tmp_path / "run" / "per_event.safetensors")
     hashes = old.sha256.model_copy(update={"per_event": digest})
     renamed = old.model_copy(update={"task": task, "sha256": hashes})
     renamed.write(tmp_path / "run" / "record.json")

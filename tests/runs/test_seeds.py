@@ -128,7 +128,7 @@ def test_three_seeds_on_both_sides_are_compared_as_recipes(homes: dict[str, Path
     assert found.num_seeds == (3, 3)
     means = [
         sum(
-            Record.read(homes[name] / f"seed-{n}" / "record.json").nll["test"].nats_per_event
+            Record.read(homes[name] / f"seed-{n}" / "record.json").splits["test"].nats_per_event
             for n in range(3)
         )
         / 3

@@ -38,7 +38,7 @@ def test_the_test_split_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.M
     run = arbench.run(TASK, MODEL, settings=settings, device="cpu", out=tmp_path / "a")
     assert seen
     assert not any(split.events.equal(test) for split in seen)
-    assert run.record.nll.keys() == {"validation"}
+    assert run.record.splits.keys() == {"validation"}
     arbench.run(TASK, MODEL, device="cpu", out=tmp_path / "b")
     assert any(split.events.equal(test) for split in seen)  # the watch can see it
 
@@ -48,7 +48,7 @@ def test_all_else_is_as_with_a_test_number(unseen: Path, tmp_path: Path) -> None
     record = Record.read(unseen / "record.json")
     assert record.status == "finished"
     assert record.truth is None
-    assert record.nll["validation"] == with_test.record.nll["validation"]
+    assert record.splits["validation"] == with_test.record.splits["validation"]
     weights = [folder / "model.safetensors" for folder in (unseen, with_test.path)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
@@ -58,7 +58,7 @@ def test_record_table_and_card_say_that_there_is_no_test_number(
 ) -> None:
     record = json.loads((unseen / "record.json").read_text())
     assert record["training"]["settings"]["training"]["evaluate_test"] is False
-    assert not (unseen / "log_probs.safetensors").exists()
+    assert not (unseen / "per_event.safetensors").exists()
     assert main(["show", str(unseen)]) == 0
     shown = capsys.readouterr().out
     card = (unseen / "README.md").read_text().replace("\\_", "_")  # as Markdown shows it
@@ -92,5 +92,5 @@ def test_a_queue_may_ask_for_it_run_by_run(tmp_path: Path) -> None:
     one = f'[[run]]\ntask = "{TASK}"\nmodel = "{MODEL}"\n'
     queue.write_text(f'{one}name = "trial"\nevaluate_test = false\n{one}name = "final"\n')
     trial, final = arbench.run_queue(queue, out=tmp_path / "runs", device="cpu")
-    assert trial.record.nll.keys() == {"validation"}
-    assert final.record.nll.keys() == {"validation", "test"}
+    assert trial.record.splits.keys() == {"validation"}
+    assert final.record.splits.keys() == {"validation", "test"}

@@ -49,8 +49,8 @@ def test_an_entry_ships_with_a_card_and_a_record_that_belong_to_it(name: str) ->
     assert folder.card.read_text() == card_of(entry.bundled, load_as=name), (
         "run python scripts/index_zoo.py"
     )
-    log_probs = load_tensors(folder.log_probs)["test"]
-    assert -log_probs.sum().item() == pytest.approx(record.nll["test"].total_nats, rel=1e-12)
+    log_probs = load_tensors(folder.per_event)["test"]
+    assert -log_probs.sum().item() == pytest.approx(record.splits["test"].total_nats, rel=1e-12)
 
 
 def test_a_bundled_entry_loads_by_its_name() -> None:

@@ -42,7 +42,7 @@ def test_it_installs_passes_its_tests_and_runs(kind: Kind, shell: Shell) -> None
     used = {"model": record["model"]["name"], "task": record["task"]["name"]}
     used["head"] = record["model"]["head"]
     assert used[kind] == project.name
-    assert record["nll"]["test"]["num_events"] == 100
+    assert record["measurements"]["likelihood"]["test"]["num_events"] == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)

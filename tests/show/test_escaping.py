@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
+from making import with_likelihood
 from markdown_it import MarkdownIt
 from pydantic import BaseModel
 
@@ -75,6 +76,9 @@ def texts(part: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
         value = getattr(part, name)
         if isinstance(value, BaseModel):
             yield from texts(value, (*path, name))
+        elif isinstance(value, dict) and any(isinstance(v, BaseModel) for v in value.values()):
+            for key, inner in value.items():
+                yield from texts(inner, (*path, name, key))
         elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
             yield from texts(value[0], (*path, name))
         elif _is_free(field.annotation, str(field.metadata)):
@@ -92,6 +96,8 @@ def _is_free(kind: Any, limits: str) -> bool:
 def with_text(part: Any, path: tuple[str, ...], text: str) -> Any:
     """The document with a text in one place, which its schema would refuse in part."""
     name, *rest = path
+    if isinstance(part, dict):
+        return part | {name: with_text(part[name], tuple(rest), text)}
     value = getattr(part, name)
     if not rest:
         return part.model_copy(update={name: text})
@@ -127,8 +133,8 @@ SHOWN = {
     ("model", "layout"),
     ("model", "plugin"),
     ("model", "plugin_version"),
-    ("sampling", "device"),
-    ("sampling", "method"),
+    ("measurements", "speed", "rows", "device"),
+    ("measurements", "speed", "rows", "method"),
     ("task", "source"),
     ("task", "unit"),
     ("task", "version"),
@@ -144,8 +150,8 @@ def test_the_fields_are_found() -> None:
 
 
 def test_the_word_for_a_group_does_not_get_into_a_card() -> None:
-    test = KEPT.record.nll["test"].model_copy(update={"num_groups": 20})
-    grouped = KEPT.record.model_copy(update={"nll": {"test": test}})
+    test = KEPT.record.splits["test"].model_copy(update={"num_groups": 20})
+    grouped = with_likelihood(KEPT.record, test=test)
     harmless = read_markdown(render_card(grouped)).active
     page = render_card(with_text(grouped, ("task", "groups"), HOSTILE))
     assert not any(is_control(c) and c != "\n" for c in page)

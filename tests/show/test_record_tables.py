@@ -75,27 +75,30 @@ RECORD: dict[str, Any] = {
         "status": "finished",
     },
     "foreign": None,
-    "evaluation": None,
-    "nll": {
-        "test": {
-            "total_nats": 78400.0,
-            "num_events": 1000,
-            "num_dims": 784000,
-            "nats_per_event": 78.4,
-            "bits_per_dim": 0.14427,
-            "standard_error_nats": 0.784,
-            "standard_error_bits_per_dim": 0.00144,
-            "kind": "exact",
-            "num_groups": 1000,
-            "block": None,
-        }
+    "measurements": {
+        "likelihood": {
+            "windows": None,
+            "validation": None,
+            "test": {
+                "total_nats": 78400.0,
+                "num_events": 1000,
+                "num_dims": 784000,
+                "nats_per_event": 78.4,
+                "bits_per_dim": 0.14427,
+                "standard_error_nats": 0.784,
+                "standard_error_bits_per_dim": 0.00144,
+                "kind": "exact",
+                "num_groups": 1000,
+                "block": None,
+            },
+        },
+        "truth": {
+            "true_nats_per_event": 78.0,
+            "gap_nats_per_event": 0.4,
+            "standard_error_nats": 0.05,
+        },
+        "speed": {"rows": [SPEED]},
     },
-    "truth": {
-        "true_nats_per_event": 78.0,
-        "gap_nats_per_event": 0.4,
-        "standard_error_nats": 0.05,
-    },
-    "sampling": [SPEED],
     "checks": {
         "causality": {"value": 0.0, "threshold": 0.0, "about": "16 of 784 sites"},
         "step_equals_forward": None,
@@ -226,7 +229,7 @@ def test_a_part_of_the_data_is_not_comparable() -> None:
 
 
 def test_where_nothing_was_measured_there_is_no_table() -> None:
-    record = {**RECORD, "nll": {}, "sampling": [], "checks": None, "truth": None}
+    record = {**RECORD, "measurements": {}, "checks": None}
     record["training"] = {**RECORD["training"], "limit": 10, "status": "interrupted"}
     assert measured_tables(record) == []
     assert [table.title for table in record_tables(record)] == ["made with"]
@@ -235,7 +238,7 @@ def test_where_nothing_was_measured_there_is_no_table() -> None:
 @pytest.mark.parametrize("read", READERS, ids=lambda read: str(read.__name__))
 def test_what_is_no_likelihood_has_a_reason_and_no_number(read: Callable[[Table], str]) -> None:
     record = changed("model", {**RECORD["model"], "layout": "permuted (seed 0) by dim"})
-    record["nll"]["test"]["num_dims"] = 700_000
+    record["measurements"]["likelihood"]["test"]["num_dims"] = 700_000
     text = read(likelihood_table(record))
     assert "No likelihood: events of digits differ in length" in text
     assert "78.4" not in text
@@ -265,7 +268,7 @@ def test_speeds_name_what_is_extrapolated_and_what_has_no_spread() -> None:
 
 
 def test_any_other_measurement_is_a_table_of_its_rows() -> None:
-    record = {**RECORD, "measurements": {"likelihood": {}, "detection": SECTION}}
+    record = changed("measurements", {**RECORD["measurements"], "detection": SECTION})
     table = record_tables(record)[3]
     assert table.title == "detection"
     assert table.headers == ("case", "value", "unit", "better")
@@ -308,8 +311,8 @@ def hostile_tables() -> list[Table]:
         record[part][name] = HOSTILE
     record["model"]["layout"] = f"raster {HOSTILE}"
     record["model"]["hyperparameters"] = {HOSTILE: HOSTILE}
-    record["nll"]["test"]["num_groups"] = 20
-    record["sampling"][0] = {**SPEED, "method": HOSTILE, "device": HOSTILE}
+    record["measurements"]["likelihood"]["test"]["num_groups"] = 20
+    record["measurements"]["speed"]["rows"][0] = {**SPEED, "method": HOSTILE, "device": HOSTILE}
     record["checks"]["causality"]["about"] = HOSTILE
     rows = [{"case": HOSTILE, "value": 1.0, "unit": HOSTILE, "better": "lower", "error": None}]
     return [*record_tables(record), measurement_table(HOSTILE, {"rows": rows})]

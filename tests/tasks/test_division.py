@@ -154,7 +154,7 @@ def test_copies_of_a_file_are_one_group_in_the_errors(tmp_path: Path) -> None:
         found[times] = run.record
         assert run.record.task.groups == "distinct file"
         assert arbench.verify(run.path, task=text, device="cpu").holds
-    once, twice = found[1].nll["test"], found[2].nll["test"]
+    once, twice = found[1].splits["test"], found[2].splits["test"]
     assert (once.num_events, twice.num_events) == (6, 12)
     assert once.num_groups == twice.num_groups == 6
     assert twice.standard_error_nats == pytest.approx(once.standard_error_nats, rel=0.05)
@@ -208,7 +208,7 @@ def test_a_run_with_another_rule_is_found_again_by_its_configuration(tmp_path: P
     assert RunConfig.read(RunFolder(run.path).config).division == FILES
     assert open_task(text).name != run.record.task.name
     assert arbench.verify(run.path, task=text, device="cpu").holds
-    assert arbench.evaluate(run.path, task=text, device="cpu") == run.record.nll["test"]
+    assert arbench.evaluate(run.path, task=text, device="cpu") == run.record.splits["test"]
 
 
 def test_what_comes_with_a_task_is_said_in_its_readme(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_what_no_record_takes_is_refused_before_the_training(
 
 def _nats(text: str, model: str, out: Path, **settings: object) -> tuple[float, float]:
     run = arbench.run(text, model, settings=settings, out=out, device="cpu")
-    test = run.record.nll["test"]
+    test = run.record.splits["test"]
     assert test.standard_error_nats is not None
     return test.nats_per_event, test.standard_error_nats
 

@@ -16,9 +16,9 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import open_task
 from arbench.errors import ConfigError
 from arbench.files.tensors import load_tensors
+from arbench.measure.environment import describe_environment
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
-from arbench.runs.record.environment import describe_environment
 from arbench.runs.record.record import Record
 
 FROZEN = Path(__file__).parent / "frozen"
@@ -96,13 +96,13 @@ def test_an_old_run_is_evaluated_verified_and_complete(finished: RunFolder) -> N
     assert open_task(TABLE).name != config.task  # what a new run on these rows is called
     assert arbench.verify(finished.path, task=TABLE, device="cpu").holds
     found = arbench.evaluate(finished.path, task=TABLE, device="cpu")
-    assert found.nats_per_event == pytest.approx(record.nll["test"].nats_per_event, rel=1e-6)
+    assert found.nats_per_event == pytest.approx(record.splits["test"].nats_per_event, rel=1e-6)
     resumed = arbench.resume(finished.path, task=TABLE, device="cpu").record
     assert resumed.status == "finished"  # so nothing was trained again
-    for split, before in record.nll.items():
+    for split, before in record.splits.items():
         # The verification has bound the record and counted its groups; the number is the same.
-        assert resumed.nll[split].total_nats == before.total_nats
-        assert resumed.nll[split].standard_error_nats == before.standard_error_nats
+        assert resumed.splits[split].total_nats == before.total_nats
+        assert resumed.splits[split].standard_error_nats == before.standard_error_nats
 
 
 def test_an_old_run_resumes_to_equal_bytes(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_stop_signal_leaves_a_checkpoint_and_its_exit_code(
     assert "Traceback" not in errors
     record = json.loads((folder / "record.json").read_text())
     assert record["training"]["status"] == "interrupted"
-    assert record["nll"] == {}
+    assert record["measurements"] == {}
     found, errors = _finish(_start("resume", str(folder)))
     assert found == 0, errors
     assert _outcome(folder) == undisturbed

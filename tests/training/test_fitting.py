@@ -50,7 +50,7 @@ def test_a_fit_leaves_the_line_of_metrics_that_a_training_leaves(tmp_path: Path)
     assert run.record.training is not None
     assert (fitted["step"], fitted["epoch"]) == (run.record.training.steps, 2)
     assert run.record.training.best_step == fitted["step"]
-    nll = run.record.nll["validation"]
+    nll = run.record.splits["validation"]
     assert fitted["validation_nats_per_event"] == pytest.approx(nll.nats_per_event, rel=1e-12)
     (tmp_path / "fit" / "record.json").unlink()  # as if killed before its end
     arbench.resume(tmp_path / "fit", device="cpu")

@@ -10,25 +10,39 @@ from pathlib import Path
 
 from arbench.files.atomic import sha256_of
 
-FILES = {
-    "config": "config.json",
-    "weights": "model.safetensors",
-    "per_event": "log_probs.safetensors",
-}
+PARTS = ("config", "weights", "per_event")
+PER_EVENT = "per_event.safetensors"
+PER_EVENT_UNTIL_2 = "log_probs.safetensors"  # in runs with a record of format 1 or 2
+
+
+def per_event_name(folder: Path) -> str:
+    """The file with the values of every event in a run folder, also in one that has none yet."""
+    is_old = not (folder / PER_EVENT).exists() and (folder / PER_EVENT_UNTIL_2).exists()
+    return PER_EVENT_UNTIL_2 if is_old else PER_EVENT
+
+
+def bound_files(folder: Path) -> dict[str, Path]:
+    """The files of a run that its record names by their hashes, by the names of these."""
+    return {
+        "config": folder / "config.json",
+        "weights": folder / "model.safetensors",
+        "per_event": folder / per_event_name(folder),
+    }
 
 
 def binding_fault(
-    folder: Path, hashes: Mapping[str, str | None], parts: Iterable[str] = FILES
+    folder: Path, hashes: Mapping[str, str | None], parts: Iterable[str] = PARTS
 ) -> str | None:
     """Why the files in a run folder are not those of its record; None if they are.
 
     Args:
         folder: of the run.
         hashes: what the record names; nothing is said of a file that it names no hash of.
-        parts: which of `FILES` to look at.
+        parts: which of `PARTS` to look at.
     """
+    files = bound_files(folder)
     for part in parts:
-        file, expected = folder / FILES[part], hashes.get(part)
+        file, expected = files[part], hashes.get(part)
         if expected is None:
             continue
         try:

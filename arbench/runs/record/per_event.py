@@ -10,8 +10,8 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.files.atomic import sha256_of
-from arbench.measure.likelihood import BlockRecord, SplitRecord
 from arbench.measure.log_probs import LogProbs
+from arbench.measure.sections import BlockRecord, SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
 from arbench.runs.record.record import Record
 
@@ -26,10 +26,10 @@ def test_of(record: Record, path: Path) -> SplitRecord:
     Raises:
         DataError: if it has no test number; says why.
     """
-    if "test" in record.nll:
-        return record.nll["test"]
+    if "test" in record.splits:
+        return record.splits["test"]
     asked_for_none = "was made with evaluate_test = false; train its recipe once more without it"
-    why = asked_for_none if record.nll else "is not finished"
+    why = asked_for_none if record.splits else "is not finished"
     raise DataError(f"{path}: there is no test number: the run {why}")
 
 
@@ -68,7 +68,7 @@ def _misfit(record: Record, found: LogProbs) -> str | None:
 
     The error of bits per dim need not follow: nobody here knows how many dims of each are scored.
     """
-    test = record.nll["test"]
+    test = record.splits["test"]
     nll = recorded_nll(record, found)
     if not math.isclose(nll.total_nats, test.total_nats, rel_tol=FLOAT64_ROUNDING_SHARE):
         return f"they sum to {nll.total_nats:,.3f} nats, and it says {test.total_nats:,.3f}"
@@ -94,15 +94,15 @@ def recorded_nll(record: Record, found: LogProbs) -> NLL:
 
     A record of format 1 took all events and all windows of a stream for independent.
     """
-    if record.nll["test"].num_groups is None:
+    if record.splits["test"].num_groups is None:
         return NLL.from_log_probs(found.values, 1)
-    windows = record.evaluation is not None
+    windows = record.windows is not None
     return found.nll(window_dims(record) if windows else 1, bin_width=1.0, is_stream=windows)
 
 
 def window_dims(record: Record) -> Tensor:
     """How many symbols of a stream each window of the test split scores, `(N,)` int64."""
-    windows, test = record.evaluation, record.nll["test"]
+    windows, test = record.windows, record.splits["test"]
     assert windows is not None  # only streams have windows
     ends = windows.context + windows.stride * torch.arange(test.num_events)
     return ends.clamp_max(test.num_dims).diff(prepend=ends.new_zeros(1))

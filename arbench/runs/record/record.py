@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from arbench.data.padding import no_likelihood
 from arbench.errors import DataError
@@ -24,15 +25,27 @@ from arbench.files.documents import (
     read_document,
 )
 from arbench.files.plain_text import one_line
-from arbench.measure.likelihood import EvaluationRecord, SplitRecord, TruthRecord
-from arbench.measure.speed import SpeedRecord
+from arbench.measure.sections import (
+    Environment,
+    LikelihoodSection,
+    Section,
+    SpeedRecord,
+    SpeedSection,
+    SplitRecord,
+    TruthSection,
+    WindowsRecord,
+    section_of,
+)
+from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.record.versions import upgraded
 
 if TYPE_CHECKING:
     from arbench.data.tasks import Task
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 # A refused one came to its end, and the checks of what it trained failed: it has no number.
+# Of a result: a measurement's name, or `name?settings`.
+Key = Annotated[Line, Field(pattern=rf"^{NAME_PATTERN}([?].+)?$")]
 Status = Literal["finished", "interrupted", "diverged", "refused"]
 
 
@@ -127,23 +140,6 @@ class ForeignRecord(Part):
     repeat_nats: Finite
 
 
-class Environment(Part):
-    """On what machine and with what software.
-
-    `undone` is what plugins changed of torch's state when they were imported, and was put back.
-    """
-
-    arbench: Line
-    python: Line
-    torch: Line
-    platform: Line
-    cpu: Line
-    threads: Count
-    gpu: Line | None
-    git_commit: Line | None
-    undone: list[Line] = Field(default_factory=list)
-
-
 class HashesRecord(Part):
     """What binds a run's files to each other: the sha256 of each, None where there is none.
 
@@ -154,7 +150,7 @@ class HashesRecord(Part):
         config: of `config.json`.
         weights: of `model.safetensors`.
         metrics: of `metrics.jsonl`, once a training has finished.
-        per_event: of `log_probs.safetensors`, of which the test number is made.
+        per_event: of the values of every event, of which the test number is made.
         record: of the record itself, in canonical form without this field; see
             `arbench.files.canonical`. None in a record of format 1, which bound nothing but
             weights.
@@ -184,20 +180,17 @@ class ChecksRecord(Part):
 
 
 class Record(Part):
-    """What was measured, on what, with what. `nll` is empty unless the training finished.
+    """What was measured, on what, with what: nothing unless the training finished.
 
     A result has either a `training` that arbench made, or it is `foreign`.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     task: TaskRecord
     model: ModelRecord
     training: TrainingRecord | None = None
     foreign: ForeignRecord | None = None
-    evaluation: EvaluationRecord | None = None
-    nll: dict[Literal["validation", "test"], SplitRecord]
-    truth: TruthRecord | None = None
-    sampling: list[SpeedRecord]
+    measurements: dict[Key, SerializeAsAny[Section]] = Field(default_factory=dict)
     checks: ChecksRecord | None = None
     environment: Environment
     sha256: HashesRecord = HashesRecord()
@@ -224,24 +217,63 @@ class Record(Part):
             for name, check in self.checks or ()
             if check and not check.value <= check.threshold
         ]
-        if failed and self.nll:
+        if failed and self.measurements:
             raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
         return self
 
-    @field_validator("nll")
+    @field_validator("measurements", mode="before")
     @classmethod
-    def _fits_the_rest(
-        cls, nll: dict[str, SplitRecord], info: ValidationInfo
-    ) -> dict[str, SplitRecord]:
-        training, task = info.data.get("training"), info.data.get("task")
-        if nll and training is not None and training.status != "finished":
-            raise ValueError(f"a training that is {training.status} has no likelihood")
-        if task is None:  # what is wrong with it is said already
-            return nll
-        for name, split in nll.items():
-            if fault := split.misfit(task.num_dims, info.data.get("evaluation")):
+    def _are_sections(cls, measurements: Any) -> Any:
+        if not isinstance(measurements, dict):
+            return measurements
+        return {key: section_of(key, values) for key, values in measurements.items()}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Record:
+        if self.measurements and self.status != "finished":
+            raise ValueError(f"a training that is {self.status} has no measurements")
+        for name, split in self.splits.items():
+            if fault := split.misfit(self.task.num_dims, self.windows):
                 raise ValueError(f"{name}: {fault}")
-        return nll
+        return self
+
+    @property
+    def likelihood(self) -> LikelihoodSection | None:
+        """The likelihood; None unless the training finished."""
+        section = self.measurements.get("likelihood")
+        return section if isinstance(section, LikelihoodSection) else None
+
+    @property
+    def splits(self) -> dict[Literal["validation", "test"], SplitRecord]:
+        """The likelihood of each split that was evaluated, by its name."""
+        return {} if self.likelihood is None else self.likelihood.splits
+
+    @property
+    def windows(self) -> WindowsRecord | None:
+        """How a stream was scored; None for a task of events, and where nothing was."""
+        return None if self.likelihood is None else self.likelihood.windows
+
+    @property
+    def speeds(self) -> list[SpeedRecord]:
+        """How fast its samplers are; none where they were not timed."""
+        sections = self.measurements.values()
+        return [row for s in sections if isinstance(s, SpeedSection) for row in s.rows]
+
+    @property
+    def truth(self) -> TruthSection | None:
+        """The gap to the true density; None where nobody knows it."""
+        section = self.measurements.get("truth")
+        return section if isinstance(section, TruthSection) else None
+
+    @property
+    def nll(self) -> dict[Literal["validation", "test"], SplitRecord]:
+        """`splits`, as it was called up to version 0.1."""
+        warnings.warn("record.nll is record.splits now; it goes in 0.3", DeprecationWarning, 2)
+        return self.splits
+
+    def with_sections(self, **sections: Section) -> Record:
+        """This record with these results in place of those of the same name; it is not sealed."""
+        return self.model_copy(update={"measurements": {**self.measurements, **sections}})
 
     @property
     def status(self) -> Status:
@@ -257,8 +289,8 @@ class Record(Part):
 
     @property
     def no_likelihood(self) -> str | None:
-        """Why the numbers in `nll` are none; None if they are. See `padding.no_likelihood`."""
-        return no_likelihood(self.model_dump(include={"task", "model", "evaluation", "nll"}))
+        """Why its likelihood is none; None if it is one. See `padding.no_likelihood`."""
+        return no_likelihood(self.model_dump(include={"task", "model", "measurements"}))
 
     @property
     def result_sha256(self) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arbench.data.tasks import Split
-from arbench.measure.likelihood import SplitRecord
 from arbench.measure.log_probs import LogProbs
+from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.runs.record.per_event import window_dims
 from arbench.runs.record.record import Record
@@ -28,18 +28,19 @@ def with_errors(record: Record, kept: LogProbs, split: Split | None, group: str)
     Raises:
         ValueError: if the split is needed to know how many dims of each event are scored.
     """
-    test = record.nll["test"]
-    if record.evaluation is None and kept.groups is None:
+    likelihood, test = record.likelihood, record.splits["test"]
+    assert likelihood is not None  # of which the test number is a part
+    if record.windows is None and kept.groups is None:
         renewed = test.model_copy(update={"num_groups": test.num_events})
     else:
-        if record.evaluation is not None:
+        if record.windows is not None:
             dims = window_dims(record)
         elif split is not None:
             dims = split.scored_dims
         else:
             raise ValueError(f"{record.task.name}: the scored dims of its events are in its data")
         nll = NLL.from_log_probs(
-            kept.values, dims, groups=kept.groups, is_stream=record.evaluation is not None
+            kept.values, dims, groups=kept.groups, is_stream=record.windows is not None
         )
         found = SplitRecord.from_nll(nll, test.kind)
         renewed = test.model_copy(
@@ -50,6 +51,9 @@ def with_errors(record: Record, kept: LogProbs, split: Split | None, group: str)
     return record.model_copy(
         update={
             "task": record.task.model_copy(update={"groups": group}),
-            "nll": {**record.nll, "test": renewed},
+            "measurements": {
+                **record.measurements,
+                "likelihood": likelihood.model_copy(update={"test": renewed}),
+            },
         }
     )

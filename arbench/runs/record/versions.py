@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SINCE_2 = ("sha256", "checks")
+_UNTIL_2 = ("nll", "sampling", "truth", "evaluation")
 
 
 def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,7 +16,9 @@ def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: if they are of no one format.
     """
     if raw.get("schema_version") == 1:
-        return _version_2(raw)
+        raw = _version_2(raw)
+    if raw.get("schema_version") == 2:
+        raw = _version_3(raw)
     return dict(raw)
 
 
@@ -47,3 +50,26 @@ def _without_error_of_no_bits(split: Any) -> Any:
     if isinstance(split, dict) and split.get("bits_per_dim", 0) is None:
         return {**split, "standard_error_bits_per_dim": None}
     return split
+
+
+def _version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 2 had a field for each of the three measurements that there were."""
+    if "measurements" in raw:
+        raise ValueError("measurements is of format 3, and schema_version is 2")
+    rest = {name: value for name, value in raw.items() if name not in _UNTIL_2}
+    for name in ("nll", "sampling"):
+        if name not in raw:
+            raise ValueError(f"{name} is missing")
+    where: dict[str, Any] = {"version": "1", "settings": {}, "environment": raw.get("environment")}
+    found: dict[str, Any] = {}
+    if nll := raw["nll"]:
+        if not isinstance(nll, dict) or not nll.keys() <= {"validation", "test"}:
+            raise ValueError("nll is of validation and test, and of nothing else")
+        found["likelihood"] = {**where, "windows": raw.get("evaluation"), **nll}
+    if sampling := raw["sampling"]:
+        found["speed"] = {**where, "rows": sampling}
+    if (truth := raw.get("truth")) is not None:
+        if not isinstance(truth, dict) or truth.keys() & where.keys():
+            raise ValueError("truth is three numbers, and nothing else")
+        found["truth"] = {**where, **truth}
+    return {**rest, "schema_version": 3, "measurements": found}

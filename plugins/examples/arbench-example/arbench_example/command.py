@@ -19,7 +19,7 @@ def perplexity(run: Path) -> None:
 
     folder = RunFolder(find_run(run))
     folder.require_finished()
-    bits = Record.read(folder.record).nll["test"].bits_per_dim
+    bits = Record.read(folder.record).splits["test"].bits_per_dim
     if bits is None:
         raise DataError(f"{run} is on real data, where nobody counts values")
     click.echo(f"{2**bits:.4f}")

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.errors import ArbenchError, DataError, Diverged
-from arbench.measure.evaluation import compare_with_truth
-from arbench.measure.likelihood import TruthRecord
+from arbench.measure.sections import TruthSection
 from arbench.measure.statistics.metrics import ROUNDING_SHARE
+from arbench.measure.truth import TruthGap, compare_with_truth
 from arbench.registry.manager import registry
 from arbench.runs.record.record import Record
 
@@ -44,7 +44,7 @@ def plausibility_fault(
 
     A caller who has the data of its task open passes the dataset on, so that it is loaded once.
     """
-    if record.nll["test"].kind == "exact" and bool((log_probs > ROUNDING_SHARE).any()):
+    if record.splits["test"].kind == "exact" and bool((log_probs > ROUNDING_SHARE).any()):
         index = int(log_probs.argmax())
         return f"event {index} has log-probability {log_probs[index].item():.4g}, above that of 1"
     truth = record.truth
@@ -70,13 +70,13 @@ def plausibility_fault(
     return None
 
 
-def _beats(truth: TruthRecord) -> str | None:
+def _beats(truth: TruthSection) -> str | None:
     if truth.gap_nats_per_event >= -_MOST_SIGMA * truth.standard_error_nats:
         return None
     return f"{-truth.gap_nats_per_event:.4f} nats better than the true density: impossible"
 
 
-def _misstated(said: TruthRecord, found: TruthRecord) -> str | None:
+def _misstated(said: TruthSection, found: TruthGap) -> str | None:
     for name in ("true_nats_per_event", "gap_nats_per_event"):
         pair = getattr(said, name), getattr(found, name)
         # The truth is computed anew, on a machine that may round otherwise.

@@ -1,13 +1,22 @@
-"""The likelihood in a record: totals, what is made of them, and how a stream was scored."""
+"""The sections of a record: what each measurement leaves there, with its version and settings."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from arbench.files.documents import Count, Finite, Line, Part
+from arbench.files.documents import (
+    Count,
+    Finite,
+    Line,
+    Natural,
+    Part,
+    Sha256,
+    Values,
+    describe_validation,
+)
 from arbench.measure.statistics.blocks import RULE, Blocks
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
 from arbench.probability.bits import in_bits
@@ -16,7 +25,7 @@ from arbench.probability.density import Kind
 StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class EvaluationRecord(Part):
+class WindowsRecord(Part):
     """How a stream was scored: every symbol once, with at least `context - stride` before it."""
 
     context: Count
@@ -99,7 +108,7 @@ class SplitRecord(Part):
             raise ValueError(f"its blocks are {self.block.num_blocks:,}, its groups are others")
         return self
 
-    def misfit(self, num_dims: int, windows: EvaluationRecord | None) -> str | None:
+    def misfit(self, num_dims: int, windows: WindowsRecord | None) -> str | None:
         """Why such totals cannot be those of a task's events; None if they can.
 
         Args:
@@ -141,9 +150,150 @@ class SplitRecord(Part):
         )
 
 
-class TruthRecord(Part):
+class SpeedRecord(Part):
+    """How fast one sampler is on one device."""
+
+    method: Line
+    batch_size: Count
+    device: Line
+    precision: Line
+    compiled: bool
+    repeats: Count
+    median_s: Finite
+    iqr_s: Finite
+    events_per_s: Finite
+    extrapolated: bool
+
+
+class Environment(Part):
+    """On what machine and with what software.
+
+    `undone` is what plugins changed of torch's state when they were imported, and was put back.
+    """
+
+    arbench: Line
+    python: Line
+    torch: Line
+    platform: Line
+    cpu: Line
+    threads: Count
+    gpu: Line | None
+    git_commit: Line | None
+    undone: list[Line] = Field(default_factory=list)
+
+
+class Section(Part):
+    """What every measurement leaves in a record.
+
+    Attributes:
+        version: of the measurement: results of different versions are not compared.
+        settings: its keyword arguments that are not the defaults.
+        environment: where it was measured, which need not be where the model was trained.
+    """
+
+    version: Line
+    settings: Values = Field(default_factory=dict)
+    environment: Environment
+
+
+class LikelihoodSection(Section):
+    """The likelihood of validation and test; `windows` are those of a stream."""
+
+    windows: WindowsRecord | None = None
+    validation: SplitRecord | None = None
+    test: SplitRecord | None = None
+
+    @model_validator(mode="after")
+    def _is_of_a_split(self) -> LikelihoodSection:
+        if not self.splits:
+            raise ValueError("a likelihood is of a split, and it names none")
+        return self
+
+    @property
+    def splits(self) -> dict[Literal["validation", "test"], SplitRecord]:
+        """The splits that were evaluated, by name."""
+        found: dict[Literal["validation", "test"], SplitRecord] = {}
+        if self.validation is not None:
+            found["validation"] = self.validation
+        if self.test is not None:
+            found["test"] = self.test
+        return found
+
+
+class SpeedSection(Section):
+    """How fast samplers are, a row for each and each batch size."""
+
+    rows: Annotated[list[SpeedRecord], Field(min_length=1)]
+
+
+class TruthSection(Section):
     """The paired gap to the true density of a synthetic task, test split."""
 
     true_nats_per_event: Finite
     gap_nats_per_event: Finite
     standard_error_nats: Finite
+
+
+class RowRecord(Part):
+    """One number of a measurement.
+
+    Attributes:
+        case: what it is of; empty where there is one number only.
+        value: the number.
+        unit: of the number.
+        better: which direction is better, if either is.
+        error: its standard error; None where there is none.
+    """
+
+    case: Line = ""
+    value: Finite
+    unit: Line
+    better: Literal["lower", "higher"] | None
+    error: StandardError | None = None
+
+
+class ResultSection(Section):
+    """What any other measurement leaves.
+
+    Attributes:
+        seed: of the run, by which whatever it draws is keyed.
+        index: what its values are of: a split, or "samples".
+        num_values: how many there are of each name; 0 if it leaves none.
+        num_groups: how many independent groups of them the errors are over.
+        rows: its numbers; the first is the one that boards show.
+        baselines: the same numbers of the data alone.
+        details: what else it has to say.
+        opened: sha256 of what it opened beside the run's own data, by name.
+    """
+
+    seed: Natural
+    index: Line
+    num_values: Natural = 0
+    num_groups: Count | None = None
+    rows: Annotated[list[RowRecord], Field(min_length=1)]
+    baselines: list[RowRecord] = Field(default_factory=list)
+    details: Values = Field(default_factory=dict)
+    opened: dict[Line, Sha256] = Field(default_factory=dict)
+
+
+# Of these a record knows more than of others, as every older version of it did.
+_SECTIONS: dict[str, type[Section]] = {
+    "likelihood": LikelihoodSection,
+    "speed": SpeedSection,
+    "truth": TruthSection,
+}
+
+
+def section_of(key: str, values: Any) -> Section:
+    """The section of a result, by its key: a measurement's name, or `name?settings`.
+
+    Raises:
+        ValueError: if it breaks the schema.
+    """
+    if isinstance(values, Section):
+        return values
+    schema = _SECTIONS.get(key.partition("?")[0], ResultSection)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"{key}: {describe_validation(error)}") from error

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from arbench.files.plain_text import one_line
+from arbench.measure.sections import Environment
 from arbench.registry.surroundings import undone
-from arbench.runs.record.record import Environment
 from arbench.version import __version__
 
 
@@ -42,7 +42,7 @@ def _cpu_name() -> str:
 @functools.cache
 def _git_commit() -> str | None:
     """The commit of the checkout that arbench runs from, with "+" when it has changes."""
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
