@@ -1,0 +1,216 @@
+"""A measurement that a third party made: one small plugin, installed, and right."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from asked import Biased, Text, Words
+from PIL import Image
+from torch import Tensor
+
+from arbench import Discrete, EventSpec, Real, Split, SplitName, Task
+from arbench.data.dataset import Dataset
+from arbench.measure.asking import ask, refusal
+from arbench.measure.context import Context
+from arbench.measure.measured import Measured
+from arbench.measure.measurement import Measurement
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+SOURCE = Path(__file__).parents[2] / "plugins" / "examples" / "arbench-copies"
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Measurement]:
+    """The class, from its sources."""
+    monkeypatch.syspath_prepend(SOURCE)
+    from arbench_copies.copies import Copies
+
+    return Copies
+
+
+class Pictures(Task):
+    """Images of 2x3 pixels of three levels: 20 in train, half of the 10 in test among them."""
+
+    name = "pictures"
+    version = "1"
+    spec = EventSpec((1, 2, 3), Discrete(3))
+
+    def load(self, split: SplitName) -> Split:
+        first, last = {"train": (0, 20), "validation": (20, 30), "test": (15, 25)}[split]
+        numbers = torch.arange(first, last)
+        digits = torch.stack([numbers // 3**place % 3 for place in range(6)], 1)
+        return Split(digits.to(torch.uint8).view(-1, *self.spec.shape))
+
+
+class Words3(Task):
+    """Words of up to 3 letters, 1 or 2, and then 0, their end; what follows it is not scored."""
+
+    name = "words3"
+    version = "1"
+    spec = EventSpec((4,), Discrete(3))
+
+    def load(self, split: SplitName) -> Split:
+        words = [[1, 0, 0, 0], [2, 1, 0, 0]] if split == "train" else [[1, 0, 0, 0], [1, 1, 0, 0]]
+        events = torch.tensor(words, dtype=torch.uint8)
+        scored = torch.arange(4) <= (events == 0).long().argmax(1)[:, None]
+        return Split(events, scored)
+
+
+class Parrot(Biased):
+    """Draws these events, over and over."""
+
+    def __init__(self, events: Tensor) -> None:
+        super().__init__()
+        self.events, self.drawn = events.long(), 0
+
+    def sample(self, num_events: int, *, generator: Any = None, **more: Any) -> Tensor:
+        numbers = (self.drawn + torch.arange(num_events)) % len(self.events)
+        self.drawn += num_events
+        return self.events[numbers]
+
+
+def answer(measurement: Measurement, density: Any, task: Task, folder: Path) -> Measured:
+    context = Context(
+        name=measurement.name,
+        version=measurement.version,
+        seed=0,
+        device=torch.device("cpu"),
+        folder=folder,
+        log_probs=density.log_prob,
+        data_sha256="0" * 64,
+    )
+    assert refusal(measurement, density, Dataset(task)) is None
+    return ask(measurement, density, Dataset(task), context)
+
+
+def test_it_is_small_and_no_part_of_arbench() -> None:
+    lines = [line for file in SOURCE.rglob("*.py") for line in file.read_text().splitlines()]
+    assert 60 < len(lines) < 120
+
+
+def test_the_number_is_the_share_of_samples_that_are_in_train(copies: Any, tmp_path: Path) -> None:
+    # Of four samples that come over and over, three are train events, twice the same.
+    drawn = torch.cat((Pictures().load("train").events[[3, 17, 3]], torch.full((1, 1, 2, 3), 2)))
+    measured = answer(copies(num_samples=202), Parrot(drawn), Pictures(), tmp_path / "left")
+    expected = torch.tensor([1.0, 1.0, 1.0, 0.0] * 51, dtype=torch.float64)[:202]
+    assert torch.equal(measured.values["copied"], expected)
+    number = measured.number
+    assert (number.case, number.unit, number.better) == ("samples", "share of samples", "lower")
+    assert number.value == pytest.approx(152 / 202)
+    assert number.error == pytest.approx(math.sqrt(152 / 202 * 50 / 202 / 201))
+    assert measured.num_groups == 202
+    (baseline,) = measured.baselines
+    assert (baseline.case, baseline.value) == ("test events", 0.5)
+    assert measured.details == {"num_train_events": 20, "num_copied": 152}
+    (picture,) = measured.pictures
+    pixels = np.asarray(Image.open(picture))[::4, ::4, 0] // 127  # of 0, 127 and 255
+    shown = drawn[[0, 1, 2] * 5 + [0], 0]
+    assert np.array_equal(pixels, torch.cat([*shown], 1).numpy())
+
+
+def test_without_copies_there_is_no_picture(copies: Any, tmp_path: Path) -> None:
+    strange = torch.full((1, 1, 2, 3), 2)
+    measured = answer(copies(num_samples=7), Parrot(strange), Pictures(), tmp_path / "left")
+    assert (measured.number.value, measured.pictures) == (0.0, [])
+    assert not (tmp_path / "left").exists()
+
+
+def test_a_word_counts_up_to_its_end(copies: Any, tmp_path: Path) -> None:
+    drawn = [[1, 0, 2, 1], [1, 1, 0, 0], [2, 1, 0, 2], [2, 1, 2, 0], [2, 0, 0, 0]]
+    density = Parrot(torch.tensor(drawn))
+    measured = answer(copies(num_samples=5), density, Words3(), tmp_path)
+    assert measured.values["copied"].tolist() == [1, 0, 1, 0, 0]
+    assert measured.baselines[0].value == 0.5
+
+
+class Few(Words):
+    """Words of which some only are in train."""
+
+    def load(self, split: SplitName) -> Split:
+        return super().load(split).first(6)
+
+
+def test_samples_depend_on_the_seed_alone(copies: Any, tmp_path: Path) -> None:
+    first, second = (answer(copies(), Biased(), Few(), tmp_path) for _ in range(2))
+    assert torch.equal(first.values["copied"], second.values["copied"])
+    assert len(first.values["copied"]) == 1000
+    train = {tuple(event) for event in Few().load("train").events.tolist()}
+    chance = sum(0.75 ** sum(event) * 0.25 ** (4 - sum(event)) for event in train)
+    assert 0.1 < chance < 0.9
+    assert abs(first.number.value - chance) < 4 * first.number.error
+
+
+class Grey(Pictures):
+    """Pictures of which training sees other ones in every epoch."""
+
+    name = "grey"
+
+    def load(self, split: SplitName) -> Split:
+        events = super().load(split).events
+        return Split(events * 100 if split == "train" else events)
+
+    def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
+        return (torch.rand(events.shape, generator=generator) * 200 < events).to(torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (Text().windows(6, 3), "text is one sequence: where its windows begin means nothing"),
+        (Grey(), "what training sees of grey is drawn anew in every epoch"),
+    ],
+)
+def test_it_refuses_what_means_nothing(task: Task, reason: str, copies: Any) -> None:
+    assert refusal(copies(), Biased(), Dataset(task)) == reason  # type: ignore[arg-type]
+
+
+def test_it_refuses_real_numbers_and_no_samples_at_all(copies: Any) -> None:
+    real = type("Reals", (Words,), {"spec": EventSpec((4,), Real()), "name": "reals"})()
+    density: Any = Biased()
+    assert "the dims of reals are real numbers" in refusal(copies(), density, Dataset(real))
+    with pytest.raises(ValueError, match="num_samples is 0, expected 1 or more"):
+        copies(num_samples=0)
+
+
+@pytest.fixture(scope="module")
+def installed(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell whose environment has the plugin, built from a copy of its sources."""
+    copy = tmp_path_factory.mktemp("source") / "arbench-copies"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    done = shell("pip install --quiet .", copy)
+    assert done.returncode == 0, done.stderr
+    return shell
+
+
+def test_it_is_listed_and_shown(installed: Shell) -> None:
+    done = installed("arbench list measurements --json", ARBENCH_STRICT_PLUGINS="1")
+    assert done.returncode == 0, done.stderr
+    rows = {row["measurement"]: row for row in json.loads(done.stdout)["measurements"]}
+    assert rows["copies"]["plugin"] == "arbench-copies"
+    shown = installed("arbench show copies")
+    assert "num_samples" in shown.stdout
+    assert "share of samples" in shown.stdout
+
+
+def test_its_own_tests_pass(installed: Shell) -> None:
+    done = installed(f"pytest -q -p no:cacheprovider '{SOURCE / 'tests'}'")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_readmes_commands_work(installed: Shell, tmp_path: Path) -> None:
+    readme = (SOURCE / "README.md").read_text()
+    _, tests, *commands = readme.partition("```sh\n")[2].partition("```")[0].splitlines()
+    assert tests == "pytest"
+    for command in commands:
+        done = installed(command, tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "deterministic" in done.stdout
