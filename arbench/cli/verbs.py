@@ -7,13 +7,8 @@ from __future__ import annotations
 
 from arbench.cli import VERBS
 from arbench.registry.entries import CommandEntry
-from arbench.registry.hookspecs import hookimpl
 
-
-@hookimpl
-def arbench_register_commands() -> list[CommandEntry]:
-    """Every verb of arbench itself."""
-    return [
-        CommandEntry(name=verb, command=f"{module}:command", summary=summary)
-        for verb, (module, summary) in VERBS.items()
-    ]
+arbench_entries = [
+    CommandEntry(name=verb, command=f"{module}:command", summary=summary)
+    for verb, (module, summary) in VERBS.items()
+]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 _ALIAS_PATTERN = r"[a-z0-9][a-z0-9._+-]{0,63}"
@@ -15,10 +17,12 @@ class Entry:
     """What every entry has.
 
     Attributes:
+        holds: the field that names the object, `"package.module:Object"`.
         name: what users type; `[a-z0-9][a-z0-9._-]{0,63}`.
         summary: one line for `arbench list`.
     """
 
+    holds: ClassVar[str]
     name: str
     summary: str = ""
 
@@ -31,7 +35,8 @@ class Entry:
     @property
     def target(self) -> str:
         """Where the object is, `"package.module:Object"`."""
-        raise NotImplementedError
+        target: str = getattr(self, self.holds)
+        return target
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -52,6 +57,7 @@ class ModelEntry(Entry):
             carries the name.
     """
 
+    holds = "network"
     network: str
     paper: str = ""
     recipes: str | None = None
@@ -72,11 +78,6 @@ class ModelEntry(Entry):
         """Everything that users may type for it."""
         return self.name, *self.aliases
 
-    @property
-    def target(self) -> str:
-        """Where the class is."""
-        return self.network
-
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEntry(Entry):
@@ -88,13 +89,9 @@ class TaskEntry(Entry):
             the class is then called with that text.
     """
 
+    holds = "task"
     task: str
     argument: str | None = None
-
-    @property
-    def target(self) -> str:
-        """Where the class is."""
-        return self.task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +102,8 @@ class HeadEntry(Entry):
         head: where the head class is, `"package.module:Class"`.
     """
 
+    holds = "head"
     head: str
-
-    @property
-    def target(self) -> str:
-        """Where the class is."""
-        return self.head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +116,9 @@ class MeasurementEntry(Entry):
             for `pip install 'DISTRIBUTION[probe]'`; None where nothing more is needed.
     """
 
+    holds = "measurement"
     measurement: str
     extra: str | None = None
-
-    @property
-    def target(self) -> str:
-        """Where the class is."""
-        return self.measurement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +129,15 @@ class CommandEntry(Entry):
         command: where the `click.Command` is, `"package.module:object"`.
     """
 
+    holds = "command"
     command: str
 
-    @property
-    def target(self) -> str:
-        """Where the command is."""
-        return self.command
+
+KINDS: Mapping[str, type[Entry]] = {
+    "models": ModelEntry,
+    "tasks": TaskEntry,
+    "heads": HeadEntry,
+    "measurements": MeasurementEntry,
+    "commands": CommandEntry,
+}
+"""The kinds of entries, by what a registry calls its entries of one."""

@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement."""
+"""The hooks that a plugin may implement in place of a list of entries, or beside it."""
 
 from __future__ import annotations
 

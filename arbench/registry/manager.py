@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import (
+    KINDS,
     CommandEntry,
     Entry,
     HeadEntry,
@@ -22,7 +23,7 @@ from arbench.registry.entries import (
     TaskEntry,
 )
 from arbench.registry.names import did_you_mean
-from arbench.registry.offers import Offers
+from arbench.registry.offers import offered_by
 from arbench.registry.plugins import (
     PluginInfo,
     UnfitError,
@@ -65,11 +66,6 @@ class Registered(Generic[E]):
         """What installs its extra."""
         return f"pip install '{self.distribution}[{getattr(self.entry, 'extra', None)}]'"
 
-    @property
-    def _origin(self) -> str:
-        """As `PluginInfo` has it."""
-        return f"plugin {self.plugin} of {self.distribution} {self.version}"
-
     def load(self, expected: type[Any] = type) -> Any:
         """The object itself, imported now. What its modules print goes to standard error.
 
@@ -79,12 +75,13 @@ class Registered(Generic[E]):
         Raises:
             PluginError: if it cannot be imported, or is something else.
         """
-        module_name, _, object_name = self.target.partition(":")
+        module_name, _, object_name = self.entry.target.partition(":")
+        origin = f"plugin {self.plugin} of {self.distribution} {self.version}"
         try:
             with (
                 contextlib.redirect_stdout(sys.stderr),
                 contained(),
-                undisturbed(self._origin, _warn),
+                undisturbed(origin, _warn),
             ):
                 target = getattr(importlib.import_module(module_name), object_name)
             if not isinstance(target, expected):
@@ -202,11 +199,7 @@ def registry() -> Registry:
         ConfigError: if `ARBENCH_PLUGINS` names a plugin that is not there.
     """
     strict = os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
-    models: list[Registered[ModelEntry]] = []
-    tasks: list[Registered[TaskEntry]] = []
-    heads: list[Registered[HeadEntry]] = []
-    measurements: list[Registered[MeasurementEntry]] = []
-    commands: list[Registered[CommandEntry]] = []
+    offered: list[Registered[Any]] = []
     plugins: list[PluginInfo] = []
     found = list(installed_plugins())
     selected = _selection([plugin for plugin, _ in found])
@@ -220,7 +213,7 @@ def registry() -> Registry:
         runs = "torch" in sys.modules  # what only lists does not import it
         try:
             with undisturbed(str(plugin), _warn):
-                offers = Offers(plugin.name, entry_point)
+                entries = offered_by(plugin.name, entry_point)
         except UnfitError as error:
             if runs and isinstance(error, TamperedError):
                 raise PluginError(
@@ -231,19 +224,12 @@ def registry() -> Registry:
             continue
         plugins.append(plugin)
         origin = (plugin.name, plugin.distribution, plugin.version)
-        models += [Registered(entry, *origin) for entry in offers.models]
-        tasks += [Registered(entry, *origin) for entry in offers.tasks]
-        heads += [Registered(entry, *origin) for entry in offers.heads]
-        measurements += [Registered(entry, *origin) for entry in offers.measurements]
-        commands += [Registered(entry, *origin) for entry in offers.commands]
-    result = Registry(
-        models=models,
-        tasks=tasks,
-        heads=heads,
-        measurements=measurements,
-        commands=commands,
-        plugins=plugins,
-    )
+        offered += [Registered(entry, *origin) for entry in entries]
+    by_kind: dict[str, Any] = {
+        kind: [each for each in offered if isinstance(each.entry, entry_class)]
+        for kind, entry_class in KINDS.items()
+    }
+    result = Registry(plugins=plugins, **by_kind)
     if strict and result.clashes:
         raise PluginError(str(result.clashes[0]))
     return result
@@ -251,7 +237,10 @@ def registry() -> Registry:
 
 def _selection(plugins: Iterable[PluginInfo]) -> set[str] | None:
     """The names in `ARBENCH_PLUGINS`, normalised; None when it is unset or empty."""
-    wanted = {normal(name) for name in os.environ.get(SELECTION_VARIABLE, "").split(",")} - {""}
+    text = os.environ.get(SELECTION_VARIABLE, "")
+    if not text:
+        return None
+    wanted = {normal(name) for name in text.split(",")} - {""}
     known: set[str] = set().union(*(plugin.names for plugin in plugins))
     for name in sorted(wanted - known):
         raise ConfigError(

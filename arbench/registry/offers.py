@@ -1,4 +1,8 @@
-"""Offers: what one plugin registers, all of it checked, or nothing."""
+"""Offers: what one plugin registers, all of it checked, or nothing.
+
+A plugin is a module with a list of entries, `arbench_entries`. What is older has a hook for each
+kind of entry instead, or what is newer beside it; see `arbench.registry.hookspecs`.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,15 @@ import contextlib
 import importlib.metadata
 import io
 import types
-from typing import TypeVar
 
 import pluggy
 
 from arbench.registry import hookspecs
-from arbench.registry.entries import (
-    CommandEntry,
-    Entry,
-    HeadEntry,
-    MeasurementEntry,
-    ModelEntry,
-    TaskEntry,
-)
+from arbench.registry.entries import KINDS, Entry
 from arbench.registry.names import did_you_mean
 from arbench.registry.plugins import UnfitError, contained
 
-E = TypeVar("E", bound=Entry)
+ENTRIES = "arbench_entries"
 
 # Fields that may be None, and the one that an entry checks itself.
 _OPTIONAL = ("recipes", "argument", "extra")
@@ -30,36 +26,81 @@ _CHECKED = ("aliases",)
 _SHOWN_CHARACTERS = 60
 
 
-class Offers:
+def offered_by(name: str, entry_point: importlib.metadata.EntryPoint) -> list[Entry]:
     """The entries of one plugin.
-
-    Each plugin has a manager of its own, so no plugin's wrapper or misspelling reaches another.
 
     Args:
         name: of the plugin.
-        entry_point: where its hooks are.
+        entry_point: where it is.
 
     Raises:
         UnfitError: if it cannot be imported, prints, or registers something unusable.
     """
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contained():
+        plugin = entry_point.load()
+        entries = _checked(f"{ENTRIES} is", getattr(plugin, ENTRIES, []), (*KINDS.values(),))
+        hooks = [
+            key
+            for key, value in vars(plugin).items()
+            if key.startswith("arbench_register_") or hasattr(value, "arbench_impl")
+        ]
+        if hooks or not hasattr(plugin, ENTRIES):
+            entries += _entries_of_hooks(name, plugin)
+        offered = [(type(entry), spelling) for entry in entries for spelling in entry.spellings]
+        for kind, spelling in offered:
+            if offered.count((kind, spelling)) > 1:
+                raise UnfitError(f"it offers {spelling!r} twice")
+    if text := " ".join(printed.getvalue().split()):
+        raise UnfitError(f"it prints while it is imported ({text[:_SHOWN_CHARACTERS]!r})")
+    return entries
 
-    def __init__(self, name: str, entry_point: importlib.metadata.EntryPoint) -> None:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), contained():
-            plugin = entry_point.load()
-            manager = pluggy.PluginManager("arbench")
-            manager.add_hookspecs(hookspecs)
-            manager.register(plugin, name)
-            _check_hook_names(manager, plugin)
-            self.models = _entries(manager.hook.arbench_register_models, ModelEntry)
-            self.tasks = _entries(manager.hook.arbench_register_tasks, TaskEntry)
-            self.heads = _entries(manager.hook.arbench_register_heads, HeadEntry)
-            self.measurements = _entries(
-                manager.hook.arbench_register_measurements, MeasurementEntry
+
+def _checked(what: str, offer: object, kinds: tuple[type[Entry], ...]) -> list[Entry]:
+    """A list of entries of some kinds, whose fields are texts.
+
+    Args:
+        what: begins the message, such as "arbench_entries is".
+        offer: what a plugin offers.
+        kinds: of the entries.
+    """
+    expected = " or ".join(kind.__name__ for kind in kinds)
+    if not isinstance(offer, (list, tuple)):
+        raise UnfitError(f"{what} a {type(offer).__name__}, expected a list of {expected}")
+    for entry in offer:
+        if not isinstance(entry, kinds):
+            where = what.partition(" ")[0]
+            raise UnfitError(f"{where} offers a {type(entry).__name__}, expected {expected}")
+        for field, value in vars(entry).items():
+            is_text = isinstance(value, str) or (value is None and field in _OPTIONAL)
+            if not is_text and field not in _CHECKED:
+                raise UnfitError(
+                    f"{entry.name}: the {field} is a {type(value).__name__}, expected text"
+                )
+    return list(offer)
+
+
+def _entries_of_hooks(name: str, plugin: object) -> list[Entry]:
+    """What the hooks of a plugin return.
+
+    Each plugin has a manager of its own, so no plugin's wrapper or misspelling reaches another.
+    """
+    manager = pluggy.PluginManager("arbench")
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin, name)
+    _check_hook_names(manager, plugin)
+    entries: list[Entry] = []
+    for kind, entry_class in KINDS.items():
+        hook: pluggy.HookCaller = getattr(manager.hook, f"arbench_register_{kind}")
+        implementations = [i for i in hook.get_hookimpls() if not (i.wrapper or i.hookwrapper)]
+        returned = hook()
+        if len(returned) < len(implementations):
+            raise UnfitError(
+                f"{hook.name} returned None, expected a list of {entry_class.__name__}"
             )
-            self.commands = _entries(manager.hook.arbench_register_commands, CommandEntry)
-        if text := " ".join(printed.getvalue().split()):
-            raise UnfitError(f"it prints while it is imported ({text[:_SHOWN_CHARACTERS]!r})")
+        for offer in returned:
+            entries += _checked(f"{hook.name} returned", offer, (entry_class,))
+    return entries
 
 
 def _check_hook_names(manager: pluggy.PluginManager, plugin: object) -> None:
@@ -76,38 +117,7 @@ def _check_hook_names(manager: pluggy.PluginManager, plugin: object) -> None:
         ):
             raise UnfitError(f"{name} is not marked with @hookimpl")
     if not callers:
-        raise UnfitError(f"it implements no hook; expected {' or '.join(known)}")
-
-
-def _entries(hook: pluggy.HookCaller, kind: type[E]) -> list[E]:
-    """What the plugin returned for one hook, checked."""
-    implementations = [i for i in hook.get_hookimpls() if not (i.wrapper or i.hookwrapper)]
-    returned = hook()
-    if len(returned) < len(implementations):
-        raise UnfitError(f"{hook.name} returned None, expected a list of {kind.__name__}")
-    entries: list[E] = []
-    for offer in returned:
-        if not isinstance(offer, (list, tuple)):
-            raise UnfitError(
-                f"{hook.name} returned a {type(offer).__name__}, expected a list of {kind.__name__}"
-            )
-        for entry in offer:
-            _check_entry(hook.name, entry, kind)
-            entries.append(entry)
-    names = [name for entry in entries for name in entry.spellings]
-    for name in names:
-        if names.count(name) > 1:
-            raise UnfitError(f"{hook.name} offers {name!r} twice")
-    return entries
-
-
-def _check_entry(hook_name: str, entry: object, kind: type[E]) -> None:
-    if not isinstance(entry, kind):
-        raise UnfitError(f"{hook_name} offers a {type(entry).__name__}, expected {kind.__name__}")
-    for field, value in vars(entry).items():
-        if field in _CHECKED:
-            continue
-        if not isinstance(value, str) and not (value is None and field in _OPTIONAL):
-            raise UnfitError(
-                f"{entry.name}: the {field} is a {type(value).__name__}, expected text"
-            )
+        raise UnfitError(
+            f"it has no list {ENTRIES} and implements no hook; expected the list, or "
+            f"{' or '.join(known)}"
+        )

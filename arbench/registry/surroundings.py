@@ -15,7 +15,6 @@ import operator
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -72,46 +71,34 @@ def undisturbed(plugin: str, tell: Callable[[str], None]) -> Iterator[None]:
         raise TamperedError(_refused[plugin])
 
 
-@dataclass
-class _Setting:
-    """How a setting is read, as a value that can be compared, and how it is set."""
-
-    read: Callable[[], Any]
-    write: Callable[[Any], object]
-
-
-@dataclass
 class _Look:
-    """The state of everything at one moment; of torch, once it is there."""
+    """The state of everything at one moment; of torch, once it is there.
 
-    settings: dict[str, tuple[_Setting, Any]] = field(default_factory=dict)
-    owners: list[tuple[str, Any, dict[str, Any]]] = field(default_factory=list)
-    with_compiler: bool = False
+    Attributes:
+        settings: values that can be compared, by what messages call them.
+        owners: names, modules and classes, and the attributes that each has.
+        with_compiler: whether torch's compiler was there.
+    """
 
-    def __post_init__(self) -> None:
-        self._add({"the seed of Python's random": _Setting(random.getstate, random.setstate)})
-        if "numpy" in sys.modules:
-            self._add(_numpy_settings(sys.modules["numpy"]))
-        if "torch" in sys.modules:
-            self.look_at_torch()
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+        self.take()
 
-    def look_at_torch(self) -> None:
-        """Add torch, which has been imported just now or long ago."""
-        self._add(_torch_settings(sys.modules["torch"]))
+    def take(self) -> None:
+        """Look at what has not been looked at before."""
+        self.settings = {**_settings(), **self.settings}
         self.owners = [(name, owner, dict(vars(owner))) for name, owner in _owners()]
         self.with_compiler = "torch._dynamo" in sys.modules
-
-    def _add(self, settings: dict[str, _Setting]) -> None:
-        self.settings |= {name: (each, each.read()) for name, each in settings.items()}
 
     def put_back_settings(self) -> list[str]:
         """Set what has changed, and name it with the value that it had been given."""
         changed = []
-        for name, (setting, value) in self.settings.items():
-            found = setting.read()
-            if found != value:
-                setting.write(value)
-                changed.append(name if _is_long(found) else f"{name} ({found})")
+        found = _settings()
+        for name, value in self.settings.items():
+            if found[name] != value:
+                _set(name, value)
+                is_long = isinstance(value, (bytes, tuple)) or len(str(found[name])) > 40
+                changed.append(name if is_long else f"{name} ({found[name]})")
         return changed
 
     def put_back_attributes(self) -> list[str]:
@@ -171,90 +158,86 @@ def _owners() -> Iterator[tuple[str, Any]]:
                 yield f"{module_name}.{name}", value
 
 
-def _is_long(value: Any) -> bool:
-    return isinstance(value, (bytes, tuple, dict)) or len(str(value)) > 40
+def _settings() -> dict[str, Any]:
+    """What is set now, by what messages call it; of NumPy and torch, where they are there."""
+    found: dict[str, Any] = {"the seed of Python's random": random.getstate()}
+    if "numpy.random" in sys.modules:
+        kind, key, *rest = sys.modules["numpy"].random.get_state()
+        found["the seed of NumPy"] = (kind, key.tobytes(), *rest)
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return found
+    flags = torch.backends.cudnn
+    tiny = torch.full((), 1e-40, dtype=torch.float32, device="cpu")
+    return found | {
+        "the default device": str(torch.get_default_device()),
+        "the default dtype": torch.get_default_dtype(),
+        "the grad mode": torch.is_grad_enabled(),
+        "the number of threads": torch.get_num_threads(),
+        "the precision of products": torch.get_float32_matmul_precision(),
+        "determinism": (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        "cudnn's flags": (flags.enabled, flags.benchmark, flags.deterministic),
+        "mkldnn": torch._C._get_mkldnn_enabled(),
+        "denormal numbers": bool(tiny * 1.0 != 0),
+        "autocast": torch.is_autocast_enabled("cpu"),
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "hooks of all modules": tuple(dict(each) for each in _module_hooks(torch)),
+        "the seed of torch": bytes(torch.default_generator.get_state().numpy().tobytes()),
+    }
 
 
-def _numpy_settings(numpy: ModuleType) -> dict[str, _Setting]:
-    if "numpy.random" not in sys.modules:
-        return {}
+def _set(name: str, value: Any) -> None:
+    """Set what `_settings` calls by this name; the default device first: others make tensors."""
+    torch: Any = sys.modules.get("torch")
+    match name:
+        case "the seed of Python's random":
+            random.setstate(value)
+        case "the seed of NumPy":
+            numpy: Any = sys.modules["numpy"]
+            kind, key, *rest = value
+            numpy.random.set_state((kind, numpy.frombuffer(key, numpy.uint32), *rest))
+        case "the default device":  # None is the CPU too, and costs nothing at every call
+            torch.set_default_device(None if value == "cpu" else value)
+        case "the default dtype":
+            torch.set_default_dtype(value)
+        case "the grad mode":
+            torch.set_grad_enabled(value)
+        case "the number of threads":
+            torch.set_num_threads(value)
+        case "the precision of products":
+            torch.set_float32_matmul_precision(value)
+        case "determinism":
+            torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+        case "cudnn's flags":
+            flags = torch.backends.cudnn
+            flags.enabled, flags.benchmark, flags.deterministic = value
+        case "mkldnn":
+            torch._C._set_mkldnn_enabled(value)
+        case "denormal numbers":
+            torch.set_flush_denormal(not value)
+        case "autocast":
+            torch.set_autocast_enabled("cpu", value)
+        case "anomaly detection":
+            torch.set_anomaly_enabled(value)
+        case "hooks of all modules":
+            for each, was in zip(_module_hooks(torch), value, strict=True):
+                each.clear()
+                each.update(was)
+        case "the seed of torch":
+            state = torch.frombuffer(bytearray(value), dtype=torch.uint8)
+            torch.default_generator.set_state(state)
 
-    def read() -> Any:
-        kind, key, *rest = numpy.random.get_state()
-        return kind, key.tobytes(), *rest
 
-    def write(state: Any) -> None:
-        kind, key, *rest = state
-        numpy.random.set_state((kind, numpy.frombuffer(key, numpy.uint32), *rest))
-
-    return {"the seed of NumPy": _Setting(read, write)}
-
-
-def _torch_settings(torch: Any) -> dict[str, _Setting]:
-    """By what messages call them. The default device comes first: others make tensors."""
-    hooks = [
+def _module_hooks(torch: Any) -> list[dict[Any, Any]]:
+    """The hooks that run with every module, by kind."""
+    return [
         value
         for name, value in sorted(vars(torch.nn.modules.module).items())
         if name.startswith("_global_") and isinstance(value, dict)
     ]
-
-    def write_hooks(state: Any) -> None:
-        for each, was in zip(hooks, state, strict=True):
-            each.clear()
-            each.update(was)
-
-    def read_seed() -> bytes:
-        return bytes(torch.default_generator.get_state().numpy().tobytes())
-
-    def write_seed(state: bytes) -> None:
-        values = torch.frombuffer(bytearray(state), dtype=torch.uint8)
-        torch.default_generator.set_state(values)
-
-    def read_determinism() -> tuple[bool, bool]:
-        warns = torch.is_deterministic_algorithms_warn_only_enabled()
-        return torch.are_deterministic_algorithms_enabled(), warns
-
-    def keeps_denormals() -> bool:
-        tiny = torch.full((), 1e-40, dtype=torch.float32, device="cpu")
-        return bool(tiny * 1.0 != 0)
-
-    cudnn = torch.backends.cudnn
-    flags = ("enabled", "benchmark", "deterministic")
-
-    def write_flags(state: Any) -> None:
-        for flag, value in zip(flags, state, strict=True):
-            setattr(cudnn, flag, value)
-
-    return {
-        "the default device": _Setting(
-            lambda: str(torch.get_default_device()),
-            # None is the CPU too, and costs nothing at every call.
-            lambda v: torch.set_default_device(None if v == "cpu" else v),
-        ),
-        "the default dtype": _Setting(torch.get_default_dtype, torch.set_default_dtype),
-        "the grad mode": _Setting(torch.is_grad_enabled, torch.set_grad_enabled),
-        "the number of threads": _Setting(torch.get_num_threads, torch.set_num_threads),
-        "the precision of products": _Setting(
-            torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
-        ),
-        "determinism": _Setting(
-            read_determinism,
-            lambda v: torch.use_deterministic_algorithms(v[0], warn_only=v[1]),
-        ),
-        "cudnn's flags": _Setting(
-            lambda: tuple(getattr(cudnn, flag) for flag in flags),
-            write_flags,
-        ),
-        "mkldnn": _Setting(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
-        "denormal numbers": _Setting(keeps_denormals, lambda v: torch.set_flush_denormal(not v)),
-        "autocast": _Setting(
-            lambda: torch.is_autocast_enabled("cpu"),
-            lambda v: torch.set_autocast_enabled("cpu", v),
-        ),
-        "anomaly detection": _Setting(torch.is_anomaly_enabled, torch.set_anomaly_enabled),
-        "hooks of all modules": _Setting(lambda: tuple(dict(each) for each in hooks), write_hooks),
-        "the seed of torch": _Setting(read_seed, write_seed),
-    }
 
 
 @contextlib.contextmanager
@@ -293,7 +276,7 @@ class _TorchFinder:
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            self.before.look_at_torch()
+            self.before.take()
 
         loader.exec_module = exec_module
         return spec

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from arbench import ModelEntry, hookimpl
+from arbench import ModelEntry
 
-
-@hookimpl
-def arbench_register_models() -> list[ModelEntry]:
-    """One distribution per dim, fitted by counting."""
-    return [
-        ModelEntry(
-            name="bernoulli",
-            network="arbench_bernoulli.network:Independent",
-            summary="independent dims, fitted by counting: the floor for every other model",
-            recipes="arbench_bernoulli",
-        )
-    ]
+arbench_entries = [
+    ModelEntry(
+        name="bernoulli",
+        network="arbench_bernoulli.network:Independent",
+        summary="independent dims, fitted by counting: the floor for every other model",
+        recipes="arbench_bernoulli",
+    )
+]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from arbench import ModelEntry, hookimpl
+from arbench import ModelEntry
 
-
-@hookimpl
-def arbench_register_models() -> list[ModelEntry]:
-    """A table per site, fitted by counting."""
-    return [
-        ModelEntry(
-            name="cpt",
-            network="arbench_cpt.network:Tables",
-            summary="a table per site over its k nearest earlier sites, fitted by counting",
-            recipes="arbench_cpt",
-        )
-    ]
+arbench_entries = [
+    ModelEntry(
+        name="cpt",
+        network="arbench_cpt.network:Tables",
+        summary="a table per site over its k nearest earlier sites, fitted by counting",
+        recipes="arbench_cpt",
+    )
+]

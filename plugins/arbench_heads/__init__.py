@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from arbench import HeadEntry, hookimpl
+from arbench import HeadEntry
 
-
-@hookimpl
-def arbench_register_heads() -> list[HeadEntry]:
-    """The heads for discrete and for real dims."""
-    return [
-        HeadEntry(
-            name="bernoulli",
-            head="arbench:Bernoulli",
-            summary="One logit per binary dim",
-        ),
-        HeadEntry(
-            name="categorical",
-            head="arbench:Categorical",
-            summary="A softmax over the values of a discrete dim",
-        ),
-        HeadEntry(
-            name="gaussian",
-            head="arbench:Gaussian",
-            summary="A mean and a scale per real dim",
-        ),
-        HeadEntry(
-            name="gaussian-mixture",
-            head="arbench:GaussianMixture",
-            summary="Gaussians with learned or equal weights per real dim",
-        ),
-        HeadEntry(
-            name="logistic-mixture",
-            head="arbench:LogisticMixture",
-            summary="Logistics in bins, for a dim or for all channels of a pixel",
-        ),
-    ]
+arbench_entries = [
+    HeadEntry(
+        name="bernoulli",
+        head="arbench:Bernoulli",
+        summary="One logit per binary dim",
+    ),
+    HeadEntry(
+        name="categorical",
+        head="arbench:Categorical",
+        summary="A softmax over the values of a discrete dim",
+    ),
+    HeadEntry(
+        name="gaussian",
+        head="arbench:Gaussian",
+        summary="A mean and a scale per real dim",
+    ),
+    HeadEntry(
+        name="gaussian-mixture",
+        head="arbench:GaussianMixture",
+        summary="Gaussians with learned or equal weights per real dim",
+    ),
+    HeadEntry(
+        name="logistic-mixture",
+        head="arbench:LogisticMixture",
+        summary="Logistics in bins, for a dim or for all channels of a pixel",
+    ),
+]

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from arbench import ModelEntry
 
-from arbench import ModelEntry, hookimpl
-
-
-@hookimpl
-def arbench_register_models() -> Sequence[ModelEntry]:
-    """The one model of this plugin."""
-    return [
-        ModelEntry(
-            name="made",
-            network="arbench_made.network:MADE",
-            summary="masked autoencoder; any ordering, several masks sharing one set of weights",
-            paper="Germain, Gregor, Murray and Larochelle, ICML 2015",
-            recipes="arbench_made",
-        )
-    ]
+arbench_entries = [
+    ModelEntry(
+        name="made",
+        network="arbench_made.network:MADE",
+        summary="masked autoencoder; any ordering, several masks sharing one set of weights",
+        paper="Germain, Gregor, Murray and Larochelle, ICML 2015",
+        recipes="arbench_made",
+    )
+]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from arbench import ModelEntry, hookimpl
+from arbench import ModelEntry
 
-
-@hookimpl
-def arbench_register_models() -> list[ModelEntry]:
-    """The NADE; `tied=false` unties the hidden units of different sites."""
-    return [
-        ModelEntry(
-            name="nade",
-            network="arbench_nade.network:NADE",
-            summary="hidden units that grow by one input per site, O(T H) for all conditionals",
-            paper="Larochelle and Murray, AISTATS 2011",
-            recipes="arbench_nade",
-        )
-    ]
+arbench_entries = [
+    ModelEntry(
+        name="nade",
+        network="arbench_nade.network:NADE",
+        summary="hidden units that grow by one input per site, O(T H) for all conditionals",
+        paper="Larochelle and Murray, AISTATS 2011",
+        recipes="arbench_nade",
+    )
+]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from arbench import ModelEntry
 
-from arbench import ModelEntry, hookimpl
-
-
-@hookimpl
-def arbench_register_models() -> Sequence[ModelEntry]:
-    """The two models of this plugin."""
-    return [
-        ModelEntry(
-            name="pixelcnn",
-            network="arbench_pixelcnn.network:PixelCNN",
-            summary="masked convolutions in residual blocks",
-            paper="van den Oord, Kalchbrenner and Kavukcuoglu, ICML 2016",
-            recipes="arbench_pixelcnn.pixelcnn",
-        ),
-        ModelEntry(
-            name="gated-pixelcnn",
-            network="arbench_pixelcnn.gated:GatedPixelCNN",
-            summary="gated convolutions in a vertical and a horizontal stack, without a blind spot",
-            paper="van den Oord et al., NeurIPS 2016",
-            recipes="arbench_pixelcnn.gated_pixelcnn",
-        ),
-    ]
+arbench_entries = [
+    ModelEntry(
+        name="pixelcnn",
+        network="arbench_pixelcnn.network:PixelCNN",
+        summary="masked convolutions in residual blocks",
+        paper="van den Oord, Kalchbrenner and Kavukcuoglu, ICML 2016",
+        recipes="arbench_pixelcnn.pixelcnn",
+    ),
+    ModelEntry(
+        name="gated-pixelcnn",
+        network="arbench_pixelcnn.gated:GatedPixelCNN",
+        summary="gated convolutions in a vertical and a horizontal stack, without a blind spot",
+        paper="van den Oord et al., NeurIPS 2016",
+        recipes="arbench_pixelcnn.gated_pixelcnn",
+    ),
+]

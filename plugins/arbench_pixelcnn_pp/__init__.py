@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from arbench import ModelEntry
 
-from arbench import ModelEntry, hookimpl
-
-
-@hookimpl
-def arbench_register_models() -> Sequence[ModelEntry]:
-    """The one model of this plugin."""
-    return [
-        ModelEntry(
-            name="pixelcnn-pp",
-            network="arbench_pixelcnn_pp.network:PixelCNNPP",
-            summary="two streams of shifted convolutions, with shortcuts between resolutions",
-            paper="Salimans, Karpathy, Chen and Kingma, ICLR 2017",
-            recipes="arbench_pixelcnn_pp",
-            aliases=("pixelcnn++",),
-        )
-    ]
+arbench_entries = [
+    ModelEntry(
+        name="pixelcnn-pp",
+        network="arbench_pixelcnn_pp.network:PixelCNNPP",
+        summary="two streams of shifted convolutions, with shortcuts between resolutions",
+        paper="Salimans, Karpathy, Chen and Kingma, ICLR 2017",
+        recipes="arbench_pixelcnn_pp",
+        aliases=("pixelcnn++",),
+    )
+]

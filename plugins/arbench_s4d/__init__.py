@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from arbench import ModelEntry
 
-from arbench import ModelEntry, hookimpl
-
-
-@hookimpl
-def arbench_register_models() -> Sequence[ModelEntry]:
-    """The one model of this plugin."""
-    return [
-        ModelEntry(
-            name="s4d",
-            network="arbench_s4d.network:S4D",
-            summary="diagonal state spaces: a convolution in training, a recurrence in sampling",
-            paper="Gu, Gupta, Goel and Ré, NeurIPS 2022",
-            recipes="arbench_s4d",
-        )
-    ]
+arbench_entries = [
+    ModelEntry(
+        name="s4d",
+        network="arbench_s4d.network:S4D",
+        summary="diagonal state spaces: a convolution in training, a recurrence in sampling",
+        paper="Gu, Gupta, Goel and Ré, NeurIPS 2022",
+        recipes="arbench_s4d",
+    )
+]

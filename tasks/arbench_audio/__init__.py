@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from arbench import TaskEntry, hookimpl
+from arbench import TaskEntry
 
-
-@hookimpl
-def arbench_register_tasks() -> list[TaskEntry]:
-    """The tasks that this plugin offers."""
-    return [
-        TaskEntry(
-            name="fsdd",
-            task="arbench_audio.spoken_digits:SpokenDigits",
-            summary="spoken digits, 8 kHz mu-law, 2,400 / 300 / 300 recordings, windows of 2,048",
-        ),
-        TaskEntry(
-            name="sc09",
-            task="arbench_audio.speech_commands:SpeechCommandDigits",
-            summary="Speech Commands' digits, 16 kHz mu-law, clips of 16,000 samples",
-        ),
-    ]
+arbench_entries = [
+    TaskEntry(
+        name="fsdd",
+        task="arbench_audio.spoken_digits:SpokenDigits",
+        summary="spoken digits, 8 kHz mu-law, 2,400 / 300 / 300 recordings, windows of 2,048",
+    ),
+    TaskEntry(
+        name="sc09",
+        task="arbench_audio.speech_commands:SpeechCommandDigits",
+        summary="Speech Commands' digits, 16 kHz mu-law, clips of 16,000 samples",
+    ),
+]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from arbench import TaskEntry, hookimpl
+from arbench import TaskEntry
 
-
-@hookimpl
-def arbench_register_tasks() -> list[TaskEntry]:
-    """The tasks that this plugin offers."""
-    return [
-        TaskEntry(
-            name="caltech-silhouettes",
-            task="arbench_caltech.silhouettes:CaltechSilhouettes",
-            summary="object outlines, binary 28x28, 4,100 / 2,264 / 2,307",
-        )
-    ]
+arbench_entries = [
+    TaskEntry(
+        name="caltech-silhouettes",
+        task="arbench_caltech.silhouettes:CaltechSilhouettes",
+        summary="object outlines, binary 28x28, 4,100 / 2,264 / 2,307",
+    )
+]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from arbench import TaskEntry, hookimpl
+from arbench import TaskEntry
 
-
-@hookimpl
-def arbench_register_tasks() -> list[TaskEntry]:
-    """The tasks that this plugin offers."""
-    return [
-        TaskEntry(
-            name="cifar10",
-            task="arbench_cifar.cifar10:Cifar10",
-            summary="photographs, 3x32x32, 256 levels, 45,000 / 5,000 / 10,000",
-        )
-    ]
+arbench_entries = [
+    TaskEntry(
+        name="cifar10",
+        task="arbench_cifar.cifar10:Cifar10",
+        summary="photographs, 3x32x32, 256 levels, 45,000 / 5,000 / 10,000",
+    )
+]

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from arbench import TaskEntry, hookimpl
+from arbench import TaskEntry
 
-
-@hookimpl
-def arbench_register_tasks() -> list[TaskEntry]:
-    """The tasks that this plugin offers."""
-    return [
-        TaskEntry(
-            name="table",
-            task="arbench_files.tables:TableTask",
-            summary="your own table of zeros and ones, csv or npz",
-            argument="PATH[?split=rows|files]",
-        ),
-        TaskEntry(
-            name="images",
-            task="arbench_files.images:ImagesTask",
-            summary="your own images, npz or a folder of files",
-            argument="PATH[?split=rows|files]",
-        ),
-        TaskEntry(
-            name="audio",
-            task="arbench_files.audio:AudioTask",
-            summary="your own recordings, a folder of wav or flac files",
-            argument="PATH[?split=rows|files]",
-        ),
-    ]
+arbench_entries = [
+    TaskEntry(
+        name="table",
+        task="arbench_files.tables:TableTask",
+        summary="your own table of zeros and ones, csv or npz",
+        argument="PATH[?split=rows|files]",
+    ),
+    TaskEntry(
+        name="images",
+        task="arbench_files.images:ImagesTask",
+        summary="your own images, npz or a folder of files",
+        argument="PATH[?split=rows|files]",
+    ),
+    TaskEntry(
+        name="audio",
+        task="arbench_files.audio:AudioTask",
+        summary="your own recordings, a folder of wav or flac files",
+        argument="PATH[?split=rows|files]",
+    ),
+]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from arbench import TaskEntry, hookimpl
+from arbench import TaskEntry
 
-
-@hookimpl
-def arbench_register_tasks() -> list[TaskEntry]:
-    """The tasks that this plugin offers."""
-    return [
-        TaskEntry(
-            name="imagenet32",
-            task="arbench_imagenet.imagenet32:ImageNet32",
-            summary="photographs, 3x32x32, 256 levels, van den Oord's downsampling",
-        )
-    ]
+arbench_entries = [
+    TaskEntry(
+        name="imagenet32",
+        task="arbench_imagenet.imagenet32:ImageNet32",
+        summary="photographs, 3x32x32, 256 levels, van den Oord's downsampling",
+    )
+]

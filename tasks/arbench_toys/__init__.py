@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from arbench import TaskEntry, hookimpl
+from arbench import TaskEntry
 
-
-@hookimpl
-def arbench_register_tasks() -> list[TaskEntry]:
-    """The tasks that this plugin offers."""
-    return [
-        TaskEntry(
-            name="toy-parity",
-            task="arbench_toys.tasks:ParityTask",
-            summary="synthetic: every fourth of 24 bits is a noisy parity, entropy known",
-        ),
-        TaskEntry(
-            name="toy-markov",
-            task="arbench_toys.tasks:MarkovTask",
-            summary="synthetic: a binary Markov chain of length 32, entropy known",
-        ),
-        TaskEntry(
-            name="toy-ising",
-            task="arbench_toys.tasks:IsingTask",
-            summary="synthetic: an 8x8 Ising lattice sampled exactly, entropy known",
-        ),
-        TaskEntry(
-            name="toy-ar1",
-            task="arbench_toys.tasks:AR1Task",
-            summary="synthetic: a Gaussian autoregression of 24 real values, entropy known",
-        ),
-    ]
+arbench_entries = [
+    TaskEntry(
+        name="toy-parity",
+        task="arbench_toys.tasks:ParityTask",
+        summary="synthetic: every fourth of 24 bits is a noisy parity, entropy known",
+    ),
+    TaskEntry(
+        name="toy-markov",
+        task="arbench_toys.tasks:MarkovTask",
+        summary="synthetic: a binary Markov chain of length 32, entropy known",
+    ),
+    TaskEntry(
+        name="toy-ising",
+        task="arbench_toys.tasks:IsingTask",
+        summary="synthetic: an 8x8 Ising lattice sampled exactly, entropy known",
+    ),
+    TaskEntry(
+        name="toy-ar1",
+        task="arbench_toys.tasks:AR1Task",
+        summary="synthetic: a Gaussian autoregression of 24 real values, entropy known",
+    ),
+]

@@ -15,7 +15,7 @@ from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.training.recipes import resolve_recipe
-from arbench_made import arbench_register_models
+from arbench_made import arbench_entries
 from arbench_made.network import MADE
 
 
@@ -329,7 +329,7 @@ def test_unacceptable_settings_are_refused(options: dict[str, object], message: 
 
 
 def test_widths_can_be_set_on_the_command_line() -> None:
-    (entry,) = arbench_register_models()
+    (entry,) = arbench_entries
     _, recipe = resolve_recipe(entry, MADE, "default", {"hidden": (30, 20)})
     assert MADE(make_layout(), 1, **recipe.network).hidden == (30, 20)
 

@@ -14,7 +14,7 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench_nade import arbench_register_models
+from arbench_nade import arbench_entries
 from arbench_nade.kernel import all_sites
 from arbench_nade.network import NADE
 from arbench_nade.state import NADEState
@@ -365,5 +365,5 @@ def test_real_data_and_pixel_sites_are_refused() -> None:
 
 
 def test_the_plugin_offers_nade() -> None:
-    (entry,) = arbench_register_models()
+    (entry,) = arbench_entries
     assert (entry.name, entry.network) == ("nade", "arbench_nade.network:NADE")

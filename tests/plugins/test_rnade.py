@@ -18,7 +18,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing import conformance
 from arbench.testing.tiny import TINY_EVENTS
-from arbench_rnade import arbench_register_models
+from arbench_rnade import arbench_entries
 from arbench_rnade.network import RNADE
 
 REALS = {name: tiny for name, tiny in TINY_EVENTS.items() if tiny.is_real}
@@ -126,7 +126,7 @@ def test_other_data_and_bad_arguments_are_refused() -> None:
 
 
 def test_the_plugin_offers_rnade() -> None:
-    (entry,) = arbench_register_models()
+    (entry,) = arbench_entries
     assert (entry.name, entry.network) == ("rnade", "arbench_rnade.network:RNADE")
 
 

@@ -15,7 +15,7 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench_rnn import arbench_register_models
+from arbench_rnn import arbench_entries
 from arbench_rnn.mingru.network import MinGRU
 from arbench_rnn.mingru.scan import scan
 from arbench_rnn.network import GRU, LSTM, RNN
@@ -375,7 +375,7 @@ def test_unacceptable_settings_are_refused(
 
 
 def test_models_have_the_recipes_of_their_own_packages() -> None:
-    entries = {entry.name: entry.recipes for entry in arbench_register_models()}
+    entries = {entry.name: entry.recipes for entry in arbench_entries}
     assert entries == {name: f"arbench_rnn.{name}" for name in NETWORKS}
 
 

@@ -17,7 +17,7 @@ from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.training.recipes import resolve_recipe
-from arbench_wavenet import arbench_register_models
+from arbench_wavenet import arbench_entries
 from arbench_wavenet.network import WaveNet
 
 SMALL: dict[str, Any] = {"channels": 3, "skip_channels": 4, "dilations": [1, 2]}
@@ -132,7 +132,7 @@ def test_receptive_field_is_the_formula_by_gradients(
 
 
 def test_default_recipes_see_what_their_comments_say() -> None:
-    (entry,) = arbench_register_models()
+    (entry,) = arbench_entries
     for task_name, sites_seen in (("default", 256), ("fsdd", 2047)):
         _, recipe = resolve_recipe(entry, WaveNet, task_name)
         assert WaveNet(make_layout(), 1, **recipe.network).receptive_field == sites_seen

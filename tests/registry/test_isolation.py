@@ -64,6 +64,27 @@ FAILURES = {
         "the summary is a int",
     ),
     "twice": (f"{HEAD}{MODELS}return [{ONE}, {ONE}]", "'bad-model' twice"),
+    "list-is-text": (f"{HEAD}arbench_entries = 'bad-model'", "arbench_entries is a str"),
+    "list-is-one": (f"{HEAD}arbench_entries = {ONE}", "is a ModelEntry, expected a list of"),
+    "list-offers-text": (f"{HEAD}arbench_entries = [{ONE}, 'x']", "arbench_entries offers a str"),
+    "list-has-a-bad-field": (
+        f"{HEAD}arbench_entries = [TaskEntry(name='bad', task='a.b:C', summary=3)]",
+        "the summary is a int",
+    ),
+    "list-offers-twice": (f"{HEAD}arbench_entries = [{ONE}, {ONE}]", "'bad-model' twice"),
+    "list-misspelt": (f"{HEAD}arbench_entrys = [{ONE}]", "has no list arbench_entries"),
+    "list-and-hook-offer-twice": (
+        f"{HEAD}arbench_entries = [{ONE}]\n{MODELS}return [{ONE}]",
+        "'bad-model' twice",
+    ),
+    "list-beside-a-misspelt-hook": (
+        f"{HEAD}arbench_entries = [{ONE}]\n@hookimpl\ndef arbench_register_modles(): return []",
+        "did you mean arbench_register_models",
+    ),
+    "list-beside-an-unmarked-hook": (
+        f"{HEAD}arbench_entries = [{ONE}]\ndef arbench_register_models(): return []",
+        "@hookimpl",
+    ),
 }
 
 
@@ -121,6 +142,39 @@ def test_all_failures_at_once_leave_the_others_as_they_were(
     assert (after.models, after.tasks) == (before.models, before.tasks)
     failed = {f"bad{number}": "failed" for number in range(len(FAILURES))}
     assert after.statuses == {**before.statuses, **failed}
+
+
+LISTED = """
+from arbench import CommandEntry, HeadEntry, MeasurementEntry, ModelEntry, TaskEntry, hookimpl
+
+arbench_entries = (
+    ModelEntry(name="good", network="good.network:Net"),
+    TaskEntry(name="good", task="good.task:Data"),
+    HeadEntry(name="good", head="good.head:Head"),
+    MeasurementEntry(name="good", measurement="good.measurement:Question"),
+    CommandEntry(name="good", command="good.command:command"),
+)
+
+@hookimpl
+def arbench_register_models():
+    return [ModelEntry(name="of-a-hook", network="good.network:Net")]
+"""
+
+
+def test_a_list_holds_entries_of_all_kinds_and_hooks_add_to_it(
+    install: Install, python: RunPython
+) -> None:
+    """One name in several kinds is no clash: nobody types a task where a model is wanted."""
+    install("good-dist", "good", LISTED)
+    code = (
+        "from arbench.registry.manager import registry\n"
+        "found = registry()\n"
+        "kinds = (found.models, found.tasks, found.heads, found.measurements, found.commands)\n"
+        "print([[*kind] for kind in kinds], found.clashes)"
+    )
+    done = python("-c", code, ARBENCH_PLUGINS="good")
+    assert done.stderr == ""
+    assert done.stdout == "[['good', 'of-a-hook'], ['good'], ['good'], ['good'], ['good']] []\n"
 
 
 @pytest.mark.parametrize("kind", ["raises", "exits", "misspells", "bad-name"])

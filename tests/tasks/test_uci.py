@@ -45,7 +45,7 @@ def test_pinned_sets(cls: type[BinarySet], data_dir: Path) -> None:
 
 
 def test_eight_entries_lead_to_classes_of_their_name_and_width() -> None:
-    entries = arbench_uci.arbench_register_tasks()
+    entries = arbench_uci.arbench_entries
     assert len(entries) == 8
     for entry in entries:
         module, _, name = entry.task.partition(":")
