@@ -33,6 +33,7 @@ from arbench.files.plain_text import one_line
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
 from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.measurement import open_measurement
 from arbench.measure.sections import SpeedRecord, SplitRecord
 from arbench.measure.speed import measure_sampling
 from arbench.measure.statistics.metrics import PairedDifference
@@ -42,6 +43,7 @@ from arbench.runs.experiment import Run
 from arbench.runs.foreign import evaluate_foreign
 from arbench.runs.loading import read_config
 from arbench.runs.request import dataset_of, open_as_recorded, reopen, require_likelihood
+from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
 from arbench.show.reporting import Reporter
 
@@ -177,12 +179,17 @@ def bench(
         )
 
 
-def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
+def compare(
+    path_a: str | Path, path_b: str | Path, *, measurement: str = "likelihood"
+) -> PairedDifference:
     """How much better run a is than run b, per test event, paired; positive when a is better.
 
     Args:
         path_a: what `load` takes, or a folder of the seeds of one recipe, as `run_seeds` leaves.
         path_b: likewise.
+        measurement: by which number: the name of a measurement, or "name?setting=value". Of any
+            other than the likelihood the difference is in the unit of the measurement, and it too
+            is positive when a is better, whichever direction that is.
 
     Returns:
         A difference of these weights; with three seeds or more on both sides, one of the recipes:
@@ -190,10 +197,14 @@ def compare(path_a: str | Path, path_b: str | Path) -> PairedDifference:
 
     Raises:
         CheckpointError: if one of them is unfinished.
+        ConfigError: if there is no such measurement, or what it needs is not installed.
         DataError: if the two were not evaluated on the same events, or one has probabilities and
-            the other densities or bounds.
+            the other densities or bounds; if one of them was not measured so.
     """
-    return compare_runs(find_run(path_a), find_run(path_b))
+    folders = find_run(path_a), find_run(path_b)
+    if measurement == "likelihood":
+        return compare_runs(*folders)
+    return compare_results(*folders, open_measurement(measurement))
 
 
 def leaderboard(

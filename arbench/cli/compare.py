@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from arbench.cli.paths import UserPath
 
 if TYPE_CHECKING:
+    from arbench.measure.measurement import Measurement
     from arbench.measure.statistics.metrics import PairedDifference
 
 # Below, the tails of a test say nothing of the size any more, and floating point ends at 0.
@@ -20,18 +21,29 @@ TINY = 1e-12
 @click.command()
 @click.argument("run_a", type=UserPath(path_type=Path))
 @click.argument("run_b", type=UserPath(path_type=Path))
+@click.option(
+    "--measurement",
+    "key",
+    metavar="NAME",
+    default="likelihood",
+    show_default=True,
+    help="By which number; NAME?SETTING=VALUE for one with settings of its own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(run_a: Path, run_b: Path, as_json: bool) -> None:
-    """Paired difference of per-event test log-probabilities of RUN_A and RUN_B, with a verdict.
+def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
+    """Paired difference of RUN_A and RUN_B on the same test events, with a verdict.
 
-    Each is a run, or a folder of the seeds of one recipe (`arbench run --seeds 5`). The verdict is
-    about these weights; with three seeds or more on both sides it is about the recipes.
+    It is that of their log-probabilities, or of what --measurement names. Each is a run, or a
+    folder of the seeds of one recipe (`arbench run --seeds 5`). The verdict is about these weights;
+    with three seeds or more on both sides it is about the recipes.
     """
     from arbench import api
+    from arbench.measure.measurement import open_measurement
     from arbench.measure.statistics.metrics import FEWEST_GROUPS
     from arbench.measure.statistics.seeds import FEWEST_SEEDS, RecipesDifference
 
-    result = api.compare(run_a, run_b)
+    measurement = None if key == "likelihood" else open_measurement(key)
+    result = api.compare(run_a, run_b, measurement=key)
     of_recipes = isinstance(result, RecipesDifference)
     better = run_a if result.nats > 0 else run_b
     if not result.has_enough_groups:
@@ -46,44 +58,66 @@ def command(run_a: Path, run_b: Path, as_json: bool) -> None:
         else f"about these weights; a verdict about recipes takes {FEWEST_SEEDS} seeds of each"
     )
     if as_json:
-        click.echo(json.dumps(_values(result) | {"verdict": verdict, "about": about}, indent=1))
+        values = _nats(result) if measurement is None else _values(result, measurement)
+        click.echo(json.dumps(values | {"verdict": verdict, "about": about}, indent=1))
         return
-    p_value = f"p = {result.p_value:.2g}" if result.p_value >= TINY else f"p < {TINY:g}"
-    low, high = result.interval
-    lines = [
-        f"log p(A) - log p(B) = {result.nats:+.3f} ± {result.standard_error:.3f} nats/event over "
-        f"{result.num_events:,} test events (z = {result.z:+.1f}, {p_value}; 95 %: {low:+.3f} to "
-        f"{high:+.3f})"
-    ]
-    if result.blocks is not None:
-        grows = ", which still grows with their length: a lower bound"
-        lines.append(
-            f"error over {result.num_groups} blocks of {result.blocks.length:,} symbols"
-            + grows * result.blocks.still_growing
-        )
-    elif result.num_groups != result.num_events:
-        lines.append(f"error over {result.num_groups:,} independent groups of events")
+    lines = [_difference(result, measurement), *_of_error(result)]
     if isinstance(result, RecipesDifference):
+        by_groups, by_seeds = (
+            f"{each:.3f}" if measurement is None else f"{each:.2g}"
+            for each in (result.error_of_groups, result.error_of_seeds)
+        )
         lines.append(
-            f"± {result.error_of_groups:.3f} by the test events, ± {result.error_of_seeds:.3f} by "
+            f"± {by_groups} by the test events, ± {by_seeds} by "
             f"the {result.num_seeds[0]} and {result.num_seeds[1]} seeds"
         )
     click.echo("\n".join([*lines, f"{verdict} ({about})"]))
 
 
-def _values(result: PairedDifference) -> dict[str, object]:
-    """What was found, for machines."""
+def _difference(result: PairedDifference, measurement: Measurement | None) -> str:
+    """The difference in a line, with what a test makes of it."""
+    from arbench.show.units import measured_text
+
+    p_value = f"p = {result.p_value:.2g}" if result.p_value >= TINY else f"p < {TINY:g}"
+    low, high = result.interval
+    if measurement is None:
+        return (
+            f"log p(A) - log p(B) = {result.nats:+.3f} ± {result.standard_error:.3f} nats/event "
+            f"over {result.num_events:,} test events (z = {result.z:+.1f}, {p_value}; 95 %: "
+            f"{low:+.3f} to {high:+.3f})"
+        )
+    sign = "+" if result.nats >= 0 else ""
+    return (
+        f"{measurement.key}: A is better by {sign}"
+        f"{measured_text(result.nats, result.standard_error)} {measurement.unit} "
+        f"({measurement.better} is better) over {result.num_events:,} values "
+        f"(z = {result.z:+.1f}, {p_value}; 95 %: {low:+.4g} to {high:+.4g})"
+    )
+
+
+def _of_error(result: PairedDifference) -> list[str]:
+    """Over what the error is, where that is not single events."""
+    if result.blocks is not None:
+        grows = ", which still grows with their length: a lower bound"
+        return [
+            f"error over {result.num_groups} blocks of {result.blocks.length:,} symbols"
+            + grows * result.blocks.still_growing
+        ]
+    if result.num_groups != result.num_events:
+        return [f"error over {result.num_groups:,} independent groups of events"]
+    return []
+
+
+def _nats(result: PairedDifference) -> dict[str, Any]:
+    """What was found of the likelihood, for machines."""
     from arbench.measure.statistics.seeds import RecipesDifference
 
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "difference_nats_per_event": result.nats,
         "standard_error_nats": result.standard_error,
         "interval_nats": result.interval,
         "num_events": result.num_events,
-        "num_groups": result.num_groups,
-        "degrees_of_freedom": result.degrees,
-        "still_growing": result.blocks is not None and result.blocks.still_growing,
-        "p_value": result.p_value,
+        **_degrees(result),
     }
     if isinstance(result, RecipesDifference):
         values |= {
@@ -92,3 +126,36 @@ def _values(result: PairedDifference) -> dict[str, object]:
             "error_of_seeds_nats": result.error_of_seeds,
         }
     return values
+
+
+def _values(result: PairedDifference, measurement: Measurement) -> dict[str, Any]:
+    """What was found of any other measurement, for machines; positive where A is better."""
+    from arbench.measure.statistics.seeds import RecipesDifference
+
+    values: dict[str, Any] = {
+        "measurement": measurement.key,
+        "version": measurement.version,
+        "unit": measurement.unit,
+        "better": measurement.better,
+        "difference": result.nats,
+        "standard_error": result.standard_error,
+        "interval": result.interval,
+        "num_values": result.num_events,
+        **_degrees(result),
+    }
+    if isinstance(result, RecipesDifference):
+        values |= {
+            "num_seeds": result.num_seeds,
+            "error_of_groups": result.error_of_groups,
+            "error_of_seeds": result.error_of_seeds,
+        }
+    return values
+
+
+def _degrees(result: PairedDifference) -> dict[str, Any]:
+    return {
+        "num_groups": result.num_groups,
+        "degrees_of_freedom": result.degrees,
+        "still_growing": result.blocks is not None and result.blocks.still_growing,
+        "p_value": result.p_value,
+    }

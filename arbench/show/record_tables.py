@@ -7,14 +7,13 @@ likelihood, the speeds, the truth and other measurements stand, only the first f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arbench.data.padding import no_likelihood
 from arbench.show.record_notes import likelihood_notes
 from arbench.show.tables import Table
-from arbench.show.units import bits_text, nats_per, nats_text, with_error
+from arbench.show.units import bits_text, measured_text, nats_per, nats_text, with_error
 from arbench.show.wording import duration_text, sentence
 
 Values = Mapping[str, Any]
@@ -174,17 +173,7 @@ def measurement_table(key: str, section: Values) -> Table:
 
 
 def _measured_cells(row: Values, case: str) -> tuple[str, ...]:
-    return case, _rounded(row["value"], row.get("error")), row["unit"], row["better"]
-
-
-def _rounded(value: float | None, error: float | None) -> str:
-    """A number of any size, to the second digit of its error; without one, to five digits."""
-    if value is None:
-        return "-"
-    if not error:
-        return f"{value:,.5g}" + ("" if error is None else " ± 0")
-    digits = 1 - math.floor(math.log10(error))
-    return with_error(value, error, max(digits, 0))
+    return case, measured_text(row["value"], row.get("error")), row["unit"], row["better"]
 
 
 def size_text(model: Values) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,6 +59,16 @@ def with_error(
     if error is None:
         return f"{value:.{digits}f}"
     return f"{value:.{digits}f} ± {error:.{digits}f}" + " (still growing)" * still_growing
+
+
+def measured_text(value: float | None, error: float | None) -> str:
+    """A number of any size, to the second digit of its error; without one, to five digits."""
+    if value is None:
+        return "-"
+    if not error:
+        return f"{value:,.5g}" + ("" if error is None else " ± 0")
+    digits = 1 - math.floor(math.log10(error))
+    return with_error(value, error, max(digits, 0))
 
 
 def rate_text(events_per_s: float, *, extrapolated: bool) -> str:

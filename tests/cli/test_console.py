@@ -137,6 +137,6 @@ def test_a_tiny_p_value_is_not_printed_as_zero(
 ) -> None:
     monkeypatch.setattr(PairedDifference, "p_value", p_value)
     result = PairedDifference(nats=1.0, standard_error=0.1, num_events=10, num_groups=10)
-    monkeypatch.setattr("arbench.api.compare", lambda a, b: result)
+    monkeypatch.setattr("arbench.api.compare", lambda a, b, measurement: result)
     assert main(["compare", "a", "b"]) == 0
     assert f", {said};" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -119,23 +120,56 @@ def difference_of(
         ValueError: if the two are not of the same events, there is but one group, or a number is
             not finite for some weights.
     """
+    return weights_difference_of(
+        measurement, [a], [b], groups, stream_dims=stream_dims, num_resamples=num_resamples
+    )
+
+
+def weights_difference_of(
+    measurement: Measurement,
+    a: Sequence[Values],
+    b: Sequence[Values],
+    groups: Tensor | None,
+    *,
+    stream_dims: Tensor | None = None,
+    num_resamples: int = NUM_RESAMPLES,
+) -> MeasuredDifference:
+    """How much better some densities are than others on the average, over the same events.
+
+    It is about these weights: that others would come of other seeds is no part of the error.
+
+    Args:
+        measurement: says what the number is of its values, and which direction is better.
+        a: the values of each density, at least one.
+        b: likewise, of the others.
+        groups: as for `error_of`.
+        stream_dims: as for `error_of`.
+        num_resamples: as for `error_of`.
+
+    Raises:
+        ValueError: as `difference_of`.
+    """
     sign = _sign(measurement)
-    first_a, first_b = next(iter(a.values())), next(iter(b.values()))
+    first_a, first_b = next(iter(a[0].values())), next(iter(b[0].values()))
     if measurement.is_mean:
         sign = -sign if measurement.negates else sign
+        means = [torch.stack([next(iter(v.values())) for v in side]).mean(0) for side in (a, b)]
         found = paired_difference(
-            sign * first_a, sign * first_b, groups=groups, stream_dims=stream_dims
+            sign * means[0], sign * means[1], groups=groups, stream_dims=stream_dims
         )
         inherited = {field.name: getattr(found, field.name) for field in fields(found)}
         return MeasuredDifference(**inherited, unit=measurement.unit)
-    if a.keys() != b.keys() or first_a.shape != first_b.shape or len(first_a) < 2:
+    if a[0].keys() != b[0].keys() or first_a.shape != first_b.shape or len(first_a) < 2:
         raise ValueError(
             "a paired comparison needs values of the same names and events, at least two of them; "
             f"got {tuple(first_a.shape)} and {tuple(first_b.shape)}"
         )
 
+    def number(side: Sequence[Values], weights: Tensor) -> float:
+        return fmean(measurement.value_of(values, weights) for values in side)
+
     def difference(weights: Tensor) -> float:
-        return sign * (measurement.value_of(a, weights) - measurement.value_of(b, weights))
+        return sign * (number(a, weights) - number(b, weights))
 
     count = len(first_a)
     members, num_groups, blocks = _members(difference, count, groups, stream_dims)
@@ -148,7 +182,7 @@ def difference_of(
         standard_error=error,
         num_events=count,
         num_groups=num_groups,
-        rounding=ROUNDING_SHARE * abs(measurement.value_of(a, ones)),
+        rounding=ROUNDING_SHARE * abs(number(a, ones)),
         blocks=blocks,
         unit=measurement.unit,
     )

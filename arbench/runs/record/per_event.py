@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -100,9 +101,9 @@ def recorded_nll(record: Record, found: LogProbs) -> NLL:
     return found.nll(window_dims(record) if windows else 1, bin_width=1.0, is_stream=windows)
 
 
-def window_dims(record: Record) -> Tensor:
-    """How many symbols of a stream each window of the test split scores, `(N,)` int64."""
-    windows, test = record.windows, record.splits["test"]
+def window_dims(record: Record, name: Literal["validation", "test"] = "test") -> Tensor:
+    """How many symbols of a stream each window of a split scores, `(N,)` int64."""
+    windows, split = record.windows, record.splits[name]
     assert windows is not None  # only streams have windows
-    ends = windows.context + windows.stride * torch.arange(test.num_events)
-    return ends.clamp_max(test.num_dims).diff(prepend=ends.new_zeros(1))
+    ends = windows.context + windows.stride * torch.arange(split.num_events)
+    return ends.clamp_max(split.num_dims).diff(prepend=ends.new_zeros(1))

@@ -1,0 +1,1 @@
+"""Results of any measurement: held to their values, compared, measured again."""
