@@ -44,7 +44,7 @@ def test_the_better_one_is_better_whichever_direction_that_is(
     better: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """a has the higher values: that is better, or worse, as the measurement says."""
+    """A has the higher values: that is better, or worse, as the measurement says."""
     a, b = runs
     events = 5 * noise(0, COUNT)
     name = "log_prob" if better == "a" else "nats"
