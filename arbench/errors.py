@@ -1,4 +1,4 @@
-"""Expected failures: each is one readable line, and each kind has its exit code."""
+"""The exceptions, and the exit code of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old modules: their names are found in `arbench`, and whoever imports them is told; until 0.3."""
+"""How an old import path warns and finds its name in `arbench`."""
 
 from __future__ import annotations
 

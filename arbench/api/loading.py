@@ -1,4 +1,4 @@
-"""Trained runs, loaded or fetched by their names."""
+"""`arbench.load` and `arbench.download`: a trained run by its folder, zoo name or Hub name."""
 
 from __future__ import annotations
 

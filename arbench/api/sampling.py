@@ -1,4 +1,4 @@
-"""Events and texts drawn from a model."""
+"""`arbench.sample` and `arbench.sample_texts`: draw events or texts from a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training in Python: one run, its continuation, the seeds of a recipe, a queue of runs."""
+"""`arbench.run`, `resume`, `run_seeds` and `run_queue`: train from Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boards as text: tables for terminals, Markdown pages, CSV and JSON."""
+"""A board as a terminal table, Markdown, CSV or JSON (`arbench leaderboard --format`)."""
 
 from __future__ import annotations
 

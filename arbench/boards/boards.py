@@ -1,4 +1,4 @@
-"""Boards: the results on one task, ranked, with published numbers among them.
+"""Builds the board of a task: results, ranks, published numbers; also a pandas frame.
 
 Probabilities, densities and bounds say different things, and so do numbers on different data, or on
 another part of the same: each kind on each version of a task has a board of its own.

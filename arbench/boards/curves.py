@@ -1,4 +1,4 @@
-"""The training curve that a run leaves in its `metrics.jsonl`."""
+"""Reads a run's training curve from its `metrics.jsonl`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The boards as a page: one HTML file that needs no server, no network and no other file.
+"""The HTML page of all boards (`arbench leaderboard --html`): one self-contained file.
 
 Tables are made here, and are complete without JavaScript; `page_template/page.js` sorts and filters
 them and draws the plots from the numbers in the page. Everything that comes from data is escaped.

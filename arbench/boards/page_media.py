@@ -1,4 +1,4 @@
-"""What runs leave for the eye and the ear, put into the page: samples and training curves."""
+"""Samples and training curves on the HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of every result on a board, in full, for whoever opens it."""
+"""The full record of each result on the HTML page."""
 
 from __future__ import annotations
 

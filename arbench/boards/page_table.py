@@ -1,4 +1,4 @@
-"""A board as an HTML table, and as a strip that shows where its numbers lie."""
+"""A board's table on the HTML page, and the strip that plots its numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that papers report, each with its source; shown beside ours, never ranked."""
+"""Published numbers from papers, with their sources; shown beside ours, never ranked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranking: which results are better than which, beyond what the choice of test events explains."""
+"""Ranks: which results are significantly better on the same test events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kept results, under `leaderboards/records/`, and those of the user's own runs.
+"""Reads and keeps results: `leaderboards/records/`, and the user's runs (`--runs`).
 
 <task>/<model>-<sha8>.json          the record
 <task>/<model>-<sha8>.safetensors   log-probabilities of the test events

@@ -1,4 +1,4 @@
-"""What a board shows: its rows, and the speeds in them."""
+"""The data classes of a board: the board, its rows and their sampling speeds."""
 
 from __future__ import annotations
 

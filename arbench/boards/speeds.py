@@ -1,4 +1,4 @@
-"""Reports of sampling speed: what `arbench bench` leaves, and what boards join to results."""
+"""The speed report that `arbench bench` writes and boards join to a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench bench`: how fast every sampler of a run is."""
+"""`arbench bench`: time every sampler of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench check`: does a model, a head, a layout, a task or a measurement keep its promises?"""
+"""`arbench check`: run the conformance checks; `--receptive-field`, `--picture`."""
 
 from __future__ import annotations
 

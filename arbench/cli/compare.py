@@ -1,4 +1,4 @@
-"""`arbench compare`: is one run better than another, or is it luck?"""
+"""`arbench compare`: paired difference of two runs, with a verdict."""
 
 from __future__ import annotations
 

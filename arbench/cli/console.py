@@ -1,4 +1,4 @@
-"""What people see: a live bar with an ETA, and what a run ends with."""
+"""The live progress bar with its ETA, and the tables at the end of a run."""
 
 from __future__ import annotations
 

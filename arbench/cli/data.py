@@ -1,4 +1,4 @@
-"""`arbench data`: where each task's files are, whether they are right, how large its splits are."""
+"""`arbench data`: where a task's files are; `--download`, `--verify`."""
 
 from __future__ import annotations
 

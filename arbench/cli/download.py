@@ -1,4 +1,4 @@
-"""`arbench download`: a trained run, fetched and checked."""
+"""`arbench download`: fetch a trained run and check its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench evaluate`: a run's likelihood from its weights, or that of somebody else's density."""
+"""`arbench evaluate`: the likelihood of a run, or of a foreign density (`--density`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench show RUN --heatmap`: where in its test events is a model surprised?"""
+"""`arbench show RUN --heatmap`: the bits of each dim of the test events."""
 
 from __future__ import annotations
 

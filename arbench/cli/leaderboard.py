@@ -1,4 +1,4 @@
-"""`arbench leaderboard`: what is best, by how much, and whether the difference means anything."""
+"""`arbench leaderboard`: ranked results of a task, with published numbers."""
 
 from __future__ import annotations
 

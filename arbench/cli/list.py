@@ -1,4 +1,4 @@
-"""`arbench list`: what is on offer."""
+"""`arbench list`: models, tasks, heads, measurements, recipes, plugins, zoo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench new`: a project of one's own that already works."""
+"""`arbench new`: write a plugin project to start from."""
 
 from __future__ import annotations
 

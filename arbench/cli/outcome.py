@@ -1,4 +1,4 @@
-"""What a run ends with: its table or its record on standard output, and its place on the Hub."""
+"""What `run` and `resume` do last: print the table or `--json`, and `--push`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths as users type them."""
+"""Paths as options: expands `~`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench push`: a run, or results, onto the Hugging Face Hub."""
+"""`arbench push`: upload a run, a result or the page; `--to`, `--board`, `--space`."""
 
 from __future__ import annotations
 

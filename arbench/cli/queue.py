@@ -1,4 +1,4 @@
-"""`arbench queue`: make all runs of a file."""
+"""`arbench queue`: train all runs of a queue file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as text, from its record's bare JSON: the schema's library is slow to import for a look."""
+"""`arbench show RUN`: a run's record as text, without importing pydantic."""
 
 from __future__ import annotations
 

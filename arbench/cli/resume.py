@@ -1,4 +1,4 @@
-"""`arbench resume`: go on with a run that was interrupted or killed."""
+"""`arbench resume`: continue an interrupted run."""
 
 from __future__ import annotations
 

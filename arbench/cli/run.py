@@ -1,4 +1,4 @@
-"""`arbench run`: train a model on a task and leave a number that can be trusted."""
+"""`arbench run`: train, evaluate, sample and time a model on a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench sample`: draw from a run, or complete what is given."""
+"""`arbench sample`: draw, complete (`--given`, `--rows`) or write text (`--prompt`)."""
 
 from __future__ import annotations
 

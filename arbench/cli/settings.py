@@ -1,4 +1,4 @@
-"""Settings: what `--set` means, and what `show` says about those of a model.
+"""`--set KEY=VALUE`, and the settings and their meanings that `arbench show MODEL` lists.
 
 The latter is read from source files, nothing is imported.
 """

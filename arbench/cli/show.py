@@ -1,4 +1,4 @@
-"""`arbench show`: one model, one task, one measurement or one run folder in full."""
+"""`arbench show`: a model, task, measurement or run in full; `--recipe`."""
 
 from __future__ import annotations
 

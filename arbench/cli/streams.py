@@ -1,4 +1,4 @@
-"""Standard output and standard error, usable whatever the shell has made of them."""
+"""Keeps standard output and error usable: odd locales, closed streams, full disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs as a plugin's commands: a plugin that offers one of these names clashes like any other.
+"""Registers the verbs as a plugin's commands, so that plugins can add more.
 
 `arbench run` itself does not come this way, so that it starts without looking for plugins.
 """

@@ -1,4 +1,4 @@
-"""`arbench verify`: is a run's number the one that its weights give?"""
+"""`arbench verify`: evaluate a run again and compare it with its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dataset: a task as one run sees it, opened once, loaded once and hashed once."""
+"""A task opened, loaded and hashed once (`data_sha256`); `--limit`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How data that state no splits were divided into them: a rule, its version and its seed."""
+"""How a user's own data were split into train, validation and test: rule, version, seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source files fetched: from this machine, else downloaded; always checked by sha256."""
+"""Finds a source file on this machine or downloads it, and checks its sha256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Padding: events of varying length, and the layouts in which they have a likelihood.
+"""Events of varying length: which layouts may have padding, and why others are refused.
 
 What lies after the end of an event is padding. It is fed and not scored, and it comes last in the
 raster scan. In another order a site may come after padding and before the end: it would read how

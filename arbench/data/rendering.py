@@ -1,4 +1,4 @@
-"""Renderings: how the events of a task are shown to people, and written to files.
+"""How a task shows its events: as images, tables, text or audio.
 
 A task states its rendering and a run's configuration keeps it, so that samples can be shown where
 the data are not.

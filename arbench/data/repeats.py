@@ -1,4 +1,4 @@
-"""How data of the user's own came into splits, and how often they repeat themselves there."""
+"""Counts events that repeat within or between the splits of a user's own data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source files: in `$ARBENCH_DATA` or the cache, else downloaded; always checked by sha256."""
+"""Names, URLs and hashes of source files; `ARBENCH_DATA`, the cache, offline mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams: one long sequence of symbols per split, seen through windows of a recipe's length."""
+"""Text as one long stream: windows with their `context` and `stride`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a task: events for three splits, and what they are."""
+"""The contract of a task: `Task`, `Split`, `Labels`, and how a task is opened by name."""
 
 from __future__ import annotations
 

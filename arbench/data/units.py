@@ -1,4 +1,4 @@
-"""Units: what one dim of an event is called, and what kind of data is measured in it."""
+"""Units of a task (dim, char, byte, sample) and the kind of data they mean."""
 
 from __future__ import annotations
 

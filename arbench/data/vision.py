@@ -1,4 +1,4 @@
-"""The only place where torchvision is imported, and only when its data set classes are needed."""
+"""The only file that imports torchvision: its data set classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files out of tar and zip archives, read in memory: nothing is ever unpacked to a disk."""
+"""Reads members of tar and zip archives in memory, without unpacking to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays from npz archives: no pickle is ever read."""
+"""Reads arrays from npz files, and never unpickles."""
 
 from __future__ import annotations
 

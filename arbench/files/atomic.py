@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: temporary file, flush, rename."""
+"""Atomic writes; sha256 of a file; checks `--out` before the work; full disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON in its one canonical form, and the sha256 of it.
+"""Canonical JSON, its sha256, and the seal that detects an edited record.
 
 The form is UTF-8 without a byte order mark; keys in the order of their code points; no space
 between tokens; numbers as Python writes them, the shortest decimal that reads back as the same

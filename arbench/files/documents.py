@@ -1,4 +1,4 @@
-"""JSON documents with a schema: configurations and records, read with suspicion."""
+"""Reads JSON against a pydantic schema; the field types of configurations and records."""
 
 from __future__ import annotations
 

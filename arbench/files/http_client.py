@@ -1,4 +1,4 @@
-"""The one HTTP client: every request ends, and whatever ends it badly becomes a sentence here.
+"""The HTTP client: timeouts, downloads, and errors as one sentence.
 
 Data sets, those that torchvision unpacks, and the Hub all go through it.
 """

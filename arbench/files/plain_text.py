@@ -1,4 +1,4 @@
-"""Text that people are shown: without what a terminal or a page would take for a command."""
+"""Removes control characters from text before it is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON as arbench reads it, of which everything stands there once, and says what it seems to say.
+"""Parses JSON strictly: no duplicate keys, no NaN, no control characters.
 
 A key that is there twice, a number that is not finite, nesting without end, and text that a
 terminal or a page would show as something else are no part of any document of arbench.

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, checked before they are believed."""
+"""Reads and writes safetensors files, and checks them before use."""
 
 from __future__ import annotations
 

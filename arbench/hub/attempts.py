@@ -1,4 +1,4 @@
-"""Attempts at one request to the Hub: how often, for how long, and what to say at the end."""
+"""Retries of Hub requests: how often, how long, and the error at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: a run's `README.md`, made from what else is in its folder."""
+"""The model card: the `README.md` of a run folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training curve of a run as a small table: where it stood at a few moments."""
+"""The training curve as a small table on a model card."""
 
 from __future__ import annotations
 

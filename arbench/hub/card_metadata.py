@@ -1,4 +1,4 @@
-"""What machines read of a page on the Hub: its front matter, with a card's evaluation in it.
+"""YAML front matter of a card or board on the Hub (`model-index`).
 
 The evaluation has the form that the Hub calls `model-index`.
 

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: requests that end, commits that happen once, downloads that are checked.
+"""The Hub client: tokens, commits, listings and checked downloads.
 
 What `huggingface_hub` leaves open is closed here and in `hub_client` and `attempts`. It retries
 uploads and listings, but neither `whoami` nor the creation of a repository nor a commit; it takes

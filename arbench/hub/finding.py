@@ -1,4 +1,4 @@
-"""What the name of a run stands for: a folder, a zoo entry, or a repository on the Hub."""
+"""What RUN may name: a folder, a zoo entry (`mnist/nade`) or `hf:org/name@revision`."""
 
 from __future__ import annotations
 

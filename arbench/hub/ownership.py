@@ -1,4 +1,4 @@
-"""Ownership: whether a push would overwrite what arbench did not write.
+"""Refuses to overwrite files that arbench did not write (`--overwrite`).
 
 A page that arbench pushes ends in a seal, the sha256 of what stands before it: a page without one,
 or with another, was written or edited by hand. A configuration, a record and weights are arbench's

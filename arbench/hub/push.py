@@ -1,4 +1,4 @@
-"""Pushing: a run, or the page of all boards, onto the Hub in one commit."""
+"""Pushes a run or the boards' page to the Hub in one commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board on the Hub: one file for each result, and pages made of all that can be read."""
+"""Pushes results to a board on the Hub and renders its pages (`push --board`)."""
 
 from __future__ import annotations
 

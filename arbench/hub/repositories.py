@@ -1,4 +1,4 @@
-"""Repositories on the Hub: their names, and the files at a commit."""
+"""Names of Hub repositories, and the list of files at a commit."""
 
 from __future__ import annotations
 

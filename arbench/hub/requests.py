@@ -1,4 +1,4 @@
-"""The Hub's own client, running on arbench's: what it believes, waits for and repeats is bounded.
+"""Makes `huggingface_hub` use arbench's HTTP client, with bounded waits.
 
 `huggingface_hub` waits for ever unless it is given a timeout, sleeps for as long as a server tells
 it to, and reads the body of a refusal in ways that end in a TypeError. So every refusal becomes an

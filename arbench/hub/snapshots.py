@@ -1,4 +1,4 @@
-"""Runs from the Hub: one folder of the cache for every commit, complete and checked, or absent.
+"""Runs downloaded from the Hub: one checked cache folder per commit.
 
 A repository may hold anything. Only files that a run has are taken, the small ones first; the
 weights are fetched once the configuration says how large they may be, and the folder gets its name

@@ -1,4 +1,4 @@
-"""Memory: freed by a training step and needed again by the next one, or not there at all."""
+"""Out-of-memory errors, and keeping freed memory for the next step (glibc)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking: a measurement, put to a density on a dataset, and its answer checked."""
+"""Runs one measurement on a density and checks its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement is handed beside the density: a part of the dataset, and a context.
+"""What a measurement is given: its splits and labels, device, generator, artifacts.
 
 Whatever it opens through its context is written into the record with its sha256, so that a number
 says all that it depends on.

@@ -1,4 +1,4 @@
-"""On what a number was measured."""
+"""The `environment` of a record: versions, CPU, threads, GPU, git commit."""
 
 from __future__ import annotations
 

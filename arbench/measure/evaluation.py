@@ -1,4 +1,4 @@
-"""Evaluation: a split's events, and the log-probability of each, in float32 or better."""
+"""Evaluates the log-probability of every event of a split, in float32 or better."""
 
 from __future__ import annotations
 

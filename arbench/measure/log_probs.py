@@ -1,4 +1,4 @@
-"""The log-probabilities of the test events, which a record's number is made of."""
+"""The log-probabilities of the test events, saved and loaded."""
 
 from __future__ import annotations
 

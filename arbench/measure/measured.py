@@ -1,4 +1,4 @@
-"""What a measurement returns: rows for people, and the values that its number is made of."""
+"""What a measurement returns: `Measured` and its `Row`s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a measurement: one question, put to a density on a dataset."""
+"""The contract of a measurement: `Measurement`, its settings and the key of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of every event, of which a record's numbers are made: `per_event.safetensors`.
+"""`per_event.safetensors`: the values of every event, for every measurement.
 
 A tensor is called `KEY:NAME`, after the result and the value: `likelihood:log_prob` holds nats.
 That of a result's groups is `KEY:groups`. Up to record format 2 the file was

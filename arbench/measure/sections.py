@@ -1,4 +1,4 @@
-"""The sections of a record: what each measurement leaves there, with its version and settings."""
+"""The schema of `measurements` in a record: likelihood, speed, truth and others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to time: the samplers of a density, by batch size and device."""
+"""Times the samplers: batch sizes, `median_s`, `events_per_s`, `extrapolated`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One function that times any callable, so that every model is timed by the same rules."""
+"""Times any callable: warm-up, synchronisation, median and quartiles."""
 
 from __future__ import annotations
 

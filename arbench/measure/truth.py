@@ -1,4 +1,4 @@
-"""The gap to the true density of a synthetic task."""
+"""The paired gap to the true density of a synthetic task."""
 
 from __future__ import annotations
 

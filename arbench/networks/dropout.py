@@ -1,4 +1,4 @@
-"""Dropout that takes little of a training step on a CPU."""
+"""A faster dropout for the CPU."""
 
 from __future__ import annotations
 

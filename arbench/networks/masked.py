@@ -1,4 +1,4 @@
-"""Masked convolutions: causal in raster order, and in the order of colours within a pixel.
+"""Masked convolutions: causal over pixels and over the colours of a pixel.
 
 How to use them: give every unit of every layer a colour (`colours_of`); the first layer, which
 reads the values themselves, is of kind "A", all others of kind "B". What a unit of colour c at a

@@ -1,4 +1,4 @@
-"""One weight for every pair of an earlier and a later site, with a prior that knows who is near."""
+"""One weight for each pair of sites, with a prior that favours near ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sites of images in raster order as pictures, for networks that convolve."""
+"""Converts sites in raster order to images and back, for convolutional networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream of vectors along a sequence, to which branches add one after another."""
+"""A residual network over a sequence, built of branches (minGRU, S4D)."""
 
 from __future__ import annotations
 

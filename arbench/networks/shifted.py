@@ -1,4 +1,4 @@
-"""Shifted convolutions, causal by how they are padded, and gated residual blocks of them."""
+"""Shifted causal convolutions and gated residual blocks (PixelCNN++, PixelSNAIL)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shifted convolutions walked in raster order: row by row, or pixel by pixel.
+"""The same shifted convolutions one row or one pixel at a time, for sampling.
 
 Each of these holds the weights as a step needs them, and just those inputs of earlier rows and
 pixels that its convolution still reads. They are states of sampling: made for one batch, updated

@@ -1,4 +1,4 @@
-"""Sites as the vectors that a network of sequences reads: at every site the value of the last."""
+"""Embeds sites as vectors: each site gets the value of the one before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nats and bits: the only place where one becomes the other.
+"""Converts nats to bits and back.
 
 A file of its own, since what shows a record must not wait for torch.
 """

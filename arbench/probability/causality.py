@@ -1,4 +1,4 @@
-"""Causality: the parameters up to a site, before and after a change of what comes at it and after.
+"""Measures causality: do the parameters of a site change when later values do?.
 
 The mathematics of the conformance checks, on tiny events, and of the checks that end a run.
 """

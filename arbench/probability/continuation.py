@@ -1,4 +1,4 @@
-"""Continuation: sequences longer than a model's context, window after window."""
+"""Samples a stream that is longer than the model's context."""
 
 from __future__ import annotations
 

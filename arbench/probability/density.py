@@ -1,4 +1,4 @@
-"""The density protocol: all that evaluation, speed, boards and the zoo know of a model."""
+"""The protocol of a density: `log_prob`, `sample`, `kind`."""
 
 from __future__ import annotations
 

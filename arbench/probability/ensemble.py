@@ -1,4 +1,4 @@
-"""The ensemble: the second final density, a uniform mixture of models."""
+"""An ensemble: log-mean-exp over several orderings or masks."""
 
 from __future__ import annotations
 

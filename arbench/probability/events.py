@@ -1,4 +1,4 @@
-"""Events: what one data item is, and what each of its dims may be.
+"""`EventSpec` and its domains, `Discrete` and `Real`.
 
 An event is one data item: an image `(C, H, W)`, a sequence `(T,)`, a table row `(D,)`.
 A dim is one scalar of it. The domain is a fact about the data, so a task states it.

@@ -1,4 +1,4 @@
-"""The adapter: somebody else's `log_prob` and `sample` as the third density.
+"""`ForeignDensity`: adapts somebody else's `log_prob` and `sample`; dequantisation.
 
 Whatever is converted on the way is written here or in the two functions that the user gives;
 nothing is guessed from what happens to come out.

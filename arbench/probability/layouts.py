@@ -1,4 +1,4 @@
-"""Layouts: the ordered list of sites that covers an event.
+"""`Layout`: the order of sites, and events to sites and back.
 
 A site is what one sampling step draws. The layout alone converts events to sites and back, and
 it alone holds the ordering; networks and heads never see an event.

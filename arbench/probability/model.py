@@ -1,4 +1,4 @@
-"""The model: network + head + layout, the framework's own density."""
+"""`Model`: network, head and layout make a density; loss, `log_prob`, sampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Enough digits: the widest floating-point type of a device, and float32 that is float32."""
+"""The widest float type of a device, and float32 without TF32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keyed randomness: every draw names what it is for, so nothing depends on what came before.
+"""Keyed random generators: every draw has a seed of its own.
 
 Orders, masks and data sets have to be the same on every machine and with every numpy. numpy keeps
 the raw stream of its PCG64 the same between versions, which it does not promise for the methods of

@@ -1,4 +1,4 @@
-"""Three independent ways to the same samples.
+"""The samplers `step`, `fixed-point` and `whole`, and the noise that they take.
 
 A sample is a deterministic function of the noise: `(B, T, U)` uniforms, one per choice. All three
 samplers compute that function, so for equal noise they give equal samples:

@@ -1,4 +1,4 @@
-"""Surprise: are samples as likely as their density says that its samples are?
+"""Statistics of whether samples follow `log_prob`, for the check of a trained model.
 
 Two statistics, both sums of terms with mean 0 if samples are what the density says:
 

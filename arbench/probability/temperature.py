@@ -1,4 +1,4 @@
-"""Temperature: a model to sample from with sharper or blunter conditionals, never to evaluate."""
+"""`--temperature`: a model with sharper or flatter conditionals, for sampling only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries: what a plugin registers. They name their object as text, so listing imports nothing."""
+"""What a plugin registers: `ModelEntry`, `TaskEntry`, `HeadEntry`, `MeasurementEntry`, ...."""
 
 from __future__ import annotations
 

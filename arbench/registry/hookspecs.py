@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement in place of a list of entries, or beside it."""
+"""The hooks that a plugin implements, such as `arbench_register_models`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manager: collects what plugins offer, keeps the failing ones out, answers to names."""
+"""The registry: looks up names, reports failed plugins and names offered twice."""
 
 from __future__ import annotations
 

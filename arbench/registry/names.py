@@ -1,4 +1,4 @@
-"""Names as users type them: what follows a colon, and what they may have meant."""
+"""Names with an argument (`images:PATH`), and "did you mean"."""
 
 from __future__ import annotations
 

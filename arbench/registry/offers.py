@@ -1,4 +1,4 @@
-"""Offers: what one plugin registers, all of it checked, or nothing.
+"""Checks everything that one plugin registers; accepts all of it or nothing.
 
 A plugin is a module with a list of entries, `arbench_entries`. What is older has a hook for each
 kind of entry instead, or what is newer beside it; see `arbench.registry.hookspecs`.

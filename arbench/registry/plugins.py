@@ -1,4 +1,4 @@
-"""Plugins: the entry points of what is installed, and what becomes of each."""
+"""Finds installed plugins by the entry point `arbench`, and their missing extras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said about a class from its source file alone: nothing here imports a plugin."""
+"""Reads a class's settings from its source file, without importing it."""
 
 from __future__ import annotations
 

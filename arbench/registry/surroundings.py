@@ -1,4 +1,4 @@
-"""Surroundings: what of torch, Python and NumPy every model's numbers rest on.
+"""Undoes what a plugin's import changes in torch, NumPy or Python (`undone`).
 
 A plugin is imported between two looks at them. A setting that it changed, a dtype or a seed, is put
 back, told, and written into records; of functions and classes that it replaced the first is named,

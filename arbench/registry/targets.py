@@ -1,4 +1,4 @@
-"""Targets: somebody's own object, named on the command line as `MODULE:OBJECT`."""
+"""Imports a user's own object, named `MODULE:OBJECT`."""
 
 from __future__ import annotations
 

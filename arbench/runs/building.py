@@ -1,4 +1,4 @@
-"""The density that a configuration describes, built."""
+"""Builds network, head and ensemble from a configuration; refuses combinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparison: two results on the same test events, event by event."""
+"""`arbench compare`: paired differences of two runs, or of two recipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration of a run: everything needed to build its density again.
+"""The schema of `config.json`; `recipe_sha256`.
 
 `config.json` is checked against this schema before anything is allocated; classes come from the
 registry only, never from the file.

@@ -1,4 +1,4 @@
-"""One experiment, start to record: resolve, train, evaluate, sample, time, write down."""
+"""The steps of a run, in order: resolve, train, check, measure, sample, record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run folder: one execution of a recipe, and nobody else's."""
+"""The run folder: names of its files, and its lock."""
 
 from __future__ import annotations
 

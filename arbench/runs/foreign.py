@@ -1,4 +1,4 @@
-"""The evaluation of a foreign density: a run folder without weights, and numbers self-reported."""
+"""Evaluates a foreign density and writes its run folder; `repeat_nats`."""
 
 from __future__ import annotations
 

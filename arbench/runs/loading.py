@@ -1,4 +1,4 @@
-"""Loading: a trained density from a run folder, checked before anything is allocated."""
+"""Loads a trained model from a run folder, and checks its files first."""
 
 from __future__ import annotations
 

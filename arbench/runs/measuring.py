@@ -1,4 +1,4 @@
-"""Measuring: the sections of a record, made of what was measured."""
+"""Makes the sections of a record from what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training queue: which runs, in which order, as a TOML file that can be taken up again."""
+"""Reads a queue file (TOML): which runs, with which settings, in which order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request for a run, and everything that it leaves open, decided."""
+"""Resolves what the user asked for: recipe, head, layout, data; opens a run's task again."""
 
 from __future__ import annotations
 

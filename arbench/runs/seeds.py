@@ -1,4 +1,4 @@
-"""The seeds of one recipe: runs `seed-0`, `seed-1` and so on in one folder."""
+"""The folder of several seeds of one recipe (`--seeds`): `seed-0`, `seed-1`, ...."""
 
 from __future__ import annotations
 

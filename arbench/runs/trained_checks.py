@@ -1,4 +1,4 @@
-"""Checks of a trained density at its own size: what fails them is right when small, and no number.
+"""Checks of the trained model at its own size (`checks`): causality, step, samples.
 
 The conformance checks go through tiny events. A mask may leak, or a `step` err, in the hundredth
 site only; so every run ends with the same promises, on a few of its own events and samples.

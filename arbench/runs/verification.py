@@ -1,4 +1,4 @@
-"""Verification: is the number in a run's record the one that its weights give?"""
+"""`arbench verify`: compares a record with a new evaluation; tolerance; binding."""
 
 from __future__ import annotations
 

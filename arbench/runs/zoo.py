@@ -1,4 +1,4 @@
-"""The zoo: trained runs that anyone can load by name, and what a name stands for.
+"""The zoo: names such as `mnist/nade`, and the files that each is pinned to.
 
 A run is named by its folder, by its place in the zoo ("mnist/nade"), or by a repository on the Hub
 ("hf:org/name@revision"). The index says what every file of a zoo entry hashes to, so that it is the

@@ -1,4 +1,4 @@
-"""Projects: a distribution of one's own with one model, task or head, written from templates.
+"""Writes a project for a model, task or head from its template.
 
 A template is a text file under `templates/<kind>/`, ending in `.txt`; `$name` and the other fields
 of a project are filled in, in paths too: the folder `package` becomes that of the package.

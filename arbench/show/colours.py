@@ -1,4 +1,4 @@
-"""Colours for numbers: a scale that looks as even as it is, and its bar."""
+"""The colour scale of heatmaps, and its colour bar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of strangers in cards and pages: shown as it is, and never a part of the page.
+"""Escapes untrusted text for Markdown and HTML.
 
 Records, samples and papers' rows may hold anything. Whatever of them goes into Markdown, HTML or a
 terminal goes through here.

@@ -1,4 +1,4 @@
-"""Heatmaps: what every dim of some events costs in bits, and pictures of where that is much."""
+"""Measures and draws heatmaps: bits of each dim of an event."""
 
 from __future__ import annotations
 

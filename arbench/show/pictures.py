@@ -1,4 +1,4 @@
-"""Pictures of events, a grid of images or a stack of waveforms; and images to complete."""
+"""Draws image grids and waveforms, and reads the image of `--given`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to know about the numbers of a record, in sentences."""
+"""Sentences about a record's numbers: few events, no error, no test split."""
 
 from __future__ import annotations
 

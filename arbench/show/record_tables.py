@@ -1,4 +1,4 @@
-"""A record as tables: what was measured, and what it was made with.
+"""The tables of a record: likelihood, checks, speed, what it was made with.
 
 Console, `arbench show`, card, page and README draw these and nothing else of a record. It comes as
 the plain values of its JSON, so that no schema has to be imported for a look. Where in it the

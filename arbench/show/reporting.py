@@ -1,4 +1,4 @@
-"""What a run tells whoever watches; the silent version."""
+"""The interface through which a run reports progress; the silent reporter."""
 
 from __future__ import annotations
 

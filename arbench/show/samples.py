@@ -1,4 +1,4 @@
-"""Samples, written to files as people like to look at them, or listen to them."""
+"""Writes samples to a file: png, csv, wav or text."""
 
 from __future__ import annotations
 

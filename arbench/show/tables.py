@@ -1,4 +1,4 @@
-"""Tables of plain text, drawn for a terminal, a log, a page of Markdown or a page of HTML.
+"""Draws a table for a terminal, as plain text, Markdown or HTML.
 
 Imports nothing that is slow to import: `arbench list` and `arbench show` draw with it.
 """

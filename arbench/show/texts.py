@@ -1,4 +1,4 @@
-"""Texts from a trained model: as long as one likes, after a prompt."""
+"""Draws texts from a model (`--prompt`, `--length`)."""
 
 from __future__ import annotations
 

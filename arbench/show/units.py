@@ -1,4 +1,4 @@
-"""Units: of texts nats are given per symbol, of everything else per event."""
+"""Formats nats, bits and samples/s, with their standard errors."""
 
 from __future__ import annotations
 

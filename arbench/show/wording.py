@@ -1,4 +1,4 @@
-"""How counts, durations and sentences are worded."""
+"""Formats counts, durations and sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Causality and influence: what the parameters of a site see, and what they should but do not."""
+"""Causality and influence checks: no site sees later ones, and every earlier one is seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells: what may happen in pieces whose probabilities `log_prob` gives, by sums or integrals.
+"""Probabilities of tiny events by sums, and of real dims by integrals.
 
 Discrete events are cells of their own. For real dims the cells are intervals of one site, given
 the sites before it: over more dims at once an integral is no longer cheap and exact.

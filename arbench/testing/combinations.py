@@ -1,4 +1,4 @@
-"""Combinations: what is right alone has to be right together, or be refused.
+"""Checks combinations: copies, temperature, ensembles, padding, orders.
 
 One network on tiny events makes several densities: alone, averaged with a copy, at a temperature,
 as an ensemble of masks and one of orders. The events say the rest: words that end have padding,

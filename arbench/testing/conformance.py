@@ -1,4 +1,4 @@
-"""The conformance checks: every promise about correctness, for any network class."""
+"""Runs the checks of a model on every kind of tiny events; declared exceptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation and samples: what `log_prob` says of all events, and what is drawn."""
+"""Normalisation checks, and chi-square tests that samples follow `log_prob`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be checked of a foreign density from outside, without knowing how it is made.
+"""`evaluate --check`: checks of a foreign density from outside.
 
     results = check_foreign(density, build)
     list(require(results))  # of arbench.testing.conformance: raises if one failed

@@ -1,4 +1,4 @@
-"""What a foreign density says of events of which not all dims are scored: padding, and context."""
+"""Checks how a foreign density treats padding and context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance of a head: probabilities of values, samples and gradients, for any parameters."""
+"""The checks of a head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which dims of a foreign density depend on each other, seen through its `log_prob` alone."""
+"""Finds which dims of a foreign density depend on each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invariances: what must change nothing, and views in another order."""
+"""Invariance checks: batch size, batch order, save and load, train and eval mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance of layouts: nothing is lost, every site is where the layout says it is."""
+"""The checks of layouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning: one event can be memorised, and every weight takes part."""
+"""Checks that a model can memorise one event, and that every weight gets a gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance of measurements: whether a number is one that others get again.
+"""The checks of a measurement.
 
 In a plugin's own tests, one line makes one pytest item per check:
 

@@ -1,4 +1,4 @@
-"""Numbers made of a density: a mixture of members, and bits per dim of a split.
+"""Checks of the mixture of an ensemble and of bits/dim.
 
 Both are where right models become wrong results. The functions take anything that makes such a
 number, so that somebody else's evaluation can be held to them too.

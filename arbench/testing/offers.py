@@ -1,4 +1,4 @@
-"""Offers for measurements: tiny datasets with labels, and densities that offer all there is.
+"""Tiny datasets and densities on which measurements are checked.
 
 A measurement is asked about these. What it is asked to do without is left out of them.
 """

@@ -1,4 +1,4 @@
-"""The receptive field: which earlier sites can influence which, as a text and as a picture."""
+"""`check --receptive-field` and `--picture`: which sites each site sees."""
 
 from __future__ import annotations
 

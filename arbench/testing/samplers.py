@@ -1,4 +1,4 @@
-"""Samplers: `step` is the forward pass one site at a time, and all samplers give equal samples."""
+"""Checks that `step` equals `forward`, and that all samplers agree."""
 
 from __future__ import annotations
 

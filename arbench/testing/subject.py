@@ -1,4 +1,4 @@
-"""The subject of a check: one network class on one tiny spec, in one order."""
+"""What a check is run on: one network class on one tiny event spec and order."""
 
 from __future__ import annotations
 

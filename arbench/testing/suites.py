@@ -1,4 +1,4 @@
-"""Suites: every check of one model, head, layout, task or measurement, found by name.
+"""Collects the checks of a model, head, layout, task or measurement by name.
 
 In a plugin's own tests, one line makes one pytest item per check:
 

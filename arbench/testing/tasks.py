@@ -1,4 +1,4 @@
-"""The conformance of tasks: what a number on one stands on.
+"""The checks of a task: disjoint splits, determinism, hashes, padding.
 
 In a plugin's own tests, one line makes one pytest item per check, once the task is registered:
 

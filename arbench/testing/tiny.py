@@ -1,4 +1,4 @@
-"""Tiny events: every kind of data, so small that all of it can be gone through."""
+"""The tiny events of every kind that checks use."""
 
 from __future__ import annotations
 

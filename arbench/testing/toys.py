@@ -1,4 +1,4 @@
-"""Toys: events so tiny that all can be listed, and networks that are right by inspection."""
+"""Toy networks that are right by inspection, for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A built density and its parts."""
+"""A built density together with its network and its members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training batches by step number: random access, so that a resumed run needs no replay."""
+"""Training batches: which events step N reads, for any N."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training checkpoints: the whole state of a training in two files, switched over at once.
+"""Saved training state: written, checked, resumed.
 
 The tensors go to a new file, named by their step; `state.json`, which names that file and holds its
 sha256, is then renamed into place. Until that rename the previous checkpoint is the valid one.

@@ -1,4 +1,4 @@
-"""The curve of a training: validation, and the line of `metrics.jsonl` that it leaves."""
+"""Validates during training and writes a line of `metrics.jsonl`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices, precision and processes, through accelerate."""
+"""Which device and precision a run uses: `--device`, `--precision`, processes."""
 
 from __future__ import annotations
 

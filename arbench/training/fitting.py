@@ -1,4 +1,4 @@
-"""Fitting: all batches of all epochs, handed to a network that needs no gradient."""
+"""Trains a network that has its own `fit` and needs no gradient."""
 
 from __future__ import annotations
 

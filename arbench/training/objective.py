@@ -1,4 +1,4 @@
-"""The training loss: total nats of a batch under one member of the density."""
+"""The training loss, which `--compile` compiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan: all that a training needs, by gradient descent or by a network's own `fit`."""
+"""Everything that a training needs, in one object."""
 
 from __future__ import annotations
 

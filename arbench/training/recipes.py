@@ -1,4 +1,4 @@
-"""Recipes: how one model is trained on one task, as a TOML file with overrides.
+"""Recipes: TOML files, the choice of one for a task, overrides by `--set`.
 
 Configuration has three homes: the network's keyword arguments are the schema, the recipe file
 holds the values, `--set` on the command line overrides them. Unknown keys are errors.

@@ -1,4 +1,4 @@
-"""How long a training lasts, and the learning rate along the way."""
+"""How long a training lasts (`--budget`, `--epochs`), and the learning rate."""
 
 from __future__ import annotations
 

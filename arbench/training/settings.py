@@ -1,4 +1,4 @@
-"""Settings: keyword arguments as a schema, values held against it, and text read by it.
+"""Checks settings against the types of a class's keyword arguments; reads them from text.
 
 A setting is a Python value, whoever gives it, and its type is checked strictly: text is no number,
 and a number is no truth value. Only a command line has texts; `read_text` makes values of them.

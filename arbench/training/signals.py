@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once."""
+"""Ctrl-C and SIGTERM: stop in order at the first, at once at the second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training of a network: its own `fit`, or a plain, resumable loop of gradient steps."""
+"""The training loop: optimiser, averaged weights, best step, resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mu-law companding: amplitudes in [-1, 1] as 256 levels, finer where it is quiet.
+"""Mu-law companding: amplitudes to 256 levels and back.
 
 Telephones round the curve to straight pieces, so their 256 codes fall on 239 of these levels: codes
 are levels of their own, `from_codes`, and have amplitudes of their own, `decode_codes`.

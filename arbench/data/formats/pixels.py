@@ -1,4 +1,4 @@
-"""Pixels of an image file, exactly as they are stored, or a sentence why not.
+"""Reads the pixels of an image file without converting them.
 
 Pillow opens many files by rescaling, cutting or leaving out what they hold and says nothing. Here
 only those are read whose stored numbers it hands over as they are.

@@ -1,4 +1,4 @@
-"""Recordings: wav and flac files read by soundfile, and windows of fixed length over them."""
+"""Reads wav and flac files, and cuts recordings into windows."""
 
 from __future__ import annotations
 

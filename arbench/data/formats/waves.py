@@ -1,4 +1,4 @@
-"""The chunks of a RIFF WAVE file: what its sound is said to be, and whether all of it is there."""
+"""Reads the chunks of a RIFF WAVE file, and finds files that are cut short."""
 
 from __future__ import annotations
 

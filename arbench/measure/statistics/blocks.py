@@ -1,4 +1,4 @@
-"""Blocks of a stream: how long they must be for their sums to count as independent.
+"""Blocks of a stream for its standard error: their length, `still_growing`.
 
 Symbols of a text depend on each other over hundreds of characters: a hard scene is hard from end to
 end. A standard error over single windows takes them as independent and comes out too small, by a

@@ -1,4 +1,4 @@
-"""Holm's correction: many tests at once, and one chance in twenty that any of them errs."""
+"""Holm's correction for many tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Totals first, ratios last: nats per event and bits per dim, with standard errors.
+"""Nats per event and bits/dim from totals, with standard errors and paired differences.
 
 This is the only place where bits per dim are made of log-probabilities; `bits` turns one unit into
 the other. Totals are float64 sums over every scored dim of every event, the last partial batch

@@ -1,4 +1,4 @@
-"""Resampling: the error of any number, from weights over what is independent.
+"""Bayesian bootstrap over groups: the error or the difference of any number.
 
 The mean of values has a formula for its standard error. Any other number, such as a ratio or an
 AUROC, is made again and again from the same values with random weights, one for each independent

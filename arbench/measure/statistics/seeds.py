@@ -1,4 +1,4 @@
-"""Seeds: how much better one recipe is than another, whatever seed either is trained with.
+"""Compares two recipes over several seeds each.
 
 A test over events alone speaks of the weights at hand. Train either recipe again and its number
 moves, by more than that test's error where the test split is large: two seeds of one recipe then

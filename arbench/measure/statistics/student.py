@@ -1,4 +1,4 @@
-"""Student's t: what a few independent groups are worth, where the normal one promises more."""
+"""Student's t quantiles and p-values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a head: what the parameters of one site mean."""
+"""The contract of a head: `Head`."""
 
 from __future__ import annotations
 

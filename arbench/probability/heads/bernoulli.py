@@ -1,4 +1,4 @@
-"""Bernoulli head: one logit per binary dim."""
+"""Bernoulli: one logit for each binary dim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Categorical head: a softmax over the K values of a discrete dim."""
+"""Categorical: a softmax over the values of a discrete dim."""
 
 from __future__ import annotations
 

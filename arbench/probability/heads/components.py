@@ -1,4 +1,4 @@
-"""Components of a mixture: which of them a sample comes from, and how narrow one may be."""
+"""Parts of the mixture heads: choice of a component, smallest scale."""
 
 from __future__ import annotations
 

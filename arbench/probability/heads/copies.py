@@ -1,4 +1,4 @@
-"""Copies of one network whose probabilities are averaged site by site: a deep ensemble."""
+"""Averages the probabilities of several copies of a network (`num_copies`)."""
 
 from __future__ import annotations
 

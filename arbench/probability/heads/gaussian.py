@@ -1,4 +1,4 @@
-"""Gaussian head: a mean and a scale per real dim."""
+"""Gaussian: a mean and a scale for each real dim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gaussian-mixture head: K Gaussians per real dim, with learned or equal weights."""
+"""Mixture of Gaussians, with learned or equal weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logistic-mixture head: K logistics per site, cut into the bins of the levels."""
+"""Mixture of discretised logistics, as in PixelCNN++."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tempered head: sharper or blunter samples; never part of a result."""
+"""A head at another temperature, for sampling only."""
 
 from __future__ import annotations
 

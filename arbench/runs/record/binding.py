@@ -1,4 +1,4 @@
-"""What binds a run: the sha256 that its record has of the files beside it.
+"""The field `sha256` of a record: are the files beside it the ones it was made with?.
 
 Imports nothing that is slow to import: `arbench show` asks it, too.
 """

@@ -1,4 +1,4 @@
-"""The log-probabilities of the test events, held against the record that is made of them."""
+"""Reads a run's test log-probabilities and checks that they give the recorded number."""
 
 from __future__ import annotations
 

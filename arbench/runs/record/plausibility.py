@@ -1,4 +1,4 @@
-"""Plausibility: a result that is better than the truth is none, wherever it comes from."""
+"""Refuses a result that is significantly better than the true density."""
 
 from __future__ import annotations
 

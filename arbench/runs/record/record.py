@@ -1,4 +1,4 @@
-"""The record: the JSON that a run leaves, validated when written and when read."""
+"""The schema of `record.json`: task, model, training, foreign, measurements, checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renewal: the errors in a record made anew from its log-probabilities, by the rule of today."""
+"""Computes the standard errors of an older record anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of older formats, read as the newest: one step from each version to the next."""
+"""Converts records of version 1 and 2 to version 3."""
 
 from __future__ import annotations
 

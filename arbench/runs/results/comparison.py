@@ -1,4 +1,4 @@
-"""Comparison by any measurement: two results on the same events, by the number of their values."""
+"""`compare --measurement`: the paired difference of two results of any measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of a result, held against the section of the record that is made of them."""
+"""Reads the values of a result and checks that they give the recorded number."""
 
 from __future__ import annotations
 
