@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from arbench.api import evaluate_density as evaluate_density
     from arbench.api import leaderboard as leaderboard
     from arbench.api import load as load
+    from arbench.api import measure_run as measure_run
     from arbench.api import push as push
     from arbench.api import push_board as push_board
     from arbench.api import push_space as push_space
@@ -124,6 +125,7 @@ _NAMES = {
         "evaluate_density",
         "leaderboard",
         "load",
+        "measure_run",
         "push",
         "push_board",
         "push_space",

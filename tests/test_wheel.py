@@ -151,5 +151,9 @@ def test_entry_points_are_the_plugins(wheel: zipfile.ZipFile, contents: set[str]
     parser.read_string(wheel.read(name).decode())
     assert dict(parser["console_scripts"]) == {"arbench": "arbench.cli:main"}
     plugins = {name.split("/")[0] for name in contents} - {"arbench"}
-    verbs = {"arbench_verbs": "arbench.cli.verbs"}  # the one plugin inside the package itself
+    # The plugins inside the package itself.
+    verbs = {
+        "arbench_measurements": "arbench.measure.builtin",
+        "arbench_verbs": "arbench.cli.verbs",
+    }
     assert dict(parser["arbench"]) == {plugin: plugin for plugin in plugins} | verbs

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from arbench.api.loading import download as download
 from arbench.api.loading import load as load
+from arbench.api.measuring import measure_run as measure_run
+from arbench.api.measuring import measurement_keys as measurement_keys
 from arbench.api.sampling import sample as sample
 from arbench.api.sampling import sample_texts as sample_texts
 from arbench.api.training import RecipeOptions as RecipeOptions
@@ -32,7 +34,7 @@ from arbench.errors import ConfigError
 from arbench.files.plain_text import one_line
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
-from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import split_record
 from arbench.measure.measurement import open_measurement
 from arbench.measure.sections import SpeedRecord, SplitRecord
 from arbench.measure.speed import measure_sampling
@@ -42,6 +44,7 @@ from arbench.runs.comparison import compare_runs
 from arbench.runs.experiment import Run
 from arbench.runs.foreign import evaluate_foreign
 from arbench.runs.loading import read_config
+from arbench.runs.measuring import Measuring
 from arbench.runs.request import dataset_of, open_as_recorded, reopen, require_likelihood
 from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
@@ -102,10 +105,15 @@ def evaluate(
             f"{data.task.name} resamples its train split every epoch, so it has no one likelihood; "
             "evaluate validation or test"
         )
-    events = data.split(split)
-    with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
-        log_probs = evaluate_log_probs(density, events, progress=advance)
-    return SplitRecord.from_nll(nll_of(log_probs, events, data.spec.domain), density.kind)
+    measuring = Measuring(
+        density,
+        data,
+        subject=config.model,
+        seed=config.seed,
+        folder=folder,
+        reporter=reporter or Reporter(),
+    )
+    return split_record(density, data.split(split), measuring.log_probs(split))
 
 
 def evaluate_density(

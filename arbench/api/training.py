@@ -10,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
 from arbench.hub.card import write_card
+from arbench.measure.measurement import open_measurement
 from arbench.runs.experiment import Run, resume_run, start_run
 from arbench.runs.folder import RunFolder
 from arbench.runs.queue import QueuedRun, read_queue
@@ -28,6 +29,7 @@ class RecipeOptions(TypedDict, total=False):
     precision: str
     compile: bool
     limit: int | None
+    measure: Sequence[str]
     evaluate_test: bool | None
 
 
@@ -44,6 +46,7 @@ def run(
     compile: bool = False,
     out: str | Path | None = None,
     limit: int | None = None,
+    measure: Sequence[str] = (),
     evaluate_test: bool | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -62,6 +65,8 @@ def run(
         compile: compile the training loss with `torch.compile`.
         out: the run folder; by default a new one under `runs/`.
         limit: use only the first so many events of every split, for a quick try.
+        measure: names of further measurements, made once the run is finished; see
+            `arbench list measurements`.
         evaluate_test: whether the test split is evaluated; a search that chooses on validation
             sets False, and its runs have no test number. None: as the recipe says.
         reporter: who is told of progress; by default nobody.
@@ -84,6 +89,7 @@ def run(
         compile=compile,
         out=None if out is None else Path(out),
         limit=limit,
+        measure=measure,
         evaluate_test=evaluate_test,
     )
     finished = start_run(request, reporter or Reporter())
@@ -226,6 +232,7 @@ def as_request(
     *,
     settings: Mapping[str, Any] | None = None,
     budget: str | float | None = None,
+    measure: Sequence[str] = (),
     **others: Any,
 ) -> RunRequest:
     """What `run` is asked for, of which nothing is decided yet.
@@ -235,6 +242,7 @@ def as_request(
         model: see `run`.
         settings: see `run`.
         budget: see `run`.
+        measure: see `run`.
         others: fields of a request by their names; what is not given has its default.
     """
     return RunRequest(
@@ -242,5 +250,6 @@ def as_request(
         model=model,
         overrides=dict(settings or {}),
         budget_s=None if budget is None else parse_seconds(str(budget)),
+        measure=[open_measurement(name) for name in measure],
         **others,
     )

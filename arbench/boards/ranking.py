@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from arbench.measure.log_probs import LogProbs
+from arbench.measure.per_event import LogProbs
 from arbench.measure.statistics.holm import holm
 from arbench.runs.comparison import difference_of
 from arbench.runs.record.record import Record

@@ -23,6 +23,7 @@ VERBS = {
     "list": ("arbench.cli.list", "List models, tasks, recipes, plugins or trained runs."),
     "show": ("arbench.cli.show", "Show a model, a task or a run."),
     "evaluate": ("arbench.cli.evaluate", "Measure the exact likelihood of a finished run."),
+    "measure": ("arbench.cli.measure", "Measure more of a finished run."),
     "sample": ("arbench.cli.sample", "Draw events from a run, or complete given ones."),
     "bench": ("arbench.cli.bench", "Time every sampler of a run."),
     "compare": ("arbench.cli.compare", "Compare two runs on the same test events."),

@@ -67,6 +67,12 @@ class _RunCommand(click.Command):
 @click.option("--compile", is_flag=True, help="Compile the training loss.")
 @click.option("--out", type=UserPath(path_type=Path), help="Run folder [default: under runs/].")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")
+@click.option(
+    "--measure",
+    multiple=True,
+    metavar="NAME",
+    help="Measure this, too, once the run is finished; see `arbench list measurements`.",
+)
 @click.option("--no-test", is_flag=True, help="Leave the test split unevaluated, as a search does.")
 @click.option(
     "--push",
@@ -90,6 +96,7 @@ def command(
     compile: bool,
     out: Path | None,
     limit: int | None,
+    measure: tuple[str, ...],
     no_test: bool,
     push: str | None,
     as_json: bool,
@@ -124,6 +131,7 @@ def command(
         precision=precision,
         compile=compile,
         limit=limit,
+        measure=measure,
         evaluate_test=False if no_test else None,
     )
     if seeds is not None:

@@ -164,9 +164,12 @@ class Context:
         reads: the splits whose log-probabilities may be asked for.
         open_dataset: opens a task by name.
         load_density: loads a trained density by the name of its run.
+        subject: what messages call the density.
         reporter: who is told of progress.
 
     Attributes:
+        seed: of the run.
+        subject: what messages call the density.
         device: where to compute.
         reporter: who is told of progress.
         opened: name to sha256 of all that was opened through this.
@@ -186,12 +189,14 @@ class Context:
         reads: Sequence[str] = SPLITS,
         open_dataset: Callable[[str], Opened[Dataset]] = _not_here,
         load_density: Callable[[str], Opened[Density]] = _not_here,
+        subject: str = "the density",
         reporter: Reporter | None = None,
     ) -> None:
+        self.seed, self.subject = seed, subject
         self.device = device
         self.reporter = reporter or Reporter()
         self.opened: dict[str, str] = {}
-        self._name, self._version, self._seed = name, version, seed
+        self._name, self._version = name, version
         self._folder, self._cache = folder, cache
         self._log_probs, self._reads, self._data_sha256 = log_probs, reads, data_sha256
         self._open_dataset, self._load_density = open_dataset, load_density
@@ -208,7 +213,7 @@ class Context:
 
         Every call makes it anew: the same purpose gives the same numbers.
         """
-        return keyed_generator(self._seed, "measure", self._name, purpose, *key)
+        return keyed_generator(self.seed, "measure", self._name, purpose, *key)
 
     def log_probs(self, split: SplitName) -> Tensor:
         """Log-probability of every event of a split, `(N,)` nats, float64, on the CPU.

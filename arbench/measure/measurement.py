@@ -19,6 +19,7 @@ from arbench.files.canonical import canonical_json
 from arbench.files.plain_text import one_line
 from arbench.measure.context import Context, Handed
 from arbench.measure.measured import Better, Measured, Row
+from arbench.measure.sections import Environment, ResultSection, Section
 from arbench.probability.density import Density
 from arbench.registry.entries import NAME_PATTERN
 from arbench.registry.manager import registry
@@ -53,7 +54,7 @@ class Measurement(ABC):
     version: ClassVar[str]
     unit: ClassVar[str]
     better: ClassVar[Better]
-    reads: ClassVar[tuple[str, ...]] = ("test",)
+    reads: tuple[str, ...] = ("test",)
     needs: ClassVar[tuple[str, ...]] = ("log_prob",)
     exclusive: ClassVar[bool] = False
     reproducible: ClassVar[bool] = True
@@ -75,6 +76,16 @@ class Measurement(ABC):
     def settings(self) -> dict[str, Any]:
         """Every setting by name, defaults included."""
         return {**defaults_of(type(self)), **self._given}
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, which its key and its record name."""
+        defaults = defaults_of(type(self))
+        return {
+            name: value
+            for name, value in self.settings.items()
+            if name not in defaults or canonical_json(value) != canonical_json(defaults[name])
+        }
 
     @property
     def key(self) -> str:
@@ -121,6 +132,21 @@ class Measurement(ABC):
         mean = (first @ weights / weights.sum()).item()
         return -mean if self.negates else mean
 
+    def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
+        """What stands of an answer in a record.
+
+        Only likelihood, speed and truth have sections of a shape of their own, since records had
+        places for them before there were others.
+        """
+        return ResultSection.of(
+            measured,
+            version=self.version,
+            settings=self.changed,
+            environment=environment,
+            seed=context.seed,
+            opened=context.opened,
+        )
+
     def row(self, case: str, value: float, error: float | None = None) -> Row:
         """A row in the unit and direction of this measurement."""
         return Row(case, value, self.unit, self.better, error)
@@ -158,12 +184,7 @@ def key_of(measurement: Measurement) -> str:
     They are sorted, and their values are JSON in its canonical form; characters that would be
     taken for a part of the key are escaped as in an address.
     """
-    defaults = defaults_of(type(measurement))
-    changed = {
-        name: canonical_json(value).decode()
-        for name, value in measurement.settings.items()
-        if name not in defaults or canonical_json(value) != canonical_json(defaults[name])
-    }
+    changed = {k: canonical_json(value).decode() for k, value in measurement.changed.items()}
     settings = "&".join(f"{name}={quote(changed[name], safe=_BARE)}" for name in sorted(changed))
     return f"{measurement.name}?{settings}" if settings else measurement.name
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from arbench.measure.allocator import kept_for_reuse
-from arbench.measure.sections import SpeedRecord
+from arbench.measure.context import Context, Handed
+from arbench.measure.measured import Measured
+from arbench.measure.measurement import Measurement
+from arbench.measure.sections import Environment, Section, SpeedRecord, SpeedSection
 from arbench.measure.timing import time_callable
 from arbench.probability.density import Density, Excerpt
 from arbench.probability.model import evaluation_mode
@@ -17,6 +21,57 @@ from arbench.probability.randomness import keyed_generator
 from arbench.show.reporting import Advance
 
 SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
+
+
+class Speed(Measurement):
+    """Samples per second, of the default sampler unless others are named."""
+
+    name = "speed"
+    version = "1"
+    unit = "samples/s"
+    better = "higher"
+    reads = ()
+    needs = ("sample",)
+    exclusive = True
+    reproducible = False
+    tiny_settings: ClassVar[Mapping[str, Any]] = {"batch_sizes": [1]}
+
+    def __init__(
+        self,
+        *,
+        samplers: Sequence[str] = (),
+        batch_sizes: Sequence[int] = SPEED_BATCH_SIZES,
+        full: bool = False,
+    ) -> None:
+        self.samplers, self.batch_sizes, self.full = samplers, batch_sizes, full
+
+    def refuses(self, density: Density, dataset: Handed) -> str | None:
+        """Where the density has no sampler of such a name."""
+        for name in self.samplers:
+            if name not in density.samplers:
+                return f"there is no sampler {name!r}; there are: {', '.join(density.samplers)}"
+        return None
+
+    def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
+        """Times of every sampler and batch size; the number is that of the fastest."""
+        with context.reporter.bar("timing", live=False) as advance:
+            rows = measure_sampling(
+                density,
+                methods=self.samplers or density.samplers[:1],
+                batch_sizes=self.batch_sizes,
+                full=self.full,
+                progress=advance,
+            )
+        best = max(rows, key=lambda row: row.events_per_s)
+        number = self.row(f"{best.method}, batch {best.batch_size}", best.events_per_s)
+        return Measured([number], details={"rows": [row.model_dump(mode="json") for row in rows]})
+
+    def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
+        """Its part of a record, which has a row for each sampler and batch size."""
+        settings = self.changed
+        return SpeedSection(
+            version=self.version, settings=settings, environment=environment, **measured.details
+        )
 
 
 def measure_sampling(

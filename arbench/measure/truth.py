@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
 from arbench.data.tasks import Split, Task
-from arbench.errors import Diverged
+from arbench.errors import Impossible
+from arbench.measure.context import Context, Handed
+from arbench.measure.measured import Measured
+from arbench.measure.measurement import Measurement
+from arbench.measure.sections import Environment, Section, TruthSection
 from arbench.measure.statistics.metrics import paired_difference
 from arbench.measure.statistics.student import FOUR_SIGMA
+from arbench.probability.density import Density
+
+
+class Truth(Measurement):
+    """The gap to the true density on the test events; a density that beats it is impossible."""
+
+    name = "truth"
+    version = "1"
+    unit = "nats"
+    better = "lower"
+
+    def refuses(self, density: Density, dataset: Handed) -> str | None:
+        """Where nobody knows the truth, or one event stands for all."""
+        if not dataset.has_true_log_prob:
+            return f"nobody knows the true density of {dataset.name}"
+        if _num_independent(dataset.split("test")) < 2:
+            return f"one independent event of {dataset.name} says nothing of a gap"
+        return None
+
+    def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
+        """The mean gap, with its standard error."""
+        log_probs = context.log_probs("test")
+        gap = compare_with_truth(context.subject, dataset, dataset.split("test"), log_probs)
+        assert gap is not None  # see `refuses`
+        row = self.row("test", gap.gap_nats_per_event, gap.standard_error_nats)
+        return Measured([row], details=asdict(gap))
+
+    def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
+        """Its part of a record, which has the true nats beside the gap."""
+        return TruthSection(version=self.version, environment=environment, **measured.details)
+
+
+def _num_independent(test: Split) -> int:
+    return min(len(test), test.num_groups or len(test))
 
 
 @dataclass(frozen=True)
@@ -21,7 +59,9 @@ class TruthGap:
     standard_error_nats: float
 
 
-def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) -> TruthGap | None:
+def compare_with_truth(
+    name: str, task: Task | Handed, test: Split, log_probs: Tensor
+) -> TruthGap | None:
     """The paired gap to the true density; None where nobody knows it.
 
     Args:
@@ -31,10 +71,10 @@ def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) ->
         log_probs: `(N,)` nats, of its events.
 
     Raises:
-        Diverged: if the density beats the true one by more than 4 standard errors, on events enough
-            for that to mean something.
+        Impossible: if the density beats the true one by more than 4 standard errors, on events
+            enough for that to mean something.
     """
-    if not task.has_true_log_prob or min(len(test), test.num_groups or len(test)) < 2:
+    if not task.has_true_log_prob or _num_independent(test) < 2:
         return None
     truth = task.true_log_prob(test.events).double()
     gap = paired_difference(
@@ -44,7 +84,7 @@ def compare_with_truth(name: str, task: Task, test: Split, log_probs: Tensor) ->
         stream_dims=test.scored_dims if test.is_stream else None,
     )
     if gap.has_enough_groups and gap.nats < 0 and gap.p_value < FOUR_SIGMA:
-        raise Diverged(
+        raise Impossible(
             f"{name} is {-gap.nats:.4f} nats better than the true density, {-gap.z:.1f} standard "
             "errors: impossible, so its likelihood is wrong; the checks of "
             "arbench.testing.conformance say where"

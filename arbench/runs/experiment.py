@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +10,26 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.data.repeats import describe_own
-from arbench.data.tasks import Split, SplitName, open_task
+from arbench.data.tasks import Split, open_task
 from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of
 from arbench.files.tensors import save_tensors
 from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
 from arbench.measure.environment import describe_environment
-from arbench.measure.evaluation import (
-    evaluate_log_probs,
-    nll_of,
-    scored_windows,
-)
-from arbench.measure.log_probs import LogProbs
-from arbench.measure.sections import SpeedRecord, SplitRecord
-from arbench.measure.speed import SPEED_BATCH_SIZES, measure_sampling
-from arbench.measure.truth import compare_with_truth
+from arbench.measure.likelihood import Likelihood
+from arbench.measure.measurement import Measurement
+from arbench.measure.per_event import save_per_event
+from arbench.measure.speed import Speed
+from arbench.measure.truth import Truth
 from arbench.probability.randomness import derive_seed, keyed_generator
 from arbench.runs.building import assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, read_config
-from arbench.runs.measuring import sections
+from arbench.runs.measuring import Measuring, measure_more, require_askable
 from arbench.runs.record.record import (
     ChecksRecord,
     HashesRecord,
@@ -87,7 +82,9 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
         if accelerator.is_main_process:
             folder.require_new()
             config.write(folder.config)
-        return _Experiment(config, dataset, folder, accelerator, reporter).run()
+        experiment = _Experiment(config, dataset, folder, accelerator, reporter)
+        require_askable(request.measure, experiment.measuring, config)
+        return experiment.run(request.measure)
 
 
 def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | None = None) -> Run:
@@ -144,12 +141,21 @@ class _Experiment:
         self.assembly: Assembly = assemble(config)
         self.assembly.network.to(self.device)
         self.assembly.density.to(self.device)
+        self.measuring = Measuring(
+            self.assembly.density,
+            dataset,
+            subject=config.model,
+            seed=config.seed,
+            folder=folder.path,
+            reporter=self.reporter,
+        )
 
     @property
     def is_main(self) -> bool:
         return bool(self.accelerator.is_main_process)
 
-    def run(self) -> Run:
+    def run(self, more: Sequence[Measurement] = ()) -> Run:
+        """Train, measure and write down; then measure more, writing every answer down at once."""
         train = self.dataset.split("train")
         validation = self.dataset.split("validation")
         fits_itself = self.assembly.fits_itself
@@ -169,7 +175,7 @@ class _Experiment:
         try:
             with kept_for_reuse():
                 progress = self._train(batches, validation)
-                record = self._measure(batches, validation, progress)
+                record = self._measure(batches, progress)
         except (Interrupted, Diverged, Refused) as error:
             self._write_unfinished(batches, error)
             raise
@@ -180,6 +186,7 @@ class _Experiment:
         if self.is_main:
             record.write(self.folder.record)
             CheckpointStore(self.folder.checkpoint).clear()
+            record = measure_more(self.folder, record, more, self.measuring)
         self.accelerator.wait_for_everyone()
         return Run(self.folder.path, record, is_main=self.is_main)
 
@@ -221,80 +228,57 @@ class _Experiment:
         )
         return train(plan)
 
-    def _measure(self, batches: TrainingBatches, validation: Split, progress: Progress) -> Record:
-        """Evaluate, sample and time.
+    def _measure(self, batches: TrainingBatches, progress: Progress) -> Record:
+        """Ask what every run asks: likelihood and truth, then checks, samples and speed.
 
         Nothing but this sees how well the model does on test, once, at the end of the run. (The
         data's hash is of every event, so test has been read before.)
         """
-        density = self.assembly.density
-        splits: dict[SplitName, Split] = {"validation": validation}
-        if self.config.recipe.training.evaluate_test:
-            splits["test"] = self.dataset.split("test")
-        log_probs: dict[str, Tensor] = {}
-        nll = {}
-        for name, split in splits.items():
-            with self.reporter.bar(f"evaluating {name}") as advance:
-                log_probs[name] = evaluate_log_probs(density, split, progress=advance)
-            nll[name] = SplitRecord.from_nll(
-                nll_of(log_probs[name], split, density.spec.domain), density.kind
-            )
-        truth = None
-        if "test" in splits:
-            truth = compare_with_truth(
-                self.config.model, self.task, splits["test"], log_probs["test"]
-            )
-        sampling: list[SpeedRecord] = []
+        measuring = self.measuring
+        tests = self.config.recipe.training.evaluate_test
+        measuring.ask(Likelihood() if tests else Likelihood.of("validation"))
+        if tests and not measuring.refusal(Truth()):
+            measuring.ask(Truth())
         hashes: dict[str, str] = {}
         checks: ChecksRecord | None = None
         if self.is_main:
             # First what cannot be made again in a moment, then checks, pictures and timings.
             weights = self.assembly.network.state_dict()
             hashes["weights"] = save_tensors(self.folder.model, weights)
-            checks = check_network(self.assembly, self.config, validation.events, self.reporter)
-            with self.reporter.bar("sampling") as advance:
-                seed = keyed_generator(self.config.seed, "samples")
-                samples = density.sample(
-                    NUM_SAMPLES,
-                    generator=seed,
-                    progress=lambda done, total: advance(done / total, ""),
-                )
-                rendering = self.config.shown
-                path = self.folder.path / default_name(rendering)
-                save_samples(path, samples.cpu(), density.spec, rendering=rendering)
-            checks = check_samples(
-                density,
-                samples,
-                checks,
-                name=self.config.model,
-                seed=self.config.seed,
-                seconds=seconds_for(self.assembly, self.config),
-                scale=scale_of(validation.events),
-                reporter=self.reporter,
-            )
-            if "test" in log_probs:  # only what no check refuses is a number
-                values = LogProbs(log_probs["test"], splits["test"].groups)
-                hashes["per_event"] = values.save(self.folder.per_event)
-            with self.reporter.bar("timing", live=False) as advance:
-                sampling = measure_sampling(
-                    density,
-                    methods=density.samplers[:1],
-                    batch_sizes=SPEED_BATCH_SIZES,
-                    progress=advance,
-                )
+            checks = self._check()
+            if measuring.values:  # only what no check refuses is a number
+                hashes["per_event"] = save_per_event(self.folder.per_event, measuring.values)
+            measuring.ask(Speed())
         return self._record(
             batches,
             progress,
             "finished",
-            measurements=sections(
-                describe_environment(self.device),
-                nll,
-                scored_windows(self.dataset.windows),
-                truth,
-                sampling,
-            ),
+            measurements=measuring.sections,
             hashes=hashes,
             checks=checks,
+        )
+
+    def _check(self) -> ChecksRecord:
+        """Check the trained model at its own size, and leave its samples."""
+        density, events = self.assembly.density, self.dataset.split("validation").events
+        checks = check_network(self.assembly, self.config, events, self.reporter)
+        with self.reporter.bar("sampling") as advance:
+            samples = density.sample(
+                NUM_SAMPLES,
+                generator=keyed_generator(self.config.seed, "samples"),
+                progress=lambda done, total: advance(done / total, ""),
+            )
+            path = self.folder.path / default_name(self.config.shown)
+            save_samples(path, samples.cpu(), density.spec, rendering=self.config.shown)
+        return check_samples(
+            density,
+            samples,
+            checks,
+            name=self.config.model,
+            seed=self.config.seed,
+            seconds=seconds_for(self.assembly, self.config),
+            scale=scale_of(events),
+            reporter=self.reporter,
         )
 
     def _record(

@@ -11,26 +11,23 @@ from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.data.repeats import describe_own
-from arbench.data.tasks import Split, SplitName
+from arbench.data.tasks import Split
 from arbench.errors import ConfigError, PluginError
 from arbench.measure.environment import describe_environment
 from arbench.measure.evaluation import (
     evaluate_log_probs,
-    nll_of,
-    scored_windows,
 )
-from arbench.measure.log_probs import LogProbs
-from arbench.measure.sections import SplitRecord
-from arbench.measure.speed import SPEED_BATCH_SIZES, measure_sampling
-from arbench.measure.truth import compare_with_truth
-from arbench.probability.density import Density
+from arbench.measure.likelihood import Likelihood
+from arbench.measure.per_event import save_per_event
+from arbench.measure.speed import Speed
+from arbench.measure.truth import Truth
 from arbench.probability.events import Discrete
 from arbench.probability.foreign import ForeignDensity, seeded
 from arbench.probability.randomness import derive_seed, keyed_generator
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.experiment import Run
 from arbench.runs.folder import new_run_folder
-from arbench.runs.measuring import sections
+from arbench.runs.measuring import Measuring
 from arbench.runs.record.record import (
     ChecksRecord,
     ForeignRecord,
@@ -79,7 +76,7 @@ def evaluate_foreign(
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(f"{name!r} is no name: use lower-case letters, digits, '.', '_' and '-'")
-    task, limit = dataset.task, dataset.limit
+    task = dataset.task
     if density.spec != task.spec:
         raise ConfigError(f"the density describes {density.spec}, but {task.name} has {task.spec}")
     plugin, version = _distribution(density)
@@ -88,45 +85,21 @@ def evaluate_foreign(
     for line in describe_own(dataset):
         reporter.say(line)
     with folder.locked(), seeded(derive_seed(seed, "evaluation"), density.device):
-        validation = dataset.split("validation")
-        seen = _evaluate(density, "validation", validation, reporter)
-        repeat_nats = _repeat(density, validation, seen)
-        if not validation.is_stream:
-            _require_blind_to_padding(density, validation)
+        measuring = Measuring(
+            density, dataset, subject=name, seed=seed, folder=folder.path, reporter=reporter
+        )
         # The test split is read once, after validation has shown that the density keeps its word.
-        test = dataset.split("test")
-        log_probs = _evaluate(density, "test", test, reporter)
-        truth = compare_with_truth(name, task, test, log_probs)
+        repeat_nats = _require_sound(density, dataset.split("validation"), measuring)
+        measuring.ask(Likelihood())
+        if not measuring.refusal(Truth()):
+            measuring.ask(Truth())
         with reporter.bar("sampling"):
             samples = density.sample(NUM_SAMPLES, generator=keyed_generator(seed, "samples"))
-        checks = ChecksRecord()
-        # Of events that end, nobody knows here what of a sample stands after its end.
-        if validation.scored is None or validation.is_stream:
-            checks = check_samples(
-                density,
-                samples,
-                checks,
-                name=name,
-                seed=seed,
-                seconds=LONG_S if limit is None else SHORT_S,
-                scale=scale_of(validation.events),
-                reporter=reporter,
-            )
-        with reporter.bar("timing", live=False) as advance:
-            sampling = measure_sampling(
-                density,
-                methods=density.samplers,
-                batch_sizes=SPEED_BATCH_SIZES,
-                progress=advance,
-            )
+        checks = _check(density, samples, dataset, measuring)
+        measuring.ask(Speed())
         picture = folder.path / default_name(task.rendering)
         save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
-        digest = LogProbs(log_probs, test.groups).save(folder.per_event)
-        environment = describe_environment(density.device)
-        splits = {
-            "validation": _nll(density, validation, seen),
-            "test": _nll(density, test, log_probs),
-        }
+        digest = save_per_event(folder.per_event, measuring.values)
         record = Record(
             sha256=HashesRecord(per_event=digest),
             task=TaskRecord.from_task(task, dataset.sha256),
@@ -144,27 +117,53 @@ def evaluate_foreign(
                 log_det_nats=density.log_det,
                 dequantisation=density.dequantisation,
                 seed=seed,
-                limit=limit,
+                limit=dataset.limit,
                 device=str(density.device),
                 repeat_nats=repeat_nats,
             ),
-            measurements=sections(
-                environment, splits, scored_windows(dataset.windows), truth, sampling
-            ),
+            measurements=measuring.sections,
             checks=checks,
-            environment=environment,
+            environment=describe_environment(density.device),
         ).sealed()
         record.write(folder.record)
     return Run(folder.path, record)
 
 
-def _evaluate(density: Density, name: SplitName, split: Split, reporter: Reporter) -> Tensor:
-    with reporter.bar(f"evaluating {name}") as advance:
-        return evaluate_log_probs(density, split, progress=advance)
+def _require_sound(density: ForeignDensity, validation: Split, measuring: Measuring) -> float:
+    """Refuse a density that is random or reads padding.
+
+    Returns:
+        How far a log-probability moves, at most, when it is computed again in other batches.
+
+    Raises:
+        PluginError: with by how much it moves.
+    """
+    repeat_nats = _repeat(density, validation, measuring.log_probs("validation"))
+    if not validation.is_stream:
+        _require_blind_to_padding(density, validation)
+    return repeat_nats
 
 
-def _nll(density: Density, split: Split, log_probs: Tensor) -> SplitRecord:
-    return SplitRecord.from_nll(nll_of(log_probs, split, density.spec.domain), density.kind)
+def _check(
+    density: ForeignDensity, samples: Tensor, dataset: Dataset, measuring: Measuring
+) -> ChecksRecord:
+    """Whether samples follow `log_prob`, where that can be asked.
+
+    Of events that end, nobody knows here what of a sample stands after its end.
+    """
+    validation = dataset.split("validation")
+    if validation.scored is not None and not validation.is_stream:
+        return ChecksRecord()
+    return check_samples(
+        density,
+        samples,
+        ChecksRecord(),
+        name=measuring.subject,
+        seed=measuring.seed,
+        seconds=LONG_S if dataset.limit is None else SHORT_S,
+        scale=scale_of(validation.events),
+        reporter=measuring.reporter,
+    )
 
 
 def _repeat(density: ForeignDensity, split: Split, log_probs: Tensor) -> float:

@@ -29,6 +29,7 @@ class QueuedRun(BaseModel):
         compile: whether the training loss is compiled.
         limit: only the first so many events of each split; all if not given.
         seed: of the run.
+        measure: further measurements by name, made once the run is finished.
         evaluate_test: whether the test split is evaluated; as the recipe says if not given.
         name: of its folder; `<task>-<model>` if not given.
     """
@@ -44,6 +45,7 @@ class QueuedRun(BaseModel):
     compile: bool = False
     limit: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    measure: tuple[str, ...] = ()
     evaluate_test: bool | None = None
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] = ""
 

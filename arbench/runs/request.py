@@ -13,6 +13,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import Task, open_task
 from arbench.errors import ConfigError, DataError
 from arbench.files.documents import describe_validation
+from arbench.measure.measurement import Measurement
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
@@ -37,6 +38,7 @@ class RunRequest:
     compile: bool = False
     out: Path | None = None
     limit: int | None = None
+    measure: Sequence[Measurement] = ()
     evaluate_test: bool | None = None  # None: as the recipe says
 
 

@@ -15,14 +15,15 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
-from arbench.measure.evaluation import evaluate_log_probs, nll_of, scored_windows
-from arbench.measure.log_probs import LogProbs
+from arbench.measure.evaluation import nll_of, scored_windows
+from arbench.measure.per_event import LogProbs
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.probability.density import Density
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run
+from arbench.runs.measuring import Measuring
 from arbench.runs.record.binding import bound_files
 from arbench.runs.record.per_event import test_of
 from arbench.runs.record.plausibility import plausibility_fault
@@ -141,8 +142,15 @@ def verify_run(
     require_likelihood(config.model, config.layouts, dataset)
     dataset.drop("train")
     split = dataset.split("test")
-    with (reporter or Reporter()).bar("evaluating test") as advance:
-        found = evaluate_log_probs(density, split, progress=advance)
+    measuring = Measuring(
+        density,
+        dataset,
+        subject=config.model,
+        seed=config.seed,
+        folder=path,
+        reporter=reporter or Reporter(),
+    )
+    found = measuring.log_probs("test")
     largest, tolerance = _largest_difference(recorded, found)
     misstated: tuple[str, ...] = ()
     if kept is not None and largest is not None:

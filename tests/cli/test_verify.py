@@ -17,7 +17,7 @@ from forging import forge
 import arbench
 from arbench.cli import main
 from arbench.files.tensors import load_tensors, save_tensors
-from arbench.measure.log_probs import LogProbs
+from arbench.measure.per_event import LogProbs
 from arbench.probability.bits import in_bits
 from arbench.runs.folder import RunFolder
 from arbench.runs.record.record import Record

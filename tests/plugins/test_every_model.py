@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 from golden import FILE, RECIPES, build, recipe_of, train, trained_weights
+from making import untimed
 
 import arbench
 from arbench.files.atomic import sha256_of
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
-from arbench.runs import experiment as run_module
 from arbench.training.batches import Batch, TrainingBatches
 
 # Of the sum of all weights' sizes.
@@ -81,7 +81,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     def run(model: str) -> Path:
         folder = tmp_path_factory.mktemp(model) / "undisturbed"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run_module, "measure_sampling", lambda *arguments, **options: [])
+            patch.setattr("arbench.measure.speed.measure_sampling", untimed)
             train(model, folder)
         return folder
 
@@ -107,7 +107,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     undisturbed(model)
-    monkeypatch.setattr(run_module, "measure_sampling", lambda *arguments, **options: [])
+    monkeypatch.setattr("arbench.measure.speed.measure_sampling", untimed)
 
     def child() -> None:
         take = TrainingBatches.batch

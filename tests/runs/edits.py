@@ -82,7 +82,8 @@ def values_edit(file: str, rng: random.Random) -> Edit:
     def edit(folder: Path) -> None:
         path = folder / file
         tensors = load(path.read_bytes())
-        values = tensors["test"]
+        name = next(name for name in ("likelihood:log_prob", "test") if name in tensors)
+        values = tensors[name]
         a, b = rng.sample(range(len(values)), 2)
         kind = rng.randrange(4)
         if kind == 0:
@@ -91,11 +92,11 @@ def values_edit(file: str, rng: random.Random) -> Edit:
             values[[a, b]] = values[[b, a]]
         elif kind == 2:
             generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
-            tensors["test"] = values[torch.randperm(len(values), generator=generator)]
+            tensors[name] = values[torch.randperm(len(values), generator=generator)]
         else:
-            tensors["test"] = values.flip(0)
+            tensors[name] = values.flip(0)
         before = path.read_bytes()
-        path.write_bytes(save({name: t.contiguous() for name, t in tensors.items()}))
+        path.write_bytes(save({key: t.contiguous() for key, t in tensors.items()}))
         assert path.read_bytes() != before
 
     return edit

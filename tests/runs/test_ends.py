@@ -18,8 +18,10 @@ from arbench.api import resume
 from arbench.cli import VERBS, main
 from arbench.cli.paths import UserPath
 from arbench.errors import ConfigError
+from arbench.measure import speed
 from arbench.registry.plugins import UnfitError, contained
 from arbench.runs import experiment as run_module
+from arbench.runs import measuring
 from arbench.runs.folder import RunFolder
 from arbench.training.trainer import Trainer
 
@@ -30,6 +32,13 @@ TRAIN += ["--epochs", "2", "--set", "hidden=4"]
 
 def _status(folder: Path) -> str:
     return str(json.loads((folder / "record.json").read_text())["training"]["status"])
+
+
+OWNERS = {
+    "evaluate_log_probs": measuring,
+    "save_samples": run_module,
+    "measure_sampling": speed,
+}
 
 
 def _signalled(number: int, name: str, owner: Any, patch: pytest.MonkeyPatch) -> None:
@@ -48,7 +57,7 @@ def _signalled(number: int, name: str, owner: Any, patch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
 )
-@pytest.mark.parametrize("at", ["evaluate_log_probs", "save_samples", "measure_sampling"])
+@pytest.mark.parametrize("at", OWNERS)
 @pytest.mark.parametrize("arguments", [RUN, TRAIN], ids=["fit", "trained"])
 def test_a_stop_signal_in_the_final_evaluation_is_told_and_written_down(
     tmp_path: Path,
@@ -61,7 +70,7 @@ def test_a_stop_signal_in_the_final_evaluation_is_told_and_written_down(
 ) -> None:
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        _signalled(number, at, run_module, patch)
+        _signalled(number, at, OWNERS[at], patch)
         assert main([*arguments, "--out", str(folder)]) == code
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("arbench: error: interrupted")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from making import untimed
 
 import arbench
 from arbench.probability.randomness import random_order
 from arbench.registry.manager import registry
-from arbench.runs import experiment as run_module
 from arbench.runs import trained_checks
 
 Rows = list[tuple[str, tuple[str, ...], dict[str, Any], int]]
@@ -101,7 +101,7 @@ def require_not_refused(
     case: Case, folder: Path, colour: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Make a run; its checks are as thorough as those of a long one."""
-    monkeypatch.setattr(run_module, "measure_sampling", lambda *arguments, **options: [])
+    monkeypatch.setattr("arbench.measure.speed.measure_sampling", untimed)
     monkeypatch.setattr(trained_checks, "SHORT_S", trained_checks.LONG_S)
     network = registry().model(case.model).load()
     tiny = getattr(network, "tiny_hyperparameters", {})

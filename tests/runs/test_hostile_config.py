@@ -14,11 +14,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from making import untimed
 
 import arbench
 from arbench.errors import ArbenchError, CheckpointError
 from arbench.registry.manager import registry
-from arbench.runs import experiment as run_module
 from arbench.runs import loading
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
@@ -53,7 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A tiny run of each family, without a record, whose hash would refuse every edit at once."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "measure_sampling", lambda *arguments, **options: [])
+        patch.setattr("arbench.measure.speed.measure_sampling", untimed)
         for model, task in FAMILIES.items():
             network = registry().model(model).load()
             tiny = getattr(network, "tiny_hyperparameters", {})

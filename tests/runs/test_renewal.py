@@ -14,7 +14,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.errors import DataError
-from arbench.measure.log_probs import LogProbs
+from arbench.measure.per_event import LogProbs
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import Discrete, EventSpec

@@ -11,7 +11,6 @@ import arbench
 from arbench.cli import main
 from arbench.data.tasks import Split, open_task
 from arbench.measure.evaluation import evaluate_log_probs
-from arbench.runs import experiment as run_module
 from arbench.runs.record.record import Record
 
 TASK, MODEL = "toy-markov", "bernoulli"
@@ -33,7 +32,7 @@ def test_the_test_split_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.M
         seen.append(split)
         return evaluate_log_probs(density, split, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_module, "evaluate_log_probs", watched)
+    monkeypatch.setattr("arbench.runs.measuring.evaluate_log_probs", watched)
     settings = {"evaluate_test": False}
     run = arbench.run(TASK, MODEL, settings=settings, device="cpu", out=tmp_path / "a")
     assert seen

@@ -145,8 +145,7 @@ POINTS = {
         "import arbench.training.curve as c; c.evaluate_log_probs = deadly(c.evaluate_log_probs, 3)"
     ),
     "in the final evaluation": (
-        "import arbench.runs.experiment as r; "
-        "r.evaluate_log_probs = deadly(r.evaluate_log_probs, 2)"
+        "import arbench.runs.measuring as r; r.evaluate_log_probs = deadly(r.evaluate_log_probs, 2)"
     ),
     "after the weights, before the record": (
         "from arbench.runs.record.record import Record; Record.write = deadly(Record.write, 1)"

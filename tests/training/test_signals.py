@@ -12,7 +12,6 @@ import pytest
 
 from arbench.cli import main
 from arbench.errors import Interrupted
-from arbench.runs import experiment as run_module
 from arbench.runs.folder import RunFolder
 from arbench.training.signals import StopSignal
 
@@ -80,7 +79,7 @@ def test_ctrl_c_after_training_says_how_to_continue(
     arguments = ["run", "--task", "toy-markov", "--model", "bernoulli", "--limit", "50"]
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "measure_sampling", interrupted)
+        patch.setattr("arbench.measure.speed.measure_sampling", interrupted)
         assert main([*arguments, "--device", "cpu", "--out", str(folder)]) == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"arbench: error: interrupted; continue with `arbench resume {folder}`"

@@ -21,6 +21,35 @@ def per_event_name(folder: Path) -> str:
     return PER_EVENT_UNTIL_2 if is_old else PER_EVENT
 
 
+def next_per_event(folder: Path) -> Path:
+    """Where new values are written before the record names them."""
+    return folder / f"next.{PER_EVENT}"
+
+
+def settle_per_event(folder: Path, expected: str | None, *, clear: bool = False) -> bool:
+    """Put values that the record names already in their place, should a kill have left them.
+
+    Args:
+        folder: of a run.
+        expected: the sha256 that the record names.
+        clear: whether values that it does not name are removed; only for whoever holds the folder.
+
+    Returns:
+        Whether there were such values.
+    """
+    new = next_per_event(folder)
+    try:
+        is_named = sha256_of(new) == expected
+    except OSError:  # none, or somebody else has just put it in its place
+        return False
+    if is_named:
+        new.replace(folder / PER_EVENT)
+        (folder / PER_EVENT_UNTIL_2).unlink(missing_ok=True)
+    elif clear:
+        new.unlink(missing_ok=True)
+    return is_named
+
+
 def bound_files(folder: Path) -> dict[str, Path]:
     """The files of a run that its record names by their hashes, by the names of these."""
     return {
@@ -49,7 +78,7 @@ def binding_fault(
             found = sha256_of(file)
         except OSError:
             return f"{file}: the run's record names this file, and it is not there; put it back"
-        if found != expected:
+        if found != expected and not (part == "per_event" and settle_per_event(folder, expected)):
             return (
                 f"{file}: its sha256 is not the one in the run's record, so it was edited, or is "
                 "damaged or of another run; put back the file that the run wrote"

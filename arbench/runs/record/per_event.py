@@ -11,7 +11,7 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.files.atomic import sha256_of
-from arbench.measure.log_probs import LogProbs
+from arbench.measure.per_event import LogProbs
 from arbench.measure.sections import BlockRecord, SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
 from arbench.runs.record.record import Record

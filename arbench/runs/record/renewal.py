@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arbench.data.tasks import Split
-from arbench.measure.log_probs import LogProbs
+from arbench.measure.per_event import LogProbs
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.runs.record.per_event import window_dims

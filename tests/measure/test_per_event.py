@@ -11,7 +11,7 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.files.tensors import save_tensors
-from arbench.measure.log_probs import LogProbs
+from arbench.measure.per_event import LogProbs
 from arbench.runs.record.per_event import read_log_probs, recorded_nll
 from arbench.runs.record.record import Record
 

@@ -1,0 +1,64 @@
+"""More questions to a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from arbench.errors import ConfigError
+from arbench.hub.card import write_card
+from arbench.hub.finding import find_run
+from arbench.measure.measurement import open_measurement
+from arbench.runs.measuring import measure_run as measure_more_of
+from arbench.runs.record.record import Record
+from arbench.show.reporting import Reporter
+
+
+def measure_run(
+    path: str | Path,
+    *names: str,
+    task: str | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Record:
+    """Measure more of a finished run, and write it into its record and its card.
+
+    What the record holds already, of the same version and settings, is kept.
+
+    Args:
+        path: the run folder; a run by another name is a copy that others share.
+        names: of measurements, such as "speed" or "speed?batch_sizes=[1,256]".
+        task: for a run on data of your own, where they are, such as "images:PATH".
+        device: where to compute.
+        reporter: who is told of progress.
+
+    Returns:
+        The record with all that has been measured.
+
+    Raises:
+        ConfigError: if no measurement has that name, it means nothing for this run, or the run is
+            not in a folder of your own.
+        CheckpointError: if the run is unfinished or damaged.
+        PluginError: if a measurement fails.
+    """
+    folder = find_run(path)
+    if folder != Path(path):
+        raise ConfigError(
+            f"{path} is a copy that others share: `arbench download {path} --out DIR` makes one of "
+            "your own to measure"
+        )
+    record = measure_more_of(
+        folder,
+        [open_measurement(name) for name in names],
+        task_text=task,
+        device=device,
+        reporter=reporter or Reporter(),
+        find=find_run,
+    )
+    write_card(folder)
+    return record
+
+
+def measurement_keys(names: Sequence[str]) -> list[str]:
+    """The keys under which a record holds what these names mean."""
+    return [open_measurement(name).key for name in names]

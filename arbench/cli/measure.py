@@ -1,0 +1,45 @@
+"""`arbench measure`: put more questions to a finished run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from arbench.cli.paths import UserPath
+
+
+@click.command()
+@click.argument("run", type=UserPath(path_type=Path))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--task", metavar="TASK", help="Where data of your own are, such as images:PATH.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    run: Path, names: tuple[str, ...], task: str | None, device: str, as_json: bool
+) -> None:
+    """Measure NAME... of the run in folder RUN, and write the answers into its record.
+
+    `arbench list measurements` shows the names, `arbench show NAME` the settings of one. What the
+    record holds already, of the same version and settings, is kept.
+
+    \b
+    arbench measure runs/mnist-nade speed
+    arbench measure runs/mnist-nade 'speed?batch_sizes=[1,256]'
+    """  # noqa: D301 - click wants the character
+    from rich.console import Console
+
+    from arbench import api
+    from arbench.cli.console import ConsoleReporter
+    from arbench.show.record_tables import measured_tables
+    from arbench.show.tables import as_rich
+
+    record = api.measure_run(run, *names, task=task, device=device, reporter=ConsoleReporter())
+    if as_json:
+        sections = record.model_dump(mode="json")["measurements"]
+        keys = api.measurement_keys(names)
+        click.echo(json.dumps({key: sections[key] for key in keys}, indent=1))
+        return
+    for table in measured_tables(record.model_dump(mode="json")):
+        Console().print(as_rich(table))
