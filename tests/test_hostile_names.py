@@ -135,8 +135,7 @@ def test_no_record_and_no_report_of_speed_holds_it(
     )
     with pytest.raises(DataError, match=f"{key}.name = .* {REFUSED}"):
         Record.read(record)
-    report = SpeedReport.of_record(Record.read(run / "record.json"))
-    assert report is not None
+    (report,) = SpeedReport.of_record(Record.read(run / "record.json"))
     report.write(tmp_path / "speed.json")
     copied(tmp_path / "speed.json", tmp_path / "speed.json", lambda raw: raw.update({key: name}))
     with pytest.raises(DataError, match=f"{key} = .* {REFUSED}"):

@@ -26,6 +26,8 @@ from arbench.api.training import run as run
 from arbench.api.training import run_queue as run_queue
 from arbench.api.training import run_seeds as run_seeds
 from arbench.boards.boards import find_boards, frame
+from arbench.boards.measured_boards import find_measured_boards
+from arbench.boards.measured_text import measured_frame
 from arbench.data.dataset import Dataset
 from arbench.data.streams import windows_of
 from arbench.data.tasks import SPLITS, SplitName, Task
@@ -216,7 +218,11 @@ def compare(
 
 
 def leaderboard(
-    task: str | None = None, *, runs: str | Path | None = None, unchecked: bool = False
+    task: str | None = None,
+    *,
+    runs: str | Path | None = None,
+    unchecked: bool = False,
+    measurement: str = "likelihood",
 ) -> DataFrame:
     """The results on a task, or on every task, ranked, with published numbers among them.
 
@@ -224,6 +230,9 @@ def leaderboard(
         task: its name; None for every task that has a result.
         runs: a folder with runs of your own to show among the kept results.
         unchecked: show published numbers that nobody has seen in their source, too.
+        measurement: whose results: its name, or "name?setting=value" for those with settings alone.
+            Of any other than the likelihood there are no published numbers, and there is a row for
+            each number.
 
     Returns:
         A row for each of `arbench.boards.rows.Row`, best first within task and kind; published
@@ -234,10 +243,15 @@ def leaderboard(
         ConfigError: if nobody has a number on that task, or there is no such folder.
     """
     folder = None if runs is None else Path(runs)
-    boards, left_out = find_boards(task, runs=folder, unchecked=unchecked)
+    if measurement == "likelihood":
+        boards, left_out = find_boards(task, runs=folder, unchecked=unchecked)
+        table = frame(boards)
+    else:
+        measured, left_out = find_measured_boards(task, runs=folder, key=measurement)
+        table = measured_frame(measured)
     for reason in left_out:
         print(f"arbench: left out: {one_line(reason)}", file=sys.stderr)
-    return frame(boards)
+    return table
 
 
 def verify(

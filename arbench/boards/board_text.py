@@ -12,6 +12,8 @@ from typing import Literal
 from tabulate import tabulate
 
 from arbench.boards.boards import flat_rows, make_boards
+from arbench.boards.measured_boards import MeasuredBoard, make_measured_boards
+from arbench.boards.measured_text import ABOUT_MEASURED, measured_markdown
 from arbench.boards.results import Result
 from arbench.boards.rows import Board, Row
 from arbench.files.plain_text import one_line
@@ -106,9 +108,12 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
         results: those of `read_results`.
     """
     pages, contents = {}, []
+    results = [*results]
+    measured = make_measured_boards(results)
     for task, group in groupby(make_boards(results), lambda board: board.task):
         boards = [*group]
-        pages[f"{task}.md"] = _page(task, boards)
+        others = [board for board in measured if board.task == task]
+        pages[f"{task}.md"] = _page(task, boards, others)
         for board in boards:
             if best := next((row for row in board.rows if not row.published), None):
                 contents.append(
@@ -128,7 +133,7 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
     return pages
 
 
-def _page(task: str, boards: Sequence[Board]) -> str:
+def _page(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard]) -> str:
     blocks = [f"# {escaping.markdown(task)}"]
     for board in boards:
         if len(boards) > 1:
@@ -142,6 +147,9 @@ def _page(task: str, boards: Sequence[Board]) -> str:
         if notes:
             blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
     blocks.append(f"{ABOUT_RANKS} {ABOUT_PUBLISHED} {ABOUT_SPEEDS}")
+    if measured:
+        blocks[-1:-1] = [measured_markdown(board) for board in measured]
+        blocks.append(ABOUT_MEASURED)
     if any(row.is_checked for board in boards for row in board.rows):
         blocks.append(ABOUT_CHECKS)
     if any(row.still_growing for board in boards for row in board.rows):

@@ -23,7 +23,7 @@ from arbench.boards.published import (
     published_tasks,
 )
 from arbench.boards.ranking import ranks
-from arbench.boards.results import Result, join_runs, kept_records, read_runs, sort_results
+from arbench.boards.results import Result, find_results, join_runs
 from arbench.boards.rows import Board, Row, Speed
 from arbench.errors import ConfigError
 from arbench.measure.statistics.seeds import mean_over_seeds
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _TEXT_COLUMNS = {"task", "kind", "unit", "model", "training_device", "status", "source", "note"}
-_TRUST = ("local", "self-reported", "verified")  # a row is worth what its least seed is
+TRUST = ("local", "self-reported", "verified")  # a row is worth what its least seed is
 KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
 
 
@@ -91,9 +91,7 @@ def find_boards(
     Raises:
         ConfigError: if nobody has a number on that task, or there is no such folder.
     """
-    kept, damaged = sort_results(kept_records())
-    local, left_out = ([], []) if runs is None else read_runs(runs)
-    left_out = [*damaged, *left_out]
+    kept, local, left_out = find_results(runs)
     results = join_runs(kept, local)
     if task is None:
         return make_boards(results, unchecked=unchecked), left_out
@@ -164,7 +162,7 @@ def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
 
 def _ranked(results: Sequence[Result]) -> list[Row]:
     recipes = _by_recipe(results)
-    labels = [_label(seeds[0].record) for seeds in recipes]
+    labels = [label_of(seeds[0].record) for seeds in recipes]
     placed = ranks([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
     return [
         _row(seeds, rank, label, is_alone=labels.count(label) == 1)
@@ -216,13 +214,14 @@ def _row(seeds: Sequence[Result], rank: int, label: str, *, is_alone: bool) -> R
         training_s=fmean(times) if times else None,
         training_device=None if training is None else _training_device(first),
         speeds=best_speeds(seeds[0]),
-        status=min((seed.status for seed in seeds), key=_TRUST.index),
+        status=min((seed.status for seed in seeds), key=TRUST.index),
         source=foreign.object if foreign else training.recipe if training else "",
         result=seeds[0],
     )
 
 
-def _label(record: Record) -> str:
+def label_of(record: Record) -> str:
+    """A model's name, and what sets it apart from others of that name."""
     model = record.model
     about = [f"{model.num_copies} copies"] if model.num_copies > 1 else []
     if model.num_members > 1:

@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
+from arbench.boards.measured_boards import MeasuredBoard
+from arbench.boards.measured_text import measured_html
 from arbench.boards.page_media import curve, gallery
 from arbench.boards.page_records import records
 from arbench.boards.page_table import caption, strip, table
@@ -25,12 +27,13 @@ from arbench.version import __version__
 _FILES = resources.files("arbench.boards") / "page_template"
 
 
-def write_page(out: Path, boards: Sequence[Board]) -> None:
+def write_page(out: Path, boards: Sequence[Board], measured: Sequence[MeasuredBoard] = ()) -> None:
     """Write `index.html` into a folder, which is made if need be.
 
     Args:
         out: the folder.
         boards: of `find_boards` or `make_boards`.
+        measured: those of other measurements on the same tasks.
 
     Raises:
         ConfigError: if the folder cannot be made or written.
@@ -38,11 +41,11 @@ def write_page(out: Path, boards: Sequence[Board]) -> None:
     make_folder(out)
     page = out / "index.html"
     require_file(page, page.name)
-    write_text(page, render_page(boards))
+    write_text(page, render_page(boards, measured))
 
 
-def render_page(boards: Sequence[Board]) -> str:
-    """The page as HTML."""
+def render_page(boards: Sequence[Board], measured: Sequence[MeasuredBoard] = ()) -> str:
+    """The page as HTML; see `write_page`."""
     tasks = {task: [*group] for task, group in groupby(boards, lambda board: board.task)}
     numbers = {board.key: _numbers(board) for board in boards}
     return Template(_asset("page.html")).substitute(
@@ -52,7 +55,10 @@ def render_page(boards: Sequence[Board]) -> str:
         links="\n".join(f'<li><a href="#{html(t)}">{html(t)}</a></li>' for t in tasks),
         options="\n".join(f'<option value="{html(t)}">{html(t)}</option>' for t in tasks),
         cards="\n".join(_card(task, tasks[task]) for task in tasks),
-        tasks="\n".join(_task(task, tasks[task]) for task in tasks),
+        tasks="\n".join(
+            _task(task, tasks[task], [board for board in measured if board.task == task])
+            for task in tasks
+        ),
         version=html(__version__),
     )
 
@@ -85,8 +91,8 @@ def _counts(boards: Sequence[Board]) -> str:
     return results + (f", {published} published" if published else "")
 
 
-def _task(task: str, boards: Sequence[Board]) -> str:
-    sections = "\n".join(_board(board) for board in boards)
+def _task(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard]) -> str:
+    sections = "\n".join([*map(_board, boards), *map(measured_html, measured)])
     hashes = dict.fromkeys(board.data_sha256 for board in boards if board.data_sha256 is not None)
     data = "".join(f" · data <code title={_quoted(h)}>{h[:12]}</code>" for h in hashes)
     return f"""<section class="task" id="{html(task)}" aria-labelledby="title-{html(task)}">

@@ -1,7 +1,7 @@
 """Reads and keeps results: `leaderboards/records/`, and the user's runs (`--runs`).
 
 <task>/<model>-<sha8>.json          the record
-<task>/<model>-<sha8>.safetensors   log-probabilities of the test events
+<task>/<model>-<sha8>.safetensors   log-probabilities of the test events, and other values
 <task>/speed/<model>-<sha8>.*.json      what `arbench bench` measured on other machines
 <task>/verified/<model>-<sha8>.json     what `arbench verify` found
 """
@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from arbench.runs.record.binding import unbound_note
 from arbench.runs.record.per_event import read_log_probs
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
+from arbench.runs.results.values import require_results
 from arbench.runs.verification import verify_run
 from arbench.runs.zoo import zoo_folder
 from arbench.show.record_tables import (
@@ -49,7 +50,7 @@ class Result:
 
     Attributes:
         record: what was measured.
-        log_probs: the file of its per-event log-probabilities.
+        log_probs: the file of its per-event log-probabilities, and of other values.
         speeds: of its samplers, by machine; what `arbench bench` measured comes first.
         status: "verified" if `arbench verify` has recomputed it from its weights, "local" if it is
             the user's own.
@@ -69,7 +70,7 @@ def kept_records() -> Path:
 
 
 def keep_result(run: Path, records: Path) -> Path:
-    """Copy what a board needs of a finished run: its record and its per-event log-probabilities.
+    """Copy what a board needs of a finished run: its record and the values of its events.
 
     Args:
         run: a run folder.
@@ -139,7 +140,7 @@ def read_for_board(run: Path) -> Record:
     Raises:
         ConfigError: if it may not; says why.
         CheckpointError: if nothing binds it to the files beside it, or they are others.
-        DataError: if its log-probabilities are others, or better than the truth.
+        DataError: if its values are others, or it is better than the truth.
     """
     folder = RunFolder(run)
     record = Record.read(folder.record)
@@ -151,6 +152,7 @@ def read_for_board(run: Path) -> Record:
         raise CheckpointError(f"{run}: its record names no configuration, so it is no run folder's")
     check_bound(run, record, ("config",))
     require_plausible(record, read_log_probs(record, folder.per_event).values, str(run))
+    require_results(record, folder.per_event)
     return record
 
 
@@ -229,11 +231,36 @@ def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
     return _in_order(found), left_out
 
 
+def find_results(runs: Path | None) -> tuple[list[Result], list[Result], list[str]]:
+    """The kept results, those of the user's own runs, and which are none and why.
+
+    Args:
+        runs: a folder with runs of the user's own; None for none.
+
+    Raises:
+        ConfigError: if there is no such folder.
+    """
+    kept, damaged = sort_results(kept_records())
+    local, left_out = ([], []) if runs is None else read_runs(runs)
+    return kept, local, [*damaged, *left_out]
+
+
 def join_runs(kept: Iterable[Result], local: Iterable[Result]) -> list[Result]:
-    """Kept results and those of the user's own runs, each once."""
-    kept = list(kept)
-    known = {result.record.result_sha256 for result in kept}
-    return _in_order([*kept, *(r for r in local if r.record.result_sha256 not in known)])
+    """Kept results and those of the user's own runs, each once.
+
+    Where a kept one is among the user's own too, it has the speeds of the user's machines as well.
+    """
+    joined = {result.record.result_sha256: result for result in kept}
+    others = []
+    for result in local:
+        own = joined.get(result.record.result_sha256)
+        if own is None:
+            others.append(result)
+            continue
+        known = {report.machine for report in own.speeds}
+        more = tuple(report for report in result.speeds if report.machine not in known)
+        joined[result.record.result_sha256] = replace(own, speeds=(*own.speeds, *more))
+    return _in_order([*joined.values(), *others])
 
 
 def _kept_path(task: str, model: str, result_sha256: str | None, records: Path) -> Path:
@@ -245,6 +272,7 @@ def _kept_result(path: Path) -> Result:
     record = Record.read(path)
     log_probs = path.with_suffix(".safetensors")
     require_plausible(record, read_log_probs(record, log_probs).values, str(path))
+    require_results(record, log_probs)
     reports = [
         SpeedReport.read(file)
         for file in sorted((path.parent / "speed").glob(f"{path.stem}.speed-*.json"))
@@ -259,8 +287,7 @@ def _kept_result(path: Path) -> Result:
 
 
 def _speeds_of(record: Record, reports: list[SpeedReport]) -> tuple[SpeedReport, ...]:
-    own = SpeedReport.of_record(record)
-    return (*reports, *([] if own is None else [own]))
+    return (*reports, *SpeedReport.of_record(record))
 
 
 def _is_verified(path: Path) -> bool:

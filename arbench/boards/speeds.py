@@ -14,10 +14,15 @@ from arbench.errors import DataError
 from arbench.files.atomic import write_text
 from arbench.files.documents import Name, Sha256, read_document
 from arbench.measure.environment import describe_environment
-from arbench.measure.sections import Environment, SpeedRecord
+from arbench.measure.sections import Environment, SpeedRecord, SpeedSection
 from arbench.runs.record.record import Record
 
 SCHEMA_VERSION: Literal[1] = 1
+
+
+def machine_of(environment: Environment) -> str:
+    """The processor of a machine, without the marks of its trade."""
+    return re.sub(r"\((R|TM)\)", "", environment.gpu or environment.cpu)
 
 
 class SpeedReport(BaseModel):
@@ -42,16 +47,20 @@ class SpeedReport(BaseModel):
     environment: Environment
 
     @classmethod
-    def of_record(cls, record: Record) -> SpeedReport | None:
-        """What a run measured itself; None if that is nothing."""
-        if not record.speeds or record.result_sha256 is None:
-            return None
-        return cls(
-            task=record.task.name,
-            model=record.model.name,
-            result_sha256=record.result_sha256,
-            sampling=record.speeds,
-            environment=record.environment,
+    def of_record(cls, record: Record) -> tuple[SpeedReport, ...]:
+        """What is in a record itself, a report for each time that its samplers were timed."""
+        if record.result_sha256 is None:
+            return ()
+        return tuple(
+            cls(
+                task=record.task.name,
+                model=record.model.name,
+                result_sha256=record.result_sha256,
+                sampling=section.rows,
+                environment=section.environment,
+            )
+            for section in record.measurements.values()
+            if isinstance(section, SpeedSection)
         )
 
     @classmethod
@@ -73,8 +82,8 @@ class SpeedReport(BaseModel):
 
     @property
     def machine(self) -> str:
-        """The processor that it was measured on, without the marks of its trade."""
-        return re.sub(r"\((R|TM)\)", "", self.environment.gpu or self.environment.cpu)
+        """The processor that it was measured on."""
+        return machine_of(self.environment)
 
     @property
     def file_name(self) -> str:

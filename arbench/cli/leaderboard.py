@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -32,34 +33,61 @@ from arbench.cli.paths import UserPath
     metavar="DIR",
     help="Write the boards as a page into this folder instead.",
 )
+@click.option(
+    "--measurement",
+    "key",
+    metavar="NAME",
+    default="likelihood",
+    show_default=True,
+    help="Show this number instead; NAME?SETTING=VALUE for one with settings of its own.",
+)
 def command(
-    task: str | None, runs: Path | None, unchecked: bool, form: str, html: Path | None
+    task: str | None, runs: Path | None, unchecked: bool, form: str, html: Path | None, key: str
 ) -> None:
     """The results on TASK, or on every task, ranked, with published numbers among them.
 
     Rank is 1 plus the number of results that are significantly better on the same test events.
+    The page that --html writes has the boards of every measurement.
 
     \b
     arbench leaderboard mnist
+    arbench leaderboard mnist --measurement NAME
     arbench leaderboard mnist --runs runs
     arbench leaderboard --html boards
     """  # noqa: D301 - click wants the character
     from arbench.boards.board_text import ABOUT_GROWING, ABOUT_RANKS, Format, boards_text
     from arbench.boards.boards import find_boards
-    from arbench.files.plain_text import one_line
+    from arbench.boards.measured_boards import find_measured_boards
+    from arbench.boards.measured_text import ABOUT_MEASURED, measured_boards_text
 
+    (chosen,) = (f for f in get_args(Format) if f == form)
+    if key != "likelihood":
+        if html is not None:
+            raise click.UsageError("--html shows every measurement; leave out --measurement")
+        measured, left_out = find_measured_boards(task, runs=runs, key=key)
+        _say(left_out)
+        click.echo(measured_boards_text(measured, chosen))
+        if form == "table":
+            click.echo(f"\n{ABOUT_MEASURED}")
+        return
     boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
-    for reason in left_out:
-        click.echo(f"left out: {one_line(reason)}", err=True)
+    _say(left_out)
     if html is not None:
         from arbench.boards.page import write_page
 
-        write_page(html, boards)
+        write_page(html, boards, find_measured_boards(task, runs=runs)[0])
         click.echo(html / "index.html")
         return
-    (chosen,) = (f for f in get_args(Format) if f == form)
     click.echo(boards_text(boards, chosen))
     if form == "table":
         click.echo(f"\n{ABOUT_RANKS}")
         if any(row.still_growing for board in boards for row in board.rows):
             click.echo(f"\n{ABOUT_GROWING}")
+
+
+def _say(left_out: Sequence[str]) -> None:
+    """Name what is on no board, and why."""
+    from arbench.files.plain_text import one_line
+
+    for reason in left_out:
+        click.echo(f"left out: {one_line(reason)}", err=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from arbench.boards.boards import find_boards
+from arbench.boards.measured_boards import find_measured_boards
 from arbench.boards.page import write_page
 from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, CheckpointError, ConfigError
@@ -170,7 +171,7 @@ def push_space(name: str, *, private: bool = False, overwrite: bool = False) -> 
         NetworkError: if the Hub does not take it.
     """
     repo = parse_repo(name, "space")
-    boards, _ = find_boards(None)
+    boards, measured = find_boards(None)[0], find_measured_boards(None)[0]
     about = {
         "title": "arbench leaderboards",
         "sdk": "static",
@@ -179,7 +180,7 @@ def push_space(name: str, *, private: bool = False, overwrite: bool = False) -> 
     }
     with TemporaryDirectory() as scratch:
         out = Path(scratch)
-        write_page(out, boards)
+        write_page(out, boards, measured)
         contents: dict[str, Path | bytes] = {
             file.relative_to(out).as_posix(): with_seal(file.read_text(encoding="utf-8"))
             for file in sorted(out.rglob("*.html"))

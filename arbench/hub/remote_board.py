@@ -23,6 +23,7 @@ from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.record.per_event import read_log_probs
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
+from arbench.runs.results.values import require_results
 
 _STEM = rf"records/{NAME_PATTERN}/{NAME_PATTERN}-[0-9a-f]{{8}}"
 _SPEEDS = rf"records/{NAME_PATTERN}/speed/{NAME_PATTERN}-[0-9a-f]{{8}}\.speed-[a-z0-9-]+\.json"
@@ -153,6 +154,7 @@ def _check_result(path: Path) -> None:
     if path.suffix == ".safetensors":
         record = Record.read(path.with_suffix(".json"))
         require_plausible(record, read_log_probs(record, path).values, str(path))
+        require_results(record, path)
     elif path.parent.name == "speed":
         SpeedReport.read(path)
     else:

@@ -85,7 +85,6 @@ def maker(folder: Path) -> MakeResult:
             }
         )
         record = with_likelihood(record, test=test)
-        own = SpeedReport.of_record(record)
-        return Result(record, file, () if own is None else (own,))
+        return Result(record, file, SpeedReport.of_record(record))
 
     return make

@@ -273,8 +273,7 @@ def test_reports_of_speed_join_the_result_they_belong_to(tmp_path: Path) -> None
     run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
     records = tmp_path / "records"
     kept = keep_result(run.path, records)
-    own = SpeedReport.of_record(run.record)
-    assert own is not None
+    (own,) = SpeedReport.of_record(run.record)
     fast = own.sampling[0].model_copy(update={"device": "Fast Card", "events_per_s": 1e6})
     machine = own.environment.model_copy(update={"gpu": "Fast Card"})
     report = own.model_copy(update={"sampling": [fast], "environment": machine})

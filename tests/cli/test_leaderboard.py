@@ -65,8 +65,7 @@ def test_a_stranger_s_run_controls_neither_the_terminal_nor_a_page(
     """Neither its record nor a report of its speed does."""
     for name, file in (("a", "record.json"), ("b", "speed-there.json")):
         run = Path(shutil.copytree(runs / "whole", tmp_path / "runs" / name))
-        report = SpeedReport.of_record(Record.read(run / "record.json"))
-        assert report is not None
+        (report,) = SpeedReport.of_record(Record.read(run / "record.json"))
         report.write(run / "speed-there.json")
         raw = json.loads((run / file).read_text())
         raw["environment"]["cpu"] = "a\x1b[2Jb"

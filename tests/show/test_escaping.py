@@ -181,8 +181,7 @@ def test_no_field_of_a_record_gets_into_a_card(path: tuple[str, ...]) -> None:
 def test_no_field_of_a_record_gets_into_a_board(path: tuple[str, ...]) -> None:
     base = FOREIGN if path[0] == "foreign" else KEPT.record
     record = with_text(base, path, HOSTILE)
-    speeds = SpeedReport.of_record(record)
-    result = replace(KEPT, record=record, speeds=() if speeds is None else (speeds,))
+    result = replace(KEPT, record=record, speeds=SpeedReport.of_record(record))
     honest = make_boards([KEPT])
     boards = make_boards([result])
     for page in (*board_pages([result]).values(), boards_text(boards, "md")):
