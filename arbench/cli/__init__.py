@@ -33,7 +33,7 @@ VERBS = {
     "push": ("arbench.cli.push", "Put a run or its result onto the Hugging Face Hub."),
     "download": ("arbench.cli.download", "Fetch a trained run, checked."),
     "data": ("arbench.cli.data", "Show, check and download the tasks' files."),
-    "new": ("arbench.cli.new", "Write a working project with a new model, task or head."),
+    "new": ("arbench.cli.new", "Write a working project: a model, task, head or measurement."),
 }
 # These compute nothing, and are there even where there is hardly any memory.
 _LIGHT = ("list", "show", "new", "download")

@@ -19,12 +19,15 @@ from arbench.scaffold.projects import KINDS, Kind, Project, write_project
     help="The folder to make [default: arbench-NAME in this folder].",
 )
 def command(kind: Kind, name: str, out: Path | None) -> None:
-    """Write a project with a new model, task or head, called NAME: small, working, to be edited.
+    """Write a project with a new model, task, head or measurement, called NAME, to be edited.
+
+    It is small, installs, and passes its own tests.
 
     \b
     arbench new model above
     arbench new task bars
     arbench new head logistic
+    arbench new measurement tail
     """  # noqa: D301 - click wants the character
     project = Project(kind, name)
     folder = out if out is not None else Path(project.distribution)

@@ -1,4 +1,4 @@
-"""Writes a project for a model, task or head from its template.
+"""Writes a project for a model, task, head or measurement from its template.
 
 A template is a text file under `templates/<kind>/`, ending in `.txt`; `$name` and the other fields
 of a project are filled in, in paths too: the folder `package` becomes that of the package.
@@ -21,14 +21,20 @@ from arbench.registry.entries import NAME_PATTERN, Entry
 from arbench.registry.manager import Registered, registry
 from arbench.registry.source import module_file
 
-Kind = Literal["model", "task", "head"]
+Kind = Literal["model", "task", "head", "measurement"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_CLASS_ENDINGS: dict[Kind, str] = {"model": "Network", "task": "Task", "head": "Head"}
+_CLASS_ENDINGS: dict[Kind, str] = {
+    "model": "Network",
+    "task": "Task",
+    "head": "Head",
+    "measurement": "Measurement",
+}
 _TRIALS: dict[Kind, str] = {
     "model": "arbench run --task mnist-mini --model {name}",
     "task": "arbench run --task {name} --model fvsbn",
     "head": "arbench run --task toy-ar1 --model rnade --set head.name={name}",
+    "measurement": "arbench run --task mnist-mini --model bernoulli --measure {name}",
 }
 
 
@@ -38,7 +44,7 @@ class Project:
 
     Attributes:
         kind: what it offers.
-        name: of the model, task or head.
+        name: of the model, task, head or measurement.
     """
 
     kind: Kind
@@ -140,6 +146,7 @@ def _require_free(project: Project) -> None:
         "model": offers.models,
         "task": offers.tasks,
         "head": offers.heads,
+        "measurement": offers.measurements,
     }
     owners = [
         f"{offer.distribution} {offer.version}"

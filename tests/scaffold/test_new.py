@@ -20,7 +20,12 @@ Shell = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 
 # kind -> a name with everything in it that a name may have
-NAMES: dict[Kind, str] = {"model": "2nd.model_x-1", "task": "my.task", "head": "my-head"}
+NAMES: dict[Kind, str] = {
+    "model": "2nd.model_x-1",
+    "task": "my.task",
+    "head": "my-head",
+    "measurement": "3rd_tail",
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,7 +46,7 @@ def test_it_installs_passes_its_tests_and_runs(kind: Kind, shell: Shell) -> None
     record = json.loads(done.stdout)
     used = {"model": record["model"]["name"], "task": record["task"]["name"]}
     used["head"] = record["model"]["head"]
-    assert used[kind] == project.name
+    assert project.name in (used.get(kind), *record["measurements"])
     assert record["measurements"]["likelihood"]["test"]["num_events"] == 100
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from arbench import MeasurementEntry, hookimpl
+from arbench import MeasurementEntry
 
-
-@hookimpl
-def arbench_register_measurements() -> list[MeasurementEntry]:
-    """The share of copies."""
-    return [
-        MeasurementEntry(
-            name="copies",
-            measurement="arbench_copies.copies:Copies",
-            summary="samples that are copies of train events",
-        )
-    ]
+arbench_entries = [
+    MeasurementEntry(
+        name="copies",
+        measurement="arbench_copies.copies:Copies",
+        summary="samples that are copies of train events",
+    )
+]
