@@ -43,6 +43,7 @@ from arbench.measure.speed import measure_sampling
 from arbench.measure.statistics.metrics import PairedDifference
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.runs.comparison import compare_runs
+from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run
 from arbench.runs.foreign import evaluate_foreign
 from arbench.runs.loading import read_config
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 def evaluate(
     path: str | Path,
     *,
-    split: SplitName = "test",
+    split: SplitName | None = None,
     task: str | None = None,
     foreign: bool = False,
     device: str = "auto",
@@ -72,7 +73,8 @@ def evaluate(
 
     Args:
         path: what `load` takes.
-        split: "train", "validation" or "test".
+        split: "train", "validation" or "test"; by default test, or validation for a run that was
+            made without its test split.
         task: another task than the run's own; needs `foreign`.
         foreign: admit a task that the run was not trained for; such a number is never on a board.
         device: where to compute.
@@ -83,10 +85,11 @@ def evaluate(
         ConfigError: for no such split, another task without `foreign` or of another event spec, or
             events of varying length in another order than the raster scan.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
     folder = find_run(path)
     config = read_config(folder)
+    split = split or usual_split(config)
+    if split not in SPLITS:
+        raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
     if foreign and task is not None:
         data = dataset_of(task, config.recipe, limit)
     else:
@@ -116,6 +119,11 @@ def evaluate(
         reporter=reporter or Reporter(),
     )
     return split_record(density, data.split(split), measuring.log_probs(split))
+
+
+def usual_split(config: RunConfig) -> SplitName:
+    """The split that a run is evaluated on unless somebody says which: never one it may not see."""
+    return "test" if config.recipe.training.evaluate_test else "validation"
 
 
 def evaluate_density(

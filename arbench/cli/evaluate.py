@@ -26,8 +26,7 @@ _OF_A_RUN = ("split", "foreign", "device")
 @click.option(
     "--split",
     type=click.Choice(["validation", "test", "train"]),
-    default="test",
-    show_default=True,
+    help="[default: test; validation for a run made with --no-test]",
 )
 @click.option("--task", metavar="TASK", help="Another task than the run's own; needs --foreign.")
 @click.option("--foreign", is_flag=True, help="Admit a task the run was not trained for.")
@@ -81,11 +80,13 @@ def _evaluate_run(options: dict[str, Any]) -> None:
     from arbench.cli.console import ConsoleReporter
     from arbench.hub.finding import find_run
     from arbench.runs.folder import RunFolder
+    from arbench.runs.loading import read_config
     from arbench.runs.record.record import Record
     from arbench.show.record_tables import likelihood_cells
     from arbench.show.units import nats_per
 
-    run, split, foreign = options["run"], options["split"], options["foreign"]
+    run, foreign = options["run"], options["foreign"]
+    split = options["split"] or api.usual_split(read_config(find_run(run)))
     result = api.evaluate(
         run,
         split=split,

@@ -93,3 +93,14 @@ def test_a_queue_may_ask_for_it_run_by_run(tmp_path: Path) -> None:
     trial, final = arbench.run_queue(queue, out=tmp_path / "runs", device="cpu")
     assert trial.record.splits.keys() == {"validation"}
     assert final.record.splits.keys() == {"validation", "test"}
+
+
+def test_such_a_run_is_evaluated_on_validation_unless_somebody_says_test(
+    unseen: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(unseen), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith("validation: ")
+    found = arbench.evaluate(unseen, device="cpu")
+    assert found == Record.read(unseen / "record.json").splits["validation"]
+    assert main(["evaluate", str(unseen), "--split", "test", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith("test: ")
