@@ -164,7 +164,7 @@ def evaluate_density(
         seed=seed,
         reporter=reporter,
     )
-    write_card(evaluated.path)
+    write_card(evaluated.path, evaluated.record)
     return evaluated
 
 

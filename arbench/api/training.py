@@ -94,7 +94,7 @@ def run(
     )
     finished = start_run(request, reporter or Reporter())
     if finished.is_main:
-        write_card(finished.path)
+        write_card(finished.path, finished.record)
     return finished
 
 
@@ -118,7 +118,7 @@ def resume(
     # A run that was interrupted while its card was written has none yet.
     wanted = not finished.was_finished or (not card.exists() and os.access(finished.path, os.W_OK))
     if finished.is_main and wanted:
-        write_card(finished.path)
+        write_card(finished.path, finished.record)
     return finished
 
 

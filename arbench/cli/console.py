@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -17,13 +17,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from arbench.boards.published import nats_error_of, nats_of, published_table
-from arbench.measure.statistics.seeds import FEWEST_SEEDS, mean_over_seeds
+from arbench.boards.published import published_table
 from arbench.runs.record.record import Record
 from arbench.show.record_tables import measured_tables
 from arbench.show.reporting import Advance, Reporter
 from arbench.show.tables import as_rich
-from arbench.show.units import nats_per, with_error
 
 _SECONDS_BETWEEN_LINES = 60.0
 
@@ -93,18 +91,3 @@ def print_result(console: Console, path: Path, record: Record) -> None:
     console.print(f"files: {path}", soft_wrap=True, highlight=False)
     for picture in sorted(path.glob("samples.*")):
         console.print(f"samples: {picture}", soft_wrap=True, highlight=False)
-
-
-def seeds_summary(records: Sequence[Record]) -> str:
-    """The number of a recipe from its seeds, in a line; empty if they have no test number."""
-    if any("test" not in record.splits or record.no_likelihood for record in records):
-        return ""
-    values = [nats_of(record) for record in records]
-    mean, error = mean_over_seeds(values, [nats_error_of(record) for record in records])
-    digits = 3 if nats_per(records[0].task.unit) == "event" else 4
-    about = "over its seeds and the test events" if len(records) >= FEWEST_SEEDS else "as they are"
-    return (
-        f"{len(records)} seeds: {with_error(mean, error, digits)} nats/"
-        f"{nats_per(records[0].task.unit)} on test, {about}; from {min(values):.{digits}f} to "
-        f"{max(values):.{digits}f}"
-    )

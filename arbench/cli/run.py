@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from arbench.cli import queue, resume
 from arbench.cli.paths import UserPath
-
-if TYPE_CHECKING:
-    from arbench.runs.experiment import Run
 
 # What were options of `run` before they were verbs: the value of each is its verb's argument.
 _VERBS = {"--resume": (resume.command, "resume RUN"), "--queue": (queue.command, "queue FILE")}
@@ -88,18 +84,12 @@ def command(
     model: str,
     settings: tuple[str, ...],
     budget: str | None,
-    epochs: int | None,
-    seed: int,
     seeds: int | None,
-    device: str,
-    precision: str,
-    compile: bool,
-    out: Path | None,
-    limit: int | None,
     measure: tuple[str, ...],
     no_test: bool,
     push: str | None,
     as_json: bool,
+    **others: Any,
 ) -> None:
     """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
 
@@ -115,48 +105,37 @@ def command(
     texts = split_settings(settings)
     if seeds is not None:
         _refuse_beside_seeds(ctx)
-    from arbench import api
     from arbench.cli.console import ConsoleReporter
     from arbench.cli.outcome import conclude
+    from arbench.hub.card import write_card
+    from arbench.measure.measurement import open_measurement
+    from arbench.runs.experiment import start_run
+    from arbench.runs.request import RunRequest
+    from arbench.training.schedule import parse_seconds
 
     if push is not None:
         from arbench.hub.push import check_push
 
         check_push(push, task=task, model=model)
     reporter = ConsoleReporter()
-    recipe = api.RecipeOptions(
-        settings=given_settings(texts, model),
-        budget=budget,
-        epochs=epochs,
-        precision=precision,
-        compile=compile,
-        limit=limit,
-        measure=measure,
+    request = RunRequest(
+        task=task,
+        model=model,
+        overrides=given_settings(texts, model),
+        budget_s=None if budget is None else parse_seconds(budget),
         evaluate_test=False if no_test else None,
+        measure=[open_measurement(name) for name in measure],
+        **others,  # they have the names of its fields
     )
     if seeds is not None:
-        runs = api.run_seeds(
-            task, model, seeds=seeds, out=out, device=device, reporter=reporter, **recipe
-        )
-        _print_seeds([run for run in runs if run.is_main], as_json)
+        from arbench.cli.seeds import run_all_seeds
+
+        run_all_seeds(request, seeds, measure, as_json, reporter)
         return
-    run = api.run(task, model, seed=seed, out=out, device=device, reporter=reporter, **recipe)
+    run = start_run(request, reporter)
+    if run.is_main:
+        write_card(run.path, run.record)
     conclude(run, as_json=as_json, push=push, reporter=reporter)
-
-
-def _print_seeds(runs: list[Run], as_json: bool) -> None:
-    """All seeds of a recipe: their records, or a table of each and what they say together."""
-    from rich.console import Console
-
-    from arbench.cli.console import print_result, seeds_summary
-
-    if as_json:
-        click.echo(json.dumps([run.record.model_dump(mode="json") for run in runs], indent=1))
-        return
-    for run in runs:
-        print_result(Console(), run.path, run.record)
-    if runs and (summary := seeds_summary([run.record for run in runs])):
-        click.echo(summary)
 
 
 def _refuse_beside_seeds(ctx: click.Context) -> None:

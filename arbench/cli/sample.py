@@ -102,7 +102,7 @@ def command(
     from arbench.measure.allocator import out_of_memory_says
     from arbench.runs.loading import read_config
     from arbench.runs.request import reopen
-    from arbench.show.pictures import known_rows
+    from arbench.show.given import known_rows
     from arbench.show.samples import join_texts, output_path, save_samples
 
     run = find_run(run)
@@ -174,7 +174,7 @@ def _given(text: str, spec: EventSpec, config: RunConfig, dataset: Dataset | Non
     from arbench.data.tasks import SPLITS
     from arbench.errors import ConfigError
     from arbench.runs.request import reopen
-    from arbench.show.pictures import read_image
+    from arbench.show.given import read_image
 
     place = re.fullmatch(r"(\w+):(-?\d+)", text)
     split = next((name for name in SPLITS if place and place[1] == name), None)

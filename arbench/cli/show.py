@@ -10,7 +10,7 @@ import click
 
 from arbench.cli.paths import UserPath
 from arbench.cli.records import record_text
-from arbench.cli.settings import argument_docs, recipe_values, settings_text
+from arbench.cli.setting_texts import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
 from arbench.files.canonical import seal_fault
 from arbench.files.plain_text import one_line

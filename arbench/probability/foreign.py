@@ -6,9 +6,8 @@ nothing is guessed from what happens to come out.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, final
 
 import torch
@@ -19,6 +18,7 @@ from arbench.errors import ConfigError, PluginError
 from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.model import evaluation_mode
+from arbench.probability.randomness import seeded
 
 # Models of other libraries may speak numpy: what they take and give is theirs to say.
 ToInput = Callable[[Tensor], Any]
@@ -267,14 +267,6 @@ class ForeignDensity:
                 f"{self}.sample: {error}; give a from_output that makes events of what it returns"
             ) from error
         return events.long() if isinstance(self.spec.domain, Discrete) else events
-
-
-@contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seeds torch's global generators for the duration, then restores them."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 def _require_consistent(spec: EventSpec, kind: Kind, dequantisation: Dequantisation | None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from arbench.errors import PluginError
 from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import full_precision, widest_dtype
 from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole, move_noise

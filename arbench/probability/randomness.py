@@ -8,7 +8,9 @@ count for nothing: the stream of (3, 0) is that of (3,).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -25,6 +27,14 @@ def derive_seed(seed: int, *key: str | int) -> int:
 def keyed_generator(seed: int, *key: str | int) -> torch.Generator:
     """A CPU generator seeded by `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, *key))
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seeds torch's global generators for the duration, then restores them."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def uniforms(count: int, *key: int) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from arbench.probability.density import Excerpt
 from arbench.probability.events import Discrete
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import widest_dtype
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from arbench.probability.density import Density
 from arbench.probability.events import Discrete
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.model import Model
 from arbench.probability.precision import widen
 from arbench.probability.samplers import draw_noise, move_noise

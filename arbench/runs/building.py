@@ -9,10 +9,8 @@ import torch
 
 from arbench.errors import ConfigError
 from arbench.measure.allocator import is_out_of_memory
-from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
-from arbench.probability.heads import Head
-from arbench.probability.heads.copies import copies_of
+from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.manager import registry
@@ -119,10 +117,16 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
                 network_class(layouts[0], heads[0].num_params, **hyperparameters)
                 for _ in range(num_copies)
             ]
-        network: Any = networks[0] if num_copies == 1 else copies_of(networks, heads[0])
+        network: Any = networks[0]
+        if num_copies > 1:
+            from arbench.probability.heads.copies import copies_of  # few runs have any
+
+            network = copies_of(networks, heads[0])
         if len(layouts) == 1:
             model = Model(network, heads[0], layouts[0])
             return Assembly(network, [model], model)
+        from arbench.probability.ensemble import Ensemble  # few runs are one
+
         members = [
             Model(network.reordered(layout, member.mask_seed), head, layout)
             for layout, head, member in zip(layouts, heads, config.members, strict=True)

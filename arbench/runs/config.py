@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from arbench.data.division import Division
 from arbench.data.rendering import Rendering, natural_rendering
@@ -20,8 +20,8 @@ from arbench.data.tasks import open_task
 from arbench.errors import CheckpointError
 from arbench.files.atomic import write_text
 from arbench.files.canonical import canonical_sha256
-from arbench.files.documents import Count, Line, Name, Natural, Sha256, Values, read_document
-from arbench.probability.events import Discrete, Domain, EventSpec, Real
+from arbench.files.documents import Count, Line, Name, Natural, Part, Sha256, Values, read_document
+from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
 from arbench.registry.plugins import UnfitError, contained
@@ -35,11 +35,7 @@ _MISSING = (
 )
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DomainConfig(_Strict):
+class DomainConfig(Part):
     """A domain; `size` belongs to discrete ones, `bin_width` to real ones."""
 
     kind: Literal["discrete", "real"]
@@ -52,19 +48,8 @@ class DomainConfig(_Strict):
             raise ValueError("a discrete domain has a size, a real one has none")
         return self
 
-    @classmethod
-    def of(cls, domain: Domain) -> DomainConfig:
-        """The description of a domain; `build` is the inverse."""
-        if isinstance(domain, Discrete):
-            return cls(kind="discrete", size=domain.size)
-        return cls(kind="real", bin_width=domain.bin_width)
 
-    def build(self) -> Domain:
-        """The domain described."""
-        return Real(self.bin_width) if self.size is None else Discrete(self.size)
-
-
-class EventConfig(_Strict):
+class EventConfig(Part):
     """An event spec."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1, le=_MAX_DIMS)]], Field(max_length=3)]
@@ -76,17 +61,14 @@ class EventConfig(_Strict):
             raise ValueError(f"events of {self.shape} have more than {_MAX_DIMS:,} dims")
         return self
 
-    @classmethod
-    def of(cls, spec: EventSpec) -> EventConfig:
-        """The description of an event spec; `build` is the inverse."""
-        return cls(shape=list(spec.shape), domain=DomainConfig.of(spec.domain))
-
     def build(self) -> EventSpec:
         """The event spec described."""
-        return EventSpec(tuple(self.shape), self.domain.build())
+        size = self.domain.size
+        domain = Real(self.domain.bin_width) if size is None else Discrete(size)
+        return EventSpec(tuple(self.shape), domain)
 
 
-class LayoutConfig(_Strict):
+class LayoutConfig(Part):
     """A layout, its permutation written out."""
 
     event: EventConfig
@@ -96,22 +78,28 @@ class LayoutConfig(_Strict):
     @classmethod
     def of(cls, layout: Layout) -> LayoutConfig:
         """The description of a layout; `build` is the inverse."""
+        domain = layout.domain
+        if isinstance(domain, Discrete):
+            described = DomainConfig(kind="discrete", size=domain.size)
+        else:
+            described = DomainConfig(kind="real", bin_width=domain.bin_width)
+        event = EventConfig(shape=list(layout.spec.shape), domain=described)
         order = None if layout.is_raster else layout.permutation.tolist()
-        return cls(event=EventConfig.of(layout.spec), sites=layout.sites, order=order)
+        return cls(event=event, sites=layout.sites, order=order)
 
     def build(self) -> Layout:
         """The layout described."""
         return Layout(self.event.build(), order=self.order, sites=self.sites)
 
 
-class MemberConfig(_Strict):
+class MemberConfig(Part):
     """One member of the density: an ordering and, for masked networks, a mask seed."""
 
     layout: LayoutConfig
     mask_seed: Natural | None = None
 
 
-class RunConfig(_Strict):
+class RunConfig(Part):
     """`config.json`: the task, the model and how it was to be trained.
 
     `rendering` is None in files from before it was kept; see `shown`. `division` is None where the
@@ -129,7 +117,7 @@ class RunConfig(_Strict):
     plugin_version: Line
     hyperparameters: Values
     head: Name
-    head_options: Values = {}
+    head_options: Values = Field(default={})
     members: Annotated[list[MemberConfig], Field(min_length=1, max_length=4096)]
     recipe_name: Line
     recipe: Recipe

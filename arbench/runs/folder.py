@@ -6,7 +6,6 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -18,51 +17,39 @@ from arbench.runs.record.record import Record
 from arbench.training.checkpoints import CONFIG, METRICS
 from arbench.training.signals import stopping_at_once
 
+RECORD, CARD = "record.json", "README.md"
 
-@dataclass(frozen=True)
+
 class RunFolder:
-    """Names of everything that a run leaves."""
+    """Where everything is that a run leaves.
 
-    path: Path
+    Args:
+        path: the folder.
 
-    @property
-    def config(self) -> Path:
-        """How to build the density again."""
-        return self.path / CONFIG
+    Attributes:
+        path: the folder.
+        config: how to build the density again.
+        record: what was measured.
+        model: the weights.
+        metrics: one line per evaluation.
+        card: the model card.
+        checkpoint: the training state while it runs.
+    """
 
-    @property
-    def record(self) -> Path:
-        """What was measured."""
-        return self.path / "record.json"
-
-    @property
-    def model(self) -> Path:
-        """The weights."""
-        return self.path / "model.safetensors"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / CONFIG
+        self.record = path / RECORD
+        self.model = path / "model.safetensors"
+        self.metrics = path / METRICS
+        self.card = path / CARD
+        self.checkpoint = path / "checkpoint"
+        self._lock = path / ".lock"
 
     @property
     def per_event(self) -> Path:
         """Values of every event, for paired comparisons."""
         return self.path / per_event_name(self.path)
-
-    @property
-    def metrics(self) -> Path:
-        """One line per evaluation."""
-        return self.path / METRICS
-
-    @property
-    def card(self) -> Path:
-        """The model card."""
-        return self.path / "README.md"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The training state while it runs."""
-        return self.path / "checkpoint"
-
-    @property
-    def _lock(self) -> Path:
-        return self.path / ".lock"
 
     def require_finished(self) -> None:
         """Check that the run in this folder came to its end; a folder without a run passes.

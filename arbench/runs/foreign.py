@@ -22,8 +22,8 @@ from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
 from arbench.measure.truth import Truth
 from arbench.probability.events import Discrete
-from arbench.probability.foreign import ForeignDensity, seeded
-from arbench.probability.randomness import derive_seed, keyed_generator
+from arbench.probability.foreign import ForeignDensity
+from arbench.probability.randomness import derive_seed, keyed_generator, seeded
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.experiment import Run
 from arbench.runs.folder import new_run_folder

@@ -14,7 +14,7 @@ from arbench.data.tasks import Task, open_task
 from arbench.errors import ConfigError, DataError
 from arbench.files.documents import describe_validation
 from arbench.measure.measurement import Measurement
-from arbench.probability.heads import natural_head
+from arbench.probability.heads.natural import natural_head
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
 from arbench.runs.building import plan_members, require_combination

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -25,10 +25,8 @@ from arbench.probability.causality import (
     step_differences,
 )
 from arbench.probability.density import Density
-from arbench.probability.ensemble import Ensemble
-from arbench.probability.foreign import ForeignDensity, seeded
 from arbench.probability.model import Model, evaluation_mode
-from arbench.probability.randomness import derive_seed, keyed_generator
+from arbench.probability.randomness import derive_seed, keyed_generator, seeded
 from arbench.probability.surprise import Surprise, event_surprise, site_surprise
 from arbench.runs.building import assemble
 from arbench.runs.config import RunConfig
@@ -37,6 +35,9 @@ from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES
 from arbench.show.wording import counted
 from arbench.training.assembly import Assembly
+
+if TYPE_CHECKING:
+    from arbench.probability.ensemble import Ensemble
 
 LONG_S, SHORT_S = 30.0, 1.5  # about so long at most, of a run and of a quick one
 MOST_ERRORS = 5.0
@@ -60,14 +61,6 @@ class Refused(PluginError):
     def __init__(self, message: str, checks: ChecksRecord) -> None:
         super().__init__(message)
         self.checks = checks
-
-
-@dataclass(frozen=True)
-class _Finding:
-    """What a check found; `fault` is the evidence, empty if it passes."""
-
-    check: CheckRecord
-    fault: str = ""
 
 
 def check_network(
@@ -105,12 +98,12 @@ def check_network(
                 advance(0.1, "causality")
                 until = started + _CAUSALITY_SHARE * seconds
                 found = _causality(exact.members, few, config.seed, until)
-                checks = _kept(checks, "causality", found, config.model)
+                checks = _kept(checks, "causality", *found, config.model)
                 if "step" in exact.density.samplers:
                     advance(0.4, "step")
                     until = started + _STEP_SHARE * seconds
                     found = _step_equals_forward(exact.members, few, until)
-                    checks = _kept(checks, "step_equals_forward", found, config.model)
+                    checks = _kept(checks, "step_equals_forward", *found, config.model)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
@@ -203,21 +196,25 @@ def check_samples(
                 found += _surprise(drawn, generator, scale, math.inf)[0]
             num_used = _FRESH * batch
         advance(1.0, "")
-    what = "event" if isinstance(density, ForeignDensity) else "site"
+    # Of a density whose sites nobody knows whole events are looked at.
+    what = "site" if all(isinstance(each, Model) for each, _ in drawn) else "event"
     terms = "" if what == "event" else f", {found.num_terms:,} sites"
     check = CheckRecord(
         value=_finite(abs(found.z)), threshold=MOST_ERRORS, about=f"{num_used:,} samples{terms}"
     )
-    fault = ""
-    if not abs(found.z) <= MOST_ERRORS:
-        mean = found.total_nats / max(1, found.num_terms)
-        likely = f"{abs(mean):.2g} nats per {what} {'less' if mean < 0 else 'more'} likely"
-        fault = (
-            f"its samples do not follow its log_prob: they are {likely} than log_prob expects, "
-            f"which is {abs(first.z):.1f} standard errors, and {abs(found.z):.1f} of {num_used:,} "
-            "fresh ones"
-        )
-    return _kept(checks, "samples_follow", _Finding(check, fault), name)
+    fault = "" if abs(found.z) <= MOST_ERRORS else _surprising(first, found, what, num_used)
+    return _kept(checks, "samples_follow", check, fault, name)
+
+
+def _surprising(first: Surprise, found: Surprise, what: str, num_used: int) -> str:
+    """That samples are not as likely as `log_prob` expects: at first, and of fresh ones."""
+    mean = found.total_nats / max(1, found.num_terms)
+    likely = f"{abs(mean):.2g} nats per {what} {'less' if mean < 0 else 'more'} likely"
+    return (
+        f"its samples do not follow its log_prob: they are {likely} than log_prob expects, "
+        f"which is {abs(first.z):.1f} standard errors, and {abs(found.z):.1f} of {num_used:,} "
+        "fresh ones"
+    )
 
 
 def seconds_for(assembly: Assembly, config: RunConfig) -> float:
@@ -232,24 +229,32 @@ def scale_of(events: Tensor) -> float:
     return deviation if deviation > 0 and math.isfinite(deviation) else 1.0
 
 
-def _kept(checks: ChecksRecord, name: str, found: _Finding, model: str) -> ChecksRecord:
+def _kept(
+    checks: ChecksRecord, name: str, check: CheckRecord, fault: str, model: str
+) -> ChecksRecord:
     """The checks with one more.
 
     Raises:
         Refused: if it failed.
     """
-    checks = checks.model_copy(update={name: found.check})
-    if found.fault:
+    checks = checks.model_copy(update={name: check})
+    if fault:
         raise Refused(
             f"{model} has no number, for the trained model breaks a promise at its own size "
-            f"({name}): {found.fault}",
+            f"({name}): {fault}",
             checks,
         )
     return checks
 
 
-def _causality(members: Sequence[Model], events: Tensor, seed: int, until: float) -> _Finding:
-    """Whether the parameters up to a site move when all values from it on change."""
+def _causality(
+    members: Sequence[Model], events: Tensor, seed: int, until: float
+) -> tuple[CheckRecord, str]:
+    """Whether the parameters up to a site move when all values from it on change.
+
+    Returns:
+        What was measured, and the evidence against it, which is empty if the check passes.
+    """
     generator = keyed_generator(seed, "checks", "causality")
     allowed = max(rounding_allowed(member.network) for member in members)
     if events.device.type != "cpu" or members[0].device.type != "cpu":
@@ -274,18 +279,22 @@ def _causality(members: Sequence[Model], events: Tensor, seed: int, until: float
         worst = int(share.nan_to_num(math.inf).argmax())
         value = _finite(share[worst].item())
         largest = max(largest, value)
-        if not value <= _dtype_rounding(allowed, before[which]):
+        # As much wider than what is allowed of float64 as the parameters' own type is coarser.
+        coarser = torch.finfo(share.dtype).eps / torch.finfo(torch.float64).eps
+        if not value <= allowed * coarser:
             fault = (
                 f"the parameters of site {worst} moved by {moved[worst].item():.2g} when the "
                 f"values of site {site} and later ones changed, so the mask leaks from the future"
             )
             break
     about = f"{num_done} of {num_sites:,} sites, {counted(len(events), 'event')}"
-    return _Finding(CheckRecord(value=largest, threshold=allowed, about=about), fault)
+    return CheckRecord(value=largest, threshold=allowed, about=about), fault
 
 
-def _step_equals_forward(members: Sequence[Model], events: Tensor, until: float) -> _Finding:
-    """Whether `step` gives the parameters of `forward` along whole events."""
+def _step_equals_forward(
+    members: Sequence[Model], events: Tensor, until: float
+) -> tuple[CheckRecord, str]:
+    """Whether `step` gives the parameters of `forward` along whole events; see `_causality`."""
     largest, num_done, fault = 0.0, 0, ""
     threshold = STEP_ERROR
     num_sites = members[0].layout.num_sites
@@ -306,7 +315,7 @@ def _step_equals_forward(members: Sequence[Model], events: Tensor, until: float)
             break
     total = num_sites * len(members)
     about = f"{num_done:,} of {total:,} sites, {counted(len(events), 'event')}"
-    return _Finding(CheckRecord(value=largest, threshold=threshold, about=about), fault)
+    return CheckRecord(value=largest, threshold=threshold, about=about), fault
 
 
 def _sites_to_change(num_sites: int, generator: torch.Generator) -> list[int]:
@@ -331,12 +340,13 @@ def _by_model(
         samples: `(N, *event_shape)`.
         generator: as it was before they were drawn.
     """
-    if not isinstance(density, Ensemble):
+    if not hasattr(density, "members_drawn"):
         return [(density, samples)]
-    chosen = density.members_drawn(density.draw_noise(len(samples), generator))
+    ensemble = cast("Ensemble", density)
+    chosen = ensemble.members_drawn(ensemble.draw_noise(len(samples), generator))
     chosen = chosen.to(samples.device)
     parts: list[tuple[Density, Tensor]] = []
-    for number, member in enumerate(density.members):
+    for number, member in enumerate(ensemble.members):
         assert isinstance(member, Model)
         if len(own := samples[chosen == number]):
             parts.append((member, own))
@@ -348,33 +358,23 @@ def _surprise(
 ) -> tuple[Surprise, int]:
     """How surprising samples are, and how many of them were looked at in time."""
     found, num_used = Surprise(), 0
-    for density, events in _batches(drawn):
-        if num_used and time.monotonic() > until:
-            break
-        if isinstance(density, Model):
-            with evaluation_mode(density):
-                found += site_surprise(density, events, generator, scale=scale)
-        else:
-            found += event_surprise(density, events, generator, scale=scale)
-        num_used += len(events)
-    return found, num_used
-
-
-def _batches(drawn: list[tuple[Density, Tensor]]) -> Iterator[tuple[Density, Tensor]]:
     for density, samples in drawn:
         for events in torch.split(samples, max(1, _AT_ONCE // samples[0].numel())):
-            yield density, events
+            if num_used and time.monotonic() > until:
+                return found, num_used
+            if isinstance(density, Model):
+                with evaluation_mode(density):
+                    found += site_surprise(density, events, generator, scale=scale)
+            else:
+                found += event_surprise(density, events, generator, scale=scale)
+            num_used += len(events)
+    return found, num_used
 
 
 def _largest(params: Tensor) -> float:
     """The largest absolute value of parameters, of those that are finite; 1 if there is none."""
     largest = params.abs().nan_to_num(posinf=0.0).max().item()
     return largest if largest > 0 else 1.0
-
-
-def _dtype_rounding(allowed: float, params: Tensor) -> float:
-    """What is allowed of float64, as much wider as the parameters' own type is coarser."""
-    return allowed * torch.finfo(params.dtype).eps / torch.finfo(torch.float64).eps
 
 
 def _finite(value: float) -> float:

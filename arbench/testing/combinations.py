@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from arbench.probability.density import Density
 from arbench.probability.ensemble import Ensemble
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.heads.copies import copies_of
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model

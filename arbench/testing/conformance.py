@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import nn
 
 from arbench.probability.events import EventSpec
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.testing.causality import check_causality, check_influence
 from arbench.testing.combinations import check_combinations

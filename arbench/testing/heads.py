@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.testing.cells import interval_name, interval_numbers, real_grid
 from arbench.testing.distributions import require_likely

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from arbench.probability.heads import natural_head
+from arbench.probability.heads.natural import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.runs.config import LayoutConfig

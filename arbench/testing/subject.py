@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from arbench.errors import PluginError
 from arbench.probability.causality import rounding_allowed
 from arbench.probability.events import EventSpec, Real
-from arbench.probability.heads import GaussianMixture, Head, natural_head
+from arbench.probability.heads.base import Head
+from arbench.probability.heads.gaussian_mixture import GaussianMixture
+from arbench.probability.heads.natural import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.tiny import TinyEvents

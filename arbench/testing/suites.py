@@ -16,7 +16,7 @@ from torch import nn
 from arbench.data.tasks import Task
 from arbench.errors import ConfigError
 from arbench.measure.measurement import Measurement, open_measurement
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean, split_argument

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import widen
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model
+
+if TYPE_CHECKING:
+    from arbench.probability.ensemble import Ensemble
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from arbench.errors import ConfigError
-from arbench.files.documents import describe_validation
+from arbench.files.documents import Part, describe_validation
 from arbench.registry.entries import ModelEntry
 from arbench.training.settings import (
     LARGEST,
@@ -32,18 +32,14 @@ from arbench.training.settings import (
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HeadRecipe(_Section):
+class HeadRecipe(Part):
     """Which likelihood: "auto" chooses it from the domain of the data.
 
     In a recipe file, whatever else the section holds are options, keyword arguments of the head.
     """
 
     name: str = "auto"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
 
     @model_validator(mode="before")
     @classmethod
@@ -54,7 +50,7 @@ class HeadRecipe(_Section):
         return {key: values[key] for key in values if key == "name"} | {"options": rest}
 
 
-class LayoutRecipe(_Section):
+class LayoutRecipe(Part):
     """Which order, and how many dims are drawn at once."""
 
     order: Literal["raster", "permuted"] = "raster"
@@ -62,14 +58,14 @@ class LayoutRecipe(_Section):
     sites: Literal["dim", "pixel"] = "dim"
 
 
-class StreamRecipe(_Section):
+class StreamRecipe(Part):
     """How a stream is seen: windows of `context` symbols; evaluation moves on by `stride`."""
 
     context: Annotated[int, Field(ge=1, le=LARGEST)] = 256
     stride: Annotated[int, Field(ge=1, le=LARGEST)] = 128
 
 
-class EnsembleRecipe(_Section):
+class EnsembleRecipe(Part):
     """How many models are averaged; one of each is a single model.
 
     Copies of the network, each with weights of its own, average the probabilities of every site:
@@ -83,7 +79,7 @@ class EnsembleRecipe(_Section):
     num_masks: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
-class TrainingRecipe(_Section):
+class TrainingRecipe(Part):
     """Optimiser, schedule and length.
 
     The loss is nats per scored dim; `weight_decay` and `clip_norm` are relative to it. Without
@@ -106,10 +102,10 @@ class TrainingRecipe(_Section):
     evaluate_test: bool = True
 
 
-class Recipe(_Section):
+class Recipe(Part):
     """A resolved recipe; `network` holds every keyword argument, defaults included."""
 
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field(default={})
     head: HeadRecipe = HeadRecipe()
     layout: LayoutRecipe = LayoutRecipe()
     stream: StreamRecipe = StreamRecipe()

@@ -17,7 +17,7 @@ from PIL import Image
 from arbench.data.formats.pixels import read_pixels
 from arbench.errors import DataError
 from arbench.probability.events import Discrete, EventSpec
-from arbench.show.pictures import read_image
+from arbench.show.given import read_image
 from arbench_files.images import ImagesTask
 
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)

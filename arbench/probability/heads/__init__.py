@@ -1,38 +1,34 @@
 """Heads: the likelihoods that any network can be given.
 
-A head is chosen from the domain of the data unless a recipe names one.
+Names are imported when they are first used, so that a run imports no head but its own.
 """
 
 from __future__ import annotations
 
-from arbench.probability.events import Real
-from arbench.probability.heads.base import Head
-from arbench.probability.heads.bernoulli import Bernoulli
-from arbench.probability.heads.categorical import Categorical
-from arbench.probability.heads.gaussian import Gaussian
-from arbench.probability.heads.gaussian_mixture import GaussianMixture
-from arbench.probability.heads.logistic_mixture import LogisticMixture
-from arbench.probability.layouts import Layout
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Bernoulli",
-    "Categorical",
-    "Gaussian",
-    "GaussianMixture",
-    "Head",
-    "LogisticMixture",
-    "natural_head",
-]
+if TYPE_CHECKING:
+    from arbench.probability.heads.base import Head as Head
+    from arbench.probability.heads.bernoulli import Bernoulli as Bernoulli
+    from arbench.probability.heads.categorical import Categorical as Categorical
+    from arbench.probability.heads.gaussian import Gaussian as Gaussian
+    from arbench.probability.heads.gaussian_mixture import GaussianMixture as GaussianMixture
+    from arbench.probability.heads.logistic_mixture import LogisticMixture as LogisticMixture
+    from arbench.probability.heads.natural import natural_head as natural_head
+
+_HOMES = {
+    "Bernoulli": "bernoulli",
+    "Categorical": "categorical",
+    "Gaussian": "gaussian",
+    "GaussianMixture": "gaussian_mixture",
+    "Head": "base",
+    "LogisticMixture": "logistic_mixture",
+    "natural_head": "natural",
+}
 
 
-def natural_head(layout: Layout) -> Head:
-    """The head to use when nobody names one, chosen from the domain and the sites.
-
-    Raises:
-        ValueError: if no head describes the layout.
-    """
-    if isinstance(layout.domain, Real):
-        return GaussianMixture(layout)
-    if layout.site_dim > 1:
-        return LogisticMixture(layout)
-    return Bernoulli(layout) if layout.domain.size == 2 else Categorical(layout)
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.heads import Head
+from arbench.probability.heads.base import Head
 
 
 class Copies(nn.Module):
