@@ -25,6 +25,7 @@ from arbench.probability.heads import GaussianMixture
 from arbench.probability.layouts import Layout
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import Registered, registry
+from arbench.runs import experiment
 from arbench.runs import request as request_module
 from arbench.runs.building import assemble, make_head
 from arbench.runs.config import RunConfig
@@ -105,7 +106,8 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[RunRequest]:
         found.append(request)
         return SimpleNamespace(is_main=False)
 
-    monkeypatch.setattr(training, "start_run", remember)
+    for caller in (training, experiment):  # the command line calls the latter's own
+        monkeypatch.setattr(caller, "start_run", remember)
     return found
 
 
