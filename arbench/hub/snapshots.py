@@ -26,6 +26,7 @@ from arbench.files.strict_json import parse_json
 from arbench.hub.attempts import PASSING
 from arbench.hub.client import Hub
 from arbench.hub.repositories import COMMIT, RemoteFile, Repo, parse_repo
+from arbench.measure.sections import ResultSection
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run, weights_of
@@ -211,7 +212,14 @@ def _limit_tensors(
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     _limit(repo, there[WEIGHTS], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
-    num_bytes = 2 * 8 * test_of(record, folder.record).num_events  # a value and a group for each
+    # Of every event a value of each name, and a group: eight bytes each.
+    num_bytes = 8 * 2 * test_of(record, folder.record).num_events
+    more = sum(
+        8 * (len(section.values) + 1) * section.num_values
+        for section in record.measurements.values()
+        if isinstance(section, ResultSection)
+    )
+    num_bytes += min(more, _MOST_BYTES)
     _limit(repo, there[per_event], num_bytes + _HEADER_BYTES, "its record")
 
 

@@ -17,13 +17,17 @@ from huggingface_hub import ModelCard, RepoCard
 
 import arbench
 import arbench.errors
+from arbench import Context, Density, Handed, Measured, Measurement
 from arbench.boards.boards import find_boards
 from arbench.boards.page import write_page
 from arbench.cli import main
 from arbench.data.tasks import open_task
 from arbench.errors import NetworkError
+from arbench.measure.per_event import load_per_event
 from arbench.runs import zoo
+from arbench.runs.measuring import measure_run
 from arbench.runs.record.record import Record
+from arbench.show.reporting import Reporter
 
 ROOT = Path(__file__).parents[2]
 
@@ -255,3 +259,30 @@ def test_the_page_becomes_a_static_space(hub: HubServer, tmp_path: Path) -> None
     assert page == (tmp_path / "site" / "index.html").read_bytes()
     assert seal.startswith(b"written by arbench, ")
     assert arbench.push_space("org/page").commit == first.commit
+
+
+class Ones(Measurement):
+    """How many dims of a test event are 1, twenty times over."""
+
+    name = "ones"
+    version = "1"
+    unit = "dims"
+    better = "higher"
+
+    def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
+        ones = dataset.split("test").events.flatten(1).double().sum(1)
+        # More than a header's worth of bytes, which nobody may take for another run's.
+        return self.measured({f"ones_{number}": ones for number in range(200)})
+
+
+def test_what_else_was_measured_goes_along(
+    hub: HubServer, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = measure_run(run, [Ones()], device="cpu", reporter=Reporter())
+    arbench.push(run, "org/floor")
+    empty_cache(tmp_path / "cache", monkeypatch)
+    folder = arbench.download("hf:org/floor")
+    assert Record.read(folder / "record.json") == measured
+    values = load_per_event(folder / "per_event.safetensors")
+    assert len(values["ones"].values) == 200
+    assert (folder / "per_event.safetensors").stat().st_size > 1 << 20
