@@ -8,7 +8,7 @@ from pathlib import Path
 from arbench.errors import ConfigError
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
-from arbench.measure.measurement import open_measurement
+from arbench.measure.measurement import Measurement, open_measurement
 from arbench.runs.measuring import measure_run as measure_more_of
 from arbench.runs.record.record import Record
 from arbench.show.reporting import Reporter
@@ -47,16 +47,29 @@ def measure_run(
             f"{path} is a copy that others share: `arbench download {path} --out DIR` makes one of "
             "your own to measure"
         )
+    measurements = [open_measurement(name) for name in names]
     record = measure_more_of(
         folder,
-        [open_measurement(name) for name in names],
+        measurements,
         task_text=task,
-        device=device,
+        device=_device_of(measurements, device),
         reporter=reporter or Reporter(),
         find=find_run,
     )
     write_card(folder)
     return record
+
+
+def _device_of(measurements: Sequence[Measurement], device: str) -> str:
+    """The device that measurements ask for by a setting, else the one given.
+
+    Raises:
+        ConfigError: if they ask for several.
+    """
+    asked = {each for m in measurements if (each := m.settings.get("device"))}
+    if len(asked) > 1:
+        raise ConfigError(f"measure on one device at a time, not on {' and '.join(sorted(asked))}")
+    return asked.pop() if asked else device
 
 
 def measurement_keys(names: Sequence[str]) -> list[str]:

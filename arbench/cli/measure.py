@@ -27,6 +27,7 @@ def command(
     \b
     arbench measure runs/mnist-nade speed
     arbench measure runs/mnist-nade 'speed?batch_sizes=[1,256]'
+    arbench measure runs/mnist-nade 'speed?device=cuda'
     """  # noqa: D301 - click wants the character
     from rich.console import Console
 

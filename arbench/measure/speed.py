@@ -42,11 +42,15 @@ class Speed(Measurement):
         samplers: Sequence[str] = (),
         batch_sizes: Sequence[int] = SPEED_BATCH_SIZES,
         full: bool = False,
+        device: str = "",
     ) -> None:
         self.samplers, self.batch_sizes, self.full = samplers, batch_sizes, full
+        self.device = device  # so that times on several devices have keys of their own
 
     def refuses(self, density: Density, dataset: Handed) -> str | None:
-        """Where the density has no sampler of such a name."""
+        """Where the density has no sampler of such a name, or is on another device."""
+        if self.device and torch.device(self.device).type != density.device.type:
+            return f"it asks for {self.device}, and the density is on {density.device}"
         for name in self.samplers:
             if name not in density.samplers:
                 return f"there is no sampler {name!r}; there are: {', '.join(density.samplers)}"

@@ -239,7 +239,14 @@ def _is_there(measurement: Measurement, record: Record, reporter: Reporter) -> b
     section = record.measurements.get(measurement.key)
     if section is None or section.version != measurement.version:
         return False
-    reporter.say(f"{measurement.key} is measured already, by version {section.version}: kept")
+    elsewhere = (
+        ""
+        if measurement.reproducible
+        else (f"; another device is a setting, such as '{measurement.name}?device=cuda'")
+    )
+    reporter.say(
+        f"{measurement.key} is measured already, by version {section.version}: kept{elsewhere}"
+    )
     return True
 
 

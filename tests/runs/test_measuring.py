@@ -192,6 +192,24 @@ def test_the_verb_measures_prints_and_keeps(run: Path, capsys: pytest.CaptureFix
     assert "| 3" in (run / "README.md").read_text().replace("  ", " ")
 
 
+def test_times_on_another_device_are_a_result_of_their_own(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["measure", str(run), "speed?device=cpu"]) == 0
+    record = Record.read(run / "record.json")
+    assert [key for key in record.measurements if key.startswith("speed")] == [
+        "speed",
+        'speed?device="cpu"',
+    ]
+    assert len(record.speeds) == 4
+    assert main(["measure", str(run), "speed"]) == 0
+    assert "kept; another device is a setting, such as 'speed?device=cuda'" in (
+        capsys.readouterr().err
+    )
+    assert main(["measure", str(run), "speed?device=cpu&full=true", "speed?device=cuda"]) == 2
+    assert "measure on one device at a time, not on cpu and cuda" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
