@@ -85,15 +85,15 @@ if TYPE_CHECKING:
     from arbench.measure.statistics.metrics import NLL as NLL
     from arbench.measure.statistics.metrics import PairedDifference as PairedDifference
     from arbench.measure.statistics.metrics import paired_difference as paired_difference
-    from arbench.probability.density import Conditionals as Conditionals
     from arbench.probability.density import Density as Density
-    from arbench.probability.density import Features as Features
-    from arbench.probability.density import Untrained as Untrained
     from arbench.probability.ensemble import Ensemble as Ensemble
     from arbench.probability.events import Discrete as Discrete
     from arbench.probability.events import Domain as Domain
     from arbench.probability.events import EventSpec as EventSpec
     from arbench.probability.events import Real as Real
+    from arbench.probability.extras import Conditionals as Conditionals
+    from arbench.probability.extras import Features as Features
+    from arbench.probability.extras import Untrained as Untrained
     from arbench.probability.foreign import ForeignDensity as ForeignDensity
     from arbench.probability.heads.base import Head as Head
     from arbench.probability.heads.bernoulli import Bernoulli as Bernoulli
@@ -215,18 +215,18 @@ _NAMES = {
         "PairedDifference",
         "paired_difference",
     ),
-    "arbench.probability.density": (
-        "Conditionals",
-        "Density",
-        "Features",
-        "Untrained",
-    ),
+    "arbench.probability.density": ("Density",),
     "arbench.probability.ensemble": ("Ensemble",),
     "arbench.probability.events": (
         "Discrete",
         "Domain",
         "EventSpec",
         "Real",
+    ),
+    "arbench.probability.extras": (
+        "Conditionals",
+        "Features",
+        "Untrained",
     ),
     "arbench.probability.foreign": ("ForeignDensity",),
     "arbench.probability.heads.base": ("Head",),

@@ -14,9 +14,9 @@ from arbench.errors import ConfigError
 from arbench.hub.finding import find_run
 from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
+from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.randomness import keyed_generator
 from arbench.probability.samplers import OnSite
-from arbench.probability.temperature import at_temperature
 from arbench.runs.loading import read_config
 from arbench.show.texts import draw_texts
 

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 _REMEDY = "layout.order=raster and ensemble.num_orderings=1"
 
 
-def may_misread(layouts: Sequence[Layout]) -> bool:
-    """Whether there are masks with which events have no likelihood in these layouts."""
-    return layouts[0].site_dim > 1 or any(not layout.is_raster for layout in layouts)
-
-
 def padding_fault(layouts: Sequence[Layout], masks: Sequence[Tensor | None]) -> str | None:
     """Why events have no likelihood; None if they have one.
 

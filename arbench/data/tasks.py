@@ -67,16 +67,12 @@ class Split:
         return len(self.events)
 
     def first(self, limit: int | None) -> Split:
-        """The first `limit` events, or all of them."""
-        scored = None if self.scored is None else self.scored[:limit]
-        groups = None if self.groups is None else self.groups[:limit]
-        return Split(self.events[:limit], scored, groups, self.is_stream)
-
-    def copy(self) -> Split:
-        """The same in memory of its own, so that what it was a part of can go."""
-        scored = None if self.scored is None else self.scored.clone()
-        groups = None if self.groups is None else self.groups.clone()
-        return Split(self.events.clone(), scored, groups, self.is_stream)
+        """The first `limit` events in memory of their own, so that the others can go; or itself."""
+        if limit is None or limit >= len(self.events):
+            return self
+        scored = None if self.scored is None else self.scored[:limit].clone()
+        groups = None if self.groups is None else self.groups[:limit].clone()
+        return Split(self.events[:limit].clone(), scored, groups, self.is_stream)
 
     @property
     def num_groups(self) -> int | None:

@@ -24,13 +24,8 @@ Count = Annotated[int, Field(ge=1, le=1 << 53)]  # what a float64 tells apart
 Natural = Annotated[int, Field(ge=0, le=1 << 53)]
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    require_plain(values)
-    return values
-
-
 # Settings by name, whatever they are.
-Values = Annotated[dict[str, Any], AfterValidator(_plain)]
+Values = Annotated[dict[str, Any], AfterValidator(require_plain)]
 
 
 class Part(BaseModel):

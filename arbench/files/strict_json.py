@@ -30,8 +30,7 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError(f"it is nested more than {_MOST_LEVELS} levels deep") from None
-    require_plain(value)
-    return value
+    return require_plain(value)
 
 
 def read_json(path: Path, error_class: type[ArbenchError], missing: str) -> Any:
@@ -66,8 +65,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def require_plain(value: Any) -> None:
-    """Hold every text and number of a value against what documents may contain.
+def require_plain(value: Any) -> Any:
+    """The value itself, if every text and number in it is what documents may contain.
 
     Raises:
         ValueError: at the first that is not admitted.
@@ -88,6 +87,7 @@ def require_plain(value: Any) -> None:
             _check_text(item, path)
         elif isinstance(item, float) and not math.isfinite(item):
             raise ValueError(f"the number at {'.'.join(path)} is too large")
+    return value
 
 
 def _check_text(text: str, path: tuple[str, ...]) -> None:

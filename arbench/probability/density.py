@@ -32,7 +32,7 @@ class Density(Protocol):
     """Anything that can be evaluated and sampled.
 
     Some measurements need more than that, and refuse a density that does not offer it (see
-    `Conditionals`, `Features` and `Untrained`).
+    `arbench.probability.extras`).
 
     `kind` is "exact" for a log-probability, "density" for the log-density of real data, "bound" for
     a lower bound on either.
@@ -106,47 +106,4 @@ class Density(Protocol):
 
     def excerpt(self, method: str, batch_size: int) -> Excerpt | None:
         """A part of a sampler that is too slow to be timed in full; None for all others."""
-        ...
-
-
-@runtime_checkable
-class Conditionals(Protocol):
-    """What a density of discrete events may offer, too: every distribution that makes an event."""
-
-    def conditionals(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
-        """How likely every value of every dim is, given the dims before it in the density's order.
-
-        Args:
-            events: `(B, *event_shape)`.
-            scored: as for `log_prob`; what is not scored has distributions all the same.
-
-        Returns:
-            `(B, *event_shape, K)` float64, log-probabilities in nats. Those of the values that an
-            event has sum to its `log_prob`.
-        """
-        ...
-
-
-@runtime_checkable
-class Features(Protocol):
-    """What a density may offer, too: how it sees an event, for others to learn from."""
-
-    def features(self, events: Tensor) -> Tensor:
-        """A vector for each event, such as a mean over hidden units.
-
-        Args:
-            events: `(B, *event_shape)`.
-
-        Returns:
-            `(B, H)` floating-point, on the density's device.
-        """
-        ...
-
-
-@runtime_checkable
-class Untrained(Protocol):
-    """What a density may offer, too: itself before it was trained, to compare with."""
-
-    def reinitialise(self, seed: int) -> Density:
-        """A density of the same configuration with fresh weights; this one stays as it is."""
         ...

@@ -167,7 +167,7 @@ class Ensemble(nn.Module):
         """Probability `(B, M)` of each member given what is known, float64 on the CPU."""
         if given is None or known is None:
             return torch.full((num_events, len(self._models)), 1 / len(self._models)).double()
-        values = known_values(self.spec, num_events, given, known)
+        values, known = known_values(self.spec, num_events, given, known)
         for member in self._models:
             member.layout.prefix_length(known)
         scored = known.bool().expand_as(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -18,36 +18,23 @@ from arbench.probability.precision import full_precision, widest_dtype
 from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole, move_noise
 
 
-class SteppingNetwork(Protocol):
-    """The optional part of a network's contract: sampling in T cheap steps."""
-
-    def init_state(self, batch_size: int) -> Any:
-        """What is kept for one batch, all of it allocated here; only `step` knows what it is."""
-        ...
-
-    def step(self, state: Any, previous: Tensor | None, site: int) -> tuple[Tensor, Any]:
-        """Parameters of one site. Sites are visited in order, from 0.
-
-        Args:
-            state: from `init_state` or the step before; may be updated in place.
-            previous: `(B, site_dim)` value of site - 1, or None at the first site.
-            site: t.
-
-        Returns:
-            `(B, P)` parameters, and the state.
-        """
-        ...
-
-
 @final
 class Model(nn.Module):
     """An exact autoregressive density: `log p(x) = sum_t log p(x_t | x_<t)`.
 
     Args:
         network: maps sites `(B, T, site_dim)` to parameters `(B, T, P)`; parameters of site t
-            see sites before t only. It may offer `init_state` and `step`.
+            see sites before t only. It may offer `init_state` and `step`; see `SteppingNetwork`.
         head: what the parameters mean.
         layout: how events become sites.
+
+    Attributes:
+        network: as given.
+        head: as given.
+        layout: as given.
+        spec: shape and domain of the events.
+        kind: what `log_prob` is: "exact" for discrete data, "density" for real data.
+        samplers: names of the samplers that this model has, the default first.
     """
 
     def __init__(self, network: nn.Module, head: Head, layout: Layout) -> None:
@@ -55,16 +42,10 @@ class Model(nn.Module):
         self.network: Any = network
         self.head = head
         self.layout = layout
-
-    @property
-    def spec(self) -> EventSpec:
-        """Shape and domain of the events."""
-        return self.layout.spec
-
-    @property
-    def kind(self) -> Kind:
-        """What log_prob is: "exact" for discrete data, "density" for real data."""
-        return self.head.kind
+        self.spec: EventSpec = layout.spec
+        self.kind: Kind = head.kind
+        has_step = hasattr(network, "step") and hasattr(network, "init_state")
+        self.samplers = tuple(name for name in SAMPLERS if name != "step" or has_step)
 
     @property
     def device(self) -> torch.device:
@@ -77,12 +58,6 @@ class Model(nn.Module):
         """The floating-point type of the weights."""
         tensors = (*self.parameters(), *self.buffers())
         return next((t.dtype for t in tensors if t.is_floating_point()), torch.float64)
-
-    @property
-    def samplers(self) -> tuple[str, ...]:
-        """Names of the samplers that this model has, the default first."""
-        has_step = hasattr(self.network, "step") and hasattr(self.network, "init_state")
-        return tuple(name for name in SAMPLERS if name != "step" or has_step)
 
     def forward(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """The same as `log_prob`."""
@@ -198,12 +173,13 @@ class Model(nn.Module):
             raise ValueError(
                 f"this model cannot sample by {method!r}; it has: {', '.join(self.samplers)}"
             )
-        if noise is None:
-            noise = self.draw_noise(num_events, generator)
         expected = (num_events, self.layout.num_sites, self.head.num_uniforms)
+        if noise is None:
+            noise = draw_noise(*expected, generator)
         if tuple(noise.shape) != expected:
             raise ValueError(f"noise has shape (B, T, U) = {expected}, got {tuple(noise.shape)}")
-        prefix = self._prefix(num_events, given, known)
+        values, is_known = known_values(self.spec, num_events, given, known)
+        prefix = self.sites_of(values)[:, : self.layout.prefix_length(is_known)]
         with evaluation_mode(self):
             prepared = self.head.prepare(move_noise(noise, self.device))
             sites = SAMPLERS[method](self, prepared, prefix, progress)
@@ -222,38 +198,36 @@ class Model(nn.Module):
             sites = self.layout.to_sites(self.sample(batch_size, noise=noise))
             return excerpt_of_whole(self, noise, sites)
 
-    def _prefix(self, num_events: int, given: Tensor | None, known: Tensor | None) -> Tensor:
-        if (given is None) != (known is None):
-            raise ValueError("a completion needs both: the given events and which dims are known")
-        if given is None or known is None:
-            given = torch.zeros(self.spec.shape)
-            known = torch.zeros(self.spec.shape, dtype=torch.bool)
-        values = known_values(self.spec, num_events, given, known)
-        return self.sites_of(values)[:, : self.layout.prefix_length(known)]
 
-
-def known_values(spec: EventSpec, num_events: int, given: Tensor, known: Tensor) -> Tensor:
+def known_values(
+    spec: EventSpec, num_events: int, given: Tensor | None, known: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """The given events where they are known, and 0 elsewhere: what is unknown may hold anything.
 
     Args:
         spec: of the events.
         num_events: B.
-        given: `(B, *event_shape)` or `event_shape`.
-        known: `event_shape` boolean.
+        given: `(B, *event_shape)` or `event_shape`; None if nothing is.
+        known: `event_shape` boolean; None if nothing is given.
 
     Returns:
-        `(B, *event_shape)`.
+        The values `(B, *event_shape)`, and which dims are known, `event_shape` boolean.
 
     Raises:
-        ValueError: if the shape is wrong or a known value is outside the domain.
+        ValueError: if the shape is wrong, a known value is outside the domain, or there is one of
+            both alone.
     """
+    if (given is None) != (known is None):
+        raise ValueError("a completion needs both: the given events and which dims are known")
+    if given is None or known is None:
+        given, known = torch.zeros(spec.shape), torch.zeros(spec.shape, dtype=torch.bool)
     if given.dim() == len(spec.shape):
         given = given.expand(num_events, *spec.shape)
     if len(given) != num_events:
         raise ValueError(f"{num_events} samples need as many given events, got {len(given)}")
     values = given.masked_fill(~known.bool().to(given.device), 0)
     spec.validate(values)
-    return values
+    return values, known
 
 
 @contextlib.contextmanager

@@ -39,13 +39,10 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def uniforms(count: int, *key: int) -> NDArray[np.float64]:
     """`(count,)` numbers in [0, 1), the upper 53 bits of the raw stream that the key seeds."""
-    return (_raw(count, key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    raw = np.random.PCG64(key).random_raw(count)
+    return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def random_order(count: int, *key: int) -> NDArray[np.int64]:
     """A uniformly random permutation `(count,)` of 0 to count - 1: the order of raw numbers."""
-    return np.argsort(_raw(count, key), kind="stable")
-
-
-def _raw(count: int, key: tuple[int, ...]) -> NDArray[np.uint64]:
-    return np.random.PCG64(key).random_raw(count)
+    return np.argsort(np.random.PCG64(key).random_raw(count), kind="stable")

@@ -16,6 +16,7 @@ from arbench.files.plain_text import one_line, printable
 
 # What means something in Markdown wherever it stands; a backslash takes that away from each.
 _MARKS = re.compile(r"[\\`*_\[\]<>|]|&(?=#?\w+;)")
+_ESCAPED = r"\\\g<0>"
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9./?#=%:@+~_-]+")
 
 
@@ -24,9 +25,9 @@ def markdown(text: str) -> str:
     text = one_line(text)
     parts, start = [], 0
     for address in _ADDRESS.finditer(text):
-        parts += [_marked(text[start : address.start()]), address[0]]
+        parts += [_MARKS.sub(_ESCAPED, text[start : address.start()]), address[0]]
         start = address.end()
-    return "".join([*parts, _marked(text[start:])])
+    return "".join([*parts, _MARKS.sub(_ESCAPED, text[start:])])
 
 
 def markdown_block(text: str) -> str:
@@ -55,7 +56,3 @@ def preformatted(text: str) -> str:
 def html(text: str) -> str:
     """Text in HTML, in the value of an attribute too."""
     return escape(printable(text))
-
-
-def _marked(text: str) -> str:
-    return _MARKS.sub(lambda mark: f"\\{mark[0]}", text)

@@ -14,7 +14,7 @@ from arbench.data.padding import no_likelihood
 from arbench.show.record_notes import likelihood_notes
 from arbench.show.tables import Table
 from arbench.show.units import bits_text, measured_text, nats_per, nats_text, with_error
-from arbench.show.wording import duration_text, sentence
+from arbench.show.wording import capitalised, duration_text
 
 Values = Mapping[str, Any]
 _OF_THEIR_OWN = ("likelihood", "speed", "truth")  # measurements that are drawn otherwise
@@ -39,12 +39,6 @@ def speed_of(record: Values) -> Sequence[Values]:
         if key.partition("?")[0] == "speed"
         for row in section["rows"]
     ]
-
-
-def truth_of(record: Values) -> Values | None:
-    """The true density of the test events, and the gap to it; None where nobody knows it."""
-    truth: Values | None = record["measurements"].get("truth")
-    return truth
 
 
 def others_of(record: Values) -> dict[str, Values]:
@@ -77,14 +71,14 @@ def likelihood_table(record: Values) -> Table:
     """Nats and bits per dim with standard errors, and what to know about them."""
     title = "likelihood"
     if fault := no_likelihood(record):
-        return Table(title, notes=[sentence(fault)])
+        return Table(title, notes=[f"{capitalised(fault)}."])
     task, splits = record["task"], likelihood_of(record)
     unit = task["unit"]
     notes = likelihood_notes(task.get("groups", "event"), splits)
-    if (truth := truth_of(record)) is not None:
+    if (truth := record["measurements"].get("truth")) is not None:
         notes.insert(0, truth_note(truth))
     if splits and (part := limit_text(record)):
-        notes.insert(0, sentence(f"{part}: not comparable"))
+        notes.insert(0, f"{capitalised(part)}: not comparable.")
     return Table(
         title,
         ("split", f"nats/{nats_per(unit)}", f"bits/{unit}", "events", "kind"),
@@ -136,19 +130,17 @@ def speed_table(rows: Sequence[Values]) -> Table:
     return Table(
         "sampling speed",
         ("sampler", "device", "batch", "events/s", "median time", "IQR"),
-        [speed_cells(row) for row in rows],
-    )
-
-
-def speed_cells(row: Values) -> tuple[str, ...]:
-    """How fast one sampler is: with its device, its batch, its rate, its time and their spread."""
-    return (
-        row["method"] + (" (extrapolated)" if row["extrapolated"] else ""),
-        row["device"],
-        f"{row['batch_size']:,}",
-        f"{row['events_per_s']:,.1f}",
-        duration_text(row["median_s"]),
-        duration_text(row["iqr_s"]) if row["repeats"] > 1 else "-",
+        [
+            (
+                row["method"] + (" (extrapolated)" if row["extrapolated"] else ""),
+                row["device"],
+                f"{row['batch_size']:,}",
+                f"{row['events_per_s']:,.1f}",
+                duration_text(row["median_s"]),
+                duration_text(row["iqr_s"]) if row["repeats"] > 1 else "-",
+            )
+            for row in rows
+        ],
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arbench.files.plain_text import one_line, printable
+from arbench.show.wording import capitalised
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -87,7 +88,7 @@ def as_markdown(table: Table) -> str:
     """A table under a heading, as Markdown; names and values are a list."""
     from arbench.show.escaping import markdown, markdown_block, markdown_table
 
-    blocks = [f"## {markdown(_capital(table.title))}"] * bool(table.title)
+    blocks = [f"## {markdown(capitalised(table.title))}"] * bool(table.title)
     if table.headers and table.rows:
         blocks.append(markdown_table(table.rows, table.headers))
     elif table.rows:
@@ -113,12 +114,8 @@ def as_html(table: Table) -> str:
         rows.append(f"<tr>{''.join(cells)}</tr>")
     head = f"<thead><tr>{heads}</tr></thead>" if heads else ""
     body = f"<table>{head}<tbody>{''.join(rows)}</tbody></table>" if rows else ""
-    title = f"<h5>{html(_capital(table.title))}</h5>" if table.title else ""
+    title = f"<h5>{html(capitalised(table.title))}</h5>" if table.title else ""
     return title + body + "".join(f"<p>{html(note)}</p>" for note in table.notes)
-
-
-def _capital(title: str) -> str:
-    return title[:1].upper() + title[1:]
 
 
 def columns(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:

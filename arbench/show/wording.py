@@ -26,6 +26,6 @@ def training_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def sentence(text: str) -> str:
-    """A clause as a sentence: "Only a part."."""
-    return f"{text[:1].upper()}{text[1:]}."
+def capitalised(text: str) -> str:
+    """The text with its first letter in upper case; the others stay as they are."""
+    return text[:1].upper() + text[1:]

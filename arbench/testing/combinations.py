@@ -19,9 +19,9 @@ from arbench.probability.density import Density
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.copies import copies_of
+from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.probability.temperature import at_temperature
 from arbench.testing.cells import event_masses, event_numbers
 from arbench.testing.distributions import check_sums_to_one, require_likely, require_normalised
 from arbench.testing.samplers import require_samplers_agree

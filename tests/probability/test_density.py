@@ -10,9 +10,9 @@ from arbench.probability.density import Density
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
+from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.probability.temperature import at_temperature
 
 
 class Counting(nn.Module):

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.foreign import ForeignDensity
 from arbench.probability.heads import natural_head
+from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.probability.temperature import at_temperature
 from arbench.testing.conformance import Result
 from arbench.testing.foreign import check_foreign, check_samples_fit
 from arbench.testing.interactions import describe_interactions, interactions, pairs_of_dims

@@ -1,12 +1,14 @@
-"""A head at another temperature, for sampling only."""
+"""`--temperature`: a model with sharper or flatter conditionals, for sampling only."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from arbench.probability.density import Density
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.bernoulli import Bernoulli
 from arbench.probability.heads.categorical import Categorical
+from arbench.probability.model import Model
 
 _LEAST = 1e-3
 
@@ -53,3 +55,19 @@ class Tempered(Head):
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """From the tempered distribution; see `Head.draw`."""
         return self._head.draw(params / self._temperature, prepared)
+
+
+def at_temperature(density: Density, temperature: float | None) -> Density:
+    """The density to sample from at a temperature; it shares the network. None changes nothing.
+
+    Raises:
+        ValueError: if the density is not a single model, or its head has no temperature.
+    """
+    if temperature is None:
+        return density
+    if not isinstance(density, Model):
+        raise ValueError(
+            "a temperature divides the logits of a single model; an ensemble and a foreign "
+            "density have none"
+        )
+    return Model(density.network, Tempered(density.head, temperature), density.layout)

@@ -1,0 +1,76 @@
+"""What a density or network may offer too: `Conditionals`, `Features`, stepping.
+
+Nothing here runs. Whoever wants one of these asks whether there is such a method.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from arbench.probability.density import Density
+
+
+class SteppingNetwork(Protocol):
+    """The optional part of a network's contract: sampling in T cheap steps."""
+
+    def init_state(self, batch_size: int) -> Any:
+        """What is kept for one batch, all of it allocated here; only `step` knows what it is."""
+        ...
+
+    def step(self, state: Any, previous: Tensor | None, site: int) -> tuple[Tensor, Any]:
+        """Parameters of one site. Sites are visited in order, from 0.
+
+        Args:
+            state: from `init_state` or the step before; may be updated in place.
+            previous: `(B, site_dim)` value of site - 1, or None at the first site.
+            site: t.
+
+        Returns:
+            `(B, P)` parameters, and the state.
+        """
+        ...
+
+
+@runtime_checkable
+class Conditionals(Protocol):
+    """What a density of discrete events may offer, too: every distribution that makes an event."""
+
+    def conditionals(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """How likely every value of every dim is, given the dims before it in the density's order.
+
+        Args:
+            events: `(B, *event_shape)`.
+            scored: as for `log_prob`; what is not scored has distributions all the same.
+
+        Returns:
+            `(B, *event_shape, K)` float64, log-probabilities in nats. Those of the values that an
+            event has sum to its `log_prob`.
+        """
+        ...
+
+
+@runtime_checkable
+class Features(Protocol):
+    """What a density may offer, too: how it sees an event, for others to learn from."""
+
+    def features(self, events: Tensor) -> Tensor:
+        """A vector for each event, such as a mean over hidden units.
+
+        Args:
+            events: `(B, *event_shape)`.
+
+        Returns:
+            `(B, H)` floating-point, on the density's device.
+        """
+        ...
+
+
+@runtime_checkable
+class Untrained(Protocol):
+    """What a density may offer, too: itself before it was trained, to compare with."""
+
+    def reinitialise(self, seed: int) -> Density:
+        """A density of the same configuration with fresh weights; this one stays as it is."""
+        ...
