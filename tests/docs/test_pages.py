@@ -38,7 +38,7 @@ FOLLOWED_ELSEWHERE = {"foreign-models.md": "tests/runs/test_foreign_doc.py"}
 NOT_FOLLOWED = {"checks.md"}
 NUM_NOT_RUN = 0
 # Pages of which more is tested than that every block runs.
-FOLLOWED_BELOW = {"write-a-model.md", "write-a-task.md"}
+FOLLOWED_BELOW = {"write-a-model.md", "write-a-task.md", "write-a-measurement.md"}
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,28 @@ def test_write_a_task_ends_with_a_task_that_passes_its_check(shell: Shell, tmp_p
     assert unstated.returncode == 0, unstated.stdout
     (quoted,) = [block.text for block in blocks_of(page) if block.language == "text"]
     assert " ".join(quoted.split()) in unstated.stdout
+
+
+@pytest.mark.timeout(900)
+def test_write_a_measurement_ends_with_a_row_on_a_board(shell: Shell, tmp_path: Path) -> None:
+    page = DOCS / "write-a-measurement.md"
+    printed = follow(page, shell, tmp_path)
+    (done,) = [text for block, text in printed.items() if "arbench leaderboard" in block]
+    board, compared = done.split("spread: A is better by -")
+    rows = [line for line in board.splitlines()[-10:] if re.search(r"\b(fvsbn|nade)\b", line)]
+    assert ["fvsbn" in row for row in rows] == [True, False], board
+    assert "runs/fvsbn is better" in compared
+    (python,) = [text for block, text in printed.items() if "import arbench\n" in block]
+    assert re.match(r"\d\.\d+ 0\.\d+ nats\nzlib {'lies': \d+, 'stands': \d+}", python), python
+    # What the page says of weights that are left out:
+    file = tmp_path / "arbench-spread" / "arbench_spread" / "measurement.py"
+    text, line = file.read_text(), "    def value_of(self, values, weights):\n"
+    file.write_text(text.replace(line, f"{line}        weights = torch.ones_like(weights)\n"))
+    unweighted = shell("! arbench check spread", tmp_path)
+    assert unweighted.returncode == 0, unweighted.stdout
+    (quoted,) = [block.text for block in blocks_of(page) if block.language == "text"]
+    for words in quoted.strip().split("..."):
+        assert words.strip() in unweighted.stdout
 
 
 @pytest.mark.parametrize("name", PAGES)
