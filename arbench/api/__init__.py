@@ -283,7 +283,9 @@ def verify(
     folder = find_run(path)
     # What was found by a name is a copy that others share, and is held to hashes of its own.
     bind = folder == Path(path)
-    return verify_run(folder, task_text=task, device=device, reporter=reporter, bind=bind)
+    return verify_run(
+        folder, task_text=task, device=device, reporter=reporter, bind=bind, find=find_run
+    )
 
 
 def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from arbench.cli.paths import UserPath
+
+if TYPE_CHECKING:
+    from arbench.runs.results.verification import ResultVerification
 
 
 @click.command()
@@ -18,6 +22,9 @@ from arbench.cli.paths import UserPath
 @click.pass_context
 def command(ctx: click.Context, run: Path, task: str | None, device: str, as_json: bool) -> None:
     """Evaluate RUN on its test split again and compare with its record, event by event.
+
+    Every other measurement in the record is made again, too, unless it gives another number each
+    time.
 
     RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision. The exit code is 0 if
     the number holds, and 1 if it does not. If it holds, the record of a folder from an older
@@ -45,6 +52,28 @@ def command(ctx: click.Context, run: Path, task: str | None, device: str, as_jso
             f"{found.num_events:,} test events on {found.device}; largest difference of an event: "
             f"{events}{misstated}"
         )
+        for result in found.results:
+            click.echo(_result(result))
         if found.binding:
             click.echo(found.binding)
     ctx.exit(0 if found.holds else 1)
+
+
+def _result(result: ResultVerification) -> str:
+    """What was found of another measurement, in a line."""
+    from arbench.files.plain_text import one_line
+
+    recorded = f"recorded {result.recorded:.6g}"
+    if result.unjudged:
+        text = f"{result.key} is not judged: {recorded} {result.unit}; {result.unjudged}"
+        return one_line(text)
+    numbers = recorded if result.found is None else f"{recorded}, found {result.found:.6g}"
+    text = f"{result.key} {'holds' if result.holds else 'DOES NOT HOLD'}: {numbers} {result.unit}"
+    if result.largest_difference is not None:
+        text += (
+            f"; largest difference of a value: {result.largest_difference:.1e}, of at most "
+            f"{result.tolerance:.1e}"
+        )
+    if result.misstated:
+        text += f"; its record misstates {', '.join(result.misstated)}"
+    return one_line(text + (f"; {result.fault}" if result.fault else ""))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import torch
@@ -16,7 +18,7 @@ from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.measure.evaluation import nll_of, scored_windows
-from arbench.measure.per_event import LogProbs
+from arbench.measure.per_event import LogProbs, load_per_event, save_per_event
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.probability.density import Density
@@ -30,6 +32,7 @@ from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import HashesRecord, Record, TaskRecord
 from arbench.runs.record.renewal import with_errors
 from arbench.runs.request import reopen, require_likelihood
+from arbench.runs.results.verification import ResultVerification, verify_results
 from arbench.runs.trained_checks import check_trained
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
@@ -68,6 +71,7 @@ class Verification:
             log-probabilities and the data, such as "likelihood.test.bits_per_dim".
         is_bound: whether the record carries the hashes of what it belongs to.
         binding: what became of that; empty where it carried them before.
+        results: of the other measurements in the record.
     """
 
     recorded_nats: float
@@ -79,6 +83,7 @@ class Verification:
     misstated: tuple[str, ...]
     is_bound: bool
     binding: str = ""
+    results: tuple[ResultVerification, ...] = ()
 
     @property
     def difference_nats(self) -> float:
@@ -87,12 +92,16 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is misstated, and number and events agree within the tolerance."""
+        """Whether nothing is misstated, and number and events agree within the tolerance.
+
+        Results of other measurements have to hold too, where they are judged.
+        """
         return (
             not self.misstated
             and self.largest_difference_nats is not None
             and self.difference_nats <= tolerance_nats(self.found_nats)
             and self.largest_difference_nats <= self.tolerance_nats
+            and all(result.holds is not False for result in self.results)
         )
 
     def to_json(self) -> dict[str, object]:
@@ -101,6 +110,7 @@ class Verification:
             **asdict(self),
             "difference_nats": self.difference_nats,
             "holds": self.holds,
+            "results": [result.to_json() for result in self.results],
         }
 
 
@@ -111,8 +121,11 @@ def verify_run(
     device: str,
     reporter: Reporter | None,
     bind: bool = False,
+    find: Callable[[str], Path] = Path,
 ) -> Verification:
     """Evaluate a finished run on its test split again and compare with what it recorded.
+
+    Every other measurement in its record is asked again, too.
 
     Args:
         path: the run folder.
@@ -120,6 +133,7 @@ def verify_run(
         device: where to compute.
         reporter: who is told of progress; by default nobody.
         bind: whether a record that holds, and names no files yet, is to name them; see `_bind`.
+        find: the folder of a run by its name, for measurements that compare with others.
 
     Raises:
         ConfigError: if the record is of a density whose weights are not there, or of a model that
@@ -142,15 +156,18 @@ def verify_run(
     require_likelihood(config.model, config.layouts, dataset)
     dataset.drop("train")
     split = dataset.split("test")
-    measuring = Measuring(
-        density,
-        dataset,
-        subject=config.model,
-        seed=config.seed,
-        folder=path,
-        reporter=reporter or Reporter(),
-    )
-    found = measuring.log_probs("test")
+    with TemporaryDirectory() as scratch:  # what the run's measurements left there stays as it is
+        measuring = Measuring(
+            density,
+            dataset,
+            subject=config.model,
+            seed=config.seed,
+            folder=Path(scratch),
+            reporter=reporter or Reporter(),
+            find=find,
+        )
+        found = measuring.log_probs("test")
+        results = _results(folder, record, measuring)
     largest, tolerance = _largest_difference(recorded, found)
     misstated: tuple[str, ...] = ()
     if kept is not None and largest is not None:
@@ -168,6 +185,7 @@ def verify_run(
         device=str(target),
         misstated=misstated,
         is_bound=record.is_bound,
+        results=results,
     )
     return _bind(path, verification, dataset, reporter) if bind else verification
 
@@ -204,7 +222,8 @@ def _bind(
     checks = check_trained(assembly, config, validation, reporter or Reporter())
     kept = LogProbs(LogProbs.load(folder.per_event).values, split.groups)
     if kept.groups is not None:
-        kept.save(folder.per_event)
+        others = load_per_event(folder.per_event)
+        save_per_event(folder.per_event, others | kept.per_event)
     hashes = {part: sha256_of(file) for part, file in bound_files(path).items()}
     if folder.metrics.exists():
         hashes["metrics"] = sha256_of(folder.metrics)
@@ -221,6 +240,17 @@ def _kept(folder: RunFolder) -> LogProbs | None:
         return LogProbs.load(folder.per_event)
     except DataError:  # none in it: nothing of the record holds
         return None
+
+
+def _results(
+    folder: RunFolder, record: Record, measuring: Measuring
+) -> tuple[ResultVerification, ...]:
+    """Every other measurement in a record beside what is found again."""
+    try:
+        values = load_per_event(folder.per_event)
+    except DataError:  # of another shape: none of them is there
+        values = {}
+    return verify_results(record, values, measuring.ask, measuring.refusal)
 
 
 def _test_of(record: Record, kept: LogProbs, split: Split, density: Density) -> SplitRecord:

@@ -25,13 +25,16 @@ from arbench.runs.record.record import Record
 
 def offer(monkeypatch: pytest.MonkeyPatch, *offered: type[Measurement]) -> None:
     """Make these, and no others, the measurements that are installed."""
+    classes = {each.name: each for each in offered}
+
+    class Here(Registered[MeasurementEntry]):
+        """One whose class is at hand, wherever it was written."""
+
+        def load(self) -> Any:
+            return classes[self.entry.name]
+
     entries = [
-        Registered(
-            MeasurementEntry(name=each.name, measurement=f"{each.__module__}:{each.__name__}"),
-            "tests",
-            "tests",
-            "1",
-        )
+        Here(MeasurementEntry(name=each.name, measurement="tests:Here"), "tests", "tests", "1")
         for each in offered
     ]
     monkeypatch.setattr(measurements, "registry", lambda: Registry(measurements=entries))

@@ -24,7 +24,7 @@ from arbench.runs.record.record import Record
 from arbench.runs.results.values import section_of, values_of
 from arbench.runs.seeds import seed_folders
 
-_OF_THE_DATA = "artifact:"  # made of the data by a rule, so that rounding alone sets two apart
+ARTIFACT = "artifact:"  # made of the data by a rule, so that rounding alone sets two apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def _other_question(a: Answer, b: Answer) -> str | None:
     if (kinds := (one.details.get("kind"), other.details.get("kind"))) and kinds[0] != kinds[1]:
         return f"one number is of kind {kinds[0]}, the other of kind {kinds[1]}"
     for name in sorted({*one.opened, *other.opened}):
-        if name.startswith(_OF_THE_DATA):
+        if name.startswith(ARTIFACT):
             continue
         if one.opened.get(name) != other.opened.get(name):
             return f"they were measured with different contents of {name}"

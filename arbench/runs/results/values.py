@@ -57,7 +57,14 @@ def values_of(section: ResultSection, measurement: Measurement, per_event: Path)
     if fault := values_fault(section, found, measurement):
         raise DataError(f"{per_event}: {measurement.key}: {fault}")
     assert found is not None  # a result without values is refused before
-    return found
+    return in_order(section, found)
+
+
+def in_order(section: ResultSection, found: EventValues) -> EventValues:
+    """Kept values in the order of their measurement, whose number may be that of the first."""
+    names = [*section.values, *found.values]
+    ordered = {name: found.values[name] for name in names if name in found.values}
+    return EventValues(ordered, found.groups)
 
 
 def require_results(record: Record, per_event: Path) -> None:
@@ -100,6 +107,8 @@ def values_fault(
         return f"it is of {section.num_values:,} values, and there are {count:,}"
     if found is None:
         return None
+    if section.values and {*section.values} != {*found.values}:
+        return f"it is made of {', '.join(section.values)}, and there are {', '.join(found.values)}"
     for name, values in found.values.items():
         if not bool(values.isfinite().all()):
             return f"{name!r} is not finite"
@@ -109,7 +118,7 @@ def values_fault(
             return f"it is over {section.num_groups:,} groups, and its values are of {groups:,}"
     if measurement is None or measurement.version != section.version:
         return None
-    said, number = section.rows[0].value, number_of(measurement, found)
+    said, number = section.rows[0].value, number_of(measurement, in_order(section, found))
     if not abs(number - said) <= ROUNDING_SHARE * max(1.0, abs(said)):
         return f"its number is {said:.6g}, and its values make {number:.6g}"
     return None
