@@ -55,7 +55,7 @@ def measured_html(board: MeasuredBoard) -> str:
     table = measured_table(board)
     heading = f"<h3>{html(board.title.removeprefix(board.task).lstrip(': '))}</h3>"
     inner = as_html(Table("", table.headers, table.rows, table.notes))
-    return f'<div class="records measured">\n{heading}\n<div class="scroll">{inner}</div>\n</div>'
+    return f'<div class="measured">\n{heading}\n<div class="scroll">{inner}</div>\n</div>'
 
 
 def measured_frame(boards: Iterable[MeasuredBoard]) -> DataFrame:
@@ -88,7 +88,8 @@ def measured_table(board: MeasuredBoard) -> Table:
     rows = []
     for row in board.rows:
         numbers = [text for cell in row.cells for text in _cell_texts(cell)]
-        rows.append((row.model, *numbers, *_about(row)))
+        model = f"{row.model} (baseline)" if row.result is None else row.model
+        rows.append((model, *numbers, *_about(row)))
     headers = ("model", *heads, "seeds", "machine", "parameters", "status")
     return Table(board.title, headers, rows, board.notes)
 
@@ -123,7 +124,7 @@ def _about(row: MeasuredRow) -> tuple[str, str, str, str]:
     cells = [cell for cell in row.cells if cell is not None]
     seeds = sorted({cell.num_seeds for cell in cells if cell.num_seeds is not None})
     machines = dict.fromkeys(cell.machine for cell in cells if cell.machine)
-    status = {"local": "self-reported, local"}.get(row.status, row.status)
+    status = {"local": "self-reported, local", "baseline": "-"}.get(row.status, row.status)
     return (
         ", ".join(map(str, seeds)) or "-",
         ", ".join(machines) or "-",

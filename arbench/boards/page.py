@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from arbench.boards.measured_boards import MeasuredBoard
-from arbench.boards.measured_text import measured_html
+from arbench.boards.measured_text import ABOUT_MEASURED, measured_html
 from arbench.boards.page_media import curve, gallery
 from arbench.boards.page_records import records
 from arbench.boards.page_table import caption, strip, table
@@ -93,6 +93,8 @@ def _counts(boards: Sequence[Board]) -> str:
 
 def _task(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard]) -> str:
     sections = "\n".join([*map(_board, boards), *map(measured_html, measured)])
+    if measured:
+        sections += f'\n<p class="quiet">{html(ABOUT_MEASURED)}</p>'
     hashes = dict.fromkeys(board.data_sha256 for board in boards if board.data_sha256 is not None)
     data = "".join(f" · data <code title={_quoted(h)}>{h[:12]}</code>" for h in hashes)
     return f"""<section class="task" id="{html(task)}" aria-labelledby="title-{html(task)}">

@@ -304,6 +304,8 @@ def test_pages_have_a_section_for_each_measurement_after_the_likelihood(measured
     html = render_page(boards, others)
     section = html.index("mean, nats (higher is better)")
     assert html.index('<div class="board"') < section < html.index("</section>\n<footer")
+    assert html.count("same column") == 1
+    assert "same column" not in render_page(boards)
     assert render_page(boards) == render_page(boards, make_measured_boards(plain))
     assert boards_text(make_boards(results), "table") == boards_text(boards, "table")
 

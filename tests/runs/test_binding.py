@@ -15,7 +15,7 @@ from forging import forge, in_format_1
 from safetensors.torch import save_file
 
 import arbench
-from arbench.boards import boards as boards_module
+from arbench.boards import results as results_module
 from arbench.boards.boards import find_boards
 from arbench.boards.results import keep_result, kept_records, read_runs, sort_results
 from arbench.cli import main
@@ -163,7 +163,7 @@ def test_a_kept_result_that_was_edited_is_left_out_and_the_page_stands(
 ) -> None:
     records = tmp_path / "records"
     shutil.copytree(kept_records() / "uci-nips", records / "uci-nips")
-    monkeypatch.setattr(boards_module, "kept_records", lambda: records)
+    monkeypatch.setattr(results_module, "kept_records", lambda: records)
     names = sorted(path.name for path in records.glob("*/*.json"))
     assert len(names) == 3
     record = json.loads((records / "uci-nips" / names[0]).read_text())

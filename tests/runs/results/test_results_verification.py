@@ -161,6 +161,10 @@ def of_section(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], N
             of_values("per-one:nats", lambda n: n + 0.01 * (torch.arange(200) % 2 * 2 - 1)),
             "largest difference of a value: 1.0e-02",
         ),
+        (
+            of_values("per-one:nats", lambda n: n + 0.01 * (torch.arange(200) == 7)),
+            "largest difference of a value: 1.0e-02",
+        ),
         (of_section(lambda s: s["rows"][0].update(value=0.1)), "its number is 0.1, and its values"),
         (of_section(lambda s: s["rows"][0].update(error=1e-9)), "misstates rows.test.error"),
         (of_section(lambda s: s["rows"][1].update(value=1.0)), "misstates rows.ones"),
