@@ -12,6 +12,7 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import LogProbs
 from arbench.measure.statistics.holm import holm
 from arbench.measure.statistics.metrics import PairedDifference
+from arbench.measure.statistics.resampling import Memory
 from arbench.runs.comparison import difference_of
 from arbench.runs.record.record import Record
 from arbench.runs.results.comparison import Answer, difference_of_answers, misfit
@@ -53,12 +54,13 @@ def measured_ranks(measurement: Measurement, results: Sequence[Sequence[Answer]]
         measurement: whose results they are.
         results: of one key: the seeds of each.
     """
+    memory: Memory = {}
 
     def differ(a: Sequence[Answer], b: Sequence[Answer]) -> PairedDifference | None:
         if any(misfit(a[0], other) for other in (*a[1:], *b)):
             return None
         try:
-            return difference_of_answers(measurement, a, b)
+            return difference_of_answers(measurement, a, b, memory)
         except (ValueError, DataError):
             return None
 

@@ -33,6 +33,7 @@ from arbench.errors import DataError
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues, load_per_event, save_per_event
 from arbench.measure.sections import RowRecord, SpeedSection
+from arbench.measure.statistics.resampling import NUM_RESAMPLES
 from arbench.runs.record.record import HashesRecord, Record
 from arbench.runs.zoo import zoo_folder
 
@@ -145,6 +146,25 @@ def test_ranks_are_over_groups(measured: Measure) -> None:
         ]
         (board,) = make_measured_boards(results)
         assert [row.cells[0].rank for row in board.rows if row.cells[0]] == expected
+
+
+def test_every_result_is_resampled_once_however_many_pairs_there_are(
+    measured: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five results make ten pairs; a number such as an AUROC takes its time."""
+    dims = torch.ones(EVENTS, dtype=torch.float64)
+    results = [measured(f"r{i}", (Ratio(), {"nats": i + noise(i), "dims": dims})) for i in range(5)]
+    calls = []
+    value_of = Ratio.value_of
+
+    def counted(self: Ratio, values: Any, weights: Tensor) -> float:
+        calls.append(1)
+        return value_of(self, values, weights)
+
+    monkeypatch.setattr(Ratio, "value_of", counted)
+    (board,) = make_measured_boards(results)
+    assert [row.cells[0].rank for row in board.rows if row.cells[0]] == [1, 2, 3, 4, 5]
+    assert len(calls) < 5 * NUM_RESAMPLES + 100
 
 
 def test_results_of_one_model_on_two_machines_stand_side_by_side(measured: Measure) -> None:

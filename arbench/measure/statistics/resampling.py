@@ -34,6 +34,8 @@ from arbench.probability.randomness import uniforms
 
 Values = Mapping[str, Tensor]
 Statistic = Callable[[Tensor], float]
+# Numbers of values under random weights, which all pairs of a board ask for; by the id of values.
+Memory = dict[int, tuple[Values, Tensor]]
 NUM_RESAMPLES = 1000  # the error is then itself known to about 2 %
 _MOST_CELLS = 1000
 _MOST_WEIGHTS = 1 << 14  # drawn at once
@@ -92,7 +94,7 @@ def error_of(
 
     count = len(next(iter(values.values())))
     members, num_groups, _ = _members(number, count, groups, stream_dims)
-    return _spread(number, members, num_groups, num_resamples)
+    return _spread(measurement, values, members, num_groups, num_resamples)
 
 
 def difference_of(
@@ -133,6 +135,7 @@ def weights_difference_of(
     *,
     stream_dims: Tensor | None = None,
     num_resamples: int = NUM_RESAMPLES,
+    memory: Memory | None = None,
 ) -> MeasuredDifference:
     """How much better some densities are than others on the average, over the same events.
 
@@ -145,6 +148,7 @@ def weights_difference_of(
         groups: as for `error_of`.
         stream_dims: as for `error_of`.
         num_resamples: as for `error_of`.
+        memory: what was found of the same values before, where several pairs are compared.
 
     Raises:
         ValueError: as `difference_of`.
@@ -153,9 +157,9 @@ def weights_difference_of(
     first_a, first_b = next(iter(a[0].values())), next(iter(b[0].values()))
     if measurement.is_mean:
         sign = -sign if measurement.negates else sign
-        means = [torch.stack([next(iter(v.values())) for v in side]).mean(0) for side in (a, b)]
+        firsts = [torch.stack([next(iter(v.values())) for v in side]).mean(0) for side in (a, b)]
         found = paired_difference(
-            sign * means[0], sign * means[1], groups=groups, stream_dims=stream_dims
+            sign * firsts[0], sign * firsts[1], groups=groups, stream_dims=stream_dims
         )
         inherited = {field.name: getattr(found, field.name) for field in fields(found)}
         return MeasuredDifference(**inherited, unit=measurement.unit)
@@ -173,7 +177,14 @@ def weights_difference_of(
 
     count = len(first_a)
     members, num_groups, blocks = _members(difference, count, groups, stream_dims)
-    error = _spread(difference, members, num_groups, num_resamples)
+    memory = {} if memory is None or blocks is not None else memory  # blocks are the pair's own
+    means = [
+        torch.stack([_numbers(measurement, v, members, num_resamples, memory) for v in side]).mean(
+            0
+        )
+        for side in (a, b)
+    ]
+    error = _error_of(means[0] - means[1], num_groups)
     if error is None:
         raise ValueError("a paired comparison needs at least two independent groups of events")
     ones = torch.ones(count, dtype=torch.float64)
@@ -196,6 +207,7 @@ def recipes_difference_of(
     *,
     stream_dims: Tensor | None = None,
     num_resamples: int = NUM_RESAMPLES,
+    memory: Memory | None = None,
 ) -> RecipesDifference:
     """How much better recipe a is than recipe b by a measurement, over their seeds and the events.
 
@@ -210,6 +222,7 @@ def recipes_difference_of(
         groups: as for `error_of`.
         stream_dims: as for `error_of`.
         num_resamples: as for `error_of`.
+        memory: what was found of the same values before, where several pairs are compared.
 
     Raises:
         ValueError: if there are too few seeds, events or groups.
@@ -231,7 +244,14 @@ def recipes_difference_of(
 
     count = len(next(iter(a[0].values())))
     members, num_groups, blocks = _members(difference, count, groups, stream_dims)
-    error = _spread(difference, members, num_groups, num_resamples)
+    memory = {} if memory is None or blocks is not None else memory  # blocks are the pair's own
+    means = [
+        torch.stack([_numbers(measurement, v, members, num_resamples, memory) for v in side]).mean(
+            0
+        )
+        for side in (a, b)
+    ]
+    error = _error_of(means[0] - means[1], num_groups)
     if error is None:
         raise ValueError("a paired comparison needs at least two independent groups of events")
     ones = torch.ones(count, dtype=torch.float64)
@@ -271,16 +291,33 @@ def group_weights(num_groups: int, num_resamples: int) -> Iterator[Tensor]:
 
 
 def _spread(
-    statistic: Statistic, members: Tensor, num_groups: int, num_resamples: int
+    measurement: Measurement, values: Values, members: Tensor, num_groups: int, num_resamples: int
 ) -> float | None:
+    """Standard error of the number of some values; None for one group."""
+    if num_groups < 2:
+        return None
+    return _error_of(_numbers(measurement, values, members, num_resamples, {}), num_groups)
+
+
+def _numbers(
+    measurement: Measurement, values: Values, members: Tensor, num_resamples: int, memory: Memory
+) -> Tensor:
+    """The number `(num_resamples,)` of some values under random weights, float64."""
+    if (key := id(values)) not in memory:
+        num_groups = int(members.max()) + 1
+        weights = group_weights(num_groups, num_resamples)
+        found = [measurement.value_of(values, each[members]) for each in weights]
+        memory[key] = values, torch.tensor(found, dtype=torch.float64)
+    return memory[key][1]
+
+
+def _error_of(numbers: Tensor, num_groups: int) -> float | None:
     """Standard deviation of a number under random weights, corrected; None for one group."""
     if num_groups < 2:
         return None
-    found = [statistic(weights[members]) for weights in group_weights(num_groups, num_resamples)]
-    spread = torch.tensor(found, dtype=torch.float64)
-    if not bool(spread.isfinite().all()):
+    if not bool(numbers.isfinite().all()):
         raise ValueError("value_of gives no finite number for some weights, all of them positive")
-    return spread.std().item() * math.sqrt((num_groups + 1) / (num_groups - 1))
+    return numbers.std().item() * math.sqrt((num_groups + 1) / (num_groups - 1))
 
 
 def _members(

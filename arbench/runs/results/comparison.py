@@ -15,7 +15,11 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues
 from arbench.measure.sections import ResultSection
 from arbench.measure.statistics.metrics import PairedDifference
-from arbench.measure.statistics.resampling import recipes_difference_of, weights_difference_of
+from arbench.measure.statistics.resampling import (
+    Memory,
+    recipes_difference_of,
+    weights_difference_of,
+)
 from arbench.measure.statistics.seeds import FEWEST_SEEDS
 from arbench.runs.loading import check_bound
 from arbench.runs.record.per_event import read_log_probs, window_dims
@@ -146,7 +150,10 @@ def _other_events(a: Answer, b: Answer) -> str | None:
 
 
 def difference_of_answers(
-    measurement: Measurement, a: Sequence[Answer], b: Sequence[Answer]
+    measurement: Measurement,
+    a: Sequence[Answer],
+    b: Sequence[Answer],
+    memory: Memory | None = None,
 ) -> PairedDifference | None:
     """The paired difference of two results, or of two recipes; positive if a is better.
 
@@ -156,6 +163,7 @@ def difference_of_answers(
         measurement: says what the number is of its values, and which direction is better.
         a: a result, or those of the seeds of one recipe; all fit each other, see `misfit`.
         b: another.
+        memory: shared by all pairs of the same answers, so that each is resampled once.
 
     Raises:
         ValueError: if a number is not finite for some weights.
@@ -170,7 +178,7 @@ def difference_of_answers(
     of_recipes = min(len(a), len(b)) >= FEWEST_SEEDS
     differ = recipes_difference_of if of_recipes else weights_difference_of
     try:
-        return differ(measurement, values_a, values_b, groups, stream_dims=dims)
+        return differ(measurement, values_a, values_b, groups, stream_dims=dims, memory=memory)
     except (ArbenchError, ValueError):
         raise
     except Exception as error:  # the code is somebody else's
