@@ -166,6 +166,12 @@ class _Entry:
         training = self.result.record.training
         return 0 if training is None else training.seed
 
+    @property
+    def status(self) -> str:
+        """As that of its run, which may be verified without this one: it is not judged, then."""
+        status, verified = self.result.status, self.result.verified
+        return "self-reported" if status == "verified" and self.key not in verified else status
+
 
 def find_measured_boards(
     task: str | None = None, *, runs: Path | None = None, key: str | None = None
@@ -353,7 +359,7 @@ def _row(
         model=label if alone else f"{label} {entries[0].row[:8]}",
         cells=tuple(cells),
         num_parameters=record.model.num_parameters,
-        status=min((entry.result.status for entry in entries), key=TRUST.index),
+        status=min((entry.status for entry in entries), key=TRUST.index),
         source=record.foreign.object
         if record.foreign
         else record.training.recipe

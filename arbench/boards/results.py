@@ -54,6 +54,7 @@ class Result:
         speeds: of its samplers, by machine; what `arbench bench` measured comes first.
         status: "verified" if `arbench verify` has recomputed it from its weights, "local" if it is
             the user's own.
+        verified: the keys of the other measurements that it has found again as well.
         folder: the run folder, for samples and curves; None where it is not at hand.
     """
 
@@ -61,6 +62,7 @@ class Result:
     log_probs: Path
     speeds: tuple[SpeedReport, ...] = ()
     status: str = "self-reported"
+    verified: frozenset[str] = frozenset()
     folder: Path | None = None
 
 
@@ -277,11 +279,13 @@ def _kept_result(path: Path) -> Result:
         SpeedReport.read(file)
         for file in sorted((path.parent / "speed").glob(f"{path.stem}.speed-*.json"))
     ]
+    verified = _verified(path)
     return Result(
         record=record,
         log_probs=log_probs,
         speeds=_speeds_of(record, [r for r in reports if r.result_sha256 == record.result_sha256]),
-        status="verified" if _is_verified(path) else "self-reported",
+        status="self-reported" if verified is None else "verified",
+        verified=verified or frozenset(),
         folder=_zoo_run(record),
     )
 
@@ -290,18 +294,24 @@ def _speeds_of(record: Record, reports: list[SpeedReport]) -> tuple[SpeedReport,
     return (*reports, *SpeedReport.of_record(record))
 
 
-def _is_verified(path: Path) -> bool:
-    """Whether `keep_verification` has found the numbers of this very record to hold."""
+def _verified(path: Path) -> frozenset[str] | None:
+    """The other measurements that `keep_verification` has found again; None if the record fails.
+
+    It is None, too, if nobody has verified this very record.
+    """
     note = path.parent / "verified" / path.name
     if not note.exists():
-        return False
+        return None
     found = read_json(note, DataError, "no note there")
-    return bool(
+    if not (
         isinstance(found, dict)
         and found.get("holds") is True
         and found.get("record_sha256") == sha256_of(path)
         and found.get("log_probs_sha256") == sha256_of(path.with_suffix(".safetensors"))
-    )
+    ):
+        return None
+    results = found.get("results", [])
+    return frozenset(result["key"] for result in results if result["holds"] is True)
 
 
 def _zoo_run(record: Record) -> Path | None:

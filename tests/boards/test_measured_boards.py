@@ -26,7 +26,7 @@ from arbench.boards.boards import find_boards, make_boards
 from arbench.boards.measured_boards import make_measured_boards
 from arbench.boards.measured_text import measured_boards_text
 from arbench.boards.page import render_page
-from arbench.boards.results import Result, join_runs, keep_result, read_results
+from arbench.boards.results import Result, join_runs, keep_result, keep_verification, read_results
 from arbench.boards.speeds import SpeedReport
 from arbench.cli import main
 from arbench.errors import DataError
@@ -34,8 +34,10 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues, load_per_event, save_per_event
 from arbench.measure.sections import RowRecord, SpeedSection
 from arbench.measure.statistics.resampling import NUM_RESAMPLES
+from arbench.runs.measuring import measure_run
 from arbench.runs.record.record import HashesRecord, Record
 from arbench.runs.zoo import zoo_folder
+from arbench.show.reporting import Reporter
 
 Measure = Callable[..., Result]
 EVENTS = 400
@@ -352,6 +354,24 @@ def test_a_kept_result_has_the_values_of_all_measurements(run: Path, tmp_path: P
     assert torch.equal(kept["mean"].values["log_prob"], noise(5, 1000))
     (board,) = make_measured_boards([result])
     assert [row.model for row in board.rows] == ["nade"]
+
+
+def test_a_number_is_verified_if_it_was_found_again(run: Path, tmp_path: Path) -> None:
+    """A verified run says nothing of what was not judged, such as what is never the same."""
+    measure_run(run, [Cost()], device="cpu", reporter=Reporter())
+    add_result(run, Auroc(), {"score": noise(5, 1000), "is_kind": (noise(6, 1000) > 0).double()})
+    record = Record.read(run / "record.json")
+    kept = {key: each for key, each in record.measurements.items() if key != "mean"}
+    record.model_copy(update={"measurements": kept}).write(run / "record.json")
+    records = tmp_path / "records"
+    keep_result(run, records)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Auroc, "reproducible", False)
+        keep_verification(run, records, device="cpu")
+    (result,) = read_results(records)
+    assert result.status == "verified"
+    status = {b.measurement: b.rows[0].status for b in make_measured_boards([result])}
+    assert status == {"cost": "verified", "auroc": "self-reported"}
 
 
 def test_a_result_that_is_not_made_of_its_values_is_not_kept(run: Path, tmp_path: Path) -> None:
