@@ -78,8 +78,9 @@ def verify_results(
 ) -> tuple[ResultVerification, ...]:
     """Ask every measurement in a record again, and compare with what it recorded.
 
-    What gives another number each time is not asked, and neither is one that is not installed, or
-    installed in another version: they are shown, and not judged.
+    What gives another number each time is not asked, and neither is one that is not installed,
+    installed in another version, or made for a device that is not here: they are shown, and not
+    judged.
 
     Args:
         record: of a run.
@@ -117,7 +118,9 @@ def _verified(
     if not measurement.reproducible:
         return replace(shown, unjudged="it gives another number each time")
     if fault := refusal(measurement):
-        return replace(shown, fault=fault)
+        # One that asks for a device may mean something on that device alone.
+        of_a_device = bool(measurement.settings.get("device"))
+        return replace(shown, unjudged=fault) if of_a_device else replace(shown, fault=fault)
     if fault := values_fault(section, kept, measurement):
         return replace(shown, fault=fault)
     try:

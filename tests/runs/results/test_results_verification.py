@@ -57,6 +57,15 @@ class Second(Measurement):
         return self.measured({"z": torch.ones(count).double(), "a": torch.zeros(count).double()})
 
 
+class Placed(Second):
+    """The same, of one device alone."""
+
+    name = "placed"
+
+    def __init__(self, *, device: str = "") -> None:
+        self.device = device
+
+
 class Draws(Measurement):
     """Something that is another each time."""
 
@@ -74,7 +83,7 @@ class Draws(Measurement):
 
 @pytest.fixture(autouse=True)
 def _measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, PerOne, Second, Draws)
+    offer(monkeypatch, PerOne, Second, Placed, Draws)
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +233,16 @@ def test_a_question_that_means_nothing_here_or_fails_does_not_hold(
     code, found = verify(run, capsys)
     assert code == 1
     assert found["second"]["fault"] == "there is no second here"
+
+
+def test_what_is_made_for_a_device_that_is_not_here_is_not_judged(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure_run(run, [Placed(device="there")], device="cpu", reporter=Reporter())
+    monkeypatch.setattr(Placed, "refuses", lambda *_: "it is elsewhere")
+    code, found = verify(run, capsys)
+    assert code == 0
+    assert found[Placed(device="there").key]["unjudged"] == "it is elsewhere"
 
 
 def test_rounding_is_in_proportion_to_the_values() -> None:
