@@ -28,12 +28,21 @@ class Dataset:
     Args:
         task: of events, a stream through windows; a stream as it is has a hash and no events.
         limit: only the first so many events of each split; None for all.
+
+    Attributes:
+        task: as given.
+        limit: as given.
+        windows: how a stream is seen; None for a task of events.
     """
 
     def __init__(self, task: Task, *, limit: int | None = None) -> None:
         self.task = task
         self.limit = limit
-        self._source = task.stream if isinstance(task, WindowedTask) else task
+        self.windows: Windows | None = None
+        self._source = task
+        if isinstance(task, WindowedTask):
+            self.windows = Windows(task.context, task.stride)
+            self._source = task.stream
         self._stored: dict[SplitName, Split] = {}
         self._splits: dict[SplitName, Split] = {}
 
@@ -76,12 +85,6 @@ class Dataset:
     def group(self) -> str:
         """What is independent of others of its kind."""
         return self.task.group
-
-    @property
-    def windows(self) -> Windows | None:
-        """How a stream is seen; None for a task of events."""
-        task = self.task
-        return Windows(task.context, task.stride) if isinstance(task, WindowedTask) else None
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -151,6 +154,18 @@ class Dataset:
         for name in names:
             self._stored.pop(name, None)
             self._splits.pop(name, None)
+
+    def describe_own(self) -> list[str]:
+        """Lines about the user's own events: how many are where, and how many repeat others.
+
+        There are none about a stream, which is one text. Of what comes with arbench the task's
+        README says such things.
+        """
+        if self.task.public or self.windows is not None:
+            return []
+        from arbench.data.repeats import describe_splits  # only the user's own data need it
+
+        return describe_splits(self.task.division, {name: self.split(name) for name in SPLITS})
 
     def padding_fault(self, layouts: Sequence[Layout]) -> str | None:
         """Why the events have no likelihood in some layouts; None if they have one.

@@ -6,19 +6,8 @@ import hashlib
 import itertools
 from collections.abc import Mapping
 
-from arbench.data.dataset import Dataset
 from arbench.data.division import Division
 from arbench.data.tasks import SPLITS, Split, SplitName
-
-
-def describe_own(dataset: Dataset) -> list[str]:
-    """`describe_splits` of the user's own events; nothing of a stream, which is one text.
-
-    Of what comes with arbench the task's README says such things.
-    """
-    if dataset.task.public or dataset.windows is not None:
-        return []
-    return describe_splits(dataset.task.division, {name: dataset.split(name) for name in SPLITS})
 
 
 def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from arbench.boards.curves import read_curve
 from arbench.boards.published import published_table
 from arbench.files.atomic import write_text
-from arbench.hub.card_curve import curve_table
 from arbench.hub.card_metadata import front_matter
 from arbench.runs.folder import CARD, RECORD
 from arbench.runs.loading import check_bound
 from arbench.runs.record.record import Record
 from arbench.show.escaping import markdown, preformatted
 from arbench.show.record_tables import made_with, measured_tables
-from arbench.show.tables import as_markdown
+from arbench.show.tables import Table, as_markdown
 from arbench.training.checkpoints import METRICS
 
 _SAMPLE_LINES = 20
+_MOST_CURVE_ROWS = 8
 _USE = """## How to load it
 
 ```python
@@ -90,3 +91,33 @@ def _samples(path: Path) -> str:
         return f"Samples:\n\n{preformatted(chr(10).join(lines[:_SAMPLE_LINES]))}"
     others = [f"samples.{kind}" for kind in ("csv", "wav") if (path / f"samples.{kind}").exists()]
     return "\n".join(f"Samples: [{name}]({name})" for name in others)
+
+
+def curve_table(metrics: Path, unit: str, sha256: str | None = None) -> str:
+    """The curve in a run's `metrics.jsonl`, as Markdown; empty where there is none.
+
+    The first and the last evaluation are in it, and others evenly between.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    points = read_curve(metrics, sha256)
+    if not points:
+        return ""
+    count = min(len(points), _MOST_CURVE_ROWS)
+    rows = []
+    for number in range(count):
+        point = points[(len(points) - 1) * number // max(count - 1, 1)]
+        train, bits = point.train_nats_per_event, point.validation_bits_per_dim
+        rows.append(
+            (
+                f"{point.step:,}",
+                f"{point.epoch:.3g}",
+                "-" if train is None else f"{train:.2f}",
+                f"{point.validation_nats_per_event:.2f}",
+                "-" if bits is None else f"{bits:.4f}",
+                f"{point.seconds:,.0f} s",
+            )
+        )
+    headers = ("step", "epoch", "train nats", "validation nats", f"validation bits/{unit}", "time")
+    return as_markdown(Table("", headers, rows))

@@ -32,6 +32,7 @@ class Layout:
 
     Attributes:
         spec: as given.
+        domain: what every dim may be.
         sites: as given.
         num_sites: T.
         site_dim: C, dims per site; `num_sites * site_dim == spec.num_dims`.
@@ -53,6 +54,7 @@ class Layout:
         if sites == "pixel" and len(spec.shape) != 3:
             raise ValueError(f"sites='pixel' needs images of shape (C, H, W), got {spec.shape}")
         self.spec = spec
+        self.domain: Domain = spec.domain
         self.sites = sites
         self.site_dim = spec.shape[0] if sites == "pixel" else 1
         self.num_sites = spec.num_dims // self.site_dim
@@ -75,11 +77,6 @@ class Layout:
     def permutation(self) -> Tensor:
         """Canonical number of every site, `(T,)` int64."""
         return self._permutation
-
-    @property
-    def domain(self) -> Domain:
-        """What every dim may be."""
-        return self.spec.domain
 
     @property
     def alphabet_size(self) -> int:

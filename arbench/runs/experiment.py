@@ -12,7 +12,6 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from arbench.data.dataset import Dataset
-from arbench.data.repeats import describe_own
 from arbench.data.tasks import Split, open_task
 from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of
@@ -199,7 +198,7 @@ class _Experiment:
             f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
             f"of {self.task.spec.num_dims} dims, data sha256 {self.config.data_sha256[:12]}"
         )
-        for line in describe_own(self.dataset) if self.is_main else ():
+        for line in self.dataset.describe_own() if self.is_main else ():
             self.reporter.say(line)
         self.reporter.say(
             f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from arbench.data.dataset import Dataset
-from arbench.data.repeats import describe_own
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, PluginError
 from arbench.measure.environment import describe_environment
@@ -82,7 +81,7 @@ def evaluate_foreign(
     plugin, version = _distribution(density)
     reporter = reporter or Reporter()
     folder = new_run_folder(out, task.name, name)
-    for line in describe_own(dataset):
+    for line in dataset.describe_own():
         reporter.say(line)
     with folder.locked(), seeded(derive_seed(seed, "evaluation"), density.device):
         measuring = Measuring(

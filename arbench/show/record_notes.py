@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 FEW_EVENTS = 200
@@ -14,26 +14,19 @@ def likelihood_notes(group: str, nll: Mapping[str, Mapping[str, Any]]) -> list[s
 
     Args:
         group: what is independent, a record's `task.groups`.
-        nll: the likelihood of each split, as JSON has it.
+        nll: the likelihood of each split, as JSON has it; empty if the training did not finish.
     """
-    notes = [no_test_note(nll)]
+    notes = []
+    if nll and "test" not in nll:
+        notes.append(
+            "The test split was not evaluated (evaluate_test = false), so there is no test number."
+        )
     if "test" in nll:
         notes += [groups_note(group, nll["test"]), few_events_note(nll["test"]["num_events"])]
     errors = {
         name: (split["nats_per_event"], split["standard_error_nats"]) for name, split in nll.items()
     }
     return [note for note in [*notes, no_error_note(errors)] if note]
-
-
-def no_test_note(splits: Collection[str]) -> str:
-    """What to know where a finished run has no test number; empty where it has one.
-
-    Args:
-        splits: those that its record has a likelihood of; none if the training did not finish.
-    """
-    if not splits or "test" in splits:
-        return ""
-    return "The test split was not evaluated (evaluate_test = false), so there is no test number."
 
 
 def groups_note(group: str, test: Mapping[str, Any]) -> str:

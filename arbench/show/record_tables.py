@@ -41,12 +41,6 @@ def speed_of(record: Values) -> Sequence[Values]:
     ]
 
 
-def others_of(record: Values) -> dict[str, Values]:
-    """All other measurements in a record, by their keys."""
-    sections: Mapping[str, Values] = record["measurements"]
-    return {k: v for k, v in sections.items() if k.partition("?")[0] not in _OF_THEIR_OWN}
-
-
 def record_tables(record: Values) -> list[Table]:
     """All of a record that people look at: what was measured, then what it was made with.
 
@@ -62,7 +56,11 @@ def measured_tables(record: Values) -> list[Table]:
         likelihood_table(record),
         checks_table(record),
         speed_table(speed_of(record)),
-        *(measurement_table(key, section) for key, section in others_of(record).items()),
+        *(
+            measurement_table(key, section)
+            for key, section in record["measurements"].items()
+            if key.partition("?")[0] not in _OF_THEIR_OWN
+        ),
     ]
     return [table for table in tables if table.rows or table.notes]
 

@@ -149,22 +149,22 @@ class NADE(nn.Module):
         """
         remembers = not self.tied or self.pairs is not None
         shape = (batch_size, self.num_sites * self.num_features)
+        tied = None
+        if self.tied:
+            pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
+            pre.copy_(self.bias.detach())
+            tied = TiedUnits(
+                pre=pre,
+                hidden=torch.empty_like(pre),
+                told=pre.new_empty((batch_size, 1)),
+                weight=self.weight.detach().unbind(),
+            )
         return NADEState(
             readout=self.readout.detach().transpose(1, 2).unbind(),
             readout_bias=self.readout_bias.detach().unbind(),
-            tied=self._first_units(batch_size) if self.tied else None,
+            tied=tied,
             features=self.weight.new_zeros(shape) if remembers else None,
             direct=None if self.pairs is None else self.pairs().detach(),
-        )
-
-    def _first_units(self, batch_size: int) -> TiedUnits:
-        pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
-        pre.copy_(self.bias.detach())
-        return TiedUnits(
-            pre=pre,
-            hidden=torch.empty_like(pre),
-            told=pre.new_empty((batch_size, 1)),
-            weight=self.weight.detach().unbind(),
         )
 
     def step(

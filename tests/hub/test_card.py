@@ -16,8 +16,7 @@ from arbench.boards.boards import make_boards
 from arbench.boards.page import render_page
 from arbench.boards.results import Result
 from arbench.errors import DataError
-from arbench.hub.card import card_of, render_card, write_card
-from arbench.hub.card_curve import curve_table
+from arbench.hub.card import card_of, curve_table, render_card, write_card
 from arbench.hub.card_metadata import front_matter
 from arbench.runs.record.record import Record
 from arbench.runs.zoo import zoo_folder

@@ -17,7 +17,7 @@ from PIL import Image
 import arbench
 from arbench.data.dataset import Dataset
 from arbench.data.division import Division
-from arbench.data.repeats import describe_own, describe_splits
+from arbench.data.repeats import describe_splits
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import SPLITS, Split, Task, open_task
 from arbench.errors import ConfigError, DataError
@@ -212,13 +212,13 @@ def test_a_run_with_another_rule_is_found_again_by_its_configuration(tmp_path: P
 
 
 def test_what_comes_with_a_task_is_said_in_its_readme(tmp_path: Path) -> None:
-    assert describe_own(Dataset.open("toy-parity")) == []
+    assert Dataset.open("toy-parity").describe_own() == []
     (tmp_path / "x.txt").write_text("abc " * 300)
     stream = open_task(f"text:{tmp_path / 'x.txt'}")
     assert isinstance(stream, StreamTask)
-    assert describe_own(Dataset(stream.windows(8, 8))) == []
+    assert Dataset(stream.windows(8, 8)).describe_own() == []
     assert (
-        "4 train, 4 validation, 4 test" in describe_own(Dataset.open(_coins(tmp_path), limit=4))[0]
+        "4 train, 4 validation, 4 test" in Dataset.open(_coins(tmp_path), limit=4).describe_own()[0]
     )
 
 
