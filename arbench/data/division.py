@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from arbench.files.documents import Part
 
 DivisionRule = Literal["rows", "files"]
 """What equal rows are when data are divided: repeats, or one work; see `Division`."""
@@ -13,7 +15,7 @@ DIVISION_RULES: tuple[DivisionRule, ...] = get_args(DivisionRule)
 """The names of all rules."""
 
 
-class Division(BaseModel):
+class Division(Part):
     """What is needed to divide the same data in the same way again.
 
     Attributes:
@@ -22,8 +24,6 @@ class Division(BaseModel):
         version: of the rule.
         seed: keys every draw.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: DivisionRule
     version: Literal[1] = 1

@@ -11,45 +11,42 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from arbench.data.formats import mu_law
+from arbench.files.documents import Part
 from arbench.probability.events import Discrete, EventSpec
 
 _LEVELS = 256
 
 
-class _Rendering(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def check(self, spec: EventSpec) -> None:
-        """Nothing, if events of that spec can be shown like this.
-
-        Raises:
-            ValueError: if they cannot; one sentence that says why.
-        """
-
-
-class ImageRendering(_Rendering):
+class ImageRendering(Part):
     """A grid of images of 1 or 3 channels; `.png`."""
 
     kind: Literal["image"] = "image"
 
     def check(self, spec: EventSpec) -> None:
-        """See the base class."""
+        """Nothing, if events of that spec can be shown like this; every rendering has it.
+
+        Raises:
+            ValueError: if they cannot; one sentence that says why.
+        """
         drawable = len(spec.shape) == 3 and spec.shape[0] in (1, 3)
         if not drawable or not isinstance(spec.domain, Discrete):
             raise ValueError(f"only discrete images of 1 or 3 channels can be drawn, not {spec}")
 
 
-class TableRendering(_Rendering):
+class TableRendering(Part):
     """A line of values per event; `.csv` or `.txt`."""
 
     kind: Literal["table"] = "table"
 
+    def check(self, spec: EventSpec) -> None:
+        """Nothing: values can be written down whatever they are; see `ImageRendering.check`."""
 
-class TextRendering(_Rendering):
+
+class TextRendering(Part):
     """Symbols of a text; `.txt`.
 
     Attributes:
@@ -77,7 +74,7 @@ class TextRendering(_Rendering):
         return _LEVELS if self.symbols is None else len(self.symbols)
 
     def check(self, spec: EventSpec) -> None:
-        """See the base class."""
+        """See `ImageRendering.check`."""
         if spec.domain != Discrete(self.num_symbols) or len(spec.shape) != 1:
             raise ValueError(f"a text of {self.num_symbols} symbols is no rendering of {spec}")
         if self.end is not None and self.end >= self.num_symbols:
@@ -122,7 +119,7 @@ class TextRendering(_Rendering):
         return torch.from_numpy(encoded.astype(np.uint8 if len(known) <= _LEVELS else np.int64))
 
 
-class AudioRendering(_Rendering):
+class AudioRendering(Part):
     """Sound of one channel; `.wav`, with a picture of the waveforms beside it.
 
     Attributes:
@@ -136,7 +133,7 @@ class AudioRendering(_Rendering):
     companding: Literal["mu-law", "g711", "linear"]
 
     def check(self, spec: EventSpec) -> None:
-        """See the base class."""
+        """See `ImageRendering.check`."""
         if spec.domain != Discrete(_LEVELS) or len(spec.shape) != 1:
             raise ValueError(f"sound has {_LEVELS} levels, it is no rendering of {spec}")
 
