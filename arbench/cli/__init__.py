@@ -17,23 +17,23 @@ from arbench.version import __version__
 
 # verb -> (module whose `command` it is, one line for `arbench --help`)
 VERBS = {
-    "run": ("arbench.cli.run", "Train a model on a task; leave a number that can be trusted."),
+    "run": ("arbench.cli.run", "Train a model on a task, evaluate it and record the result."),
     "resume": ("arbench.cli.resume", "Continue a run that was interrupted or killed."),
-    "queue": ("arbench.cli.queue", "Make all runs of a file, or those that are still missing."),
+    "queue": ("arbench.cli.queue", "Train all runs of a file that are not finished yet."),
     "list": ("arbench.cli.list", "List models, tasks, recipes, plugins or trained runs."),
-    "show": ("arbench.cli.show", "Show a model, a task or a run."),
-    "evaluate": ("arbench.cli.evaluate", "Measure the exact likelihood of a finished run."),
-    "measure": ("arbench.cli.measure", "Measure more of a finished run."),
-    "sample": ("arbench.cli.sample", "Draw events from a run, or complete given ones."),
+    "show": ("arbench.cli.show", "Show a model, a task, a measurement or a run."),
+    "evaluate": ("arbench.cli.evaluate", "Compute the likelihood of a finished run on a split."),
+    "measure": ("arbench.cli.measure", "Put more questions to a finished run."),
+    "sample": ("arbench.cli.sample", "Draw events from a run, or complete events."),
     "bench": ("arbench.cli.bench", "Time every sampler of a run."),
     "compare": ("arbench.cli.compare", "Compare two runs on the same test events."),
-    "leaderboard": ("arbench.cli.leaderboard", "Rank results, with published numbers among them."),
+    "leaderboard": ("arbench.cli.leaderboard", "Rank results; show published numbers."),
     "check": ("arbench.cli.check", "Check a model, head, task or measurement."),
-    "verify": ("arbench.cli.verify", "Compute a run's number again from its weights."),
-    "push": ("arbench.cli.push", "Put a run or its result onto the Hugging Face Hub."),
-    "download": ("arbench.cli.download", "Fetch a trained run, checked."),
+    "verify": ("arbench.cli.verify", "Evaluate a run again and compare it with its record."),
+    "push": ("arbench.cli.push", "Push a run or its result to the Hugging Face Hub."),
+    "download": ("arbench.cli.download", "Fetch a trained run and check its files."),
     "data": ("arbench.cli.data", "Show, check and download the tasks' files."),
-    "new": ("arbench.cli.new", "Write a working project: a model, task, head or measurement."),
+    "new": ("arbench.cli.new", "Write a small project: a model, task, head or measurement."),
 }
 # These compute nothing, and are there even where there is hardly any memory.
 _LIGHT = ("list", "show", "new", "download")
@@ -80,12 +80,14 @@ class VerbGroup(click.Group):
 @click.group(
     cls=VerbGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Plugins may add commands: `arbench list commands` shows all.",
+    epilog="`arbench list commands` also shows the commands that plugins add.",
 )
 @click.version_option(__version__, prog_name="arbench", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error; goes anywhere.")
+@click.option(
+    "--debug", is_flag=True, help="Show the traceback of an error. You may put it anywhere."
+)
 def arbench(debug: bool) -> None:
-    """Autoregressive models: exact likelihoods, sampling speed, numbers others can get again."""
+    """Train autoregressive models; measure exact likelihood and speed, reproducibly."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from arbench.cli.paths import UserPath
 
 @click.command()
 @click.argument("run", type=UserPath(path_type=Path))
-@click.option("--device", default="auto", show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--method", "methods", multiple=True, help="step, fixed-point, whole [default: all].")
 @click.option(
     "--batch", "batch_sizes", multiple=True, type=click.IntRange(1, 10**9), default=(1, 64)
@@ -22,8 +22,8 @@ from arbench.cli.paths import UserPath
     "--out",
     type=UserPath(path_type=Path),
     metavar="FILE",
-    help="Leave the report here [default: speed-<machine>.json in the folder of RUN; that of a run "
-    "by name is left nowhere].",
+    help="Write the report to this file [default: speed-<machine>.json in the folder of RUN; no "
+    "file if RUN is not a folder].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -35,11 +35,11 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Sampling speed of RUN by sampler and batch size: median and interquartile range.
+    """Time every sampler of RUN at every batch size: median and interquartile range.
 
     RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision. The whole-forward
-    sampler is timed on a few sites and scaled, and says so, unless --full. The report joins the
-    result on boards.
+    sampler is slow: without --full, bench times it on a few sites, scales the time and marks it
+    extrapolated. Boards show the report beside the result.
     """
     from rich.console import Console
 

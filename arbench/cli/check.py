@@ -52,32 +52,41 @@ class Outcome:
 @click.command("check")
 @click.argument("name", required=False)
 @click.option(
-    "--all", "everything", is_flag=True, help="Check all that is registered, the default."
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Check everything that is registered. This is the default.",
 )
-@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be repeated.")
+@click.option(
+    "--only", multiple=True, metavar="CHECK", help="Run only this check. You may repeat the option."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
-    "--receptive-field", "field_wanted", is_flag=True, help="Print which site sees which."
+    "--receptive-field", "field_wanted", is_flag=True, help="Print which sites each site sees."
 )
 @click.option(
     "--picture",
     type=UserPath(dir_okay=False, path_type=Path),
-    help="Draw which pixel sees which into this PNG file.",
+    help="Draw which pixels each pixel sees, into this PNG file.",
 )
 @click.option(
     "--shape",
     metavar="C,H,W",
-    help="Of the events for --receptive-field and --picture.  [default: 1,7,7]",
+    help="For --receptive-field and --picture: the shape of the events. [default: 1,7,7]",
 )
 @click.option(
-    "--values", type=click.IntRange(2, 256), default=2, show_default=True, help="Of a dim."
+    "--values",
+    type=click.IntRange(2, 256),
+    default=2,
+    show_default=True,
+    help="For the same: values of a dim.",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Of the network for --receptive-field and --picture, else as small as in the checks.",
+    help="For the same: a setting of the network, which is otherwise as small as in the checks.",
 )
 @click.pass_context
 def command(
@@ -92,11 +101,11 @@ def command(
     values: int,
     settings: tuple[str, ...],
 ) -> None:
-    """Check NAME, or all that is registered.
+    """Check NAME, or everything that is registered.
 
-    NAME is a model, a head, a task or a measurement, KIND:NAME where several share it
-    (head:bernoulli), "layout", or MODULE:CLASS of your own. The exit code is 1 if a check fails.
-    docs/checks.md says what each one proves.
+    NAME is a model, a head, a task or a measurement, "layout", or MODULE:CLASS of your own. Write
+    KIND:NAME where two share a name (head:bernoulli). The exit code is 1 if a check fails.
+    docs/checks.md says what each check proves.
     """
     from arbench.testing.suites import all_suites, find_suite
 
@@ -104,7 +113,9 @@ def command(
         raise click.UsageError("--all checks everything: give no name with it.")
     if field_wanted or picture is not None:
         if name is None:
-            raise click.UsageError("A receptive field is that of one model: give its name.")
+            raise click.UsageError(
+                "A receptive field belongs to one model: give the name of the model."
+            )
         _report_field(find_suite(name), shape or "1,7,7", values, settings, picture)
         return
     if shape is not None or settings:

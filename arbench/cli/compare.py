@@ -27,15 +27,16 @@ TINY = 1e-12
     metavar="NAME",
     default="likelihood",
     show_default=True,
-    help="By which number; NAME?SETTING=VALUE for one with settings of its own.",
+    help="The number to compare; NAME?SETTING=VALUE for a measurement with settings.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
-    """Paired difference of RUN_A and RUN_B on the same test events, with a verdict.
+    """Compare RUN_A and RUN_B on the same test events: paired difference and verdict.
 
-    It is that of their log-probabilities, or of what --measurement names. Each is a run, or a
-    folder of the seeds of one recipe (`arbench run --seeds 5`). The verdict is about these weights;
-    with three seeds or more on both sides it is about the recipes.
+    The difference is that of their log-probabilities, or of the measurement that you name. RUN_A
+    and RUN_B are runs, or folders of several seeds of one recipe (`arbench run --seeds 5`). With
+    three seeds or more on both sides the verdict is about the recipes, otherwise about these
+    weights.
     """
     from arbench import api
     from arbench.measure.measurement import open_measurement

@@ -21,14 +21,16 @@ NOT_NEEDED = "not here, nor needed"
 
 @click.command("data")
 @click.argument("task", required=False)
-@click.option("--download", is_flag=True, help="Fetch what is not on this machine.")
-@click.option("--verify", is_flag=True, help="Read every split; print its size and one hash.")
+@click.option("--download", is_flag=True, help="Download the files that are not on this machine.")
+@click.option(
+    "--verify", is_flag=True, help="Read every split; print their sizes and the hash of the data."
+)
 @click.pass_context
 def command(ctx: click.Context, task: str | None, download: bool, verify: bool) -> None:
     """Show where the files of TASK, or of all tasks, come from and where they are.
 
-    Files are looked for in $ARBENCH_DATA, then in the cache; what is found is checked by sha256.
-    For one TASK, and with --verify for all, the splits are read if their files are here.
+    arbench looks for files in $ARBENCH_DATA, then in the cache, and checks their sha256. For one
+    TASK, and with --verify for every task, it also reads the splits if their files are here.
     """
     from arbench.data.dataset import Dataset
 

@@ -11,9 +11,9 @@ from arbench.cli.paths import UserPath
 
 @click.command()
 @click.argument("name", type=UserPath())
-@click.option("--out", type=UserPath(path_type=Path), help="Copy it to this new folder.")
+@click.option("--out", type=UserPath(path_type=Path), help="Copy the run to this new folder.")
 def command(name: str, out: Path | None) -> None:
-    """Fetch NAME if it is not here yet, check every file by its hash, and print where it is.
+    """Fetch the run NAME if it is not here yet, check the hash of every file, print its folder.
 
     \b
     arbench download mnist/nade

@@ -26,35 +26,45 @@ _OF_A_RUN = ("split", "foreign", "device")
 @click.option(
     "--split",
     type=click.Choice(["validation", "test", "train"]),
-    help="[default: test; validation for a run made with --no-test]",
+    help="The split to evaluate [default: test; validation for a run made with --no-test].",
 )
-@click.option("--task", metavar="TASK", help="Another task than the run's own; needs --foreign.")
-@click.option("--foreign", is_flag=True, help="Admit a task the run was not trained for.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N events.")
+@click.option(
+    "--task",
+    metavar="TASK",
+    help="Evaluate on this task. Another task than the run's own needs --foreign.",
+)
+@click.option("--foreign", is_flag=True, help="Allow a task that the run was not trained on.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use only the first N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--density",
     metavar="MODULE:OBJECT",
-    help="Evaluate this instead of a run, on --task: an object with log_prob and sample, or a "
-    "function or class that makes one for an event spec.",
+    help="Evaluate this object on --task instead of a run. It has log_prob and sample, or it is a "
+    "function or class that makes such an object from an event spec.",
 )
 @click.option(
     "--kind",
     type=click.Choice(["exact", "density", "bound"]),
-    help="What log_prob of the density is; a ForeignDensity knows it.",
+    help="What log_prob returns. A ForeignDensity states it itself.",
 )
-@click.option("--name", help="What records call the density. [default: OBJECT]")
-@click.option("--out", type=UserPath(path_type=Path), help="The density's folder.")
-@click.option("--context", type=click.IntRange(min=1), help="Of a stream: symbols per window.")
-@click.option("--stride", type=click.IntRange(min=1), help="Of a stream: symbols between windows.")
-@click.option("--check", is_flag=True, help="First check what can be checked of it from outside.")
+@click.option("--name", help="The name of the density in its record [default: OBJECT].")
+@click.option(
+    "--out", type=UserPath(path_type=Path), help="The folder for the record of the density."
+)
+@click.option("--context", type=click.IntRange(min=1), help="For a stream: symbols per window.")
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    help="For a stream: symbols from one window to the next.",
+)
+@click.option("--check", is_flag=True, help="First run the checks for foreign densities.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """The negative log-likelihood of RUN on a split, with its standard error.
+    """Compute the negative log-likelihood of RUN on a split, with its standard error.
 
-    With --density, that of somebody else's model, in a folder that `show` and `compare` read like
-    a run's: see docs/foreign-models.md.
+    With --density, evaluate somebody else's model instead and write a folder that `show` and
+    `compare` read like a run. See docs/foreign-models.md.
 
     \b
     arbench evaluate runs/mnist-nade --split validation

@@ -17,9 +17,11 @@ from arbench.cli.paths import UserPath
     "--runs",
     type=UserPath(path_type=Path),
     metavar="DIR",
-    help="Show the runs in this folder among the kept results, such as runs.",
+    help="Also show the runs in this folder, such as runs.",
 )
-@click.option("--unchecked", is_flag=True, help="Show published numbers that nobody has checked.")
+@click.option(
+    "--unchecked", is_flag=True, help="Also show published numbers that nobody has checked."
+)
 @click.option(
     "--format",
     "form",
@@ -31,7 +33,7 @@ from arbench.cli.paths import UserPath
     "--html",
     type=UserPath(path_type=Path),
     metavar="DIR",
-    help="Write the boards as a page into this folder instead.",
+    help="Write the boards as an HTML page into this folder instead.",
 )
 @click.option(
     "--measurement",
@@ -44,9 +46,9 @@ from arbench.cli.paths import UserPath
 def command(
     task: str | None, runs: Path | None, unchecked: bool, form: str, html: Path | None, key: str
 ) -> None:
-    """The results on TASK, or on every task, ranked, with published numbers among them.
+    """Rank the results on TASK, or on every task, and show published numbers among them.
 
-    Rank is 1 plus the number of results that are significantly better on the same test events.
+    A rank is 1 plus the number of results that are significantly better on the same test events.
     The page that --html writes has the boards of every measurement.
 
     \b

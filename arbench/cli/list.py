@@ -164,7 +164,7 @@ KINDS: dict[str, Callable[[Registry], Rows]] = {
 def command(kind: str | None, as_json: bool) -> None:
     """List models and tasks, or one KIND of thing.
 
-    A name that two plugins offer is in no table; it is named below them.
+    If two plugins offer one name, the tables leave it out and a line below names it.
     """
     offers = registry()
     tables = {each: KINDS[each](offers) for each in ([kind] if kind else ["models", "tasks"])}

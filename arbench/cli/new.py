@@ -16,12 +16,16 @@ from arbench.scaffold.projects import KINDS, Kind, Project, write_project
 @click.option(
     "--out",
     type=UserPath(path_type=Path),
-    help="The folder to make [default: arbench-NAME in this folder].",
+    help="The folder to make [default: arbench-NAME in the current folder].",
 )
 def command(kind: Kind, name: str, out: Path | None) -> None:
+<<<<<<< HEAD
     """Write a project with a new model, task, head or measurement, called NAME, to be edited.
 
     It is small, installs, and passes its own tests.
+=======
+    """Write a small working project with a model, task or head called NAME, for you to edit.
+>>>>>>> ac10885 (Write the help of every command as sentences about who does what)
 
     \b
     arbench new model above

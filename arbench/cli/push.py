@@ -10,12 +10,20 @@ from arbench.cli.paths import UserPath
 @click.command()
 @click.argument("run", type=UserPath(), required=False)
 @click.option(
-    "--to", metavar="ORG/NAME", help="A model repository: weights, record, card, samples."
+    "--to",
+    metavar="ORG/NAME",
+    help="Push RUN to this model repository: weights, record, card, samples.",
 )
-@click.option("--board", metavar="ORG/NAME", help="A board: the result of RUN, or all kept ones.")
-@click.option("--space", metavar="ORG/NAME", help="A static Space: the page of all boards.")
-@click.option("--private", is_flag=True, help="A repository that does not exist yet is private.")
-@click.option("--overwrite", is_flag=True, help="Replace files there that arbench did not write.")
+@click.option(
+    "--board",
+    metavar="ORG/NAME",
+    help="Push the result of RUN, or all kept results, to this board.",
+)
+@click.option(
+    "--space", metavar="ORG/NAME", help="Push the page of all boards to this static Space."
+)
+@click.option("--private", is_flag=True, help="If the repository is new, make it private.")
+@click.option("--overwrite", is_flag=True, help="Also replace files that arbench did not write.")
 def command(
     run: str | None,
     to: str | None,
@@ -24,10 +32,10 @@ def command(
     private: bool,
     overwrite: bool,
 ) -> None:
-    """Put RUN onto the Hub in one commit, its result onto a board, or the boards' page.
+    """Push RUN to the Hub in one commit, or its result to a board, or the boards' page.
 
-    You need a token with write access: `hf auth login`, or HF_TOKEN. A repository that holds
-    files that arbench did not write is left as it is, unless you say --overwrite.
+    You need a token with write access: `hf auth login`, or HF_TOKEN. arbench does not touch a
+    repository with files that it did not write, unless you say --overwrite.
 
     \b
     arbench push runs/mnist-nade --to me/mnist-nade
@@ -35,11 +43,11 @@ def command(
     arbench push --board me/arbench --space me/arbench
     """  # noqa: D301 - click wants the character
     if to is None and board is None and space is None:
-        raise click.UsageError("say where to: --to, --board or --space ORG/NAME")
+        raise click.UsageError("say where to push: --to, --board or --space ORG/NAME")
     if to is not None and run is None:
-        raise click.UsageError("--to wants a RUN to push")
+        raise click.UsageError("--to needs a RUN to push")
     if space is not None and run is not None:
-        raise click.UsageError("--space shows all boards: give no RUN with it")
+        raise click.UsageError("--space pushes the page of all boards: leave out RUN")
     from arbench import api
 
     pushed = []

@@ -16,13 +16,14 @@ from arbench.cli.paths import UserPath
     type=UserPath(path_type=Path),
     default="runs",
     show_default=True,
-    help="The folder that gets a folder for each run.",
+    help="Where to make the run folders.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 def command(file: Path, out: Path, device: str) -> None:
-    """Make all runs of the queue FILE, in order.
+    """Train all runs of the queue FILE, in order.
 
-    The same command takes a queue up again: it skips what is finished and continues what is begun.
+    Give the same command again after an interruption: it skips finished runs and continues
+    unfinished ones.
     """
     from rich.console import Console
 

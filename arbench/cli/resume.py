@@ -11,18 +11,18 @@ from arbench.cli.paths import UserPath
 
 @click.command()
 @click.argument("run", type=UserPath(path_type=Path))
-@click.option("--task", metavar="TASK", help="Where data of your own are, such as images:PATH.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--task", metavar="TASK", help="Where your own data are, such as images:PATH.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
     "--push",
     metavar="ORG",
-    help="Put the finished run onto the Hub as ORG/TASK-MODEL; checked before the training.",
+    help="Push the finished run to the Hub as ORG/TASK-MODEL. Access is checked first.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the record on standard output, alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print only the record, as JSON.")
 def command(run: Path, task: str | None, device: str, push: str | None, as_json: bool) -> None:
-    """Continue the run in folder RUN from its last checkpoint, with the settings it has.
+    """Continue the run in folder RUN from its last checkpoint, with its own settings.
 
-    A run that is finished is shown again.
+    If the run has finished, show its results again.
     """
     from arbench import api
     from arbench.cli.console import ConsoleReporter

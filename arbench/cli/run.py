@@ -40,42 +40,57 @@ class _RunCommand(click.Command):
 
 @click.command(cls=_RunCommand)
 @click.option(
-    "--task", metavar="TASK", required=True, help="A task's name, or table:PATH, images:PATH."
+    "--task",
+    metavar="TASK",
+    required=True,
+    help="A task (`arbench list`), or your own data, such as images:PATH.",
 )
-@click.option("--model", metavar="MODEL", required=True, help="A model's name; see `arbench list`.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override the recipe.")
-@click.option("--budget", metavar="TIME", help="Wall-clock training time, such as 90s or 5m.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Length instead of a budget.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--model", metavar="MODEL", required=True, help="A model (`arbench list`).")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe.",
+)
+@click.option("--budget", metavar="TIME", help="Time to train for, such as 90s or 5m.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs to train for.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the training."
+)
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    help="Seeds 0 to N-1 of one recipe, in seed-0, seed-1, ... below --out; what is there is kept.",
+    help="Train seeds 0 to N-1, in folders seed-0, seed-1, ... below --out. Finished ones stay.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
     default="float32",
     show_default=True,
-    help="Of the products in training; weights and evaluation are in float32.",
+    help="Precision of matrix products in training. Weights and evaluation use float32.",
 )
-@click.option("--compile", is_flag=True, help="Compile the training loss.")
-@click.option("--out", type=UserPath(path_type=Path), help="Run folder [default: under runs/].")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N events of each split.")
+@click.option("--compile", is_flag=True, help="Compile the training loss with torch.compile.")
+@click.option(
+    "--out", type=UserPath(path_type=Path), help="The run folder [default: a new one under runs/]."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Use only the first N events of each split."
+)
 @click.option(
     "--measure",
     multiple=True,
     metavar="NAME",
-    help="Measure this, too, once the run is finished; see `arbench list measurements`.",
+    help="Also measure this at the end of the run (`arbench list measurements`).",
 )
-@click.option("--no-test", is_flag=True, help="Leave the test split unevaluated, as a search does.")
+@click.option("--no-test", is_flag=True, help="Do not evaluate the test split, as in a search.")
 @click.option(
     "--push",
     metavar="ORG",
-    help="Put the finished run onto the Hub as ORG/TASK-MODEL; checked before the training.",
+    help="Push the finished run to the Hub as ORG/TASK-MODEL. Access is checked first.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the record on standard output, alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print only the record, as JSON.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -91,14 +106,14 @@ def command(
     as_json: bool,
     **others: Any,
 ) -> None:
-    """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
+    """Train a model on a task, evaluate it exactly, sample from it, time it, record it all.
 
     \b
     arbench run --task mnist-mini --model nade
     arbench run --task mnist --model made --set hidden=1000 --budget 5m
     arbench run --task mnist --model made --seeds 5 --out runs/mnist-made
 
-    `arbench resume` continues a run, and `arbench queue` makes all runs of a file.
+    `arbench resume` continues a run, and `arbench queue` trains all runs of a file.
     """  # noqa: D301 - click wants the character
     from arbench.cli.settings import given_settings, split_settings
 

@@ -24,45 +24,48 @@ if TYPE_CHECKING:
     "-n",
     "num_events",
     type=click.IntRange(min=1, max=10**9),
-    help="How many [default: 64; 1 of a text that does not end by itself].",
+    help="How many to draw [default: 64; for texts without an end: 1].",
 )
 @click.option(
     "--out",
     type=UserPath(path_type=Path),
-    help="File to write [default: samples.png, .csv or .wav; texts go to the terminal].",
+    help="The file to write [default: samples.png, .csv or .wav; texts go to the terminal].",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the samples."
+)
 @click.option(
     "--method",
     type=click.Choice(["auto", "step", "fixed-point", "whole"]),
     default="auto",
     show_default=True,
+    help="The sampler. All of them give the same samples.",
 )
 @click.option(
     "--given",
     metavar="IMAGE|SPLIT:N",
-    help="What to complete: an image file, or event N of a split of the task, such as test:7 (the "
-    "first is 0). An image file has the size and the channels of the events, 8 bits each; for "
-    "binary events it is thresholded at half: grey 128 and above is 1.",
+    help="What to complete: an image file, or event N of a split, such as test:7 (the first is 0). "
+    "The image needs the size and the channels of the events, with 8 bits each. For binary events, "
+    "grey 128 and above becomes 1.",
 )
 @click.option(
     "--rows",
     type=click.IntRange(min=0),
-    help="How many of its rows are given; dims, if it is no image.",
+    help="How many rows of the image are given; for other events, how many dims.",
 )
-@click.option("--prompt", metavar="TEXT", help="What texts begin with.")
+@click.option("--prompt", metavar="TEXT", help="The beginning of every text.")
 @click.option(
     "--length",
     type=click.IntRange(min=1),
-    help="How many characters of a text, after the prompt [default: 500].",
+    help="How many characters to draw after the prompt [default: 500].",
 )
 @click.option(
     "--temperature",
     type=float,
-    help="Divides the logits: below 1, likely values become likelier [default: 1].",
+    help="Divide the logits by this: below 1, likely values become likelier [default: 1].",
 )
-@click.option("--task", metavar="TASK", help="Where data of your own are, such as table:PATH.")
-@click.option("--device", default="auto", show_default=True)
+@click.option("--task", metavar="TASK", help="Where your own data are, such as table:PATH.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 def command(
     run: Path,
     num_events: int | None,
@@ -79,8 +82,7 @@ def command(
 ) -> None:
     """Draw events from RUN: images as a grid in a PNG, rows as csv, sounds as wav, text as text.
 
-    A csv can be read again with table:PATH. In a picture of completions, rows that were given have
-    an orange edge.
+    table:PATH reads such a csv again. In a picture of completions, given rows have an orange edge.
 
     \b
     arbench sample RUN -n 64 --out grid.png
@@ -112,7 +114,9 @@ def command(
     if is_text and given is not None:
         raise ConfigError(f"{run} is on {config.task}, a text: complete it with --prompt TEXT")
     if not is_text and (prompt is not None or length is not None):
-        raise ConfigError(f"{run} is on {config.task}, which is no text: no --prompt, no --length")
+        raise ConfigError(
+            f"{run} is on {config.task}, which is not a text: leave out --prompt and --length"
+        )
     if out is not None or not is_text:
         out = output_path(out, rendering)  # before the work, not after it
     data = None if task is None else reopen(config, task)

@@ -35,7 +35,7 @@ RECORD = "record.json"
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="Show the values of this recipe of a model too; a task's name shows the one used there.",
+    help="Of a model: also show the values of this recipe, or of the recipe for this task.",
 )
 @click.option(
     "--heatmap",
@@ -43,18 +43,20 @@ RECORD = "record.json"
     flag_value="",
     metavar="[FILE]",
     type=UserPath(),
-    help="Of a run: draw the bits of its test events, dim by dim [default: heatmap.png; texts go "
-    "to the terminal].",
+    help="Of a run: draw how many bits each dim of its test events costs [default: heatmap.png; "
+    "texts go to the terminal].",
 )
-@click.option("--task", metavar="TASK", help="For it, where data of your own are: table:PATH, say.")
+@click.option(
+    "--task", metavar="TASK", help="For --heatmap: where your own data are, such as table:PATH."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(
     name: str, recipe: str | None, heatmap: str | None, task: str | None, as_json: bool
 ) -> None:
     """Show NAME: a model or a measurement with its settings, a task, or a run.
 
-    A run is its folder, or its name in the zoo. Where a folder has the name of a model, a task or a
-    measurement, write ./NAME for the folder.
+    Name a run by its folder or by its name in the zoo. If a folder is called like a model, a task
+    or a measurement, write ./NAME for the folder.
 
     \b
     arbench show nade
@@ -65,13 +67,13 @@ def command(
     """  # noqa: D301 - click wants the character
     if heatmap is not None:
         if as_json or recipe is not None:
-            raise click.UsageError("--heatmap draws: it goes with neither --json nor --recipe")
+            raise click.UsageError("--heatmap draws a picture: leave out --json and --recipe")
         from arbench.cli.heatmap import show_heatmap
 
         show_heatmap(name, Path(heatmap) if heatmap else None, task)
         return
     if task is not None:
-        raise click.UsageError("--task says where the events of a --heatmap are")
+        raise click.UsageError("--task is for --heatmap only")
     offers = registry()
     key = split_argument(name)[0]
     shown: dict[str, dict[str, Any]] = {}
@@ -81,7 +83,7 @@ def command(
         shown["model"] = _model(spellings[key], recipe, [*offers.tasks])
         texts.append(_model_text(shown["model"]))
     elif recipe is not None:
-        raise ConfigError(f"--recipe {recipe}: only a model has recipes, and {name} is none")
+        raise ConfigError(f"--recipe {recipe}: only a model has recipes, and {name} is not a model")
     if key in offers.tasks:
         shown["task"] = _task(offers.tasks[key])
         texts.append(_task_text(shown["task"]))
@@ -211,7 +213,7 @@ def _run(name: str) -> dict[str, Any]:
     if not path.exists():
         if (Path(name) / "config.json").exists():
             raise CheckpointError(
-                f"{name}: this run is unfinished; if it is not going on, continue it with "
+                f"{name}: this run is unfinished; if it is not running, continue it with "
                 f"`arbench resume {name}`"
             )
         if seeds := sorted(Path(name).glob("seed-*/config.json")):

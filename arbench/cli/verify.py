@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=UserPath(path_type=Path))
-@click.option("--task", metavar="TASK", help="Where data of your own are, such as table:PATH.")
-@click.option("--device", default="auto", show_default=True)
+@click.option("--task", metavar="TASK", help="Where your own data are, such as table:PATH.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, run: Path, task: str | None, device: str, as_json: bool) -> None:
-    """Evaluate RUN on its test split again and compare with its record, event by event.
+    """Evaluate RUN on its test split again and compare it with its record, event by event.
 
     Every other measurement in the record is made again, too, unless it gives another number each
     time.
 
     RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision. The exit code is 0 if
-    the number holds, and 1 if it does not. If it holds, the record of a folder from an older
-    arbench is bound: it is written anew, with the sha256 of all files that it belongs to.
+    the recorded number holds, and 1 if it does not. Records of old versions do not name the sha256
+    of all their files: if such a number holds, verify writes the record anew with them.
     """
     from arbench import api
     from arbench.cli.console import ConsoleReporter

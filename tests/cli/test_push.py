@@ -12,7 +12,7 @@ from arbench.cli import main
     [
         ([], "say where to"),
         (["runs/x"], "say where to"),
-        (["--to", "me/x"], "--to wants a RUN"),
+        (["--to", "me/x"], "--to needs a RUN"),
         (["runs/x", "--space", "me/x"], "give no RUN"),
         (["mnist-mini/nade", "--to", "nowhere"], "expected ORG/NAME"),
         (["mnist-mini/nade", "--to", "../x/y"], "expected ORG/NAME"),
