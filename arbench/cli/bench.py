@@ -13,9 +13,16 @@ from arbench.cli.paths import UserPath
 @click.command()
 @click.argument("run", type=UserPath(path_type=Path))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--method", "methods", multiple=True, help="step, fixed-point, whole [default: all].")
 @click.option(
-    "--batch", "batch_sizes", multiple=True, type=click.IntRange(1, 10**9), default=(1, 64)
+    "--method", "methods", multiple=True, help="step, fixed-point or whole [default: all]."
+)
+@click.option(
+    "--batch",
+    "batch_sizes",
+    multiple=True,
+    type=click.IntRange(1, 10**9),
+    default=(1, 64),
+    help="Events per call. You may repeat the option [default: 1 and 64].",
 )
 @click.option("--full", is_flag=True, help="Time the whole-forward sampler at every site.")
 @click.option(

@@ -13,7 +13,7 @@ from arbench.cli import main
         ([], "say where to"),
         (["runs/x"], "say where to"),
         (["--to", "me/x"], "--to needs a RUN"),
-        (["runs/x", "--space", "me/x"], "give no RUN"),
+        (["runs/x", "--space", "me/x"], "leave out RUN"),
         (["mnist-mini/nade", "--to", "nowhere"], "expected ORG/NAME"),
         (["mnist-mini/nade", "--to", "../x/y"], "expected ORG/NAME"),
         (["--board", "a/b/c"], "expected ORG/NAME"),
