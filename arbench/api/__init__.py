@@ -97,7 +97,7 @@ def evaluate(
         if opened is not None and opened.name != config.task:
             raise ConfigError(
                 f"{path} was trained on {config.task}, not on {task}: add --foreign to evaluate it "
-                "there all the same; such a number is no result of the task"
+                "there; the number does not count as a result of the task"
             )
         data = reopen(config, opened, limit=limit)
     require_likelihood(config.model, config.layouts, data)

@@ -82,7 +82,7 @@ def sample_texts(
     config = read_config(folder)
     density = load(folder, device=device)
     if not isinstance(rendering := config.shown, TextRendering):
-        raise ConfigError(f"the run is on {config.task}, which is no text")
+        raise ConfigError(f"the run is on {config.task}, which is not a text")
     try:
         model = at_temperature(density, temperature)
     except ValueError as error:

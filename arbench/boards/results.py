@@ -151,7 +151,9 @@ def read_for_board(run: Path) -> Record:
     if note := unbound_note(run, record.is_bound):
         raise CheckpointError(f"{note}, and then its number can stand on a board")
     if record.foreign is None and record.sha256.config is None:
-        raise CheckpointError(f"{run}: its record names no configuration, so it is no run folder's")
+        raise CheckpointError(
+            f"{run}: its record names no configuration, so it is not from a run folder"
+        )
     check_bound(run, record, ("config",))
     require_plausible(record, read_log_probs(record, folder.per_event).values, str(run))
     require_results(record, folder.per_event)

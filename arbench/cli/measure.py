@@ -13,16 +13,16 @@ from arbench.cli.paths import UserPath
 @click.command()
 @click.argument("run", type=UserPath(path_type=Path))
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("--task", metavar="TASK", help="Where data of your own are, such as images:PATH.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--task", metavar="TASK", help="Where your own data are, such as images:PATH.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     run: Path, names: tuple[str, ...], task: str | None, device: str, as_json: bool
 ) -> None:
-    """Measure NAME... of the run in folder RUN, and write the answers into its record.
+    """Make the measurements NAME... of the run in folder RUN and write them into its record.
 
-    `arbench list measurements` shows the names, `arbench show NAME` the settings of one. What the
-    record holds already, of the same version and settings, is kept.
+    `arbench list measurements` shows the names, and `arbench show NAME` the settings of one. A
+    result that the record already holds, of the same version and settings, stays.
 
     \b
     arbench measure runs/mnist-nade speed

@@ -33,8 +33,8 @@ def padding_fault(layouts: Sequence[Layout], masks: Sequence[Tensor | None]) -> 
     padded = [mask for mask in masks if mask is not None and not bool(mask.all())]
     if padded and any(not layout.is_raster for layout in layouts):
         return (
-            "its events differ in length, and in another order than the raster scan what comes "
-            "after their end would be read by sites before it: the probabilities would not sum "
+            "its events differ in length, and in an order other than the raster scan some sites "
+            "would read what comes after the end of the event: the probabilities would not sum "
             f"to 1; set {_REMEDY}"
         )
     for mask in padded:
@@ -63,6 +63,6 @@ def no_likelihood(record: Mapping[str, Any]) -> str | None:
         return None
     return (
         f"no likelihood: events of {task['name']} differ in length, and in the order of this model "
-        f"({order}) what comes after their end was read by sites before it, so the probabilities "
-        f"do not sum to 1; it loads and samples as before, and a number needs a run with {_REMEDY}"
+        f"({order}) some sites read what comes after the end of the event, so the probabilities "
+        f"do not sum to 1; the model still loads and samples; for a number, train with {_REMEDY}"
     )

@@ -87,8 +87,8 @@ class WindowedTask(Task):
             )
         if stream.has_training_view:
             raise PluginError(
-                f"{stream.name}: training sees a stream through windows, cut anew in every epoch, "
-                "and would never call its own training_view: take it out"
+                f"{stream.name}: training cuts a stream into new windows in every epoch and "
+                "never calls training_view: remove training_view from the task"
             )
         self.stream = stream
         self.context = context
@@ -141,7 +141,7 @@ def windows_of(task: Task, context: int, stride: int | None = None) -> Task:
     if isinstance(task, StreamTask):
         return task.windows(context, max(1, context // 2) if stride is None else stride)
     if stride is not None:
-        raise ConfigError(f"{task.name} has events of its own: only a stream has a stride")
+        raise ConfigError(f"{task.name} is not a stream, and only a stream has a stride")
     return task
 
 

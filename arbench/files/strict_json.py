@@ -62,7 +62,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"JSON has no number {name}")
 
 
 def require_plain(value: Any) -> Any:
@@ -96,6 +96,4 @@ def _check_text(text: str, path: tuple[str, ...]) -> None:
     for character in text:
         if is_control(character):
             where = f"{'.'.join(path)} = " if path else ""
-            raise ValueError(
-                f"{where}{text[:40]!r} holds {character!r}, a character that is not shown as it is"
-            )
+            raise ValueError(f"{where}{text[:40]!r} holds the control character {character!r}")

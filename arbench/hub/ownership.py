@@ -82,8 +82,8 @@ def _refuse(repo: Repo, paths: Iterable[str]) -> None:
     names = sorted(paths)
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     raise ConfigError(
-        f"{repo} holds what arbench did not write, {', '.join(names[:_MOST_NAMES])}{more}: choose "
-        "another name, or replace it with --overwrite"
+        f"{repo} holds files that arbench did not write, {', '.join(names[:_MOST_NAMES])}{more}: "
+        "choose another name, or replace them with --overwrite"
     )
 
 

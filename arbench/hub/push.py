@@ -136,8 +136,8 @@ def _run_files(path: Path) -> dict[str, Path]:
         raise CheckpointError(f"{path}: no such run")
     if folder.record.exists() and Record.read(folder.record).foreign is not None:
         raise ConfigError(
-            f"{path}: its weights are not here, so there is nothing that others could load; its "
-            "record can go onto a board, with --board"
+            f"{path}: its weights are not here, so nobody could load it; you can push its "
+            "record to a board, with --board"
         )
     RunConfig.read(folder.config)
     folder.require_finished()

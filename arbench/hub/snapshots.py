@@ -226,7 +226,7 @@ def _limit_tensors(
 def _limit(repo: Repo, file: RemoteFile, most: int, why: str) -> None:
     if file.size > most:
         raise CheckpointError(
-            f"{repo}: {file.path} has {file.size:,} bytes, {why} admits {most:,}; it was not "
+            f"{repo}: {file.path} has {file.size:,} bytes, but {why} allows {most:,}; it was not "
             "downloaded"
         )
 

@@ -102,13 +102,19 @@ class SplitRecord(Part):
             raise ValueError(f"bits_per_dim is not total_nats over num_dims in bits, {bits:.6f}")
         alone = (self.num_groups or self.num_events) == 1
         if (self.standard_error_nats is None) != alone:
-            raise ValueError("a standard error is null for one group of events, and for no more")
+            raise ValueError(
+                "standard_error_nats must be null for one group of events, and only then"
+            )
         if (self.standard_error_bits_per_dim is None) != (alone or self.bits_per_dim is None):
-            raise ValueError("bits per dim have a standard error where they are and nats have one")
+            raise ValueError(
+                "standard_error_bits_per_dim needs bits_per_dim and standard_error_nats, and they it"
+            )
         if self.num_groups is not None and self.num_groups > self.num_events:
             raise ValueError(f"{self.num_groups:,} groups of {self.num_events:,} events")
         if self.block is not None and self.block.num_blocks != self.num_groups:
-            raise ValueError(f"its blocks are {self.block.num_blocks:,}, its groups are others")
+            raise ValueError(
+                f"it has {self.block.num_blocks:,} blocks and another number of groups"
+            )
         return self
 
     def misfit(self, num_dims: int, windows: WindowsRecord | None) -> str | None:
@@ -125,7 +131,7 @@ class SplitRecord(Part):
         if self.num_events != count:
             return f"{self.num_dims:,} symbols are scored in {count:,} windows"
         if self.num_groups is not None and (self.block is None) != (windows is None):
-            return "a stream's errors are over blocks, and nothing else's"
+            return "a stream has a block, and only a stream has one"
         by_event, by_dim = self.standard_error_nats, self.standard_error_bits_per_dim
         # Where all events have as many dims, the errors differ by that factor alone; so they do
         # over blocks, as the symbols of a window are no chance.
@@ -209,7 +215,7 @@ class LikelihoodSection(Section):
     @model_validator(mode="after")
     def _is_of_a_split(self) -> LikelihoodSection:
         if not self.splits:
-            raise ValueError("a likelihood is of a split, and it names none")
+            raise ValueError("a likelihood needs validation, test or both")
         return self
 
     @property

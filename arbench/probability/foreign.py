@@ -281,8 +281,8 @@ def _require_consistent(spec: EventSpec, kind: Kind, dequantisation: Dequantisat
         raise ConfigError("dequantisation is for the density of discrete events")
     if not is_real and kind == "density" and dequantisation is None:
         raise ConfigError(
-            "the density of discrete events is no probability: say dequantisation='uniform', which "
-            "makes of it a bound, or say kind='exact' if log_prob is a probability after all"
+            "a density of discrete events is not a probability: say dequantisation='uniform' for "
+            "a bound, or kind='exact' if log_prob does return probabilities"
         )
 
 

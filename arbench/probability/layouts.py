@@ -183,8 +183,8 @@ class Layout:
                 event, site = misread.nonzero()[0].tolist()
                 raise ValueError(
                     f"event {event} has no likelihood in this order: site {site} is scored and "
-                    "reads what lies behind it and is not, as after the end of an event; events "
-                    "that differ in length go in the raster scan only"
+                    "reads dims that are not, such as those after the end of an event; events that "
+                    "differ in length need the raster scan"
                 )
         return counted
 

@@ -71,14 +71,18 @@ def require_combination(config: RunConfig) -> None:
     if fits_itself and config.budget_s is not None:
         raise ConfigError(f"{config.model} fits itself: give --epochs, not --budget")
     if fits_itself and num_copies > 1:
-        raise ConfigError(f"{config.model} fits itself, so all copies would be alike: num_copies=1")
+        raise ConfigError(
+            f"{config.model} fits itself, so all copies would be alike: set num_copies to 1"
+        )
     if fits_itself and num_members > 1:
         raise ConfigError(
             f"{config.model} fits itself and cannot form an ensemble: set num_orderings and "
             "num_masks to 1"
         )
     if num_copies > 1 and num_members > 1:
-        raise ConfigError("copies are of one ordering and mask: set all but num_copies to 1")
+        raise ConfigError(
+            "copies share one ordering and one mask: set num_orderings and num_masks to 1"
+        )
     if num_copies > 1 and registry().head(config.head).load().averaged is Head.averaged:
         raise ConfigError(
             f"copies need a head that can average probabilities, and {config.head} cannot: set "

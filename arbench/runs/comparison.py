@@ -78,8 +78,8 @@ def _read(path: Path) -> list[Measured]:
         is_old = test.num_groups is None and record.windows is None
         if is_old and (group := group_of(record.task.name)) != "event":
             raise DataError(
-                f"{folder.path}: is of an older format, which does not say which events are of one "
-                f"{group}, and those are not independent; `arbench verify {folder.path}` adds it"
+                f"{folder.path}: its format is older and does not say which events belong to one "
+                f"{group}, and these are not independent; `arbench verify {folder.path}` adds that"
             )
         require_plausible(record, log_probs.values, str(folder.path))
         measured.append((record, log_probs))

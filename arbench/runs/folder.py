@@ -70,11 +70,11 @@ class RunFolder:
             )
         if status == "refused":
             raise CheckpointError(
-                f"{self.path}: this run was refused and has no result, for the trained model "
-                f"breaks a promise at its own size; `arbench show {self.path}` says which"
+                f"{self.path}: this run was refused and has no result, because the trained "
+                f"model failed a check; `arbench show {self.path}` says which"
             )
         if self._is_held():
-            raise CheckpointError(f"{self.path}: this run is still going on; wait for its end")
+            raise CheckpointError(f"{self.path}: this run is still going on; wait until it ends")
         raise CheckpointError(
             f"{self.path}: this run is unfinished; continue it with `arbench resume {self.path}`"
         )
@@ -132,7 +132,7 @@ class RunFolder:
                 yield
         except Timeout as error:
             raise ConfigError(
-                f"{self.path} belongs to a run that is going on; choose another folder with --out"
+                f"a run is going on in {self.path}; choose another folder with --out"
             ) from error
         except KeyboardInterrupt as error:  # raised by somebody else than our own handler
             if not self.config.exists():

@@ -126,7 +126,8 @@ def reopen(
     dataset = dataset_of(task, config.recipe, limit)
     if (found := dataset.sha256) != config.data_sha256:
         raise DataError(
-            f"{task.name} has data {found[:12]}, the run was started on {config.data_sha256[:12]}"
+            f"the data of {task.name} are not those of the run: their sha256 is {found[:12]}, and "
+            f"the run was started on {config.data_sha256[:12]}"
         )
     return dataset
 

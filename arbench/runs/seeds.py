@@ -29,7 +29,7 @@ def seeds_home(out: Path | None, task: str, model: str) -> Path:
     stem = re.sub(r"[^a-z0-9._-]+", "-", f"{task}-{model}-seeds")
     home = Path("runs") / stem if out is None else out
     if RunFolder(home).config.exists() or RunFolder(home).record.exists():
-        raise ConfigError(f"{home}: is a run, and seeds want a folder of their own; choose another")
+        raise ConfigError(f"{home}: is the folder of a run; choose another one for the seeds")
     make_folder(home)
     return home
 

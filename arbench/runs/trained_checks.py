@@ -240,8 +240,7 @@ def _kept(
     checks = checks.model_copy(update={name: check})
     if fault:
         raise Refused(
-            f"{model} has no number, for the trained model breaks a promise at its own size "
-            f"({name}): {fault}",
+            f"{model} gets no number, because the trained model fails the check {name}: {fault}",
             checks,
         )
     return checks

@@ -129,8 +129,8 @@ def write_project(project: Project, folder: Path) -> list[Path]:
             made.rename(folder)
     except OSError as error:
         raise ConfigError(
-            f"{folder} cannot be written ({error.strerror or error}): nothing was left there; "
-            "give --out with a place where you may write"
+            f"{folder} cannot be written ({error.strerror or error}): nothing was written; "
+            "choose a folder where you may write, with --out"
         ) from error
     return sorted(files)
 

@@ -73,10 +73,10 @@ def draw_texts(
 def _to_the_end(given: Tensor, end: int, context: int, length: int | None) -> int:
     """How many symbols are left of an event that ends by itself."""
     if length is not None:
-        raise ValueError("these texts end by themselves: give no length")
+        raise ValueError("these texts end by themselves: leave out the length")
     if len(given) >= context or end in given.tolist():
         raise ValueError(
-            f"the prompt: these texts have at most {context - 1} characters and their end, "
-            "expected the beginning of one"
+            f"the prompt: expected the beginning of a text of at most {context - 1} characters and "
+            "an end"
         )
     return context - len(given)

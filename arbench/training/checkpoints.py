@@ -175,8 +175,8 @@ class CheckpointStore:
             if state[key] != found:
                 file = self._config if key == "config_sha256" else self._metrics
                 raise CheckpointError(
-                    f"{file}: is not what the checkpoint in {self.folder} was written with (its "
-                    "sha256 is another); put back the file that the run wrote, or train anew"
+                    f"{file}: is not the file that the checkpoint in {self.folder} was written "
+                    "with (its sha256 differs); put back the file that the run wrote, or train anew"
                 )
         return [
             f"the checkpoint was written with {_named(key, before)}, and goes on with "

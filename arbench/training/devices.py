@@ -24,7 +24,9 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     _require(device)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if device.startswith("cuda:"):
-            raise ConfigError(f"--device {device}: several processes each take a GPU; say cuda")
+            raise ConfigError(
+                f"--device {device}: each of several processes takes a GPU; write cuda"
+            )
         # Left to itself, accelerate gives every process a GPU of its own; but where there is none
         # it starts each process as if it were alone, unless it is told of the CPU.
         has_gpu = torch.cuda.is_available()

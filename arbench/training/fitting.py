@@ -57,7 +57,7 @@ def _sites(
 def _require_no_signal(plan: Plan, stop: StopSignal) -> None:
     if stop.received:
         raise Interrupted(
-            "interrupted while fitting, of which nothing is kept; start again with "
+            "interrupted while fitting, which keeps no partial result; start again with "
             f"`arbench resume {plan.metrics.parent}`",
             stop.received,
         )

@@ -65,7 +65,7 @@ def test_what_is_wrong_at_size_alone_is_refused(
     folder = tmp_path / "runs" / "run"
     assert run(folder, f"large-{task}", model, *([f"head.name={head}"] if head else [])) == 5
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"breaks a promise at its own size ({check}): " in error
+    assert f"fails the check {check}: " in error
     assert said in error
     record = Record.read(folder / "record.json")
     assert (record.status, record.splits, record.speeds) == ("refused", {}, [])

@@ -102,7 +102,7 @@ def test_a_task_without_its_files_takes_one_line_among_many(
     [
         (["nade", "--only", "causalty"], "did you mean causality?"),
         (["nade", "--all"], "--all checks everything"),
-        (["--picture", "field.png"], "give its name"),
+        (["--picture", "field.png"], "give the name"),
         (["toy-ar1", "--receptive-field"], "only models have a receptive field"),
         (["nade", "--receptive-field", "--shape", "3x3"], "--shape is C,H,W or D"),
         (["nade", "--picture", "field.png", "--shape", "9"], "of images"),

@@ -91,7 +91,7 @@ def test_a_text_can_be_a_picture(text: tuple[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--heatmap", "x.png", "--json"], 2, "goes with neither"),
+        (["--heatmap", "x.png", "--json"], 2, "leave out --json and --recipe"),
         (["--heatmap", "x.jpg"], 2, "written as .png"),
         (["--task", "images:photos"], 2, "--heatmap"),
     ],

@@ -109,7 +109,7 @@ def test_data_of_ones_own_have_to_be_named_again(
 
 def test_help_says_what_happens_to_grey(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--help"]) == 0
-    assert "thresholded at half" in " ".join(capsys.readouterr().out.split())
+    assert "grey 128 and above becomes 1" in " ".join(capsys.readouterr().out.split())
 
 
 def test_too_many_samples_are_one_line(

@@ -154,8 +154,8 @@ def test_what_is_no_text_has_no_prompt(tmp_path: Path, capsys: pytest.CaptureFix
     command = ["run", "--task", "mnist-mini", "--limit", "50", "--model", "bernoulli"]
     assert main([*command, "--device", "cpu", "--out", out]) == 0
     assert main(["sample", out, "--prompt", "seven"]) == 2
-    assert "is on mnist-mini, which is no text" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="is no text"):
+    assert "is on mnist-mini, which is not a text" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="is not a text"):
         api.sample_texts(out)
     picture = tmp_path / "cold.png"
     assert main(["sample", out, "-n", "4", "--temperature", "0.001", "--out", str(picture)]) == 0

@@ -251,7 +251,7 @@ def test_a_stranger_s_record_does_not_control_the_terminal(tmp_path: Path, capsy
     _write(tmp_path / "run", {**RECORD, **parts})
     assert main(["show", "run"]) == 3
     text = capsys.readouterr().err
-    assert "a character that is not shown as it is" in text
+    assert "holds the control character" in text
     assert [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"] == []
     _write(tmp_path / "run", RECORD)
     (tmp_path / "run" / "samples.\x1b[2J").touch()

@@ -144,7 +144,7 @@ def test_padding_that_a_scored_site_reads_is_refused(layout: Layout, data: st.Da
     by_site = torch.tensor(mask)[None, :, None].expand(1, num_sites, layout.site_dim)
     scored = layout.to_events(by_site)
     if reads_padding:
-        with pytest.raises(ValueError, match="reads what lies behind it"):
+        with pytest.raises(ValueError, match="reads dims that are not"):
             layout.scored_sites(scored)
     else:
         assert layout.scored_sites(scored).tolist() == [mask]
@@ -180,7 +180,7 @@ def test_words_sum_to_one_in_the_raster_scan_and_have_no_probability_in_another_
     for seed in range(1, 6):
         model = words_model(WORDS.layout(seed))
         assert not model.layout.is_raster
-        with pytest.raises(ValueError, match="events that differ in length go in the raster scan"):
+        with pytest.raises(ValueError, match="events that differ in length need the raster scan"):
             model.log_prob(events, scored)
         counted = model.layout.to_sites(scored)[..., 0]
         total = (model.site_log_probs(events) * counted).sum(1).exp().sum().item()

@@ -147,7 +147,7 @@ def test_a_kill_between_values_and_record_loses_nothing(run: Path, point: str) -
 def test_a_run_holds_its_folder_while_it_is_measured(run: Path) -> None:
     with (
         RunFolder(run).locked(),
-        pytest.raises(ConfigError, match="belongs to a run that is going on"),
+        pytest.raises(ConfigError, match="a run is going on in"),
     ):
         measured(run, Length())
 

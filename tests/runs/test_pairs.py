@@ -34,8 +34,8 @@ SPEC = EventSpec((4,), Discrete(3))
 @pytest.mark.parametrize(
     ("model", "settings", "said"),
     [
-        ("made", {"num_copies": 2, "num_masks": 2}, "copies are of one ordering and mask"),
-        ("made", {"num_copies": 2, "num_orderings": 2}, "copies are of one ordering and mask"),
+        ("made", {"num_copies": 2, "num_masks": 2}, "copies share one ordering and one mask"),
+        ("made", {"num_copies": 2, "num_orderings": 2}, "copies share one ordering and one mask"),
         ("bernoulli", {"num_copies": 2}, "all copies would be alike"),
         ("lstm", {"num_orderings": 2}, "cannot form an ensemble of orderings"),
         ("gated-pixelcnn", {"num_masks": 2}, "cannot form an ensemble of orderings"),
@@ -96,7 +96,7 @@ class Viewed(StreamTask):
 
 
 def test_a_stream_with_a_view_of_its_own_is_refused_before_training() -> None:
-    with pytest.raises(PluginError, match="viewed: .* would never call its own training_view"):
+    with pytest.raises(PluginError, match="viewed: .* never calls training_view"):
         resolve(RunRequest(task="viewed", model="made"), Viewed())
 
 

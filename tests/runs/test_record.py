@@ -65,12 +65,15 @@ def test_what_was_written_is_read(path: Path) -> None:
         ({"standard_error_bits_per_dim": 1e-9}, "standard_error_bits_per_dim is not 0.0016"),
         ({"standard_error_nats": 1e-9}, "standard_error_bits_per_dim is not"),
         ({"standard_error_nats": -1.0}, "standard_error_nats = -1.0"),
-        ({"standard_error_nats": None}, "a standard error is null for one group"),
-        ({"standard_error_bits_per_dim": None}, "bits per dim have a standard error where"),
-        ({"num_groups": 1}, "a standard error is null for one group"),
+        ({"standard_error_nats": None}, "standard_error_nats must be null for one group"),
+        (
+            {"standard_error_bits_per_dim": None},
+            "standard_error_bits_per_dim must be given exactly",
+        ),
+        ({"num_groups": 1}, "standard_error_nats must be null for one group"),
         ({"num_groups": 1001}, "1,001 groups of 1,000 events"),
         ({"block": BLOCK | {"num_blocks": 21}, "num_groups": 20}, "its blocks are 21"),
-        ({"block": BLOCK, "num_groups": 20}, "errors are over blocks, and nothing else's"),
+        ({"block": BLOCK, "num_groups": 20}, "only a stream has one"),
         ({"num_events": 0}, "num_events = 0"),
         ({"num_dims": 0}, "num_dims = 0"),
         ({"num_dims": -784}, "num_dims = -784"),
@@ -132,7 +135,7 @@ def test_a_density_s_bits_depend_on_bins_that_no_record_holds(
 
 def test_without_bits_there_is_no_error_of_them() -> None:
     values = {"kind": "density", "bits_per_dim": None, "standard_error_bits_per_dim": 0.01}
-    with pytest.raises(ValueError, match="bits per dim have a standard error where they are"):
+    with pytest.raises(ValueError, match="standard_error_bits_per_dim must be given exactly"):
         SplitRecord.model_validate(split(-40.0, **values))
 
 

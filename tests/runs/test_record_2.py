@@ -100,7 +100,7 @@ def test_a_foreign_density_of_format_1_keeps_its_name() -> None:
     record = Record.model_validate(old)
     assert record.result_sha256 == record.sha256.per_event == "1" * 64
     del old["foreign"]["log_probs_sha256"]
-    with pytest.raises(ValueError, match="known by its log-probabilities"):
+    with pytest.raises(ValueError, match="must name the sha256 of its log-probabilities"):
         Record.model_validate(old)
 
 

@@ -89,7 +89,7 @@ def test_a_folder_of_another_recipe_is_not_taken_up(homes: dict[str, Path]) -> N
     with pytest.raises(ConfigError, match=said):
         arbench.run_seeds(TASK, MODEL, seeds=4, epochs=2, out=homes["short"], limit=600)
     assert not (homes["short"] / "seed-3").exists()
-    with pytest.raises(ConfigError, match="is a run, and seeds want a folder of their own"):
+    with pytest.raises(ConfigError, match="is the folder of a run"):
         arbench.run_seeds(TASK, MODEL, seeds=2, epochs=1, out=homes["short"] / "seed-0")
 
 

@@ -224,10 +224,10 @@ def test_a_state_belongs_to_its_configuration_and_metrics(tmp_path: Path) -> Non
     metrics.write_text('{"step": 1}\n{"ste')  # what came after it may be cut short
     assert store.load() is not None
     config.write_text('{"seed": 1}')
-    with pytest.raises(CheckpointError, match=r"config\.json: is not what the checkpoint"):
+    with pytest.raises(CheckpointError, match=r"config\.json: is not the file that the checkpoint"):
         store.load()
     config.write_text('{"seed": 0}')
-    for text, message in (('{"step": 2}\n', "is not what the"), ("{}", "has 2 bytes")):
+    for text, message in (('{"step": 2}\n', "is not the file that the"), ("{}", "has 2 bytes")):
         metrics.write_text(text)
         with pytest.raises(CheckpointError, match=rf"metrics\.jsonl: {message}"):
             store.load()

@@ -75,7 +75,7 @@ def test_several_processes_cannot_share_a_numbered_gpu() -> None:
     process = _start(FOUR_GPUS, "cuda:1", WORLD_SIZE=2, LOCAL_WORLD_SIZE=2, RANK=0, LOCAL_RANK=0)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "several processes each take a GPU; say cuda" in errors
+    assert "each of several processes takes a GPU; write cuda" in errors
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="auto means the GPU here")

@@ -316,7 +316,7 @@ def _error_of(numbers: Tensor, num_groups: int) -> float | None:
     if num_groups < 2:
         return None
     if not bool(numbers.isfinite().all()):
-        raise ValueError("value_of gives no finite number for some weights, all of them positive")
+        raise ValueError("value_of must give a finite number for every set of positive weights")
     return numbers.std().item() * math.sqrt((num_groups + 1) / (num_groups - 1))
 
 

@@ -108,7 +108,7 @@ class Head(ABC):
         Raises:
             NotImplementedError: if the mean is no distribution of this head.
         """
-        raise NotImplementedError(f"the mean of several {self.name} heads is none")
+        raise NotImplementedError(f"the mean of several {self.name} heads is not such a head")
 
     @abstractmethod
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:

@@ -203,11 +203,13 @@ class Record(Part):
     @model_validator(mode="after")
     def _says_where_it_comes_from(self) -> Record:
         if (self.training is None) == (self.foreign is None):
-            raise ValueError("a record has a training, or it is foreign, and never both")
+            raise ValueError("a record needs either training or foreign, and not both")
         if self.foreign is not None and self.sha256.weights is not None:
-            raise ValueError("a foreign density has no weights here, so its record names none")
+            raise ValueError("a foreign density has no weights here, but its record names some")
         if self.foreign is not None and self.sha256.per_event is None:
-            raise ValueError("a foreign density is known by its log-probabilities: it names none")
+            raise ValueError(
+                "the record of a foreign density must name the sha256 of its log-probabilities"
+            )
         return self
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ def _version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name in _SINCE_2:
         if name in raw:
-            raise ValueError(f"{name} is of format 2, and schema_version is 1")
+            raise ValueError(f"{name} belongs to format 2, but schema_version is 1")
     rest = {name: value for name, value in raw.items() if name != "checkpoint"}
     hashes: dict[str, Any] = {}
     checkpoint, foreign = raw.get("checkpoint", "missing"), raw.get("foreign")
@@ -55,7 +55,7 @@ def _without_error_of_no_bits(split: Any) -> Any:
 def _version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Version 2 had a field for each of the three measurements that there were."""
     if "measurements" in raw:
-        raise ValueError("measurements is of format 3, and schema_version is 2")
+        raise ValueError("measurements belongs to format 3, but schema_version is 2")
     rest = {name: value for name, value in raw.items() if name not in _UNTIL_2}
     for name in ("nll", "sampling"):
         if name not in raw:
@@ -64,12 +64,12 @@ def _version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if nll := raw["nll"]:
         if not isinstance(nll, dict) or not nll.keys() <= {"validation", "test"}:
-            raise ValueError("nll is of validation and test, and of nothing else")
+            raise ValueError("nll may hold only validation and test")
         found["likelihood"] = {**where, "windows": raw.get("evaluation"), **nll}
     if sampling := raw["sampling"]:
         found["speed"] = {**where, "rows": sampling}
     if (truth := raw.get("truth")) is not None:
         if not isinstance(truth, dict) or truth.keys() & where.keys():
-            raise ValueError("truth is three numbers, and nothing else")
+            raise ValueError("truth must hold three numbers and nothing else")
         found["truth"] = {**where, **truth}
     return {**rest, "schema_version": 3, "measurements": found}

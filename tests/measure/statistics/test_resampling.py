@@ -82,7 +82,7 @@ def test_one_group_has_no_error_and_no_comparison() -> None:
 
 def test_a_number_that_some_weights_do_not_have_is_refused() -> None:
     only_one_kind = {"score": noise(6, 9), "is_kind": torch.ones(9, dtype=torch.float64)}
-    with pytest.raises(ValueError, match="gives no finite number for some weights"):
+    with pytest.raises(ValueError, match="must give a finite number"):
         error_of(Auroc(), only_one_kind, None)
 
 
