@@ -107,7 +107,8 @@ class SplitRecord(Part):
             )
         if (self.standard_error_bits_per_dim is None) != (alone or self.bits_per_dim is None):
             raise ValueError(
-                "standard_error_bits_per_dim needs bits_per_dim and standard_error_nats, and they it"
+                "standard_error_bits_per_dim must be given exactly if bits_per_dim and "
+                "standard_error_nats are"
             )
         if self.num_groups is not None and self.num_groups > self.num_events:
             raise ValueError(f"{self.num_groups:,} groups of {self.num_events:,} events")

@@ -72,7 +72,7 @@ def test_what_was_written_is_read(path: Path) -> None:
         ),
         ({"num_groups": 1}, "standard_error_nats must be null for one group"),
         ({"num_groups": 1001}, "1,001 groups of 1,000 events"),
-        ({"block": BLOCK | {"num_blocks": 21}, "num_groups": 20}, "its blocks are 21"),
+        ({"block": BLOCK | {"num_blocks": 21}, "num_groups": 20}, "it has 21 blocks"),
         ({"block": BLOCK, "num_groups": 20}, "only a stream has one"),
         ({"num_events": 0}, "num_events = 0"),
         ({"num_dims": 0}, "num_dims = 0"),

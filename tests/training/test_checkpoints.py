@@ -171,8 +171,8 @@ def test_a_mutated_state_is_refused_or_the_same_state(tmp_path: Path) -> None:
         ({"sha256": None}, "not a checkpoint: KeyError"),
         ({"environment": 3}, "not a checkpoint"),
         ({"progress": {"step": -1}}, "greater than or equal to 0"),
-        ({"progress": {"elapsed_s": float("nan")}}, "NaN is no number"),
-        ({"progress": {"best_nats": float("inf")}}, "Infinity is no number"),
+        ({"progress": {"elapsed_s": float("nan")}}, "JSON has no number NaN"),
+        ({"progress": {"best_nats": float("inf")}}, "JSON has no number Infinity"),
         ({"progress": {"steps": 1}}, "unexpected keyword argument 'steps'"),
     ],
 )
