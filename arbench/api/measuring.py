@@ -1,4 +1,4 @@
-"""More questions to a finished run."""
+"""`arbench.measure_run`: more measurements of a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The board of any other measurement as a terminal table, Markdown, CSV, JSON or HTML."""
+"""The board of any other measurement as text, Markdown, CSV, JSON or HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`arbench measure`: put more questions to a finished run."""
+"""`arbench measure`: more measurements of a finished run."""
 
 from __future__ import annotations
 

@@ -19,13 +19,7 @@ from arbench.scaffold.projects import KINDS, Kind, Project, write_project
     help="The folder to make [default: arbench-NAME in the current folder].",
 )
 def command(kind: Kind, name: str, out: Path | None) -> None:
-<<<<<<< HEAD
-    """Write a project with a new model, task, head or measurement, called NAME, to be edited.
-
-    It is small, installs, and passes its own tests.
-=======
-    """Write a small working project with a model, task or head called NAME, for you to edit.
->>>>>>> ac10885 (Write the help of every command as sentences about who does what)
+    """Write a small working project for you to edit: a model, task, head or measurement NAME.
 
     \b
     arbench new model above

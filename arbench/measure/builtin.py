@@ -1,4 +1,4 @@
-"""The measurements that come with arbench, through the same door as those of anybody else."""
+"""Registers the measurements that come with arbench: likelihood, truth, speed."""
 
 from __future__ import annotations
 

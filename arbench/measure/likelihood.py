@@ -1,4 +1,4 @@
-"""The likelihood: how good is the density? Exact nats of validation and test, and bits per dim."""
+"""The measurement `likelihood`: nats and bits/dim of validation and test."""
 
 from __future__ import annotations
 

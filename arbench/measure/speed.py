@@ -1,4 +1,4 @@
-"""Times the samplers: batch sizes, `median_s`, `events_per_s`, `extrapolated`."""
+"""The measurement `speed`: times the samplers; `median_s`, `extrapolated`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paired gap to the true density of a synthetic task."""
+"""The measurement `truth`: the paired gap to the true density of a synthetic task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring: every question that is put to one density, and what becomes of the answers.
+"""Makes the sections of a record from what was measured.
 
 A run, a foreign density, `arbench measure` and `arbench verify` all ask through `Measuring`.
 """
