@@ -1,4 +1,4 @@
-"""The seeds of a recipe, run one after another, and what they say together."""
+"""`arbench run --seeds N`: trains several seeds of a recipe and prints their mean."""
 
 from __future__ import annotations
 

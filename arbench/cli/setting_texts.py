@@ -1,4 +1,4 @@
-"""The settings and their meanings that `arbench show MODEL` lists, read from source files.
+"""The settings and their meanings that `arbench show MODEL` lists.
 
 Nothing is imported.
 """

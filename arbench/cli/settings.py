@@ -1,4 +1,4 @@
-"""What `--set KEY=VALUE` means."""
+"""`--set KEY=VALUE`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hooks that a plugin implements, such as `arbench_register_models`."""
+"""The hooks that a plugin may have in place of its list of entries."""
 
 from __future__ import annotations
 

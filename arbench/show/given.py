@@ -1,4 +1,4 @@
-"""What a completion is given: an image from a file, and which of its dims are known."""
+"""Reads the image of `sample --given`; which dims `--rows` makes known."""
 
 from __future__ import annotations
 

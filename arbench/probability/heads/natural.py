@@ -1,4 +1,4 @@
-"""The head that data have where nobody names one."""
+"""Chooses the head for the data if the recipe says `head = "auto"`."""
 
 from __future__ import annotations
 
