@@ -20,7 +20,7 @@ class Diverged(RunError):
 
 
 class Impossible(Diverged):
-    """A measurement found what cannot be, such as a density better than the true one.
+    """A measurement found something impossible, such as a density better than the true one.
 
     Something is wrong with the density, so the whole run has no number.
     """

@@ -76,10 +76,10 @@ def evaluate(
         split: "train", "validation" or "test"; by default test, or validation for a run that was
             made without its test split.
         task: another task than the run's own; needs `foreign`.
-        foreign: admit a task that the run was not trained for; such a number is never on a board.
+        foreign: allow a task that the run was not trained on; boards never show such a number.
         device: where to compute.
-        limit: only the first so many events.
-        reporter: who is told of progress.
+        limit: use only the first N events.
+        reporter: receives progress.
 
     Raises:
         ConfigError: for no such split, another task without `foreign` or of another event spec, or
@@ -122,7 +122,7 @@ def evaluate(
 
 
 def usual_split(config: RunConfig) -> SplitName:
-    """The split that a run is evaluated on unless somebody says which: never one it may not see."""
+    """The split to evaluate if the caller names none: test, or validation for a `--no-test` run."""
     return "test" if config.recipe.training.evaluate_test else "validation"
 
 
@@ -137,17 +137,17 @@ def evaluate_density(
     limit: int | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
-    """Evaluate, sample and time a foreign density; leaves a folder as a run does, without weights.
+    """Evaluate, sample and time a foreign density; writes a run folder without weights.
 
     Args:
-        density: somebody else's, through the adapter.
+        density: somebody else's model, wrapped in a `ForeignDensity`.
         task: a task's name, or the task itself.
-        name: what records and boards call the density.
-        out: the folder, new or empty; by default a new one under `runs/`.
-        stride: of a stream, how many symbols each window scores; half of the window by default.
-        seed: of whatever the density draws at random.
-        limit: use only the first so many events of both splits, for a quick try.
-        reporter: who is told of progress.
+        name: the name of the density in records and on boards.
+        out: a new or empty folder; by default a new one under `runs/`.
+        stride: for a stream: how many symbols each window scores; half of the window by default.
+        seed: the seed of everything that the density draws.
+        limit: use only the first N events of both splits, for a quick try.
+        reporter: receives progress.
 
     Returns:
         The folder's path and the record, whose numbers are self-reported.
@@ -177,9 +177,9 @@ def bench(
     full: bool = False,
     reporter: Reporter | None = None,
 ) -> list[SpeedRecord]:
-    """The speed of every sampler of a run; see `measure_sampling`.
+    """Time every sampler of a run; see `measure_sampling`.
 
-    A reporter is told of progress between what is timed, never meanwhile.
+    It reports progress between the timed calls, never during one.
     """
     density = load(path, device=device)
     for method in methods or ():
@@ -200,18 +200,18 @@ def bench(
 def compare(
     path_a: str | Path, path_b: str | Path, *, measurement: str = "likelihood"
 ) -> PairedDifference:
-    """How much better run a is than run b, per test event, paired; positive when a is better.
+    """The paired difference of two runs per test event; positive if a is better.
 
     Args:
-        path_a: what `load` takes, or a folder of the seeds of one recipe, as `run_seeds` leaves.
-        path_b: likewise.
-        measurement: by which number: the name of a measurement, or "name?setting=value". Of any
-            other than the likelihood the difference is in the unit of the measurement, and it too
-            is positive when a is better, whichever direction that is.
+        path_a: a run as `load` takes it, or a folder of several seeds of one recipe (`run_seeds`).
+        path_b: the same.
+        measurement: the number to compare: the name of a measurement, or "name?setting=value". The
+            difference has the unit of the measurement. It is positive if a is better, whichever
+            direction is better.
 
     Returns:
-        A difference of these weights; with three seeds or more on both sides, one of the recipes:
-        a `RecipesDifference`.
+        A difference between these weights. With three seeds or more on both sides it is one between
+        the recipes, a `RecipesDifference`.
 
     Raises:
         CheckpointError: if one of them is unfinished.
@@ -232,12 +232,12 @@ def leaderboard(
     unchecked: bool = False,
     measurement: str = "likelihood",
 ) -> DataFrame:
-    """The results on a task, or on every task, ranked, with published numbers among them.
+    """The ranked results on a task, or on every task, with published numbers among them.
 
     Args:
-        task: its name; None for every task that has a result.
-        runs: a folder with runs of your own to show among the kept results.
-        unchecked: show published numbers that nobody has seen in their source, too.
+        task: the name of the task; None for every task that has a result.
+        runs: a folder with your own runs, to show them too.
+        unchecked: also show published numbers that nobody has checked in their source.
         measurement: whose results: its name, or "name?setting=value" for those with settings alone.
             Of any other than the likelihood there are no published numbers, and there is a row for
             each number.
@@ -269,16 +269,16 @@ def verify(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> Verification:
-    """Whether the number in a run's record is the one that its weights give; see `verify_run`.
+    """Evaluate a run again and compare the result with its record; see `verify_run`.
 
-    If it is, and the record of a run folder is an old one that names nothing but weights, it is
-    written anew with the hashes of all files that it belongs to; see `verify_run`.
+    An old record names only the hash of the weights. If its number holds and the run is a folder,
+    this writes the record anew with the hashes of all files.
 
     Args:
         path: what `load` takes.
-        task: for a run on data of your own, where they are, such as "images:PATH".
+        task: for a run on your own data: where they are, such as "images:PATH".
         device: where to compute.
-        reporter: who is told of progress.
+        reporter: receives progress.
     """
     folder = find_run(path)
     # What was found by a name is a copy that others share, and is held to hashes of its own.
@@ -289,13 +289,13 @@ def verify(
 
 
 def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
-    """Put a finished run onto the Hub, in one commit; see `arbench.hub.push.push_run`.
+    """Push a finished run to the Hub, in one commit; see `arbench.hub.push.push_run`.
 
     Args:
         path: the run folder, or another name of a run.
         to: "org/name" of the repository.
-        private: for a repository that does not exist yet.
-        overwrite: replace what is there and not arbench's.
+        private: make a new repository private.
+        overwrite: also replace files that arbench did not write.
     """
     from arbench.hub.push import push_run
 
@@ -309,13 +309,13 @@ def push_board(
     private: bool = False,
     overwrite: bool = False,
 ) -> Pushed:
-    """Put results onto a board on the Hub; see `arbench.hub.remote_board.push_board`.
+    """Push results to a board on the Hub; see `arbench.hub.remote_board.push_board`.
 
     Args:
         to: "org/name" of the board, a dataset repository.
-        runs: whose results; none for all that come with arbench.
-        private: for a board that does not exist yet.
-        overwrite: replace what is there and not arbench's.
+        runs: the runs whose results to push; none for all results that come with arbench.
+        private: make a new board private.
+        overwrite: also replace files that arbench did not write.
     """
     from arbench.hub.remote_board import push_board as push_results
 
@@ -324,12 +324,12 @@ def push_board(
 
 
 def push_space(to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
-    """Put the page of all boards onto the Hub; see `arbench.hub.push.push_space`.
+    """Push the page of all boards to the Hub; see `arbench.hub.push.push_space`.
 
     Args:
         to: "org/name" of the Space.
-        private: for a Space that does not exist yet.
-        overwrite: replace what is there and not arbench's.
+        private: make a new Space private.
+        overwrite: also replace files that arbench did not write.
     """
     from arbench.hub.push import push_space as push_page
 

@@ -45,7 +45,7 @@ def load(path: str | Path, *, device: str = "cpu") -> Density:
 
 
 def download(path: str, *, out: str | Path | None = None) -> Path:
-    """The folder of a zoo entry or of a run on the Hub, fetched and checked if need be.
+    """The folder of a zoo entry or of a run on the Hub; fetches it if needed and checks its files.
 
     Args:
         path: what `load` takes.
@@ -53,7 +53,7 @@ def download(path: str, *, out: str | Path | None = None) -> Path:
 
     Raises:
         ConfigError: if `out` holds something already, or the name stands for nothing.
-        CheckpointError: if a file is not what it must be, of which nothing is left behind, or the
+        CheckpointError: if a file is not what it must be (then nothing is left behind), or the
             folder holds no run.
         NetworkError: if the Hub does not answer.
     """

@@ -21,16 +21,16 @@ def measure_run(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> Record:
-    """Measure more of a finished run, and write it into its record and its card.
+    """Make more measurements of a finished run, and write them into its record and card.
 
-    What the record holds already, of the same version and settings, is kept.
+    A result that the record already holds, of the same version and settings, stays.
 
     Args:
-        path: the run folder; a run by another name is a copy that others share.
+        path: the run folder. (A run by another name is a shared copy, which nobody may change.)
         names: of measurements, such as "speed" or "speed?batch_sizes=[1,256]".
-        task: for a run on data of your own, where they are, such as "images:PATH".
+        task: for a run on your own data: where they are, such as "images:PATH".
         device: where to compute.
-        reporter: who is told of progress.
+        reporter: receives progress.
 
     Returns:
         The record with all that has been measured.

@@ -50,7 +50,7 @@ def run(
     evaluate_test: bool | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
-    """Train a model on a task, evaluate it exactly, sample it, time it, write it all down.
+    """Train a model on a task, evaluate it exactly, sample from it, time it, record it all.
 
     Args:
         task: a task's name, such as "mnist", or "images:PATH".
@@ -69,7 +69,7 @@ def run(
             `arbench list measurements`.
         evaluate_test: whether the test split is evaluated; a search that chooses on validation
             sets False, and its runs have no test number. None: as the recipe says.
-        reporter: who is told of progress; by default nobody.
+        reporter: receives progress; by default nobody.
 
     Returns:
         The run folder's path and its record.
@@ -105,13 +105,13 @@ def resume(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> Run:
-    """Continue a run that was interrupted or killed, exactly where its checkpoint stands.
+    """Continue an interrupted or killed run from its last checkpoint.
 
     Args:
         path: the run folder.
-        task: for a run on data of your own, where they are, such as "images:PATH".
+        task: for a run on your own data: where they are, such as "images:PATH".
         device: where to continue.
-        reporter: who is told of progress.
+        reporter: receives progress.
     """
     finished = resume_run(Path(path), device, reporter or Reporter(), task)
     card = RunFolder(finished.path).card
@@ -129,13 +129,13 @@ def run_queue(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> list[Run]:
-    """Make all runs of a queue, in order; what is finished is skipped, what is begun continued.
+    """Train all runs of a queue, in order; skips finished ones and continues unfinished ones.
 
     Args:
         path: a queue file; see `arbench.runs.queue`.
         out: the folder that holds the run folders, one for each run by its name.
         device: where to train.
-        reporter: who is told of progress.
+        reporter: receives progress.
 
     Raises:
         ConfigError: if the file is no queue.
@@ -155,7 +155,7 @@ def run_seeds(
     reporter: Reporter | None = None,
     **options: Unpack[RecipeOptions],
 ) -> list[Run]:
-    """Train one recipe with the seeds 0 to `seeds` - 1, each in a folder of its own, in order.
+    """Train one recipe with seeds 0 to `seeds` - 1, each seed in its own folder, in order.
 
     What is finished is kept and what is begun continued, so that the same call takes all up again;
     a greater number adds seeds. `compare` takes the folder, and a board shows it as one row.
@@ -166,7 +166,7 @@ def run_seeds(
         seeds: how many; a verdict about the recipe takes at least 3.
         out: the folder that holds `seed-0`, `seed-1` and so on; by default one under `runs/`.
         device: where to train.
-        reporter: who is told of progress; by default nobody.
+        reporter: receives progress; by default nobody.
         options: the rest of what `run` takes, but for the seed.
 
     Raises:
@@ -235,7 +235,7 @@ def as_request(
     measure: Sequence[str] = (),
     **others: Any,
 ) -> RunRequest:
-    """What `run` is asked for, of which nothing is decided yet.
+    """The arguments of `run` as a request; `resolve` decides what they leave open.
 
     Args:
         task: see `run`.

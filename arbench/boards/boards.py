@@ -48,7 +48,7 @@ def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[B
 
     Args:
         results: in any order.
-        unchecked: show published numbers that nobody has seen in their source, too.
+        unchecked: also show published numbers that nobody has checked in their source.
     """
 
     def events(result: Result) -> tuple[str, str, tuple[int, int]]:
@@ -86,7 +86,7 @@ def find_boards(
     Args:
         task: its name; None for every task that has a result.
         runs: a folder with runs of the user's own to show among the kept results.
-        unchecked: show published numbers that nobody has seen in their source, too.
+        unchecked: also show published numbers that nobody has checked in their source.
 
     Raises:
         ConfigError: if nobody has a number on that task, or there is no such folder.

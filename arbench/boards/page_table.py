@@ -20,7 +20,7 @@ _STRIP_WIDTH, _STRIP_HEIGHT = 240, 18
 
 
 def table(board: Board, key: str) -> str:
-    """The table, complete; its column heads are buttons for whoever has JavaScript.
+    """The complete table; with JavaScript, its column heads are buttons.
 
     Args:
         board: to show.

@@ -137,7 +137,7 @@ def keep_verification(run: Path, records: Path, device: str = "auto") -> Path:
 def read_for_board(run: Path) -> Record:
     """The record of a run that may stand on a board.
 
-    All is held against the hashes in it but the weights, which a board does not have.
+    This checks every hash in it but that of the weights, which a board does not have.
 
     Raises:
         ConfigError: if it may not; says why.

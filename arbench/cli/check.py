@@ -24,7 +24,7 @@ WORST_FIRST = ("failed", "declared", "passed", "not applicable")
 
 @dataclass
 class Outcome:
-    """What came of a suite.
+    """The outcome of a suite.
 
     Attributes:
         suite: what was checked.
@@ -38,7 +38,7 @@ class Outcome:
 
     @property
     def status(self) -> str:
-        """The worst of its results; what is not applicable anywhere has passed nothing."""
+        """The worst of its results; a check that applies nowhere has not passed."""
         found = {result.status for result in self.results}
         return next(status for status in WORST_FIRST if status in found)
 

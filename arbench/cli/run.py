@@ -154,7 +154,7 @@ def command(
 
 
 def _refuse_beside_seeds(ctx: click.Context) -> None:
-    """Refuse what cannot stand beside --seeds, also where it is the default's value.
+    """Refuse options that contradict --seeds, also if they have their default value.
 
     Raises:
         click.UsageError: that names it.

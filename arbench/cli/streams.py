@@ -10,11 +10,11 @@ from typing import Any
 
 
 def prepare_streams() -> None:
-    """Let nothing that a command says stop what it does.
+    """Make sure that no output error stops a command.
 
-    A character that the locale lacks is shown as a question mark; what goes to a closed stream is
-    dropped; so is what standard error does not take, because its disk is full, say: a message that
-    nobody can read is no reason to lose a training. A full standard output is an error still.
+    Characters that the locale lacks become question marks. Output to a closed stream is dropped,
+    and so is output that standard error cannot take, for instance because the disk is full: a lost
+    message is no reason to lose a training. A full standard output is still an error.
     """
     if sys.stdout is None or sys.stderr is None:
         for descriptor in (0, 1, 2):  # else the next file that is opened would stand for it

@@ -150,7 +150,7 @@ class Dataset:
         return task.cut(name, stored.events[0]) if isinstance(task, WindowedTask) else stored
 
     def drop(self, *names: SplitName) -> None:
-        """Free the memory of splits that nobody will ask for; whoever does has them loaded anew."""
+        """Free the memory of splits that are not needed; a later use loads them again."""
         for name in names:
             self._stored.pop(name, None)
             self._splits.pop(name, None)

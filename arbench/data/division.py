@@ -16,7 +16,7 @@ DIVISION_RULES: tuple[DivisionRule, ...] = get_args(DivisionRule)
 
 
 class Division(Part):
-    """What is needed to divide the same data in the same way again.
+    """How a user's data were divided into splits: enough to divide them so again.
 
     Attributes:
         rule: "rows" takes repeats for data, as draws have them; "files" takes what is equal for one

@@ -21,7 +21,7 @@ from arbench.files.http_client import download
 
 
 def fetch(source: SourceFile) -> Path:
-    """Where the file is on this machine, after a download if it was nowhere.
+    """The path of the file on this machine; downloads it if it is not here.
 
     Raises:
         NotHereError: within `offline`, if it is nowhere.

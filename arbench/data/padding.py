@@ -46,7 +46,7 @@ def padding_fault(layouts: Sequence[Layout], masks: Sequence[Tensor | None]) -> 
 
 
 def no_likelihood(record: Mapping[str, Any]) -> str | None:
-    """Why what a record calls a likelihood is none; None if it is one.
+    """Why the number in a record is not a likelihood; None if it is one.
 
     Args:
         record: as JSON of the newest version, or a dump.

@@ -92,7 +92,7 @@ def locate(source: SourceFile) -> Path | None:
 
 
 def check_source(path: Path, source: SourceFile) -> None:
-    """Hold a file against its description.
+    """Check a file against its description.
 
     Raises:
         DataError: if it is not the file described; names it, the hash expected and the hash found.
@@ -107,7 +107,7 @@ def check_source(path: Path, source: SourceFile) -> None:
 
 @contextmanager
 def writing_cache(folder: Path) -> Iterator[None]:
-    """Make a folder of the cache and write in it.
+    """Make a folder in the cache and let the caller write there.
 
     Raises:
         DataError: if that fails; one line that names the variable to set.

@@ -101,7 +101,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Labels:
-    """What the events of a split are of, such as digits.
+    """The classes of the events of a split, such as digits.
 
     Attributes:
         values: `(N,)` int64, one for each event of the split, in its order; a number from 0 on.

@@ -40,7 +40,7 @@ _MOST_HEADER = 1 << 16  # numpy takes none of more than 10,000 characters
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """What an array says of itself before any of it is read."""
+    """The shape and type of an array, known before its data are read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -81,7 +81,7 @@ def _header(beginning: io.BytesIO, size: int, place: str) -> ArrayHeader:
     """The header of an .npy file of so many bytes, which hold the array and nothing else.
 
     Raises:
-        DataError: if that is none, or of Python objects.
+        DataError: if the file holds no array, or one of Python objects.
         ValueError: if it is damaged.
     """
     if beginning.getvalue()[: len(np.lib.format.MAGIC_PREFIX)] != np.lib.format.MAGIC_PREFIX:

@@ -32,7 +32,7 @@ def new_client(
     requests: Sequence[RequestHook] = (),
     responses: Sequence[ResponseHook] = (),
 ) -> httpx2.Client:
-    """A client that follows redirects and gives up on whoever does not answer.
+    """A client that follows redirects and gives up on servers that do not answer.
 
     Args:
         requests: called with each request before it is sent.
@@ -47,7 +47,7 @@ def new_client(
 
 
 def download(url: str, path: Path) -> None:
-    """Write what an address sends into a file; shows its progress to whoever watches.
+    """Download an address into a file, and show progress on a terminal.
 
     Raises:
         NetworkError: if that is not all of it; the message is the reason alone.

@@ -8,7 +8,7 @@ _DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067
 
 
 def is_control(character: str) -> bool:
-    """Whether a character is no part of a text but a command to whoever shows it.
+    """Whether a character is a command to a terminal or a page, and not part of a text.
 
     Control characters, which could do anything to a terminal; marks that turn the direction of
     what follows them, so that a text reads otherwise than it is; separators of lines and
@@ -20,7 +20,7 @@ def is_control(character: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """The text without characters that are commands to whoever shows it; see `is_control`."""
+    """The text without control characters; see `is_control`."""
     return "".join(
         "\ufffd" if is_control(character) and character not in "\n\t" else character
         for character in text

@@ -90,10 +90,10 @@ def push_run(path: Path, name: str, *, private: bool = False, overwrite: bool = 
         path: the run folder.
         name: "org/name"; the repository is made if it does not exist.
         private: make it for the owner's eyes.
-        overwrite: replace what is there and not arbench's.
+        overwrite: also replace files that arbench did not write.
 
     Raises:
-        ConfigError: if the run has no weights that others could load, the name is none, or the
+        ConfigError: if the run has no weights that others could load, the name is invalid, or the
             repository holds what arbench did not write.
         CheckpointError: if it is unfinished, or its files are damaged or links.
         NetworkError: if the Hub does not take it; it then holds all of the run or nothing.
@@ -163,11 +163,11 @@ def push_space(name: str, *, private: bool = False, overwrite: bool = False) -> 
 
     Args:
         name: "org/name" of the Space.
-        private: for a Space that does not exist yet.
-        overwrite: replace what is there and not arbench's.
+        private: make a new Space private.
+        overwrite: also replace files that arbench did not write.
 
     Raises:
-        ConfigError: if the name is none, or the Space holds what arbench did not write.
+        ConfigError: if the name is invalid, or the Space holds files that arbench did not write.
         NetworkError: if the Hub does not take it.
     """
     repo = parse_repo(name, "space")
@@ -210,7 +210,7 @@ def deliver(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pus
         repo: the repository.
         message: the commit's title.
         prepare: makes the files for the newest commit there.
-        private: for a repository that does not exist yet.
+        private: make a new repository private.
 
     Raises:
         NetworkError: if the Hub does not take them.

@@ -37,18 +37,18 @@ def push_board(
 ) -> Pushed:
     """Put results onto a board, one file each, and bring its pages up to date with all results.
 
-    Several may do so at once: whoever comes second makes the pages again, with the other's rows.
+    Several may push at once: the second push renders the pages again, with the rows of the first.
     What cannot be read there is somebody else's: it stays as it is, is on no page, and is named on
     standard error.
 
     Args:
         name: "org/name" of the dataset repository.
         runs: run folders whose results go there; none for all that come with arbench.
-        private: for a board that does not exist yet.
+        private: make a new board private.
         overwrite: replace pages that arbench did not write, in a repository that is no board.
 
     Raises:
-        ConfigError: if a run can be on no board, the name is none, or a file is in the way.
+        ConfigError: if a run cannot be on a board, the name is invalid, or a file is in the way.
         NetworkError: if the Hub does not take it.
     """
     repo = parse_repo(name, "dataset")
@@ -100,7 +100,7 @@ class _Mirror:
         self._faults: dict[tuple[str, str | None], str] = {}  # by path and digest
 
     def update(self, hub: Hub, head: str) -> None:
-        """Make the folder hold the results at a commit, and nothing that is none."""
+        """Make the folder hold the results at a commit, and nothing else."""
         there = {p: f for p, f in hub.files(self._repo, head).items() if _RESULT.fullmatch(p)}
         self.left_out, kept = {}, set()
         records = {path.removesuffix(".json") for path in there if "/speed/" not in path}

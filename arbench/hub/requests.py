@@ -2,7 +2,7 @@
 
 `huggingface_hub` waits for ever unless it is given a timeout, sleeps for as long as a server tells
 it to, and reads the body of a refusal in ways that end in a TypeError. So every refusal becomes an
-error before it is read; whoever asked decides whether to ask again, see `attempts`.
+error before it is read; the caller decides whether to try again, see `attempts`.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def out_of_memory_says(text: str) -> Iterator[None]:
-    """Within, something is made that may be more than there is memory for.
+    """Turn running out of memory inside the block into one error.
 
     Raises:
-        RunError: if it is; with that text, which says what to do.
+        RunError: if memory runs out; its message is `text`, which says what to do.
     """
     try:
         yield

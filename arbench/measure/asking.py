@@ -75,7 +75,7 @@ def ask(
 
     Raises:
         Impossible: if the run can have no number at all.
-        PluginError: if the answer is none, or the measurement fails.
+        PluginError: if the answer breaks the contract, or the measurement fails.
     """
     module = density if isinstance(density, nn.Module) else nn.Module()
     with evaluation_mode(module):

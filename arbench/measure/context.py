@@ -31,7 +31,7 @@ T = TypeVar("T", covariant=True)
 
 
 class Handed:
-    """What a measurement is handed of a dataset: what is known of it, and no more than it reads.
+    """The part of a dataset that a measurement gets: its description, and only what it `reads`.
 
     Args:
         dataset: the whole.
@@ -165,13 +165,13 @@ class Context:
         open_dataset: opens a task by name.
         load_density: loads a trained density by the name of its run.
         subject: what messages call the density.
-        reporter: who is told of progress.
+        reporter: receives progress.
 
     Attributes:
         seed: of the run.
         subject: what messages call the density.
         device: where to compute.
-        reporter: who is told of progress.
+        reporter: receives progress.
         opened: name to sha256 of all that was opened through this.
     """
 
@@ -218,7 +218,7 @@ class Context:
     def log_probs(self, split: SplitName) -> Tensor:
         """Log-probability of every event of a split, `(N,)` nats, float64, on the CPU.
 
-        They are made once per run, whoever asks. Of a stream the events are its windows.
+        A run computes them once for all measurements. The events of a stream are its windows.
 
         Raises:
             Diverged: if one is not finite.

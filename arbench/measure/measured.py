@@ -58,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The answer to one question.
+    """The answer of a measurement.
 
     Attributes:
         rows: the first is the board's, and what `value_of` makes of the values.

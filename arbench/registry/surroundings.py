@@ -242,7 +242,7 @@ def _module_hooks(torch: Any) -> list[dict[Any, Any]]:
 
 @contextlib.contextmanager
 def _first_look_after_torch(before: _Look) -> Iterator[None]:
-    """Within, whoever imports torch lets it be looked at before going on."""
+    """Inside the block, the first import of torch takes a snapshot of it before going on."""
     if "torch" in sys.modules:
         yield
         return

@@ -60,7 +60,7 @@ def make_head(name: str, layout: Layout, options: Mapping[str, Any]) -> Head:
 
 
 def require_combination(config: RunConfig) -> None:
-    """Refuse members and copies that make no density together, and what no training makes of one.
+    """Refuse members and copies that form no density, and combinations that cannot be trained.
 
     Raises:
         ConfigError: with the reason, and what to set instead.

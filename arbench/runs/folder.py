@@ -21,7 +21,7 @@ RECORD, CARD = "record.json", "README.md"
 
 
 class RunFolder:
-    """Where everything is that a run leaves.
+    """The files of a run folder.
 
     Args:
         path: the folder.

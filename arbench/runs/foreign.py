@@ -62,13 +62,13 @@ def evaluate_foreign(
     Args:
         density: what to evaluate.
         dataset: on what; a stream through windows of the density's length.
-        name: what records and boards call the density.
-        out: the folder, new or empty; by default a new one under `runs/`.
-        seed: of whatever the density draws at random.
-        reporter: who is told of progress.
+        name: the name of the density in records and on boards.
+        out: a new or empty folder; by default a new one under `runs/`.
+        seed: the seed of everything that the density draws.
+        reporter: receives progress.
 
     Raises:
-        ConfigError: if the name is none, the task has other events, or the folder is taken.
+        ConfigError: if the name is invalid, the task has other events, or the folder is taken.
         PluginError: if the density breaks its contract, its numbers depend on the batch, or its
             samples do not follow its `log_prob`.
         Diverged: if a log-probability is not finite, or better than the true density.

@@ -46,7 +46,7 @@ class Measuring:
         subject: what messages call the density.
         seed: of the run, which keys whatever a measurement draws.
         folder: of the run.
-        reporter: who is told of progress.
+        reporter: receives progress.
         find: the folder of a run by its name, for measurements that compare with others.
 
     Attributes:
@@ -172,7 +172,7 @@ def measure_run(
         measurements: what to ask.
         task_text: for a run on the user's own data, where they are.
         device: where to compute.
-        reporter: who is told of progress.
+        reporter: receives progress.
         find: the folder of a run by its name.
 
     Raises:

@@ -72,7 +72,7 @@ def check_network(
         assembly: trained; left as it is.
         config: what it was built from.
         events: `(N, *event_shape)` of the task, of which a few are used.
-        reporter: who is told of progress.
+        reporter: receives progress.
 
     Raises:
         Refused: if a parameter moves before what changed, or `step` differs.
@@ -124,7 +124,7 @@ def check_trained(
         assembly: trained.
         config: what it was built from.
         events: `(N, *event_shape)` of its task's validation split.
-        reporter: who is told of progress.
+        reporter: receives progress.
 
     Raises:
         Refused: if one fails.
@@ -166,7 +166,7 @@ def check_samples(
         seed: of the run.
         seconds: about so long at most, with one batch at least.
         scale: of real dims, roughly; see `scale_of`.
-        reporter: who is told of progress.
+        reporter: receives progress.
 
     Returns:
         The checks with this one, but for a bound, which need not fit its samples.

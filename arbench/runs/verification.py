@@ -131,7 +131,7 @@ def verify_run(
         path: the run folder.
         task_text: for a run on the user's own data, where they are.
         device: where to compute.
-        reporter: who is told of progress; by default nobody.
+        reporter: receives progress; by default nobody.
         bind: whether a record that holds, and names no files yet, is to name them; see `_bind`.
         find: the folder of a run by its name, for measurements that compare with others.
 
@@ -202,7 +202,7 @@ def _bind(
         path: the run folder.
         found: what `verify_run` found there.
         dataset: of the run.
-        reporter: who is told of progress; by default nobody.
+        reporter: receives progress; by default nobody.
 
     Returns:
         The same, and what became of the binding.

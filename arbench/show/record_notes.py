@@ -10,7 +10,7 @@ _ROUNDING_SHARE = 1e-6  # of a log-probability in float32
 
 
 def likelihood_notes(group: str, nll: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What to know about the numbers of a record, a sentence each; none where they are plain.
+    """Sentences about the numbers of a record; none if there is nothing to say.
 
     Args:
         group: what is independent, a record's `task.groups`.

@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"-|[+~-]?\d[\d,.]*(e[+-]?\d+)?( ± .*| [a-zµ]{1,2})?")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain text; whoever draws them makes them harmless where they go.
+    """Rows of plain text; each function that draws them escapes them for its format.
 
     Attributes:
         title: what it is about, in lower case; empty where its place says that.

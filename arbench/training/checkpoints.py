@@ -69,7 +69,7 @@ class Checkpoint(NamedTuple):
     Attributes:
         progress: where it stands.
         tensors: weights, averages, the optimiser's moments.
-        cautions: what whoever goes on from here has to be told; a line each.
+        cautions: warnings for the user who continues from here; a line each.
     """
 
     progress: Progress

@@ -214,7 +214,7 @@ def paired_difference(
     groups: Tensor | None = None,
     stream_dims: Tensor | None = None,
 ) -> PairedDifference:
-    """How much better a is than b, on the same events in the same order.
+    """The paired difference of a and b on the same events, in one order; positive if a is better.
 
     Args:
         log_probs_a: `(N,)` nats, N at least 2.

@@ -68,7 +68,7 @@ def error_of(
     stream_dims: Tensor | None = None,
     num_resamples: int = NUM_RESAMPLES,
 ) -> float | None:
-    """Standard error of a measurement's number; None for one group, of which nobody knows it.
+    """Standard error of a measurement's number; None for a single group.
 
     Args:
         measurement: says what the number is of its values.

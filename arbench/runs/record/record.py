@@ -79,7 +79,7 @@ class TaskRecord(Part):
 class ModelRecord(Part):
     """Which model. A foreign density has no head and no layout, and may not say how large it is.
 
-    `plugin` is the distribution that it comes from; of a foreign density, whoever wrote it.
+    `plugin` is the distribution that it comes from; for a foreign density, its author.
     """
 
     name: Name
@@ -141,16 +141,16 @@ class ForeignRecord(Part):
 
 
 class HashesRecord(Part):
-    """What binds a run's files to each other: the sha256 of each, None where there is none.
+    """The sha256 of each file of a run, which binds them to each other; None for a missing file.
 
-    They detect an edit. They prove nothing about who made a number: whoever edits a file can hash
+    They detect an edit. They do not prove who made a number: anybody who edits a file can hash
     it again, and only `arbench verify` finds a number again from its weights.
 
     Attributes:
         config: of `config.json`.
         weights: of `model.safetensors`.
         metrics: of `metrics.jsonl`, once a training has finished.
-        per_event: of the values of every event, of which the test number is made.
+        per_event: of the values of every event; the test number is computed from them.
         record: of the record itself, in canonical form without this field; see
             `arbench.files.canonical`. None in a record of format 1, which bound nothing but
             weights.
@@ -180,7 +180,7 @@ class ChecksRecord(Part):
 
 
 class Record(Part):
-    """What was measured, on what, with what: nothing unless the training finished.
+    """What was measured, on what, with what. It has no result unless the training finished.
 
     A result has either a `training` that arbench made, or it is `foreign`.
     """
@@ -291,14 +291,14 @@ class Record(Part):
 
     @property
     def no_likelihood(self) -> str | None:
-        """Why its likelihood is none; None if it is one. See `padding.no_likelihood`."""
+        """Why its number is not a likelihood; None if it is. See `padding.no_likelihood`."""
         return no_likelihood(self.model_dump(include={"task", "model", "measurements"}))
 
     @property
     def result_sha256(self) -> str | None:
         """What tells this result from another of the same model: the hash of the weights.
 
-        Of a foreign density it is that of the log-probabilities; without a result there is none.
+        For a foreign density it is the hash of the log-probabilities; None without a result.
         """
         return self.sha256.weights if self.foreign is None else self.sha256.per_event
 
