@@ -46,7 +46,7 @@ def test_what_somebody_wrote_is_not_replaced_unasked(
     hub.publish("org/it", before, KINDS[option])
     assert push(option, trained) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "holds what arbench did not write" in line
+    assert "holds files that arbench did not write" in line
     assert "--overwrite" in line
     assert hub.files("org/it", KINDS[option]) == before
     assert len(hub.repos[KINDS[option], "org/it"].commits) == 1
@@ -118,7 +118,7 @@ def test_somebody_else_s_repository_is_found_before_a_training(
     hub.publish("org/mnist-mini-bernoulli", FOREIGN["a README"])
     new = ["--task", "mnist-mini", "--model", "bernoulli", "--out", str(tmp_path / "new run")]
     assert main(["run", *new, "--push", "org"]) == 2
-    assert "holds what arbench did not write, README.md" in capsys.readouterr().err
+    assert "holds files that arbench did not write, README.md" in capsys.readouterr().err
     assert not (tmp_path / "new run").exists()
 
 

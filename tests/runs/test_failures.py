@@ -81,7 +81,7 @@ def run(site: Path, *arguments: str, prelude: str = "") -> tuple[int, str]:
     [
         ("nothing", "step 2: loss nan nats/dim, gradient norm nan"),
         ("infinite", "step 2: loss "),
-        ("validation", "has log-probability nan: a number that is not finite is never reported"),
+        ("validation", "has log-probability nan: arbench reports only finite numbers"),
     ],
 )
 def test_what_is_not_finite_stops_the_run_and_is_on_no_board(

@@ -138,7 +138,7 @@ def test_a_record_does_not_get_rid_of_its_hash(written: Path, how: str) -> None:
     else:
         del raw["schema_version"]
     written.write_text(json.dumps(raw))
-    with pytest.raises(DataError, match=r"names no hash|is of format 2|sha256"):
+    with pytest.raises(DataError, match=r"names no hash|belongs to format 2|sha256"):
         Record.read(written)
 
 

@@ -205,7 +205,7 @@ class Record(Part):
         if (self.training is None) == (self.foreign is None):
             raise ValueError("a record needs either training or foreign, and not both")
         if self.foreign is not None and self.sha256.weights is not None:
-            raise ValueError("a foreign density has no weights here, but its record names some")
+            raise ValueError("a foreign density has no weights here, and its record names some")
         if self.foreign is not None and self.sha256.per_event is None:
             raise ValueError(
                 "the record of a foreign density must name the sha256 of its log-probabilities"
