@@ -136,6 +136,8 @@ def test_write_a_measurement_ends_with_a_row_on_a_board(shell: Shell, tmp_path: 
     rows = [line for line in board.splitlines()[-10:] if re.search(r"\b(fvsbn|nade)\b", line)]
     assert ["fvsbn" in row for row in rows] == [True, False], board
     assert "runs/fvsbn is better" in compared
+    (verified,) = [text for block, text in printed.items() if "arbench verify" in block]
+    assert re.search(r"^spread holds: recorded", verified, re.MULTILINE), verified
     (python,) = [text for block, text in printed.items() if "import arbench\n" in block]
     assert re.match(r"\d\.\d+ 0\.\d+ nats\nzlib {'lies': \d+, 'stands': \d+}", python), python
     # What the page says of weights that are left out:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from asked import Biased, Text, Words
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from arbench import Discrete, EventSpec, Real, Split, SplitName, Task
@@ -23,9 +24,11 @@ from arbench.measure.asking import ask, refusal
 from arbench.measure.context import Context
 from arbench.measure.measured import Measured
 from arbench.measure.measurement import Measurement
+from arbench.show.units import measured_text
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 SOURCE = Path(__file__).parents[2] / "plugins" / "examples" / "arbench-copies"
+KEY = "copies?num_samples=300"
 
 
 @pytest.fixture
@@ -214,3 +217,110 @@ def test_the_readmes_commands_work(installed: Shell, tmp_path: Path) -> None:
         done = installed(command, tmp_path)
         assert done.returncode == 0, done.stderr
     assert "deterministic" in done.stdout
+
+
+# What follows is one result on its way through everything that arbench does with results.
+RUN = "arbench run --task toy-markov --device cpu --epochs 10"
+BOARD = "arbench leaderboard toy-markov --runs runs --measurement"
+
+
+@pytest.fixture(scope="module")
+def results(installed: Shell, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two runs: one that copies as often as the data do, and one that cannot."""
+    folder = tmp_path_factory.mktemp("results")
+    for script in (
+        f"{RUN} --model fvsbn --measure copies --out runs/fvsbn",
+        f"{RUN} --model bernoulli --out runs/bernoulli",
+        "arbench measure runs/bernoulli copies 'copies?num_samples=300'",
+    ):
+        done = installed(script, folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def section(folder: Path, run: str, key: str = "copies") -> dict[str, Any]:
+    """Of a result in the record of a run."""
+    record = json.loads((folder / "runs" / run / "record.json").read_text())
+    found: dict[str, Any] = record["measurements"][key]
+    return found
+
+
+def share_of_test(also_in: str) -> float:
+    """The share of test events of the task that are in another split."""
+    test, other = (Dataset.open("toy-markov").split(name) for name in ("test", also_in))
+    return test.num_events_also_in(other) / len(test)
+
+
+def test_a_run_records_it_with_all_that_it_depends_on(results: Path) -> None:
+    found = section(results, "fvsbn")
+    assert (found["version"], found["settings"], found["seed"]) == ("1", {}, 0)
+    assert (found["index"], found["num_values"], found["num_groups"]) == ("samples", 1000, 1000)
+    (number,) = found["rows"]
+    assert (number["unit"], number["better"]) == ("share of samples", "lower")
+    (baseline,) = found["baselines"]
+    assert baseline["case"] == "test events"
+    assert baseline["value"] == share_of_test("train") > 0.2
+    assert 0.1 < number["value"] < baseline["value"] + 0.1, "it copies by chance, as the data do"
+    kept = load_file(results / "runs" / "fvsbn" / "per_event.safetensors")["copies:copied"]
+    assert kept.mean().item() == number["value"]
+    p = number["value"]
+    assert number["error"] == pytest.approx(math.sqrt(p * (1 - p) / 999))
+
+
+def test_more_is_measured_of_a_finished_run(results: Path, installed: Shell) -> None:
+    whole, part = (section(results, "bernoulli", key) for key in ("copies", KEY))
+    assert (whole["num_values"], part["num_values"]) == (1000, 300)
+    assert part["settings"] == {"num_samples": 300}
+    before = (results / "runs" / "bernoulli" / "record.json").read_bytes()
+    again = installed("arbench measure runs/bernoulli copies --device cpu", results)
+    assert again.returncode == 0, again.stderr
+    assert "copies is measured already, by version 1: kept" in again.stderr
+    assert (results / "runs" / "bernoulli" / "record.json").read_bytes() == before
+
+
+def test_a_board_ranks_by_it(results: Path, installed: Shell) -> None:
+    done = installed(f"{BOARD} copies", results)
+    assert done.returncode == 0, done.stderr
+    assert "share of samples (lower is better)" in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines()]
+    ranks = {row[0]: row[1] for row in rows if row and row[0] in ("fvsbn", "bernoulli")}
+    assert ranks == {"bernoulli": "1", "fvsbn": "2"}
+    assert any(row[:2] == ["test", "events"] for row in rows), "the baseline"
+    with_settings = installed(f"{BOARD} '{KEY}'", results)
+    assert "bernoulli" in with_settings.stdout
+
+
+def test_runs_are_compared_by_it(results: Path, installed: Shell) -> None:
+    done = installed("arbench compare runs/fvsbn runs/bernoulli --measurement copies", results)
+    assert done.returncode == 0, done.stderr
+    assert "runs/bernoulli is better" in done.stdout
+    told = installed(
+        "arbench compare runs/fvsbn runs/bernoulli --measurement copies --json", results
+    )
+    found = json.loads(told.stdout)
+    numbers = [section(results, run)["rows"][0]["value"] for run in ("fvsbn", "bernoulli")]
+    assert found["difference"] == pytest.approx(numbers[1] - numbers[0])
+    assert found["num_values"] == 1000
+
+
+def test_it_is_verified(results: Path, installed: Shell) -> None:
+    done = installed("arbench verify runs/fvsbn --device cpu", results)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("copies")]
+    value = section(results, "fvsbn")["rows"][0]["value"]
+    assert f"copies holds: recorded {value:.6g}, found {value:.6g} share of samples" in line
+
+
+def test_the_page_and_the_card_show_it(results: Path, installed: Shell) -> None:
+    done = installed("arbench leaderboard --html boards --runs runs", results)
+    assert done.returncode == 0, done.stderr
+    page = (results / "boards" / "index.html").read_text()
+    value, error = (section(results, "fvsbn")["rows"][0][key] for key in ("value", "error"))
+    shown = measured_text(value, error)
+    assert "copies" in page
+    assert shown in page
+    card = (results / "runs" / "fvsbn" / "README.md").read_text()
+    assert "## Copies\n" in card
+    assert shown in card
+    told = installed("arbench show runs/fvsbn", results)
+    assert shown in told.stdout
