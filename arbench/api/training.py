@@ -55,8 +55,7 @@ def run(
     Args:
         task: a task's name, such as "mnist", or "images:PATH".
         model: a model's name, such as "nade".
-        settings: overrides of the recipe, such as `{"hidden": 200, "training.batch_size": 50}`;
-            values are of the types that the settings have, and None is one too.
+        settings: overrides of the recipe, of the settings' own types, such as `{"hidden": 200}`.
         budget: wall-clock training time, such as "60s", or seconds; the schedule is laid over it.
         epochs: length instead of a budget; the recipe's own length when both are None.
         seed: keys every random draw.
@@ -65,10 +64,9 @@ def run(
         compile: compile the training loss with `torch.compile`.
         out: the run folder; by default a new one under `runs/`.
         limit: use only the first so many events of every split, for a quick try.
-        measure: names of further measurements, made once the run is finished; see
-            `arbench list measurements`.
-        evaluate_test: whether the test split is evaluated; a search that chooses on validation
-            sets False, and its runs have no test number. None: as the recipe says.
+        measure: further measurements, made at the end; see `arbench list measurements`.
+        evaluate_test: whether the test split is evaluated: False for a search that chooses on
+            validation, whose runs have no test number; None as the recipe says.
         reporter: receives progress; by default nobody.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from arbench.measure.context import Context, Handed
 from arbench.measure.measured import Measured
 from arbench.measure.measurement import Measurement
 from arbench.measure.sections import Environment, Section, SpeedRecord, SpeedSection
-from arbench.measure.timing import time_callable
+from arbench.measure.timing import Timing, time_callable
 from arbench.probability.density import Density, Excerpt
 from arbench.probability.model import evaluation_mode
 from arbench.probability.randomness import keyed_generator
@@ -105,53 +106,53 @@ def measure_sampling(
     """
     rows: list[SpeedRecord] = []
     num_rows, num_calls = len(methods) * len(batch_sizes), 1 + repeats
-
-    def advance(note: str, calls: int) -> None:
-        progress((len(rows) + calls / num_calls) / num_rows, note)
-
     module = density if isinstance(density, nn.Module) else nn.Module()
-    for method in methods:
-        for batch_size in batch_sizes:
-            between = partial(advance, f"{method}, batch {batch_size:,}")
-            between(0)
-            excerpt = None if full else density.excerpt(method, batch_size)
-            timed = excerpt or _everything(density, batch_size, method)
-            with kept_for_reuse(), evaluation_mode(module):
-                timing = time_callable(
-                    timed.call,
-                    device=density.device,
-                    warmup=1,
-                    repeats=repeats,
-                    cap_s=cap_s,
-                    between=between,
-                )
-            rows.append(
-                SpeedRecord(
-                    method=method,
-                    batch_size=batch_size,
-                    device=_device_name(density.device),
-                    precision=str(density.dtype).removeprefix("torch."),
-                    compiled=False,
-                    repeats=timing.repeats,
-                    median_s=timing.median_s * timed.num_parts,
-                    iqr_s=timing.iqr_s * timed.num_parts,
-                    events_per_s=batch_size / (timing.median_s * timed.num_parts),
-                    extrapolated=excerpt is not None,
-                )
+    for method, batch_size in itertools.product(methods, batch_sizes):
+
+        def between(calls: int, note: str = f"{method}, batch {batch_size:,}") -> None:
+            progress((len(rows) + calls / num_calls) / num_rows, note)
+
+        between(0)
+        excerpt = None if full else density.excerpt(method, batch_size)
+        timed = excerpt or Excerpt(partial(_draw, density, batch_size, method), 1.0)
+        with kept_for_reuse(), evaluation_mode(module):
+            timing = time_callable(
+                timed.call,
+                device=density.device,
+                warmup=1,
+                repeats=repeats,
+                cap_s=cap_s,
+                between=between,
             )
+        rows.append(_row(density, method, batch_size, timing, timed.num_parts, excerpt is not None))
     progress(1.0, "")
     return rows
 
 
-def _everything(density: Density, batch_size: int, method: str) -> Excerpt:
-    """The whole of a sampler as an excerpt of itself."""
-
-    def draw() -> object:
-        generator = keyed_generator(0, "bench")
-        return density.sample(batch_size, generator=generator, method=method)
-
-    return Excerpt(draw, 1.0)
+def _draw(density: Density, batch_size: int, method: str) -> object:
+    generator = keyed_generator(0, "bench")
+    return density.sample(batch_size, generator=generator, method=method)
 
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def _row(
+    density: Density,
+    method: str,
+    batch_size: int,
+    timing: Timing,
+    num_parts: float,
+    extrapolated: bool,
+) -> SpeedRecord:
+    """The row of a sampler, of which one part of so many was timed."""
+    device = density.device
+    return SpeedRecord(
+        method=method,
+        batch_size=batch_size,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        precision=str(density.dtype).removeprefix("torch."),
+        compiled=False,
+        repeats=timing.repeats,
+        median_s=timing.median_s * num_parts,
+        iqr_s=timing.iqr_s * num_parts,
+        events_per_s=batch_size / (timing.median_s * num_parts),
+        extrapolated=extrapolated,
+    )

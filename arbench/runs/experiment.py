@@ -134,7 +134,8 @@ class _Experiment:
         self.task = dataset.task
         self.folder = folder
         self.accelerator = accelerator
-        self.reporter = reporter if accelerator.is_main_process else Reporter()
+        self.is_main = bool(accelerator.is_main_process)
+        self.reporter = reporter if self.is_main else Reporter()
         self.device = accelerator.device
         torch.manual_seed(derive_seed(config.seed, "init"))
         self.assembly: Assembly = assemble(config)
@@ -148,10 +149,6 @@ class _Experiment:
             folder=folder.path,
             reporter=self.reporter,
         )
-
-    @property
-    def is_main(self) -> bool:
-        return bool(self.accelerator.is_main_process)
 
     def run(self, more: Sequence[Measurement] = ()) -> Run:
         """Train, measure and write down; then measure more, writing every answer down at once."""

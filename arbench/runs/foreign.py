@@ -13,9 +13,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, PluginError
 from arbench.measure.environment import describe_environment
-from arbench.measure.evaluation import (
-    evaluate_log_probs,
-)
+from arbench.measure.evaluation import evaluate_log_probs
 from arbench.measure.likelihood import Likelihood
 from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
@@ -78,7 +76,7 @@ def evaluate_foreign(
     task = dataset.task
     if density.spec != task.spec:
         raise ConfigError(f"the density describes {density.spec}, but {task.name} has {task.spec}")
-    plugin, version = _distribution(density)
+    _distribution(density)  # before any work: the library that the user names is there
     reporter = reporter or Reporter()
     folder = new_run_folder(out, task.name, name)
     for line in dataset.describe_own():
@@ -99,33 +97,45 @@ def evaluate_foreign(
         picture = folder.path / default_name(task.rendering)
         save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
         digest = save_per_event(folder.per_event, measuring.values)
-        record = Record(
-            sha256=HashesRecord(per_event=digest),
-            task=TaskRecord.from_task(task, dataset.sha256),
-            model=ModelRecord(
-                name=name,
-                plugin=plugin,
-                plugin_version=version,
-                hyperparameters={},
-                head=None,
-                layout=None,
-                num_parameters=density.num_parameters,
-            ),
-            foreign=ForeignRecord(
-                object=str(density),
-                log_det_nats=density.log_det,
-                dequantisation=density.dequantisation,
-                seed=seed,
-                limit=dataset.limit,
-                device=str(density.device),
-                repeat_nats=repeat_nats,
-            ),
-            measurements=measuring.sections,
-            checks=checks,
-            environment=describe_environment(density.device),
-        ).sealed()
+        record = _record(density, measuring, repeat_nats, checks, HashesRecord(per_event=digest))
         record.write(folder.record)
     return Run(folder.path, record)
+
+
+def _record(
+    density: ForeignDensity,
+    measuring: Measuring,
+    repeat_nats: float,
+    checks: ChecksRecord,
+    hashes: HashesRecord,
+) -> Record:
+    dataset = measuring.dataset
+    plugin, version = _distribution(density)
+    return Record(
+        sha256=hashes,
+        task=TaskRecord.from_task(dataset.task, dataset.sha256),
+        model=ModelRecord(
+            name=measuring.subject,
+            plugin=plugin,
+            plugin_version=version,
+            hyperparameters={},
+            head=None,
+            layout=None,
+            num_parameters=density.num_parameters,
+        ),
+        foreign=ForeignRecord(
+            object=str(density),
+            log_det_nats=density.log_det,
+            dequantisation=density.dequantisation,
+            seed=measuring.seed,
+            limit=dataset.limit,
+            device=str(density.device),
+            repeat_nats=repeat_nats,
+        ),
+        measurements=measuring.sections,
+        checks=checks,
+        environment=describe_environment(density.device),
+    ).sealed()
 
 
 def _require_sound(density: ForeignDensity, validation: Split, measuring: Measuring) -> float:

@@ -40,6 +40,40 @@ class RecipesDifference(PairedDifference):
         """Degrees of freedom of the standard error."""
         return self.effective_degrees
 
+    @classmethod
+    def over_seeds(
+        cls,
+        mean: PairedDifference,
+        num_seeds: tuple[int, int],
+        of_seeds: Sequence[float],
+        left: float = 0.0,
+    ) -> RecipesDifference:
+        """The difference with the error that the choice of seeds adds; see `recipes_difference`.
+
+        Args:
+            mean: of the averages over seeds, with its error over groups.
+            num_seeds: of a and of b.
+            of_seeds: squared error that the seeds of each contribute.
+            left: what both parts hold, as a squared error, if it is known.
+        """
+        of_groups = mean.standard_error**2
+        variance = max(of_groups + sum(of_seeds) - left, of_groups, sum(of_seeds))
+        scatter = of_groups**2 / (mean.num_groups - 1) + sum(
+            each**2 / (count - 1) for each, count in zip(of_seeds, num_seeds, strict=True)
+        )
+        return cls(
+            nats=mean.nats,
+            standard_error=math.sqrt(variance),
+            num_events=mean.num_events,
+            num_groups=mean.num_groups,
+            rounding=mean.rounding,
+            blocks=mean.blocks,
+            num_seeds=num_seeds,
+            error_of_groups=mean.standard_error,
+            error_of_seeds=math.sqrt(sum(of_seeds)),
+            effective_degrees=variance**2 / scatter if scatter > 0 else mean.num_groups - 1,
+        )
+
 
 def recipes_difference(
     log_probs_a: Tensor,
@@ -86,25 +120,9 @@ def recipes_difference(
     a, b = log_probs_a.double(), log_probs_b.double()
     mean = paired_difference(a.mean(0), b.mean(0), groups=groups, stream_dims=stream_dims)
     members = groups if mean.blocks is None else mean.blocks.of_window
-    of_groups = mean.standard_error**2
     of_seeds = [_of_seeds(recipe) for recipe in (a, b)]
     left = sum(_of_cells(recipe, members) for recipe in (a, b))
-    variance = max(of_groups + sum(of_seeds) - left, of_groups, sum(of_seeds))
-    scatter = of_groups**2 / (mean.num_groups - 1) + sum(
-        each**2 / (count - 1) for each, count in zip(of_seeds, num_seeds, strict=True)
-    )
-    return RecipesDifference(
-        nats=mean.nats,
-        standard_error=math.sqrt(variance),
-        num_events=mean.num_events,
-        num_groups=mean.num_groups,
-        rounding=mean.rounding,
-        blocks=mean.blocks,
-        num_seeds=num_seeds,
-        error_of_groups=math.sqrt(of_groups),
-        error_of_seeds=math.sqrt(sum(of_seeds)),
-        effective_degrees=variance**2 / scatter if scatter > 0 else mean.num_groups - 1,
-    )
+    return RecipesDifference.over_seeds(mean, num_seeds, of_seeds, left)
 
 
 def mean_over_seeds(

@@ -201,7 +201,7 @@ class Record(Part):
         return upgraded(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
-    def _says_where_it_comes_from(self) -> Record:
+    def _fits_together(self) -> Record:
         if (self.training is None) == (self.foreign is None):
             raise ValueError("a record needs either training or foreign, and not both")
         if self.foreign is not None and self.sha256.weights is not None:
@@ -210,10 +210,6 @@ class Record(Part):
             raise ValueError(
                 "the record of a foreign density must name the sha256 of its log-probabilities"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _passes_its_checks(self) -> Record:
         failed = [
             name
             for name, check in self.checks or ()
@@ -221,6 +217,11 @@ class Record(Part):
         ]
         if failed and self.measurements:
             raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
+        if self.measurements and self.status != "finished":
+            raise ValueError(f"a training that is {self.status} has no measurements")
+        for name, split in self.splits.items():
+            if fault := split.misfit(self.task.num_dims, self.windows):
+                raise ValueError(f"{name}: {fault}")
         return self
 
     @field_validator("measurements", mode="before")
@@ -229,15 +230,6 @@ class Record(Part):
         if not isinstance(measurements, dict):
             return measurements
         return {key: section_of(key, values) for key, values in measurements.items()}
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Record:
-        if self.measurements and self.status != "finished":
-            raise ValueError(f"a training that is {self.status} has no measurements")
-        for name, split in self.splits.items():
-            if fault := split.misfit(self.task.num_dims, self.windows):
-                raise ValueError(f"{name}: {fault}")
-        return self
 
     @property
     def likelihood(self) -> LikelihoodSection | None:
@@ -286,7 +278,7 @@ class Record(Part):
     def limit(self) -> int | None:
         """Only the first so many events of each split were used; None for all."""
         part = self.training or self.foreign
-        assert part is not None  # see `_says_where_it_comes_from`
+        assert part is not None  # see `_fits_together`
         return part.limit
 
     @property
