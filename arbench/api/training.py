@@ -69,9 +69,6 @@ def run(
             validation, whose runs have no test number; None as the recipe says.
         reporter: receives progress; by default nobody.
 
-    Returns:
-        The run folder's path and its record.
-
     Raises:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """

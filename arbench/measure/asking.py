@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.data.dataset import Dataset
-from arbench.data.tasks import SPLITS, SplitName
+from arbench.data.tasks import SPLITS
 from arbench.errors import ArbenchError, PluginError
 from arbench.measure.context import Context, Handed
 from arbench.measure.measured import ROUNDING_SHARE, Measured
@@ -25,13 +25,14 @@ def refusal(measurement: Measurement, density: Density, dataset: Dataset) -> str
     First what the density or the task lacks, by name; then what the measurement itself says.
     """
     for need in measurement.needs:
-        if not _offers(density, need):
+        offers = callable(getattr(density, need, None))
+        if not offers or (need == "sample" and not density.samplers):
             return f"{measurement.name} needs {_NEEDED[need]}, and this density offers none"
     task = dataset.task
     for read in measurement.reads:
         if read.startswith("labels:") and not task.has_labels:
             return f"{measurement.name} reads labels, and {task.name} has none"
-    return measurement.refuses(density, _handed(measurement, dataset))
+    return measurement.refuses(density, Handed(dataset, measurement.name, measurement.reads))
 
 
 _NEEDED = {
@@ -41,16 +42,6 @@ _NEEDED = {
     "features": "features of events (features)",
     "reinitialise": "the same model before training (reinitialise)",
 }
-
-
-def _offers(density: Density, need: str) -> bool:
-    if need == "sample" and not density.samplers:
-        return False
-    return callable(getattr(density, need, None))
-
-
-def _handed(measurement: Measurement, dataset: Dataset) -> Handed:
-    return Handed(dataset, measurement.name, measurement.reads)
 
 
 def ask(
@@ -80,7 +71,7 @@ def ask(
     module = density if isinstance(density, nn.Module) else nn.Module()
     with evaluation_mode(module):
         try:
-            handed = _handed(measurement, dataset)
+            handed = Handed(dataset, measurement.name, measurement.reads)
             measured = measurement.measure(density, handed, context)
             context.opened.update(handed.opened)
             return _completed(measurement, measured, dataset, num_resamples)
@@ -104,7 +95,7 @@ def _completed(
         return measured
     dims = None
     if measured.index in SPLITS:
-        split = dataset.split(_split_name(measured.index))
+        split = dataset.split(measured.index)
         if len(split) != measured.num_values:
             raise ValueError(
                 f"there are {measured.num_values:,} values, and the {measured.index} split has "
@@ -145,7 +136,3 @@ def total_of(measurement: Measurement, values: Mapping[str, Tensor]) -> float:
     """The number that a measurement makes of its values, each counted once."""
     first = next(iter(values.values()))
     return float(measurement.value_of(values, torch.ones_like(first)))
-
-
-def _split_name(index: str) -> SplitName:
-    return next(name for name in SPLITS if name == index)

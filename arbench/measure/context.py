@@ -39,6 +39,10 @@ class Handed:
         reads: what may be read, such as "test" or "labels:train".
 
     Attributes:
+        name: of the task.
+        version: of the task.
+        spec: shape and domain of the events.
+        windows: through which a stream is scored; None for a task of events.
         opened: name to sha256 of what was read and is no part of the dataset's own hash: labels.
     """
 
@@ -46,22 +50,11 @@ class Handed:
         self._dataset = dataset
         self._reader = reader
         self._reads = reads
+        self.name: str = dataset.task.name
+        self.version: str = dataset.task.version
+        self.spec: EventSpec = dataset.task.spec
+        self.windows: Windows | None = dataset.windows
         self.opened: dict[str, str] = {}
-
-    @property
-    def name(self) -> str:
-        """Of the task."""
-        return self._dataset.task.name
-
-    @property
-    def version(self) -> str:
-        """Of the task."""
-        return self._dataset.task.version
-
-    @property
-    def spec(self) -> EventSpec:
-        """Shape and domain of the events."""
-        return self._dataset.task.spec
 
     @property
     def unit(self) -> str:
@@ -82,11 +75,6 @@ class Handed:
     def group(self) -> str:
         """What is independent of others of its kind, such as "event" or "recording"."""
         return self._dataset.group
-
-    @property
-    def windows(self) -> Windows | None:
-        """Through which windows a stream is scored; None for a task of events."""
-        return self._dataset.windows
 
     @property
     def has_labels(self) -> bool:

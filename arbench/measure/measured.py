@@ -94,7 +94,24 @@ class Measured:
         if not self.index or self.index != one_line(self.index):
             raise ValueError(f"the index is a line of text, got {self.index!r}")
         for name, values in self.values.items():
-            self._check_values(name, values)
+            if not re.fullmatch(_VALUE_NAME, name) or name == "groups":
+                raise ValueError(
+                    f"values are called as {_VALUE_NAME} and not 'groups', got {name!r}"
+                )
+            if (
+                values.dtype != torch.float64
+                or values.shape != (self.num_values,)
+                or not len(values)
+            ):
+                raise ValueError(
+                    f"values are float64 (N,), one length for all of them and not 0; {name!r} is "
+                    f"{tuple(values.shape)} {values.dtype}"
+                )
+            if values.device.type != "cpu":
+                raise ValueError(f"values are on the CPU; {name!r} is on {values.device}")
+            if not bool(values.isfinite().all()):
+                first = int((~values.isfinite()).nonzero()[0])
+                raise ValueError(f"{name!r} of {self.index} {first} is {values[first].item()}")
         if self.groups is not None and (
             self.groups.dtype != torch.int64 or self.groups.shape != (self.num_values,)
         ):
@@ -103,20 +120,6 @@ class Measured:
                 f"{tuple(self.groups.shape)} {self.groups.dtype}"
             )
         canonical_json(dict(self.details))
-
-    def _check_values(self, name: str, values: Tensor) -> None:
-        if not re.fullmatch(_VALUE_NAME, name) or name == "groups":
-            raise ValueError(f"values are called as {_VALUE_NAME} and not 'groups', got {name!r}")
-        if values.dtype != torch.float64 or values.shape != (self.num_values,) or not len(values):
-            raise ValueError(
-                f"values are float64 (N,), one length for all of them and not 0; {name!r} is "
-                f"{tuple(values.shape)} {values.dtype}"
-            )
-        if values.device.type != "cpu":
-            raise ValueError(f"values are on the CPU; {name!r} is on {values.device}")
-        if not bool(values.isfinite().all()):
-            first = int((~values.isfinite()).nonzero()[0])
-            raise ValueError(f"{name!r} of {self.index} {first} is {values[first].item()}")
 
     @property
     def num_values(self) -> int:

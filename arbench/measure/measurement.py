@@ -83,14 +83,24 @@ class Measurement(ABC):
         defaults = defaults_of(type(self))
         return {
             name: value
-            for name, value in self.settings.items()
+            for name, value in self._given.items()
             if name not in defaults or canonical_json(value) != canonical_json(defaults[name])
         }
 
     @property
     def key(self) -> str:
-        """What its result is called: the name, or `name?setting=value&...`; see `key_of`."""
-        return key_of(self)
+        """What its result is called: the name, or `name?setting=value&...`; see `parse_key`.
+
+        Named are the settings that differ from their defaults, sorted. Their values are JSON in its
+        canonical form; characters that would be taken for a part of the key are escaped as in an
+        address.
+        """
+        changed = self.changed
+        settings = "&".join(
+            f"{setting}={quote(canonical_json(changed[setting]).decode(), safe=_BARE)}"
+            for setting in sorted(changed)
+        )
+        return f"{self.name}?{settings}" if settings else self.name
 
     @property
     def is_mean(self) -> bool:
@@ -178,19 +188,8 @@ def defaults_of(measurement: type[Measurement]) -> dict[str, Any]:
     }
 
 
-def key_of(measurement: Measurement) -> str:
-    """The name, or `name?setting=value&...` with the settings that differ from their defaults.
-
-    They are sorted, and their values are JSON in its canonical form; characters that would be
-    taken for a part of the key are escaped as in an address.
-    """
-    changed = {k: canonical_json(value).decode() for k, value in measurement.changed.items()}
-    settings = "&".join(f"{name}={quote(changed[name], safe=_BARE)}" for name in sorted(changed))
-    return f"{measurement.name}?{settings}" if settings else measurement.name
-
-
 def parse_key(text: str) -> tuple[str, dict[str, Any]]:
-    """The name and the settings of a key, as `key_of` makes them or as users type them.
+    """The name and the settings of a key, as `Measurement.key` has them or as users type them.
 
     A value that is no JSON is a text: `detection?against=noise`.
 

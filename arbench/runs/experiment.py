@@ -48,7 +48,6 @@ from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.devices import make_accelerator
 from arbench.training.plan import Plan
 from arbench.training.recipes import Recipe
-from arbench.training.schedule import Length
 from arbench.training.trainer import train
 
 
@@ -207,14 +206,14 @@ class _Experiment:
         )
 
     def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
-        recipe, budget = self.config.recipe.training, self.config.budget_s
-        num_steps = None if budget else recipe.epochs * batches.steps_per_epoch
+        recipe = self.config.recipe.training
         plan = Plan(
             assembly=self.assembly,
             batches=batches,
             validation=validation,
             recipe=recipe,
-            length=Length(num_steps, budget),
+            num_steps=recipe.epochs * batches.steps_per_epoch,
+            budget_s=self.config.budget_s,
             seed=self.config.seed,
             compile_loss=self.config.compile,
             accelerator=self.accelerator,

@@ -67,7 +67,8 @@ class TrainingBatches:
     def batch(self, step: int) -> Batch:
         """The batch of a step, steps counted from 0 over all epochs."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        self._enter(epoch)
+        if epoch != self._epoch:
+            self._enter(epoch)
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         own = rows[self.process :: self.num_processes]
         weights = torch.ones(len(own), device=self.device)
@@ -83,8 +84,6 @@ class TrainingBatches:
         return Batch(self._events[own], scored, weights, len(rows), num_dims)
 
     def _enter(self, epoch: int) -> None:
-        if epoch == self._epoch:
-            return
         self._order = torch.randperm(
             len(self.split), generator=keyed_generator(self.seed, "order", epoch)
         )

@@ -82,11 +82,8 @@ class CheckpointStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._state = folder / "state.json"
         self._config, self._metrics = folder.parent / CONFIG, folder.parent / METRICS
-
-    @property
-    def _state(self) -> Path:
-        return self.folder / "state.json"
 
     def save(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
         """Make this state the current checkpoint.

@@ -10,7 +10,6 @@ from torch import Tensor
 from arbench.errors import Interrupted
 from arbench.show.reporting import Advance
 from arbench.training.checkpoints import Progress
-from arbench.training.curve import add_point, cut_curve, validate
 from arbench.training.plan import Plan
 from arbench.training.signals import StopSignal
 
@@ -19,22 +18,21 @@ def fit(plan: Plan) -> Progress:
     """Fit the one network of a plan in place, and evaluate it on validation.
 
     Args:
-        plan: its network has `fit`, and its length is a number of steps.
+        plan: its network has `fit`, and it has no budget.
 
     Raises:
         Interrupted: after a stop signal; nothing is kept.
     """
-    assert plan.length.num_steps is not None
-    cut_curve(plan, 0)
-    progress = Progress(step=plan.length.num_steps)
+    plan.cut_curve(0)
+    progress = Progress(step=plan.num_steps)
     started = time.monotonic()
     with StopSignal() as stop, plan.reporter.bar("fitting") as advance:
         plan.assembly.network.fit(_sites(plan, stop, advance))  # type: ignore[operator]
         _require_no_signal(plan, stop)  # nor one since the last batch
     progress.elapsed_s = time.monotonic() - started
-    nll = validate(plan)
+    nll = plan.validate()
     progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
-    add_point(plan, progress, nll)
+    plan.add_point(progress, nll)
     return progress
 
 
@@ -42,8 +40,7 @@ def _sites(
     plan: Plan, stop: StopSignal, advance: Advance
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Every batch as sites `(B, T, site_dim)`, and which of them count, `(B, T)` or None."""
-    layout, total = plan.assembly.members[0].layout, plan.length.num_steps
-    assert total is not None
+    layout, total = plan.assembly.members[0].layout, plan.num_steps
     for step in range(total):
         _require_no_signal(plan, stop)
         batch = plan.batches.batch(step)

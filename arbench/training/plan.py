@@ -1,19 +1,23 @@
-"""Everything that a training needs, in one object."""
+"""Everything that a training needs, in one object, and the curve that it leaves."""
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from accelerate import Accelerator
 
 from arbench.data.tasks import Split
+from arbench.files.atomic import full_disk_named
+from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.statistics.metrics import NLL
 from arbench.show.reporting import Reporter
 from arbench.training.assembly import Assembly
 from arbench.training.batches import TrainingBatches
-from arbench.training.checkpoints import CheckpointStore
+from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.recipes import TrainingRecipe
-from arbench.training.schedule import Length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,8 @@ class Plan:
         batches: the training batches.
         validation: chooses the best weights; the test split is never seen here.
         recipe: optimiser and schedule.
-        length: steps or wall-clock budget.
+        num_steps: how long the training is, but for one with a budget.
+        budget_s: its wall-clock seconds; None for a number of steps.
         seed: keys dropout.
         compile_loss: compile the loss with `torch.compile`.
         accelerator: device, precision and processes.
@@ -38,10 +43,62 @@ class Plan:
     batches: TrainingBatches
     validation: Split
     recipe: TrainingRecipe
-    length: Length
+    num_steps: int
+    budget_s: float | None
     seed: int
     compile_loss: bool
     accelerator: Accelerator
     store: CheckpointStore
     metrics: Path
     reporter: Reporter
+
+    def fraction(self, steps_done: int, elapsed_s: float) -> float:
+        """How much of the training is done, in [0, 1]."""
+        if self.budget_s is not None:
+            return min(1.0, elapsed_s / self.budget_s)
+        return min(1.0, steps_done / self.num_steps)
+
+    def validate(self) -> NLL:
+        """The likelihood of the validation split under the weights as they are now."""
+        density = self.assembly.density
+        log_probs = evaluate_log_probs(density, self.validation)
+        return nll_of(log_probs, self.validation, density.spec.domain)
+
+    def cut_curve(self, num_bytes: int) -> None:
+        """Leave so much of the metrics, in the main process; the file is there afterwards."""
+        if not self.accelerator.is_main_process:
+            return
+        self.metrics.touch()
+        with open(self.metrics, "r+b") as file:
+            file.truncate(num_bytes)
+
+    def add_point(self, progress: Progress, nll: NLL) -> None:
+        """Write a line of metrics, and begin the sums of the training loss anew.
+
+        Args:
+            progress: where it stands; it learns how long the metrics are now.
+            nll: of validation.
+
+        Raises:
+            RunError: when the disk is full.
+        """
+        line: dict[str, float | None] = {
+            "step": progress.step,
+            "epoch": progress.step / self.batches.steps_per_epoch,
+        }
+        if progress.loss_events:  # a network that fits itself has no loss
+            line["train_nats_per_event"] = progress.loss_total / progress.loss_events
+        line |= {
+            "validation_nats_per_event": nll.nats_per_event,
+            "validation_bits_per_dim": nll.bits_per_dim,
+            "seconds": round(progress.elapsed_s, 3),
+        }
+        progress.loss_total, progress.loss_events = 0.0, 0
+        if not self.accelerator.is_main_process:
+            return
+        # A line that is cut short, a resumed training cuts off.
+        with full_disk_named(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+            progress.metrics_bytes = file.tell()

@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from arbench.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Length:
-    """A number of optimiser steps, or a wall-clock budget in seconds: exactly one of the two."""
-
-    num_steps: int | None = None
-    budget_s: float | None = None
-
-    def fraction(self, steps_done: int, elapsed_s: float) -> float:
-        """How much of the training is done, in [0, 1]."""
-        if self.budget_s is not None:
-            return min(1.0, elapsed_s / self.budget_s)
-        assert self.num_steps is not None
-        return min(1.0, steps_done / self.num_steps)
 
 
 def learning_rate_factor(fraction: float, schedule: str, warmup: float) -> float:

@@ -16,9 +16,7 @@ from arbench.errors import CheckpointError, Diverged, Interrupted
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import bin_width
 from arbench.probability.randomness import derive_seed
-from arbench.training.batches import Batch
 from arbench.training.checkpoints import Progress
-from arbench.training.curve import add_point, cut_curve, validate
 from arbench.training.fitting import fit
 from arbench.training.objective import Objective
 from arbench.training.plan import Plan
@@ -71,9 +69,10 @@ class Trainer:
             while True:
                 elapsed, stop_signal = self._agree(time.monotonic() - started, stop.received)
                 self.progress.elapsed_s = elapsed
-                fraction = self.plan.length.fraction(self.progress.step, elapsed)
-                if self._evaluation_is_due(fraction):
-                    self._evaluate(fraction)
+                fraction = self.plan.fraction(self.progress.step, elapsed)
+                due = math.floor(fraction * self.plan.recipe.evaluations)
+                if self.progress.step > 0 and due > self.progress.evaluations:
+                    self._evaluate(due)
                 advance(fraction, self._note())
                 if fraction >= 1 and self.progress.step > 0:
                     break
@@ -89,7 +88,7 @@ class Trainer:
             _, stop_signal = self._agree(elapsed, stop.received)  # since the last step
             if stop_signal:
                 raise self._interrupted(stop_signal)
-        _load(self.network, self.best)
+        self.network.load_state_dict(self.best)
         return self.progress
 
     def _interrupted(self, stop_signal: int) -> Interrupted:
@@ -117,7 +116,10 @@ class Trainer:
         self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
         limit = self.plan.recipe.clip_norm or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
-        total = self._sum_over_processes(nats.detach())
+        nats = nats.detach()
+        if self.accelerator.num_processes > 1:
+            nats = self.accelerator.reduce(nats, reduction="sum")
+        total = float(nats)
         if not (math.isfinite(norm) and math.isfinite(total)):
             num_steps = self.plan.batches.steps_per_epoch
             raise Diverged(
@@ -126,41 +128,35 @@ class Trainer:
                 "epoch; try a smaller learning_rate or clip_norm"
             )
         self.optimizer.step()
-        self._update_average(step)
-        self._count(batch, total)
-
-    def _count(self, batch: Batch, total: float) -> None:
+        if self.average is not None:
+            self._update(self.average, step)
         self.progress.step += 1
         self.progress.loss_total += total
         self.progress.loss_events += batch.num_events
 
-    def _update_average(self, step: int) -> None:
-        if self.average is None:
-            return
+    def _update(self, average: dict[str, Tensor], step: int) -> None:
         # Early on the average follows the weights closely, so that it forgets where they began.
         decay = min(self.plan.recipe.ema_decay, (1 + step) / (10 + step))
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
+                average[name].lerp_(value, 1 - decay)
             else:
-                self.average[name].copy_(value)
+                average[name].copy_(value)
 
-    def _evaluation_is_due(self, fraction: float) -> bool:
-        if self.progress.step == 0:
-            return False
-        due = math.floor(fraction * self.plan.recipe.evaluations)
-        return due > self.progress.evaluations
+    def _evaluate(self, due: int) -> None:
+        """Measure validation, keep the weights if they are the best, write a line of metrics.
 
-    def _evaluate(self, fraction: float) -> None:
-        """Measure validation, keep the weights if they are the best, write a line of metrics."""
+        Args:
+            due: how many evaluations are done then.
+        """
         with self._averaged_weights():
-            nll = validate(self.plan)
+            nll = self.plan.validate()
             progress = self.progress
             if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
                 progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
                 self.best = _snapshot(self.network)
-        progress.evaluations = math.floor(fraction * self.plan.recipe.evaluations)
-        add_point(self.plan, progress, nll)
+        progress.evaluations = due
+        self.plan.add_point(progress, nll)
 
     def _note(self) -> str:
         best = self.progress.best_nats
@@ -180,11 +176,11 @@ class Trainer:
             yield
             return
         own = _snapshot(self.network)
-        _load(self.network, self.average)
+        self.network.load_state_dict(self.average)
         try:
             yield
         finally:
-            _load(self.network, own)
+            self.network.load_state_dict(own)
 
     def _checkpoint(self) -> None:
         if not self.accelerator.is_main_process:
@@ -199,13 +195,13 @@ class Trainer:
     def _resume(self) -> None:
         """Take up the checkpoint, if there is one, and cut the metrics back to it."""
         loaded = self.plan.store.load()
-        cut_curve(self.plan, 0 if loaded is None else loaded.progress.metrics_bytes)
+        self.plan.cut_curve(0 if loaded is None else loaded.progress.metrics_bytes)
         if loaded is None:
             return
         self.progress, tensors, cautions = loaded
         try:
             self._require_own(tensors)
-            _load(self.network, _under(tensors, "network."))
+            self.network.load_state_dict(_under(tensors, "network."))
             self.best = {
                 k: v.to(self.accelerator.device) for k, v in _under(tensors, "best.").items()
             }
@@ -261,11 +257,6 @@ class Trainer:
         shared = broadcast(shared)
         return float(shared[0]), int(shared[1])
 
-    def _sum_over_processes(self, value: Tensor) -> float:
-        if self.accelerator.num_processes > 1:
-            value = self.accelerator.reduce(value, reduction="sum")
-        return float(value)
-
 
 def make_optimizer(
     network: nn.Module, recipe: TrainingRecipe, device: torch.device
@@ -285,10 +276,6 @@ def make_optimizer(
 
 def _snapshot(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-def _load(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    network.load_state_dict(tensors, strict=True)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -7,13 +7,7 @@ import math
 import pytest
 
 from arbench.errors import ConfigError
-from arbench.training.schedule import Length, learning_rate_factor, parse_seconds
-
-
-def test_a_length_counts_steps_or_seconds() -> None:
-    assert Length(num_steps=8).fraction(2, elapsed_s=1e9) == 0.25
-    assert Length(budget_s=8.0).fraction(10**9, elapsed_s=2.0) == 0.25
-    assert Length(budget_s=8.0).fraction(0, elapsed_s=9.0) == 1.0
+from arbench.training.schedule import learning_rate_factor, parse_seconds
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

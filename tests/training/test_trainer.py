@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from arbench.training.devices import make_accelerator
 from arbench.training.objective import Objective
 from arbench.training.plan import Plan
 from arbench.training.recipes import TrainingRecipe
-from arbench.training.schedule import Length
 from arbench.training.trainer import Trainer, make_optimizer
 
 CPU = torch.device("cpu")
@@ -84,7 +84,8 @@ def trainer(
         batches=batches,
         validation=task.load("validation"),
         recipe=TrainingRecipe(**{**settings, "evaluations": 1, **recipe}),
-        length=Length(num_steps=num_steps),
+        num_steps=num_steps,
+        budget_s=None,
         seed=0,
         compile_loss=False,
         accelerator=make_accelerator("cpu", "float32"),
@@ -93,6 +94,14 @@ def trainer(
         reporter=Reporter(),
     )
     return Watched(plan)
+
+
+def test_a_training_lasts_a_number_of_steps_or_of_seconds(tmp_path: Path) -> None:
+    plan = trainer(tmp_path, Coin(), num_steps=8).plan
+    assert plan.fraction(2, elapsed_s=1e9) == 0.25
+    timed = replace(plan, budget_s=8.0)
+    assert timed.fraction(10**9, elapsed_s=2.0) == 0.25
+    assert timed.fraction(0, elapsed_s=9.0) == 1.0
 
 
 def gradient(logit: float) -> float:
