@@ -14,10 +14,9 @@ from arbench.measure.measurement import open_measurement
 from arbench.runs.experiment import Run, resume_run, start_run
 from arbench.runs.folder import RunFolder
 from arbench.runs.queue import QueuedRun, read_queue
-from arbench.runs.request import RunRequest, resolve
+from arbench.runs.request import RunRequest, parse_seconds, resolve
 from arbench.runs.seeds import require_recipe, seed_folder, seeds_home
 from arbench.show.reporting import Reporter
-from arbench.training.schedule import parse_seconds
 
 
 class RecipeOptions(TypedDict, total=False):

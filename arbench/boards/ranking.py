@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from arbench.errors import DataError
 from arbench.measure.measurement import Measurement
-from arbench.measure.per_event import LogProbs
 from arbench.measure.statistics.holm import holm
 from arbench.measure.statistics.metrics import PairedDifference
 from arbench.measure.statistics.resampling import Memory
 from arbench.runs.comparison import difference_of
+from arbench.runs.record.per_event import LogProbs
 from arbench.runs.record.record import Record
 from arbench.runs.results.comparison import Answer, difference_of_answers, misfit
 

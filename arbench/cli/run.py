@@ -125,8 +125,7 @@ def command(
     from arbench.hub.card import write_card
     from arbench.measure.measurement import open_measurement
     from arbench.runs.experiment import start_run
-    from arbench.runs.request import RunRequest
-    from arbench.training.schedule import parse_seconds
+    from arbench.runs.request import RunRequest, parse_seconds
 
     if push is not None:
         from arbench.hub.push import check_push

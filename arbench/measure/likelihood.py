@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from arbench.data.streams import Windows
 from arbench.data.tasks import Split, SplitName
+from arbench.errors import Diverged
 from arbench.measure.context import Context, Handed
-from arbench.measure.evaluation import nll_of
 from arbench.measure.measured import Measured
 from arbench.measure.measurement import Measurement
-from arbench.measure.sections import Environment, LikelihoodSection, Section, SplitRecord
+from arbench.measure.sections import (
+    Environment,
+    LikelihoodSection,
+    Section,
+    SplitRecord,
+    WindowsRecord,
+)
+from arbench.measure.statistics.metrics import NLL
 from arbench.probability.density import Density
+from arbench.probability.events import Domain, bin_width
+from arbench.probability.model import evaluation_mode
+from arbench.show.reporting import Advance
+
+_MOST_EVENTS = 200
+# Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
+_MOST_DIMS = 1 << 18
 
 
 class Likelihood(Measurement):
@@ -69,3 +85,65 @@ def split_record(density: Density, split: Split, log_probs: Tensor) -> SplitReco
         log_probs: `(N,)` nats, float64, of the events.
     """
     return SplitRecord.from_nll(nll_of(log_probs, split, density.spec.domain), density.kind)
+
+
+def scored_windows(windows: Windows | None) -> WindowsRecord | None:
+    """How a stream is scored; None for a task of events."""
+    if windows is None:
+        return None
+    return WindowsRecord(context=windows.context, stride=windows.stride)
+
+
+@torch.no_grad()
+def evaluate_log_probs(
+    density: Density,
+    split: Split,
+    *,
+    batch_size: int | None = None,
+    progress: Advance | None = None,
+) -> Tensor:
+    """Log-probability of every event, in order, the last partial batch included.
+
+    Args:
+        density: what to evaluate.
+        split: its events.
+        batch_size: events per call; by default 200, or fewer if they are long.
+        progress: told the fraction of events done.
+
+    Returns:
+        `(N,)` nats, float64, on the CPU.
+
+    Raises:
+        Diverged: at the first log-probability that is not finite.
+    """
+    if batch_size is None:
+        batch_size = max(1, min(_MOST_EVENTS, _MOST_DIMS // split.events[0].numel()))
+    parts = []
+    module = density if isinstance(density, nn.Module) else nn.Module()
+    with evaluation_mode(module):
+        for start in range(0, len(split), batch_size):
+            events = split.events[start : start + batch_size]
+            scored = None if split.scored is None else split.scored[start : start + batch_size]
+            log_probs = density.log_prob(events, scored).cpu().double()
+            if not bool(torch.isfinite(log_probs).all()):
+                index = start + int((~torch.isfinite(log_probs)).nonzero()[0])
+                raise Diverged(
+                    f"event {index} has log-probability {log_probs[index - start].item()}: a "
+                    "number that is not finite is never reported; a model that is trained here may "
+                    "want a smaller learning_rate"
+                )
+            parts.append(log_probs)
+            if progress is not None:
+                progress((start + len(events)) / len(split), "")
+    return torch.cat(parts)
+
+
+def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
+    """The totals of a split's log-probabilities."""
+    return NLL.from_log_probs(
+        log_probs,
+        split.scored_dims,
+        bin_width(domain),
+        groups=split.groups,
+        is_stream=split.is_stream,
+    )

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from arbench.data.tasks import group_of
 from arbench.errors import DataError
-from arbench.measure.per_event import LogProbs
 from arbench.measure.statistics.metrics import PairedDifference, paired_difference
 from arbench.measure.statistics.seeds import FEWEST_SEEDS, recipes_difference
 from arbench.runs.loading import check_bound
-from arbench.runs.record.per_event import read_log_probs, test_of, window_dims
+from arbench.runs.record.per_event import LogProbs, read_log_probs, test_of, window_dims
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
 from arbench.runs.seeds import seed_folders

@@ -29,6 +29,7 @@ from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, read_config
 from arbench.runs.measuring import Measuring, measure_more, require_askable
+from arbench.runs.record.binding import PER_EVENT
 from arbench.runs.record.record import (
     ChecksRecord,
     HashesRecord,
@@ -242,7 +243,7 @@ class _Experiment:
             hashes["weights"] = save_tensors(self.folder.model, weights)
             checks = self._check()
             if measuring.values:  # only what no check refuses is a number
-                hashes["per_event"] = save_per_event(self.folder.per_event, measuring.values)
+                hashes["per_event"] = save_per_event(self.folder.path / PER_EVENT, measuring.values)
             measuring.ask(Speed())
         return self._record(
             batches,

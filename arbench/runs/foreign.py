@@ -13,8 +13,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, PluginError
 from arbench.measure.environment import describe_environment
-from arbench.measure.evaluation import evaluate_log_probs
-from arbench.measure.likelihood import Likelihood
+from arbench.measure.likelihood import Likelihood, evaluate_log_probs
 from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
 from arbench.measure.truth import Truth

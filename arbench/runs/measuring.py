@@ -20,7 +20,7 @@ from arbench.errors import ArbenchError, ConfigError
 from arbench.measure.asking import ask, refusal
 from arbench.measure.context import Context, Opened
 from arbench.measure.environment import describe_environment
-from arbench.measure.evaluation import evaluate_log_probs
+from arbench.measure.likelihood import evaluate_log_probs
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues, load_per_event, save_per_event
 from arbench.measure.sections import Section

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,3 +157,19 @@ def dataset_of(task: Task | str, recipe: Recipe, limit: int | None = None) -> Da
     """The dataset of a task, a stream seen through the recipe's windows."""
     context, stride = recipe.stream.context, recipe.stream.stride
     return Dataset.open(task, context=context, stride=stride, limit=limit)
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of a duration such as "90", "90s", "5m" or "1.5h".
+
+    Raises:
+        ConfigError: for anything else, and for durations that are not positive.
+    """
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    try:
+        seconds = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (0 < seconds < math.inf):
+        raise ConfigError(f"expected a duration such as 90s, 5m or 1h, got {text!r}")
+    return seconds

@@ -17,8 +17,8 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
-from arbench.measure.evaluation import nll_of, scored_windows
-from arbench.measure.per_event import LogProbs, load_per_event, save_per_event
+from arbench.measure.likelihood import nll_of, scored_windows
+from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.probability.density import Density
@@ -27,7 +27,7 @@ from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run
 from arbench.runs.measuring import Measuring
 from arbench.runs.record.binding import bound_files
-from arbench.runs.record.per_event import test_of
+from arbench.runs.record.per_event import LogProbs, test_of
 from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import HashesRecord, Record, TaskRecord
 from arbench.runs.record.renewal import with_errors

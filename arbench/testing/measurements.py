@@ -26,7 +26,7 @@ from arbench.errors import PluginError
 from arbench.files.canonical import canonical_json
 from arbench.measure.asking import ask, refusal, total_of
 from arbench.measure.context import Context, Opened, tensors_sha256
-from arbench.measure.evaluation import evaluate_log_probs
+from arbench.measure.likelihood import evaluate_log_probs
 from arbench.measure.measured import ROUNDING_SHARE, Measured
 from arbench.measure.measurement import NEEDS, Measurement, contract_fault
 from arbench.probability.density import Density

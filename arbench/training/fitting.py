@@ -11,7 +11,7 @@ from arbench.errors import Interrupted
 from arbench.show.reporting import Advance
 from arbench.training.checkpoints import Progress
 from arbench.training.plan import Plan
-from arbench.training.signals import StopSignal
+from arbench.training.signals import StopSignal, listening_for_stop
 
 
 def fit(plan: Plan) -> Progress:
@@ -26,7 +26,7 @@ def fit(plan: Plan) -> Progress:
     plan.cut_curve(0)
     progress = Progress(step=plan.num_steps)
     started = time.monotonic()
-    with StopSignal() as stop, plan.reporter.bar("fitting") as advance:
+    with listening_for_stop() as stop, plan.reporter.bar("fitting") as advance:
         plan.assembly.network.fit(_sites(plan, stop, advance))  # type: ignore[operator]
         _require_no_signal(plan, stop)  # nor one since the last batch
     progress.elapsed_s = time.monotonic() - started

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from arbench.data.tasks import Split
 from arbench.files.atomic import full_disk_named
-from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import evaluate_log_probs, nll_of
 from arbench.measure.statistics.metrics import NLL
 from arbench.show.reporting import Reporter
 from arbench.training.assembly import Assembly

@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
-from typing import Any
+from dataclasses import dataclass
+from types import FrameType
 
 from arbench.errors import Interrupted
 
@@ -17,38 +17,25 @@ _STDERR = 2
 _ACKNOWLEDGEMENT = "stopping after this step; press Ctrl-C again to stop at once\n"
 
 
+@dataclass
 class StopSignal:
-    """While entered, remembers and acknowledges the first stop signal instead of dying of it.
+    """What has been heard meanwhile: the number of the first stop signal, or None."""
 
-    Attributes:
-        received: the signal's number, or None.
-    """
+    received: int | None = None
 
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> StopSignal:
-        # Only the main thread may set handlers; elsewhere the caller's own handling stays.
-        if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
-        return self
+@contextlib.contextmanager
+def listening_for_stop() -> Iterator[StopSignal]:
+    """Within, the first stop signal is acknowledged and remembered; the second ends at once."""
+    stop = StopSignal()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+    def hear(number: int) -> None:
+        stop.received = number
         if os.environ.get("RANK", "0") == "0":  # several processes acknowledge once
             _acknowledge()
+
+    with _first_signal(hear):
+        yield stop
 
 
 @contextlib.contextmanager
@@ -61,16 +48,28 @@ def stopping_at_once(says: Callable[[], str]) -> Iterator[None]:
     Raises:
         Interrupted: at the signal, in the main thread.
     """
+
+    def stop(number: int) -> None:
+        raise Interrupted(says(), number)
+
+    with _first_signal(stop):
+        yield
+
+
+@contextlib.contextmanager
+def _first_signal(hear: Callable[[int], None]) -> Iterator[None]:
+    """Within, the first stop signal is heard; the second does what it does by default."""
+    # Only the main thread may set handlers; elsewhere the caller's own handling stays.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-        raise Interrupted(says(), number)
+        hear(number)
 
-    previous = {number: signal.signal(number, stop) for number in _SIGNALS}
+    previous = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield
     finally:

@@ -1,11 +1,11 @@
-"""The training loop: optimiser, averaged weights, best step, resuming."""
+"""The training loop: loss, optimiser, learning rate, averaged weights, best step, resuming."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from accelerate.utils import broadcast
@@ -15,14 +15,13 @@ from torch.nn.parallel import DistributedDataParallel
 from arbench.errors import CheckpointError, Diverged, Interrupted
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import bin_width
+from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
 from arbench.training.checkpoints import Progress
 from arbench.training.fitting import fit
-from arbench.training.objective import Objective
 from arbench.training.plan import Plan
 from arbench.training.recipes import TrainingRecipe
-from arbench.training.schedule import learning_rate_factor
-from arbench.training.signals import StopSignal
+from arbench.training.signals import listening_for_stop
 
 
 def train(plan: Plan) -> Progress:
@@ -33,6 +32,25 @@ def train(plan: Plan) -> Progress:
         Interrupted: after a stop signal.
     """
     return fit(plan) if plan.assembly.fits_itself else Trainer(plan).run()
+
+
+class Objective(nn.Module):
+    """The training loss: a module, so that data parallelism and compilation wrap the whole loss.
+
+    The members share their weights; step s trains member `s mod M`, as MADE cycles through its
+    masks (Germain et al., ICML 2015).
+    """
+
+    def __init__(self, members: Sequence[Model]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(
+        self, events: Tensor, scored: Tensor | None, weights: Tensor, member: int
+    ) -> Tensor:
+        """Total nats `()` of the events, each times its weight."""
+        log_probs: Tensor = self.members[member](events, scored)
+        return -(log_probs * weights).sum()
 
 
 class Trainer:
@@ -65,7 +83,7 @@ class Trainer:
         self._resume()
         last_checkpoint = time.monotonic()
         started = time.monotonic() - self.progress.elapsed_s
-        with StopSignal() as stop, self.plan.reporter.bar("training") as advance:
+        with listening_for_stop() as stop, self.plan.reporter.bar("training") as advance:
             while True:
                 elapsed, stop_signal = self._agree(time.monotonic() - started, stop.received)
                 self.progress.elapsed_s = elapsed
@@ -256,6 +274,24 @@ class Trainer:
         shared = torch.tensor([elapsed, float(signal_number or 0)], device=self.accelerator.device)
         shared = broadcast(shared)
         return float(shared[0]), int(shared[1])
+
+
+def learning_rate_factor(fraction: float, schedule: str, warmup: float) -> float:
+    """The learning rate as a multiple of its peak, at a fraction of the training.
+
+    Args:
+        fraction: in [0, 1].
+        schedule: "constant", "linear" or "cosine"; the latter two end at 0.
+        warmup: fraction over which the rate first rises linearly from near 0.
+    """
+    if fraction < warmup:
+        return max(fraction / warmup, 1e-3)
+    rest = (fraction - warmup) / (1 - warmup)
+    if schedule == "linear":
+        return 1 - rest
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * rest))
+    return 1.0
 
 
 def make_optimizer(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.data.tasks import Split
-from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import evaluate_log_probs, nll_of
 from arbench.probability.density import Density
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model

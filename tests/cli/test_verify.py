@@ -17,9 +17,9 @@ from forging import forge
 import arbench
 from arbench.cli import main
 from arbench.files.tensors import load_tensors, save_tensors
-from arbench.measure.per_event import LogProbs
 from arbench.probability.bits import in_bits
 from arbench.runs.folder import RunFolder
+from arbench.runs.record.per_event import LogProbs
 from arbench.runs.record.record import Record
 from arbench.runs.verification import TOLERANCE_NATS, Verification, tolerance_nats
 from arbench.runs.zoo import zoo_folder

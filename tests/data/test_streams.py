@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from arbench.data.streams import StreamTask, WindowedTask, overlapping_windows
 from arbench.data.tasks import SPLITS, SplitName
 from arbench.errors import ConfigError, DataError
-from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import evaluate_log_probs, nll_of
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Categorical
 from arbench.probability.layouts import Layout

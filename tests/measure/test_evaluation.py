@@ -10,7 +10,7 @@ import arbench
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import DataError, Diverged
-from arbench.measure.evaluation import evaluate_log_probs
+from arbench.measure.likelihood import evaluate_log_probs
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import FEWEST_GROUPS, paired_difference
 from arbench.measure.truth import compare_with_truth

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.files.tensors import save_tensors
-from arbench.measure.per_event import LogProbs
-from arbench.runs.record.per_event import read_log_probs, recorded_nll
+from arbench.runs.record.per_event import LogProbs, read_log_probs, recorded_nll
 from arbench.runs.record.record import Record
 
 FROZEN = Path(__file__).parents[1] / "tasks" / "frozen" / "table-1"

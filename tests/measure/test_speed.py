@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arbench.measure.speed import measure_sampling
-from arbench.measure.timing import Timing, synchronize, time_callable
+from arbench.measure.speed import Timing, measure_sampling, synchronize, time_callable
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
@@ -80,7 +79,7 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr("arbench.measure.timing.time.perf_counter", lambda: now)
+    monkeypatch.setattr("arbench.measure.speed.time.perf_counter", lambda: now)
     return work
 
 
@@ -182,7 +181,7 @@ def test_a_timing_stops_at_its_cap_but_measures_at_least_once(
         nonlocal now
         now += 10.0
 
-    monkeypatch.setattr("arbench.measure.timing.time.perf_counter", tick)
+    monkeypatch.setattr("arbench.measure.speed.time.perf_counter", tick)
     cpu = torch.device("cpu")
     timing = time_callable(slow, device=cpu, warmup=1, repeats=100, cap_s=35)
     assert (timing.repeats, timing.median_s, timing.iqr_s) == (3, 10.0, 0.0)
@@ -206,7 +205,7 @@ def test_progress_is_told_between_calls_and_never_inside_one(
 
     _, model = _watched()
     monkeypatch.setattr(model, "sample", work)
-    monkeypatch.setattr("arbench.measure.timing.time.perf_counter", lambda: now)
+    monkeypatch.setattr("arbench.measure.speed.time.perf_counter", lambda: now)
     rows = measure_sampling(
         model, methods=["step"], batch_sizes=[1, 64], repeats=3, cap_s=1000, progress=progress
     )

@@ -24,7 +24,7 @@ from arbench.data.tasks import open_task
 from arbench.errors import CheckpointError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.files.tensors import load_tensors
-from arbench.measure.evaluation import nll_of
+from arbench.measure.likelihood import nll_of
 from arbench.measure.sections import SplitRecord
 from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import ChecksRecord, Record

@@ -14,10 +14,10 @@ from torch import Tensor
 import arbench
 from arbench.data.streams import overlapping_windows
 from arbench.errors import DataError
-from arbench.measure.per_event import LogProbs
 from arbench.measure.sections import WindowsRecord
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs, difference_of
+from arbench.runs.record.per_event import LogProbs
 from arbench.runs.record.record import Record
 from arbench.runs.zoo import zoo_folder
 

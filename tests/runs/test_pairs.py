@@ -16,7 +16,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask, overlapping_windows
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import ConfigError, PluginError
-from arbench.measure.evaluation import evaluate_log_probs
+from arbench.measure.likelihood import evaluate_log_probs
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.foreign import ForeignDensity

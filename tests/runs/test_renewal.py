@@ -14,12 +14,11 @@ from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.errors import DataError
-from arbench.measure.per_event import LogProbs
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs
-from arbench.runs.record.per_event import read_log_probs
+from arbench.runs.record.per_event import LogProbs, read_log_probs
 from arbench.runs.record.record import Record
 from arbench.runs.record.renewal import with_errors
 

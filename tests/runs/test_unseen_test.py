@@ -10,7 +10,7 @@ import pytest
 import arbench
 from arbench.cli import main
 from arbench.data.tasks import Split, open_task
-from arbench.measure.evaluation import evaluate_log_probs
+from arbench.measure.likelihood import evaluate_log_probs
 from arbench.runs.record.record import Record
 
 TASK, MODEL = "toy-markov", "bernoulli"

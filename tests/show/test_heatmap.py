@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from arbench.data.rendering import AudioRendering, ImageRendering, TableRendering, TextRendering
 from arbench.data.tasks import Split
-from arbench.measure.evaluation import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import evaluate_log_probs, nll_of
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Categorical, Gaussian, natural_head

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from arbench.errors import ConfigError
-from arbench.training.schedule import learning_rate_factor, parse_seconds
+from arbench.runs.request import parse_seconds
+from arbench.training.trainer import learning_rate_factor
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

@@ -13,7 +13,7 @@ import pytest
 from arbench.cli import main
 from arbench.errors import Interrupted
 from arbench.runs.folder import RunFolder
-from arbench.training.signals import StopSignal
+from arbench.training.signals import listening_for_stop
 
 ACKNOWLEDGED = "stopping after this step; press Ctrl-C again to stop at once\n"
 
@@ -22,7 +22,7 @@ def test_the_first_signal_is_acknowledged_at_once_and_remembered(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RANK", raising=False)
-    with StopSignal() as stop:
+    with listening_for_stop() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert capfd.readouterr().err == ACKNOWLEDGED  # not only when the step is over
         assert stop.received == signal.SIGINT
@@ -35,7 +35,7 @@ def test_of_several_processes_one_acknowledges(
 ) -> None:
     for rank, said in (("0", ACKNOWLEDGED), ("1", "")):
         monkeypatch.setenv("RANK", rank)
-        with StopSignal() as stop:
+        with listening_for_stop() as stop:
             os.kill(os.getpid(), signal.SIGTERM)
             assert stop.received == signal.SIGTERM
         assert capfd.readouterr().err == said
@@ -44,8 +44,8 @@ def test_of_several_processes_one_acknowledges(
 def test_the_second_signal_ends_at_once() -> None:
     program = """
 import os, signal
-from arbench.training.signals import StopSignal
-with StopSignal():
+from arbench.training.signals import listening_for_stop
+with listening_for_stop():
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
 print("still here")
@@ -65,7 +65,7 @@ def test_a_signal_that_nobody_hears_about_still_stops(monkeypatch: pytest.Monkey
 
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setattr("os.write", closed)
-    with StopSignal() as stop:
+    with listening_for_stop() as stop:
         os.kill(os.getpid(), signal.SIGINT)
     assert stop.received == signal.SIGINT
 

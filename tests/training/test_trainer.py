@@ -24,10 +24,9 @@ from arbench.training.assembly import Assembly
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore
 from arbench.training.devices import make_accelerator
-from arbench.training.objective import Objective
 from arbench.training.plan import Plan
 from arbench.training.recipes import TrainingRecipe
-from arbench.training.trainer import Trainer, make_optimizer
+from arbench.training.trainer import Objective, Trainer, make_optimizer
 
 CPU = torch.device("cpu")
 ONES = 12  # of 16 train events

@@ -177,16 +177,8 @@ def weights_difference_of(
 
     count = len(first_a)
     members, num_groups, blocks = _members(difference, count, groups, stream_dims)
-    memory = {} if memory is None or blocks is not None else memory  # blocks are the pair's own
-    means = [
-        torch.stack([_numbers(measurement, v, members, num_resamples, memory) for v in side]).mean(
-            0
-        )
-        for side in (a, b)
-    ]
-    error = _error_of(means[0] - means[1], num_groups)
-    if error is None:
-        raise ValueError("a paired comparison needs at least two independent groups of events")
+    kept = None if blocks is not None else memory  # blocks are the pair's own
+    error = _error_of_pair(measurement, a, b, members, num_resamples, kept)
     ones = torch.ones(count, dtype=torch.float64)
     return MeasuredDifference(
         nats=difference(ones),
@@ -244,35 +236,44 @@ def recipes_difference_of(
 
     count = len(next(iter(a[0].values())))
     members, num_groups, blocks = _members(difference, count, groups, stream_dims)
-    memory = {} if memory is None or blocks is not None else memory  # blocks are the pair's own
-    means = [
-        torch.stack([_numbers(measurement, v, members, num_resamples, memory) for v in side]).mean(
-            0
-        )
-        for side in (a, b)
-    ]
-    error = _error_of(means[0] - means[1], num_groups)
-    if error is None:
-        raise ValueError("a paired comparison needs at least two independent groups of events")
+    kept = None if blocks is not None else memory  # blocks are the pair's own
+    error = _error_of_pair(measurement, a, b, members, num_resamples, kept)
     ones = torch.ones(count, dtype=torch.float64)
     each = [numbers(side, ones) for side in (a, b)]
-    of_seeds = [found.var().item() / len(found) for found in each]
-    variance = error**2 + sum(of_seeds)
-    scatter = error**4 / (num_groups - 1) + sum(
-        part**2 / (len(found) - 1) for part, found in zip(of_seeds, each, strict=True)
-    )
-    return RecipesDifference(
+    mean = PairedDifference(
         nats=difference(ones),
-        standard_error=math.sqrt(variance),
+        standard_error=error,
         num_events=count,
         num_groups=num_groups,
         rounding=ROUNDING_SHARE * each[0].abs().mean().item(),
         blocks=blocks,
-        num_seeds=(len(a), len(b)),
-        error_of_groups=error,
-        error_of_seeds=math.sqrt(sum(of_seeds)),
-        effective_degrees=variance**2 / scatter if scatter > 0 else num_groups - 1,
     )
+    of_seeds = [found.var().item() / len(found) for found in each]
+    return RecipesDifference.over_seeds(mean, (len(a), len(b)), of_seeds)
+
+
+def _error_of_pair(
+    measurement: Measurement,
+    a: Sequence[Values],
+    b: Sequence[Values],
+    members: Tensor,
+    num_resamples: int,
+    memory: Memory | None,
+) -> float:
+    """Standard error over groups of the difference of the mean numbers of two sides.
+
+    Raises:
+        ValueError: if there is but one group.
+    """
+    memory = {} if memory is None else memory
+    means = [
+        torch.stack([_numbers(measurement, v, members, num_resamples, memory) for v in side])
+        for side in (a, b)
+    ]
+    error = _error_of(means[0].mean(0) - means[1].mean(0), int(members.max()) + 1)
+    if error is None:
+        raise ValueError("a paired comparison needs at least two independent groups of events")
+    return error
 
 
 def _sign(measurement: Measurement) -> float:

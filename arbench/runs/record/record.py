@@ -198,7 +198,8 @@ class Record(Part):
     @model_validator(mode="before")
     @classmethod
     def _is_of_the_newest_format(cls, values: Any) -> Any:
-        return upgraded(values) if isinstance(values, dict) else values
+        is_old = isinstance(values, dict) and values.get("schema_version") in (1, 2)
+        return upgraded(values) if is_old else values
 
     @model_validator(mode="after")
     def _fits_together(self) -> Record:
