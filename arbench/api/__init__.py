@@ -36,7 +36,7 @@ from arbench.errors import ConfigError
 from arbench.files.plain_text import one_line
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
-from arbench.measure.likelihood import split_record
+from arbench.measure.likelihood import nll_of
 from arbench.measure.measurement import open_measurement
 from arbench.measure.sections import SpeedRecord, SplitRecord
 from arbench.measure.speed import measure_sampling
@@ -118,7 +118,8 @@ def evaluate(
         folder=folder,
         reporter=reporter or Reporter(),
     )
-    return split_record(density, data.split(split), measuring.log_probs(split))
+    nll = nll_of(measuring.log_probs(split), data.split(split), density.spec.domain)
+    return SplitRecord.from_nll(nll, density.kind)
 
 
 def usual_split(config: RunConfig) -> SplitName:

@@ -89,10 +89,19 @@ def _completed(
     """The answer, checked, with groups and an error where it names none."""
     if not isinstance(measured, Measured):
         raise TypeError(f"measure returned a {type(measured).__name__}, expected Measured")
-    if fault := answer_fault(measurement, measured):
-        raise ValueError(fault)
+    number = measured.number
+    if (number.unit, number.better) != (measurement.unit, measurement.better):
+        raise ValueError(
+            f"its number is in {number.unit!r}, {number.better} is better; the measurement says "
+            f"{measurement.unit!r}, {measurement.better}"
+        )
     if not measured.values:
         return measured
+    found = total_of(measurement, measured.values)
+    if not abs(found - number.value) <= ROUNDING_SHARE * max(1.0, abs(number.value)):
+        raise ValueError(
+            f"its number is {number.value!r}, and value_of makes {found!r} of its values"
+        )
     dims = None
     if measured.index in SPLITS:
         split = dataset.split(measured.index)
@@ -104,7 +113,6 @@ def _completed(
         dims = split.scored_dims if split.is_stream else None
         groups = measured.groups if split.groups is None else split.groups
         measured = replace(measured, groups=groups)
-    number = measured.number
     if number.error is None:
         error = error_of(
             measurement,
@@ -115,21 +123,6 @@ def _completed(
         )
         measured = replace(measured, rows=[replace(number, error=error), *measured.rows[1:]])
     return measured
-
-
-def answer_fault(measurement: Measurement, measured: Measured) -> str | None:
-    """Why an answer is not one to this question; None if it may be."""
-    number = measured.number
-    if (number.unit, number.better) != (measurement.unit, measurement.better):
-        return (
-            f"its number is in {number.unit!r}, {number.better} is better; the measurement says "
-            f"{measurement.unit!r}, {measurement.better}"
-        )
-    if measured.values:
-        found = total_of(measurement, measured.values)
-        if not abs(found - number.value) <= ROUNDING_SHARE * max(1.0, abs(number.value)):
-            return f"its number is {number.value!r}, and value_of makes {found!r} of its values"
-    return None
 
 
 def total_of(measurement: Measurement, values: Mapping[str, Tensor]) -> float:

@@ -54,8 +54,8 @@ class Likelihood(Measurement):
         names: tuple[SplitName, ...] = ("validation", "test")
         for name in names:
             if name in self.reads:
-                log_probs = context.log_probs(name)
-                splits[name] = split_record(density, dataset.split(name), log_probs)
+                nll = nll_of(context.log_probs(name), dataset.split(name), density.spec.domain)
+                splits[name] = SplitRecord.from_nll(nll, density.kind)
         index = "test" if "test" in splits else "validation"
         number = splits[index]
         details: dict[str, Any] = {
@@ -74,17 +74,6 @@ class Likelihood(Measurement):
     def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
         """Its part of a record, which has a place for each split."""
         return LikelihoodSection(version=self.version, environment=environment, **measured.details)
-
-
-def split_record(density: Density, split: Split, log_probs: Tensor) -> SplitRecord:
-    """The likelihood of one split.
-
-    Args:
-        density: whose.
-        split: its events.
-        log_probs: `(N,)` nats, float64, of the events.
-    """
-    return SplitRecord.from_nll(nll_of(log_probs, split, density.spec.domain), density.kind)
 
 
 def scored_windows(windows: Windows | None) -> WindowsRecord | None:

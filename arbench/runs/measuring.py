@@ -93,12 +93,15 @@ class Measuring:
             PluginError: if the measurement fails.
         """
         key = measurement.key
+        name, _, settings = key.partition("?")
+        if settings:  # what results of other settings leave is kept apart
+            name = f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
         context = Context(
             name=measurement.name,
             version=measurement.version,
             seed=self.seed,
             device=self.density.device,
-            folder=self.folder / FOLDER / folder_name(key),
+            folder=self.folder / FOLDER / name,
             log_probs=self.log_probs,
             data_sha256=self.dataset.sha256,
             cache=cache_dir(),
@@ -126,12 +129,6 @@ class Measuring:
 def _open_dataset(text: str) -> Opened[Dataset]:
     dataset = Dataset.open(text)
     return Opened(dataset, dataset.task.name, dataset.sha256)
-
-
-def folder_name(key: str) -> str:
-    """The folder for what a result leaves: the measurement's name, told apart by settings."""
-    name, _, settings = key.partition("?")
-    return f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}" if settings else name
 
 
 def require_askable(

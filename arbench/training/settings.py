@@ -119,7 +119,7 @@ def read_text(text: str, field: FieldInfo | None) -> Any:
         return value
     others = (text, None) if text.lower() == "none" else (text,)
     readings = (*_readings(field, value), *others)
-    return next((reading for reading in readings if accepts(field, reading)), value)
+    return next((reading for reading in readings if _one(field, reading)), value)
 
 
 def settle(key: str, value: Any, field: FieldInfo | None) -> Any:
@@ -137,15 +137,15 @@ def settle(key: str, value: Any, field: FieldInfo | None) -> Any:
         ConfigError: if no configuration can hold the value.
     """
     plain = as_plain(key, value)
-    if field is None or accepts(field, plain):
+    if field is None or _one(field, plain):
         return plain
-    if accepts(field, [plain]):
+    if _one(field, [plain]):
         return [plain]
     items = plain if isinstance(plain, list) else [plain]
     if not any(isinstance(item, (str, float)) for item in items):
         return plain
     text = f"[{', '.join(map(str, plain))}]" if isinstance(plain, list) else str(plain)
-    readings = [reading for reading in _readings(field, _toml(text)) if accepts(field, reading)]
+    readings = [reading for reading in _readings(field, _toml(text)) if _one(field, reading)]
     if not readings:
         return plain
     reading = readings[0]
@@ -158,22 +158,23 @@ def settle(key: str, value: Any, field: FieldInfo | None) -> Any:
     return reading
 
 
-def accepts(field: FieldInfo, value: Any) -> bool:
-    """Whether a value, as `as_plain` makes it, is one that a setting takes as it stands."""
-    return _one(field, value, strict=True) is not None
-
-
 def _readings(field: FieldInfo, value: Any) -> Iterator[Any]:
     """What a value of another type may mean to a setting, the likeliest first."""
     candidates = (value, [value])
     yield from candidates
     for candidate in candidates:
-        if (found := _one(field, candidate, strict=False)) is not None:
+        if found := _one(field, candidate, strict=False):
             yield found.model_dump(mode="json")["value"]
 
 
-def _one(field: FieldInfo, value: Any, *, strict: bool) -> BaseModel | None:
-    """A schema of one setting alone, holding a value; None if it does not take it."""
+def _one(field: FieldInfo, value: Any, *, strict: bool = True) -> BaseModel | None:
+    """A schema of one setting alone, holding a value as `as_plain` makes it; None if it does not.
+
+    Args:
+        field: of the setting.
+        value: to hold.
+        strict: whether the setting takes it as it stands.
+    """
     fields: dict[str, Any] = {"value": (field.annotation, field)}
     schema: type[BaseModel] = create_model("Setting", **fields)
     try:

@@ -18,20 +18,9 @@ from arbench.probability.events import bin_width
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
 from arbench.training.checkpoints import Progress
-from arbench.training.fitting import fit
 from arbench.training.plan import Plan
 from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
-
-
-def train(plan: Plan) -> Progress:
-    """Train the network of a plan in place, whichever way it offers, and say where that ended.
-
-    Raises:
-        Diverged: when a loss, gradient or validation is not finite.
-        Interrupted: after a stop signal.
-    """
-    return fit(plan) if plan.assembly.fits_itself else Trainer(plan).run()
 
 
 class Objective(nn.Module):
