@@ -73,8 +73,7 @@ def evaluate(
 
     Args:
         path: what `load` takes.
-        split: "train", "validation" or "test"; by default test, or validation for a run that was
-            made without its test split.
+        split: "train", "validation" or "test"; by default see `usual_split`.
         task: another task than the run's own; needs `foreign`.
         foreign: allow a task that the run was not trained on; boards never show such a number.
         device: where to compute.
