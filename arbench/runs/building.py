@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from arbench.errors import ConfigError
 from arbench.measure.allocator import is_out_of_memory
@@ -15,9 +17,39 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.manager import registry
 from arbench.runs.config import LayoutConfig, MemberConfig, RunConfig
-from arbench.training.assembly import Assembly
 from arbench.training.recipes import Recipe
 from arbench.training.settings import check_options
+
+if TYPE_CHECKING:
+    from arbench.probability.ensemble import Ensemble
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A built density and its parts.
+
+    Attributes:
+        network: holds every weight, once.
+        members: the models that share it; one, or those of the ensemble.
+        density: the single member, or the ensemble of all.
+    """
+
+    network: nn.Module
+    members: list[Model]
+    density: Model | Ensemble
+
+    @property
+    def fits_itself(self) -> bool:
+        """Whether the network offers `fit`, which takes the place of gradient descent."""
+        return hasattr(self.network, "fit")
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters, or fitted counts where a network has no gradient."""
+        count = sum(p.numel() for p in self.network.parameters())
+        if count == 0:
+            count = sum(t.numel() for t in self.network.state_dict().values())
+        return count
 
 
 def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:

@@ -24,7 +24,7 @@ from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
 from arbench.measure.truth import Truth
 from arbench.probability.randomness import derive_seed, keyed_generator
-from arbench.runs.building import assemble
+from arbench.runs.building import Assembly, assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, read_config
@@ -43,7 +43,6 @@ from arbench.runs.trained_checks import Refused, check_network, check_samples, s
 from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
 from arbench.show.wording import counted
-from arbench.training.assembly import Assembly
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.devices import make_accelerator
@@ -211,7 +210,9 @@ class _Experiment:
         """Train the network in place, whichever way it offers, and say where that ended."""
         recipe = self.config.recipe.training
         plan = Plan(
-            assembly=self.assembly,
+            network=self.assembly.network,
+            members=self.assembly.members,
+            density=self.assembly.density,
             batches=batches,
             validation=validation,
             recipe=recipe,

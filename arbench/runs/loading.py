@@ -16,12 +16,11 @@ from torch.nn.modules.module import (
 
 from arbench.errors import CheckpointError
 from arbench.files.tensors import load_tensors
-from arbench.runs.building import assemble
+from arbench.runs.building import Assembly, assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.record.binding import PARTS, binding_fault
 from arbench.runs.record.record import Record
-from arbench.training.assembly import Assembly
 
 _MOST_TENSORS = 1 << 14
 # Networks may register a weight and then another in its place.

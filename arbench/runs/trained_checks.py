@@ -28,13 +28,12 @@ from arbench.probability.density import Density
 from arbench.probability.model import Model, evaluation_mode
 from arbench.probability.randomness import derive_seed, keyed_generator, seeded
 from arbench.probability.surprise import Surprise, event_surprise, site_surprise
-from arbench.runs.building import assemble
+from arbench.runs.building import Assembly, assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.record.record import CheckRecord, ChecksRecord
 from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES
 from arbench.show.wording import counted
-from arbench.training.assembly import Assembly
 
 if TYPE_CHECKING:
     from arbench.probability.ensemble import Ensemble

@@ -27,7 +27,7 @@ def fit(plan: Plan) -> Progress:
     progress = Progress(step=plan.num_steps)
     started = time.monotonic()
     with listening_for_stop() as stop, plan.reporter.bar("fitting") as advance:
-        plan.assembly.network.fit(_sites(plan, stop, advance))  # type: ignore[operator]
+        plan.network.fit(_sites(plan, stop, advance))  # type: ignore[operator]
         _require_no_signal(plan, stop)  # nor one since the last batch
     progress.elapsed_s = time.monotonic() - started
     nll = plan.validate()
@@ -40,7 +40,7 @@ def _sites(
     plan: Plan, stop: StopSignal, advance: Advance
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Every batch as sites `(B, T, site_dim)`, and which of them count, `(B, T)` or None."""
-    layout, total = plan.assembly.members[0].layout, plan.num_steps
+    layout, total = plan.members[0].layout, plan.num_steps
     for step in range(total):
         _require_no_signal(plan, stop)
         batch = plan.batches.batch(step)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from accelerate import Accelerator
+from torch import nn
 
 from arbench.data.tasks import Split
 from arbench.files.atomic import full_disk_named
 from arbench.measure.likelihood import evaluate_log_probs, nll_of
 from arbench.measure.statistics.metrics import NLL
+from arbench.probability.density import Density
+from arbench.probability.model import Model
 from arbench.show.reporting import Reporter
-from arbench.training.assembly import Assembly
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.recipes import TrainingRecipe
@@ -25,7 +28,9 @@ class Plan:
     """What is trained, on what, for how long, and where the training leaves its files.
 
     Attributes:
-        assembly: the density to train, on the accelerator's device.
+        network: holds every weight, on the accelerator's device.
+        members: the models that share it, of which each step trains one.
+        density: that of them all, which is validated.
         batches: the training batches.
         validation: chooses the best weights; the test split is never seen here.
         recipe: optimiser and schedule.
@@ -39,7 +44,9 @@ class Plan:
         reporter: who watches.
     """
 
-    assembly: Assembly
+    network: nn.Module
+    members: Sequence[Model]
+    density: Density
     batches: TrainingBatches
     validation: Split
     recipe: TrainingRecipe
@@ -60,9 +67,8 @@ class Plan:
 
     def validate(self) -> NLL:
         """The likelihood of the validation split under the weights as they are now."""
-        density = self.assembly.density
-        log_probs = evaluate_log_probs(density, self.validation)
-        return nll_of(log_probs, self.validation, density.spec.domain)
+        log_probs = evaluate_log_probs(self.density, self.validation)
+        return nll_of(log_probs, self.validation, self.density.spec.domain)
 
     def cut_curve(self, num_bytes: int) -> None:
         """Leave so much of the metrics, in the main process; the file is there afterwards."""

@@ -47,10 +47,10 @@ class Trainer:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.network = plan.assembly.network
+        self.network = plan.network
         self.accelerator = plan.accelerator
         self.progress = Progress()
-        objective: nn.Module = Objective(plan.assembly.members)
+        objective: nn.Module = Objective(plan.members)
         # Buffers are equal in all processes by construction, and not every type can be sent.
         buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
         ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
@@ -117,7 +117,7 @@ class Trainer:
             group["lr"] = rate
         self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)
-        member = step % len(self.plan.assembly.members)
+        member = step % len(self.plan.members)
         nats = self.objective(batch.events, batch.scored, batch.weights, member)
         # Data parallelism averages gradients over processes; the batch's sum is what is wanted.
         self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
@@ -169,7 +169,7 @@ class Trainer:
         best = self.progress.best_nats
         if best is None:
             return "validation: not yet"
-        width = bin_width(self.plan.assembly.density.spec.domain)
+        width = bin_width(self.plan.density.spec.domain)
         num_events, num_dims = len(self.plan.validation), self.plan.validation.num_scored_dims
         nll = NLL(best * num_events, num_events, num_dims, None, None, num_events, width)
         unit = self.plan.batches.task.unit

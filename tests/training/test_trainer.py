@@ -20,7 +20,6 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
 from arbench.show.reporting import Reporter
-from arbench.training.assembly import Assembly
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore
 from arbench.training.devices import make_accelerator
@@ -79,7 +78,9 @@ def trainer(
     settings = {"optimizer": "sgd", "learning_rate": 0.5, "schedule": "constant", "clip_norm": 0}
     batches = TrainingBatches(task, task.load("train"), batch_size=batch_size, seed=0, device=CPU)
     plan = Plan(
-        assembly=Assembly(nn.ModuleList(networks), members, density),
+        network=nn.ModuleList(networks),
+        members=members,
+        density=density,
         batches=batches,
         validation=task.load("validation"),
         recipe=TrainingRecipe(**{**settings, "evaluations": 1, **recipe}),

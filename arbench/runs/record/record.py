@@ -220,9 +220,10 @@ class Record(Part):
             raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
         if self.measurements and self.status != "finished":
             raise ValueError(f"a training that is {self.status} has no measurements")
-        for name, split in self.splits.items():
-            if fault := split.misfit(self.task.num_dims, self.windows):
-                raise ValueError(f"{name}: {fault}")
+        if (likelihood := self.likelihood) is not None:
+            for name, split in likelihood.splits.items():
+                if fault := split.misfit(self.task.num_dims, likelihood.windows):
+                    raise ValueError(f"{name}: {fault}")
         return self
 
     @field_validator("measurements", mode="before")
