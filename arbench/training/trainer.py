@@ -79,7 +79,7 @@ class Trainer:
                 fraction = self.plan.fraction(self.progress.step, elapsed)
                 due = math.floor(fraction * self.plan.recipe.evaluations)
                 if self.progress.step > 0 and due > self.progress.evaluations:
-                    self._evaluate(due)
+                    self._evaluate(fraction)
                 advance(fraction, self._note())
                 if fraction >= 1 and self.progress.step > 0:
                     break
@@ -150,19 +150,15 @@ class Trainer:
             else:
                 average[name].copy_(value)
 
-    def _evaluate(self, due: int) -> None:
-        """Measure validation, keep the weights if they are the best, write a line of metrics.
-
-        Args:
-            due: how many evaluations are done then.
-        """
+    def _evaluate(self, fraction: float) -> None:
+        """Measure validation, keep the weights if they are the best, write a line of metrics."""
         with self._averaged_weights():
             nll = self.plan.validate()
             progress = self.progress
             if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
                 progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
                 self.best = _snapshot(self.network)
-        progress.evaluations = due
+        progress.evaluations = math.floor(fraction * self.plan.recipe.evaluations)
         self.plan.add_point(progress, nll)
 
     def _note(self) -> str:
