@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from statistics import fmean
 
 import torch
@@ -161,8 +161,7 @@ def weights_difference_of(
         found = paired_difference(
             sign * firsts[0], sign * firsts[1], groups=groups, stream_dims=stream_dims
         )
-        inherited = {field.name: getattr(found, field.name) for field in fields(found)}
-        return MeasuredDifference(**inherited, unit=measurement.unit)
+        return MeasuredDifference(**vars(found), unit=measurement.unit)
     if a[0].keys() != b[0].keys() or first_a.shape != first_b.shape or len(first_a) < 2:
         raise ValueError(
             "a paired comparison needs values of the same names and events, at least two of them; "
@@ -175,15 +174,14 @@ def weights_difference_of(
     def difference(weights: Tensor) -> float:
         return sign * (number(a, weights) - number(b, weights))
 
-    count = len(first_a)
-    members, num_groups, blocks = _members(difference, count, groups, stream_dims)
+    members, num_groups, blocks = _members(difference, len(first_a), groups, stream_dims)
     kept = None if blocks is not None else memory  # blocks are the pair's own
     error = _error_of_pair(measurement, a, b, members, num_resamples, kept)
-    ones = torch.ones(count, dtype=torch.float64)
+    ones = torch.ones(len(first_a), dtype=torch.float64)
     return MeasuredDifference(
         nats=difference(ones),
         standard_error=error,
-        num_events=count,
+        num_events=len(first_a),
         num_groups=num_groups,
         rounding=ROUNDING_SHARE * abs(number(a, ones)),
         blocks=blocks,
