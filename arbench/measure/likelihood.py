@@ -117,9 +117,9 @@ def evaluate_log_probs(
             if not bool(torch.isfinite(log_probs).all()):
                 index = start + int((~torch.isfinite(log_probs)).nonzero()[0])
                 raise Diverged(
-                    f"event {index} has log-probability {log_probs[index - start].item()}: a "
-                    "number that is not finite is never reported; a model that is trained here may "
-                    "want a smaller learning_rate"
+                    f"event {index} has log-probability {log_probs[index - start].item()}: "
+                    "arbench reports only finite numbers; if you train this model here, try a "
+                    "smaller learning_rate"
                 )
             parts.append(log_probs)
             if progress is not None:
