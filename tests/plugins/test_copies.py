@@ -213,10 +213,13 @@ def test_the_readmes_commands_work(installed: Shell, tmp_path: Path) -> None:
     readme = (SOURCE / "README.md").read_text()
     _, tests, *commands = readme.partition("```sh\n")[2].partition("```")[0].splitlines()
     assert tests == "pytest"
+    told = []
     for command in commands:
         done = installed(command, tmp_path)
         assert done.returncode == 0, done.stderr
-    assert "deterministic" in done.stdout
+        told.append(done.stdout)
+    assert "deterministic" in told[0]
+    assert "test events (baseline)" in told[1]
 
 
 # What follows is one result on its way through everything that arbench does with results.
