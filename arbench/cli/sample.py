@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from arbench.data.dataset import Dataset
+    from arbench.probability.density import Density
     from arbench.probability.events import EventSpec
     from arbench.runs.config import RunConfig
 
@@ -95,46 +97,26 @@ def command(
     from rich.console import Console
 
     from arbench import api
-    from arbench.cli.console import ConsoleReporter
     from arbench.data.rendering import TextRendering
-    from arbench.errors import ConfigError
     from arbench.files.atomic import write_text
     from arbench.files.plain_text import printable
     from arbench.hub.finding import find_run
-    from arbench.measure.allocator import out_of_memory_says
     from arbench.runs.loading import read_config
     from arbench.runs.request import reopen
-    from arbench.show.given import known_rows
-    from arbench.show.samples import join_texts, output_path, save_samples
+    from arbench.show.samples import join_texts, output_path
 
     run = find_run(run)
     config = read_config(run)
     rendering = config.shown
-    is_text = isinstance(rendering, TextRendering)
-    if is_text and given is not None:
-        raise ConfigError(f"{run} is on {config.task}, a text: complete it with --prompt TEXT")
-    if not is_text and (prompt is not None or length is not None):
-        raise ConfigError(
-            f"{run} is on {config.task}, which is not a text: leave out --prompt and --length"
-        )
-    if out is not None or not is_text:
+    _require_kind(run, config, given=given, prompt=prompt, length=length)
+    if out is not None or not isinstance(rendering, TextRendering):
         out = output_path(out, rendering)  # before the work, not after it
     data = None if task is None else reopen(config, task)
+    drawn: dict[str, Any] = {"seed": seed, "method": method, "temperature": temperature}
     if isinstance(rendering, TextRendering):
         num_events = num_events or (64 if rendering.end is not None else 1)
-        says = f"{num_events:,} texts are too many at once; use a smaller -n"
-        with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
-            texts = api.sample_texts(
-                run,
-                num_events,
-                prompt=prompt or "",
-                length=length,
-                temperature=temperature,
-                seed=seed,
-                method=method,
-                device=device,
-                progress=lambda done, total: advance(done / total, ""),
-            )
+        asked: dict[str, Any] = {"prompt": prompt or "", "length": length, "device": device}
+        texts = _drawn(api.sample_texts, run, num_events, "texts", **asked, **drawn)
         text = join_texts(texts, rendering)
         if out is None:
             click.echo(printable(text), nl=False)
@@ -143,24 +125,69 @@ def command(
     else:
         num_events = num_events or 64
         density = api.load(run, device=device)
-        event = known = None
-        if given is not None and rows is not None:
-            known = known_rows(density.spec, rows)
-            event = _given(given, density.spec, config, data)
-        says = f"{num_events:,} samples are too many at once; use a smaller -n"
-        with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
-            events = api.sample(
-                density,
-                num_events,
-                seed=seed,
-                method=method,
-                given=event,
-                known=known,
-                temperature=temperature,
-                progress=lambda done, total: advance(done / total, ""),
-            )
-        save_samples(out, events.cpu(), density.spec, rendering=rendering, known=known)
+        _save_events(density, num_events, out, given, rows, config, data, drawn)
     Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
+
+
+def _require_kind(
+    run: Path, config: RunConfig, *, given: str | None, prompt: str | None, length: int | None
+) -> None:
+    """Refuse the options of texts for what is none, and those of events for texts.
+
+    Raises:
+        ConfigError: that names them.
+    """
+    from arbench.errors import ConfigError
+
+    is_text = config.shown.kind == "text"
+    if is_text and given is not None:
+        raise ConfigError(f"{run} is on {config.task}, a text: complete it with --prompt TEXT")
+    if not is_text and (prompt is not None or length is not None):
+        raise ConfigError(
+            f"{run} is on {config.task}, which is not a text: leave out --prompt and --length"
+        )
+
+
+def _save_events(
+    density: Density,
+    count: int,
+    out: Path | None,
+    given: str | None,
+    rows: int | None,
+    config: RunConfig,
+    data: Dataset | None,
+    drawn: dict[str, Any],
+) -> None:
+    """Draw events, or complete a given one, and write them; see `command`."""
+    from arbench import api
+    from arbench.show.given import known_rows
+    from arbench.show.samples import save_samples
+
+    event = known = None
+    if given is not None and rows is not None:
+        known = known_rows(density.spec, rows)
+        event = _given(given, density.spec, config, data)
+    asked: dict[str, Any] = {"given": event, "known": known, **drawn}
+    events = _drawn(api.sample, density, count, "samples", **asked)
+    save_samples(out, events.cpu(), density.spec, rendering=config.shown, known=known)
+
+
+def _drawn(draw: Callable[..., Any], what: Any, count: int, of: str, **asked: Any) -> Any:
+    """What a function of the Python interface draws, with a bar.
+
+    Args:
+        draw: `sample` or `sample_texts`.
+        what: a density, or a run.
+        count: how many.
+        of: what they are called.
+        asked: arguments of the function.
+    """
+    from arbench.cli.console import ConsoleReporter
+    from arbench.measure.allocator import out_of_memory_says
+
+    says = f"{count:,} {of} are too many at once; use a smaller -n"
+    with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
+        return draw(what, count, progress=lambda done, total: advance(done / total, ""), **asked)
 
 
 def _given(text: str, spec: EventSpec, config: RunConfig, dataset: Dataset | None) -> Tensor:

@@ -37,23 +37,17 @@ def canonical_sha256(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
-def own_sha256(document: Mapping[str, Any]) -> str:
-    """What `document["sha256"]["record"]` has to be: the hash of the document without that field.
-
-    Raises:
-        ValueError: see `canonical_json`.
-    """
-    return canonical_sha256({**document, "sha256": _other_hashes(document)})
-
-
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with its own hash, whatever it had before.
+    """A document with its own hash in `["sha256"]["record"]`, whatever it had before.
+
+    The hash is of the document without that field.
 
     Raises:
         ValueError: see `canonical_json`.
     """
-    hashes = {**_other_hashes(document), "record": own_sha256(document)}
-    return {**document, "sha256": hashes}
+    hashes = _other_hashes(document)
+    own = canonical_sha256({**document, "sha256": hashes})
+    return {**document, "sha256": {**hashes, "record": own}}
 
 
 def seal_fault(document: Mapping[str, Any]) -> str | None:
@@ -66,7 +60,7 @@ def seal_fault(document: Mapping[str, Any]) -> str | None:
     hashes = document.get("sha256")
     named = hashes.get("record") if isinstance(hashes, dict) else None
     try:
-        found = own_sha256(document)
+        found = sealed(document)["sha256"]["record"]
     except ValueError as error:
         return f"it has no canonical form ({error}), so it was not written by arbench"
     if named == found:

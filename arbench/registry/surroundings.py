@@ -110,8 +110,10 @@ class _Look:
             if same:
                 continue
             for name, value in before.items():
-                if now.get(name) is value or not _counts(name, value):
+                if now.get(name) is value:
                     continue
+                if name.startswith("_") and not callable(value):
+                    continue  # a note of the module's own, which nobody else uses
                 full_name = f"{owner_name}.{name}"
                 wraps = "torch._dynamo" in sys.modules and not self.with_compiler
                 if full_name == _STORAGE or (full_name == _WRAPPED and wraps):
@@ -122,11 +124,6 @@ class _Look:
                 delattr(owner, name)
                 changed.append(f"{owner_name}.{name}")
         return changed
-
-
-def _counts(name: str, value: Any) -> bool:
-    """Whether an attribute is part of what others use; modules keep notes under other names."""
-    return callable(value) or not name.startswith("_")
 
 
 def _hiding(owner: Any, before: dict[str, Any]) -> list[str]:
