@@ -37,10 +37,10 @@ def command(
     from arbench.show.tables import as_rich
 
     record = api.measure_run(run, *names, task=task, device=device, reporter=ConsoleReporter())
+    values = record.model_dump(mode="json")
+    asked = {key: values["measurements"][key] for key in api.measurement_keys(names)}
     if as_json:
-        sections = record.model_dump(mode="json")["measurements"]
-        keys = api.measurement_keys(names)
-        click.echo(json.dumps({key: sections[key] for key in keys}, indent=1))
+        click.echo(json.dumps(asked, indent=1))
         return
-    for table in measured_tables(record.model_dump(mode="json")):
+    for table in measured_tables(values | {"measurements": asked, "checks": None}):
         Console().print(as_rich(table))
