@@ -16,8 +16,7 @@ ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "trace_run.py"
 TOY = ["--task", "toy-markov", "--model", "bernoulli", "--limit", "20", "--epochs", "1"]
 # Lines of the longest function, and how many are above 60. Both only go down: to 60, and to 0.
-LONGEST = 74
-NUM_ABOVE_60 = 1
+LONGEST = 60
 
 CHECKOUT = {
     "arbench/traced_one.py": """
@@ -180,5 +179,4 @@ def test_a_run_that_fails_is_not_counted() -> None:
 
 def test_functions_stay_short(script: ModuleType) -> None:
     found = [entry for entry in script.lengths(ROOT) if entry[0] > 60]
-    assert len(found) <= NUM_ABOVE_60, found
     assert max([lines for lines, _, _ in found], default=0) <= LONGEST, found

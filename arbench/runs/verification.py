@@ -148,14 +148,10 @@ def verify_run(
     folder.require_finished()
     record = Record.read(folder.record)
     test_of(record, path)
-    kept = _kept(folder)
-    recorded = None if kept is None else kept.values
-    target = resolve_device(device)
-    density = load_run(path, device=target).density
+    density = load_run(path, device=resolve_device(device)).density
     dataset = reopen(config, task_text, limit=record.limit)
     require_likelihood(config.model, config.layouts, dataset)
     dataset.drop("train")
-    split = dataset.split("test")
     with TemporaryDirectory() as scratch:  # what the run's measurements left there stays as it is
         measuring = Measuring(
             density,
@@ -166,28 +162,42 @@ def verify_run(
             reporter=reporter or Reporter(),
             find=find,
         )
-        found = measuring.log_probs("test")
+        measuring.log_probs("test")
         results = _results(folder, record, measuring)
-    largest, tolerance = _largest_difference(recorded, found)
+    found = _verified(record, config, _kept(folder), measuring, results)
+    return _bind(path, found, dataset, reporter) if bind else found
+
+
+def _verified(
+    record: Record,
+    config: RunConfig,
+    kept: LogProbs | None,
+    measuring: Measuring,
+    results: tuple[ResultVerification, ...],
+) -> Verification:
+    """What was recorded, beside what was found now."""
+    dataset, found = measuring.dataset, measuring.log_probs("test")
+    split, test = dataset.split("test"), record.splits["test"]
+    largest, tolerance = _largest_difference(None if kept is None else kept.values, found)
     misstated: tuple[str, ...] = ()
     if kept is not None and largest is not None:
-        misstated = _misstated(record, config, dataset, _test_of(record, kept, split, density))
-        if record.splits["test"].num_groups is not None and not _same_groups(kept, split):
+        again = _test_of(record, kept, split, measuring.density)
+        misstated = _misstated(record, config, dataset, again)
+        if test.num_groups is not None and not _same_groups(kept, split):
             misstated += ("log_probs.groups",)
         if plausibility_fault(record, found, dataset):
             misstated += ("truth",)
-    verification = Verification(
-        recorded_nats=record.splits["test"].nats_per_event,
+    return Verification(
+        recorded_nats=test.nats_per_event,
         found_nats=-found.mean().item(),
         largest_difference_nats=largest,
         tolerance_nats=tolerance,
         num_events=len(split),
-        device=str(target),
+        device=str(measuring.density.device),
         misstated=misstated,
         is_bound=record.is_bound,
         results=results,
     )
-    return _bind(path, verification, dataset, reporter) if bind else verification
 
 
 def _bind(
