@@ -145,7 +145,7 @@ def test_names_end_by_themselves(names: str) -> None:
     with pytest.raises(ConfigError, match="end by themselves"):
         api.sample_texts(names, length=10)
     for prompt in ("a" * 16, "ma\nry"):
-        with pytest.raises(ConfigError, match="at most 15 characters and their end"):
+        with pytest.raises(ConfigError, match="at most 15 characters and an end"):
             api.sample_texts(names, prompt=prompt)
 
 

@@ -63,7 +63,11 @@ def test_a_run_says_what_it_resolved_and_ends_with_its_table(
         ([*TINY, "--model", "nade", "--device", "cuda:99"], 2, "CUDA devices"),
         ([*TINY, "--model", "cpt", "--set", "order=permuted", "--set", "num_masks=2"], 2, "cannot"),
         ([*TINY, "--model", "cpt", "--set", "num_copies=2"], 2, "all copies would be alike"),
-        ([*TINY, "--model", "made", "--set", "num_copies=2", "--set", "num_masks=2"], 2, "of one"),
+        (
+            [*TINY, "--model", "made", "--set", "num_copies=2", "--set", "num_masks=2"],
+            2,
+            "share one ordering and one mask",
+        ),
         (["--task", "toy-ar1", "--model", "rnade", "--set", "num_copies=2"], 2, "cannot"),
         (["--resume", "/nowhere"], 3, "is this a run folder"),
     ],
