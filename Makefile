@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 run: $(STAMP) ## set up, then the main job: train NADE on the digits that ship with the package
 	$(BIN)/arbench run --task mnist-mini --model nade
 
-test: $(STAMP) ## set up, then the fast tests (at most 12 minutes on 2 cores)
+test: $(STAMP) ## set up, then the fast tests (at most 15 minutes on 2 cores)
 	$(PYTEST) -n $(WORKERS) -m 'not slow'
 
 test-all: test ## the fast tests, then fault and kill tests and benchmarks: about an hour

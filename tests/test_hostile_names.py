@@ -104,7 +104,7 @@ def test_no_density_is_evaluated_under_it(name: str, empty: Path, run: Path) -> 
     assert nothing_beside(empty)
 
 
-REFUSED = "(should match pattern|a character that is not shown as it is)"
+REFUSED = "(should match pattern|holds the control character)"
 
 
 def copied(source: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -151,7 +151,7 @@ def test_no_checkpoint_points_to_it(name: str, tmp_path: Path) -> None:
     # As somebody would who binds it again.
     del state["state_sha256"]
     file.write_text(json.dumps({**state, "state_sha256": canonical_sha256(state)}))
-    with pytest.raises(CheckpointError, match="outside its folder|not shown as it is|no such file"):
+    with pytest.raises(CheckpointError, match="outside its folder|holds the control character|no such file"):
         store.load()
 
 

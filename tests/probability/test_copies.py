@@ -106,5 +106,5 @@ def test_a_head_that_cannot_average_is_refused() -> None:
     head = Gaussian(layout)
     with pytest.raises(ValueError, match="gaussian cannot"):
         copies_of([nn.Identity()], head)
-    with pytest.raises(NotImplementedError, match="is none"):
+    with pytest.raises(NotImplementedError, match="is not such a head"):
         head.averaged(torch.zeros(2, 3, head.num_params))

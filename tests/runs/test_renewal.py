@@ -154,5 +154,5 @@ def test_an_old_record_of_events_that_are_not_independent_is_not_compared(tmp_pa
     hashes = old.sha256.model_copy(update={"per_event": digest})
     renamed = old.model_copy(update={"task": task, "sha256": hashes})
     renamed.write(tmp_path / "run" / "record.json")
-    with pytest.raises(DataError, match="which events are of one recording.*`arbench verify "):
+    with pytest.raises(DataError, match="which events belong to one recording.*`arbench verify "):
         compare_runs(tmp_path / "run", tmp_path / "run")
