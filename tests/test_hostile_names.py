@@ -151,7 +151,9 @@ def test_no_checkpoint_points_to_it(name: str, tmp_path: Path) -> None:
     # As somebody would who binds it again.
     del state["state_sha256"]
     file.write_text(json.dumps({**state, "state_sha256": canonical_sha256(state)}))
-    with pytest.raises(CheckpointError, match="outside its folder|holds the control character|no such file"):
+    with pytest.raises(
+        CheckpointError, match="outside its folder|holds the control character|no such file"
+    ):
         store.load()
 
 
