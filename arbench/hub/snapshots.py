@@ -196,7 +196,8 @@ def blamed_on(source: str, folder: Path) -> Iterator[None]:
         raise
     except ArbenchError as error:
         text = str(error).replace(f"{folder}{os.sep}", "")
-        raise type(error)(f"{source} was refused: {text}") from error
+        error.args = (f"{source} was refused: {text}",)
+        raise
 
 
 def _limit_tensors(

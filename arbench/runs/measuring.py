@@ -16,7 +16,7 @@ from torch import Tensor
 from arbench.data.dataset import Dataset
 from arbench.data.sources import cache_dir
 from arbench.data.tasks import SplitName
-from arbench.errors import ArbenchError, ConfigError
+from arbench.errors import ArbenchError, ConfigError, Interrupted
 from arbench.measure.asking import ask, refusal
 from arbench.measure.context import Context, Opened
 from arbench.measure.environment import describe_environment
@@ -114,9 +114,10 @@ class Measuring:
         measured = ask(measurement, self.density, self.dataset, context)
         environment = describe_environment(self.density.device)
         self.sections[key] = measurement.section(measured, context, environment)
-        if measured.values:
-            self.values[key] = EventValues(measured.values, measured.groups)
-        return self.sections[key], EventValues(measured.values, measured.groups)
+        values = EventValues(measured.values, measured.groups)
+        if values.values:
+            self.values[key] = values
+        return self.sections[key], values
 
     def _load_density(self, name: str) -> Opened[Density]:
         folder = self.find(name)
@@ -226,8 +227,11 @@ def measure_more(
         try:
             measuring.ask(measurement)
         except ArbenchError as error:
-            again = f"`arbench measure {folder.path} {measurement.key}`"
-            raise type(error)(f"{error}; the run is finished, and {again} asks again") from error
+            # A stop signal's own words send the reader to a training that has nothing left to do.
+            what = "interrupted" if isinstance(error, Interrupted) else error
+            again = f"`arbench measure {folder.path} '{measurement.key}'`"
+            error.args = (f"{what}; the run is finished, and {again} asks again",)
+            raise
         record = _written(folder, record, measuring)
     return record
 

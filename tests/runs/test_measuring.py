@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +16,7 @@ from safetensors.torch import load_file
 import arbench
 from arbench import Context, Density, Handed, Measured, Measurement
 from arbench.cli import main
-from arbench.errors import ConfigError, PluginError
+from arbench.errors import ConfigError, Interrupted, PluginError
 from arbench.files.atomic import sha256_of
 from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.runs.folder import RunFolder
@@ -262,3 +264,26 @@ def test_a_run_measures_more_once_it_is_finished(
     assert main(names) == 2
     assert "nobody knows the true density of mnist-mini" in capsys.readouterr().err
     assert not (tmp_path / "third").exists()
+
+
+class Stopped(Length):
+    """One during which somebody stops the process."""
+
+    name = "stopped"
+
+    def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().measure(density, dataset, context)
+
+
+def test_a_stop_signal_says_how_to_ask_again_and_keeps_what_there_is(run: Path) -> None:
+    with pytest.raises(
+        Interrupted, match="interrupted; the run is finished, and .*measure"
+    ) as said:
+        measured(run, Length(), Stopped())
+    assert said.value.exit_code == 128 + signal.SIGTERM
+    assert "resume" not in str(said.value)
+    record = Record.read(run / "record.json")
+    assert "length" in record.measurements
+    assert "stopped" not in record.measurements
+    arbench.load(run)
