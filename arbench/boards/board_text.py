@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -13,7 +11,7 @@ from tabulate import tabulate
 
 from arbench.boards.boards import flat_rows, make_boards
 from arbench.boards.measured_boards import MeasuredBoard, make_measured_boards
-from arbench.boards.measured_text import ABOUT_MEASURED, measured_markdown
+from arbench.boards.measured_text import ABOUT_MEASURED, as_csv, measured_markdown
 from arbench.boards.results import Result
 from arbench.boards.rows import Board, Row
 from arbench.files.plain_text import one_line
@@ -50,12 +48,7 @@ def boards_text(boards: Sequence[Board], form: Format) -> str:
     if form == "json":
         return json.dumps([board.to_json() for board in boards], indent=1)
     if form == "csv":
-        rows = flat_rows(boards)
-        out = io.StringIO()
-        writer = csv.DictWriter(out, rows[0] if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue().rstrip("\n")
+        return as_csv(flat_rows(boards))
     mark, shown = ("## ", escaping.markdown) if form == "md" else ("", one_line)
     return "\n\n".join(
         f"{mark}{shown(board.title)}\n\n{board_table(board, markdown=form == 'md')}"

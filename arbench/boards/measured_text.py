@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tabulate import tabulate
@@ -35,14 +35,18 @@ def measured_boards_text(
     if form == "json":
         return json.dumps([board.to_json() for board in boards], indent=1)
     if form == "csv":
-        rows = measured_flat_rows(boards)
-        out = io.StringIO()
-        writer = csv.DictWriter(out, rows[0] if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue().rstrip("\n")
+        return as_csv(measured_flat_rows(boards))
     draw = measured_markdown if form == "md" else _plain
     return "\n\n".join(draw(board) for board in boards)
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of a board as CSV, with the names of the first one as a header."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, rows[0] if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().rstrip("\n")
 
 
 def measured_markdown(board: MeasuredBoard) -> str:
