@@ -98,14 +98,9 @@ class _Rows:
         self.known = torch.split(known, num_later)
         self.both = [torch.cat(pair) for pair in zip(self.seen, self.known, strict=True)]
         self.sizes = [batch_size + num for num in num_later]
-        self.place = self._places(speaks, counts)
-
-    @staticmethod
-    def _places(speaks: Tensor, counts: Tensor) -> Tensor:
-        """See `place`, from whether sites but the last speak `(N, B, n - 1)`."""
-        num_blocks, batch_size, block_size = (*speaks.shape[:2], speaks.shape[2] + 1)
+        # The row of an event at a site: its block's first one, or that of the last site that spoke.
         blocks, events, sites = (
-            torch.arange(size, device=speaks.device)
+            torch.arange(size, device=features.device)
             for size in (num_blocks, batch_size, block_size)
         )
         so_far = speaks.flatten().cumsum(0).view_as(speaks)
@@ -113,7 +108,7 @@ class _Rows:
         firsts = (counts.cumsum(0)[:, None] + events).unsqueeze(-1)
         later = torch.where(so_far > before, so_far - 1, firsts)
         rows = torch.cat((firsts, later), -1) + (blocks * batch_size)[:, None, None]
-        return (rows * block_size + sites).flatten()
+        self.place = (rows * block_size + sites).flatten()
 
 
 class _AllSites(torch.autograd.Function):
@@ -133,7 +128,11 @@ class _AllSites(torch.autograd.Function):
         (batch_size, num_sites, _), num_params = features.shape, readout.shape[1]
         rows = _Rows(features, block_size)
         num_blocks = len(rows.sizes)
-        weights, readouts = (_matrices(w, num_blocks, block_size) for w in (weight, readout))
+        # The weights of a block's sites as one matrix, `(N, n * X, H)`.
+        weights, readouts = (
+            _blocks(w.flatten(1)[None], num_blocks, block_size).view(num_blocks, -1, w.shape[-1])
+            for w in (weight, readout)
+        )
         before = bias.new_empty((num_blocks, batch_size, len(bias)))
         before[0] = bias
         buffer = bias.new_empty((max(rows.sizes), len(bias)))
@@ -174,7 +173,11 @@ class _AllSites(torch.autograd.Function):
                 torch.mm(tables[number].T, hidden, out=grad_readout)
                 own = grads[batch_size : batch_size + len(hidden)]
                 torch.mm(tables[number], readout, out=own)
-                _activation_backward_(own, hidden, ctx.activation)
+                # From d loss / d hidden to d loss / d pre-activation, in place.
+                if ctx.activation == "relu":
+                    torch.ops.aten.threshold_backward.grad_input(own, hidden, 0, grad_input=own)
+                else:
+                    torch.ops.aten.sigmoid_backward.grad_input(own, hidden, grad_input=own)
                 later, firsts = own[:-batch_size], own[-batch_size:]
                 torch.mm(rows.both[number].T, grads[: len(hidden)], out=grad_weight)
                 after.add_(firsts).index_add_(0, rows.events[number], later)
@@ -188,15 +191,8 @@ class _AllSites(torch.autograd.Function):
 def _blocks(sites: Tensor, num_blocks: int, block_size: int) -> Tensor:
     """What belongs to sites, `(B, T, X)`, as blocks `(N, B, n, X)`; sites past the end hold 0."""
     padding = num_blocks * block_size - sites.shape[1]
-    padded = torch.nn.functional.pad(sites, (0, 0, 0, padding))
+    padded = torch.nn.functional.pad(sites, (0, 0, 0, padding)) if padding else sites
     return padded.view(len(sites), num_blocks, block_size, -1).transpose(0, 1).contiguous()
-
-
-def _matrices(weight: Tensor, num_blocks: int, block_size: int) -> Tensor:
-    """Weights of sites, `(T, X, H)`, as one matrix per block, `(N, n * X, H)`, padded with 0."""
-    padding = num_blocks * block_size - len(weight)
-    padded = torch.nn.functional.pad(weight, (0, 0, 0, 0, 0, padding)) if padding else weight
-    return padded.view(num_blocks, -1, weight.shape[-1])
 
 
 def _hidden(
@@ -219,11 +215,3 @@ def _hidden(
     activate(later, activation, out=later)
     activate(before, activation, out=firsts)
     return hidden
-
-
-def _activation_backward_(grad: Tensor, hidden: Tensor, activation: Activation) -> None:
-    """Turns d loss / d hidden, `(R, H)`, into d loss / d pre-activation, in place."""
-    if activation == "relu":
-        torch.ops.aten.threshold_backward.grad_input(grad, hidden, 0, grad_input=grad)
-    else:
-        torch.ops.aten.sigmoid_backward.grad_input(grad, hidden, grad_input=grad)

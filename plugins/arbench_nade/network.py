@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench import Layout
 from arbench.networks.dropout import unit_dropout
-from arbench.networks.pairwise import PairwiseWeights
 from arbench_nade.kernel import Activation, activate, all_sites
-from arbench_nade.state import NADEState, TiedUnits
+from arbench_nade.state import NADEState
+
+if TYPE_CHECKING:
+    from arbench.networks.pairwise import PairwiseWeights
 
 
 class NADE(nn.Module):
@@ -98,8 +102,11 @@ class NADE(nn.Module):
         self.bias = nn.Parameter(torch.zeros(hidden) if tied else torch.zeros(num_sites, hidden))
         self.readout = nn.Parameter(torch.empty(num_sites, num_params, hidden))
         self.readout_bias = nn.Parameter(torch.zeros(num_sites, num_params))
-        self.pairs = (
-            PairwiseWeights(
+        self.pairs: PairwiseWeights | None = None
+        if direct:
+            from arbench.networks.pairwise import PairwiseWeights
+
+            self.pairs = PairwiseWeights(
                 layout,
                 num_params,
                 self.num_features,
@@ -107,9 +114,6 @@ class NADE(nn.Module):
                 kernel_grids=kernel_grids,
                 kernel_range=kernel_range,
             )
-            if direct
-            else None
-        )
         nn.init.normal_(self.weight, std=num_sites**-0.5)
         nn.init.normal_(self.readout, std=readout_scale * hidden**-0.5)
 
@@ -123,11 +127,13 @@ class NADE(nn.Module):
             `(B, T, P)` float32 (float64 for float64 weights), under autocast too.
         """
         with torch.autocast(sites.device.type, enabled=False):
-            weight, bias, readout, readout_bias = map(
-                _at_least_float32, (self.weight, self.bias, self.readout, self.readout_bias)
+            dtype = torch.promote_types(self.weight.dtype, torch.float32)
+            weight, bias, readout, readout_bias = (
+                own.to(dtype) for own in (self.weight, self.bias, self.readout, self.readout_bias)
             )
-            told = self._features(sites.squeeze(-1), weight.dtype)
-            features = unit_dropout(told, self.input_dropout, self.training)
+            features = told = self._features(sites.squeeze(-1), dtype)
+            if self.training and self.input_dropout:
+                features = unit_dropout(told, self.input_dropout, True)
             if self.training and self.dropout:
                 readout = readout * unit_dropout(
                     readout.new_ones(readout.shape[-1]), self.dropout, True
@@ -137,7 +143,7 @@ class NADE(nn.Module):
                 features, weight, bias, readout, readout_bias, self.activation
             )
             if self.pairs is not None:
-                heard = F.linear(told.flatten(1), _at_least_float32(self.pairs()))
+                heard = F.linear(told.flatten(1), self.pairs().to(dtype))
                 params = params + heard.view_as(params)
             return params
 
@@ -147,23 +153,21 @@ class NADE(nn.Module):
         Untied sites and direct weights read all features; direct weights are written out once,
         here.
         """
+        weight, bias = self.weight.detach(), self.bias.detach()
+        own = weight.unbind() if self.tied else torch.split(weight, list(range(self.num_sites)))
+        pre = weight.new_empty((batch_size, weight.shape[-1]))
+        if self.tied:
+            pre.copy_(bias)
         remembers = not self.tied or self.pairs is not None
         shape = (batch_size, self.num_sites * self.num_features)
-        tied = None
-        if self.tied:
-            pre = self.weight.new_empty((batch_size, self.weight.shape[-1]))
-            pre.copy_(self.bias.detach())
-            tied = TiedUnits(
-                pre=pre,
-                hidden=torch.empty_like(pre),
-                told=pre.new_empty((batch_size, 1)),
-                weight=self.weight.detach().unbind(),
-            )
         return NADEState(
+            weight=own if self.tied else tuple(each.flatten(0, 1) for each in own),
             readout=self.readout.detach().transpose(1, 2).unbind(),
             readout_bias=self.readout_bias.detach().unbind(),
-            tied=tied,
-            features=self.weight.new_zeros(shape) if remembers else None,
+            pre=pre,
+            hidden=torch.empty_like(pre),
+            told=pre.new_empty((batch_size, 1)),
+            features=weight.new_zeros(shape) if remembers else None,
             direct=None if self.pairs is None else self.pairs().detach(),
         )
 
@@ -176,37 +180,24 @@ class NADE(nn.Module):
         `previous` is `(B, 1)`, the value of the site before, None at the first.
         """
         width, known = self.num_features, site * self.num_features
-        features, direct = state.features, state.direct
+        pre, features, direct = state.pre, state.features, state.direct
         if previous is not None and features is not None:
             told = self._features(previous, self.weight.dtype).squeeze(1)
             features[:, known - width : known] = told
-        if state.tied is not None:
-            hidden = self._tied_step(state.tied, previous, site)
-        else:
+        if not self.tied:
             assert features is not None
-            hidden = self._untied_step(features, site)
+            bias = self.bias.detach()[site]
+            torch.addmm(bias, features[:, :known], state.weight[site], out=pre)
+        elif previous is not None and width == 1:
+            pre.addcmul_(state.told.copy_(previous), state.weight[site - 1])
+        elif previous is not None:
+            pre.add_(state.weight[site - 1][previous.squeeze(-1)])
+        hidden = activate(pre, self.activation, out=state.hidden)
         params = torch.addmm(state.readout_bias[site], hidden, state.readout[site])
         if features is not None and direct is not None:
             rows = direct[site * params.shape[1] : (site + 1) * params.shape[1], :known]
             params = params + F.linear(features[:, :known], rows)
         return params, state
-
-    def _tied_step(self, units: TiedUnits, previous: Tensor | None, site: int) -> Tensor:
-        if previous is not None:
-            weight = units.weight[site - 1]
-            if self.num_features == 1:
-                units.pre.addcmul_(units.told.copy_(previous), weight)
-            else:
-                units.pre.add_(weight[previous.squeeze(-1)])
-        return activate(units.pre, self.activation, out=units.hidden)
-
-    @torch.no_grad()
-    def _untied_step(self, features: Tensor, site: int) -> Tensor:
-        width = self.num_features
-        begin = site * (site - 1) // 2
-        weight = self.weight[begin : begin + site].flatten(0, 1)
-        pre = torch.addmm(self.bias[site], features[:, : site * width], weight)
-        return activate(pre, self.activation, out=pre)
 
     def _features(self, values: Tensor, dtype: torch.dtype) -> Tensor:
         """What values tell later sites, `(B, T)` to `(B, T, F)`."""
@@ -241,7 +232,3 @@ class NADE(nn.Module):
         """What `print` shows beside the class name."""
         num_sites, num_params, hidden = self.readout.shape
         return f"T={num_sites}, P={num_params}, hidden={hidden}, tied={self.tied}"
-
-
-def _at_least_float32(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

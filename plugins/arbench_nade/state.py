@@ -7,35 +7,26 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class TiedUnits(NamedTuple):
-    """The hidden units of a tied NADE, all but the weights updated in place.
-
-    Attributes:
-        pre: `(B, H)`, the running pre-activation.
-        hidden: `(B, H)`, room for the units of a site.
-        told: `(B, 1)`, room for a value as a number.
-        weight: per site, `(F, H)`.
-    """
-
-    pre: Tensor
-    hidden: Tensor
-    told: Tensor
-    weight: tuple[Tensor, ...]
-
-
 class NADEState(NamedTuple):
-    """What `NADE.step` keeps for one batch.
+    """What `NADE.step` keeps for one batch; it updates all but the weights in place.
 
     Attributes:
+        weight: tied, per site, from its value to all later hidden units, `(F, H)`; untied, per
+            site t, from all values before it to its own hidden units, `(t * F, H)`.
         readout: per site, `(H, P)`.
         readout_bias: per site, `(P,)`.
-        tied: hidden units that go from site to site; None if each site has its own.
-        features: `(B, T * F)`, of all sites so far, updated in place; None if nothing reads them.
+        pre: `(B, H)`, the pre-activation of a site's hidden units; tied, it goes from site to site.
+        hidden: `(B, H)`, room for the hidden units of a site.
+        told: `(B, 1)`, room for a value as a number.
+        features: `(B, T * F)`, of all sites so far; None if nothing reads them.
         direct: `(T * P, T * F)`, the direct weights written out, or None.
     """
 
+    weight: tuple[Tensor, ...]
     readout: tuple[Tensor, ...]
     readout_bias: tuple[Tensor, ...]
-    tied: TiedUnits | None
+    pre: Tensor
+    hidden: Tensor
+    told: Tensor
     features: Tensor | None
     direct: Tensor | None

@@ -167,7 +167,7 @@ def test_memory_kept_for_the_backward_pass_is_far_below_all_hidden_units() -> No
 
 def addresses(state: NADEState) -> list[int]:
     """Where the tensors are that a step may write to."""
-    kept = [*(state.tied or ()), state.features]
+    kept = [state.pre, state.hidden, state.told, state.features]
     return [tensor.data_ptr() for tensor in kept if isinstance(tensor, Tensor)]
 
 
