@@ -83,8 +83,8 @@ if TYPE_CHECKING:
     from arbench.measure.measured import Row as Row
     from arbench.measure.measurement import Measurement as Measurement
     from arbench.measure.statistics.metrics import NLL as NLL
-    from arbench.measure.statistics.metrics import PairedDifference as PairedDifference
-    from arbench.measure.statistics.metrics import paired_difference as paired_difference
+    from arbench.measure.statistics.paired import PairedDifference as PairedDifference
+    from arbench.measure.statistics.paired import paired_difference as paired_difference
     from arbench.probability.density import Density as Density
     from arbench.probability.ensemble import Ensemble as Ensemble
     from arbench.probability.events import Discrete as Discrete
@@ -210,8 +210,8 @@ _NAMES = {
         "Row",
     ),
     "arbench.measure.measurement": ("Measurement",),
-    "arbench.measure.statistics.metrics": (
-        "NLL",
+    "arbench.measure.statistics.metrics": ("NLL",),
+    "arbench.measure.statistics.paired": (
         "PairedDifference",
         "paired_difference",
     ),

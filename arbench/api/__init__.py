@@ -40,7 +40,7 @@ from arbench.measure.likelihood import nll_of
 from arbench.measure.measurement import open_measurement
 from arbench.measure.sections import SpeedRecord, SplitRecord
 from arbench.measure.speed import measure_sampling
-from arbench.measure.statistics.metrics import PairedDifference
+from arbench.measure.statistics.paired import PairedDifference
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.runs.comparison import compare_runs
 from arbench.runs.config import RunConfig

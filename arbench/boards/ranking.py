@@ -10,7 +10,7 @@ from typing import TypeVar
 from arbench.errors import DataError
 from arbench.measure.measurement import Measurement
 from arbench.measure.statistics.holm import holm
-from arbench.measure.statistics.metrics import PairedDifference
+from arbench.measure.statistics.paired import PairedDifference
 from arbench.measure.statistics.resampling import Memory
 from arbench.runs.comparison import difference_of
 from arbench.runs.record.per_event import LogProbs

@@ -12,7 +12,7 @@ from arbench.cli.paths import UserPath
 
 if TYPE_CHECKING:
     from arbench.measure.measurement import Measurement
-    from arbench.measure.statistics.metrics import PairedDifference
+    from arbench.measure.statistics.paired import PairedDifference
 
 # Below, the tails of a test say nothing of the size any more, and floating point ends at 0.
 TINY = 1e-12
@@ -40,7 +40,7 @@ def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
     """
     from arbench import api
     from arbench.measure.measurement import open_measurement
-    from arbench.measure.statistics.metrics import FEWEST_GROUPS
+    from arbench.measure.statistics.paired import FEWEST_GROUPS
     from arbench.measure.statistics.seeds import FEWEST_SEEDS, RecipesDifference
 
     measurement = None if key == "likelihood" else open_measurement(key)

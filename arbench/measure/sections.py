@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -20,10 +20,12 @@ from arbench.files.documents import (
     describe_validation,
 )
 from arbench.measure.measured import Measured
-from arbench.measure.statistics.blocks import RULE, Blocks
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
 from arbench.probability.bits import in_bits
 from arbench.probability.density import Kind
+
+if TYPE_CHECKING:
+    from arbench.measure.statistics.blocks import Blocks
 
 StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -59,7 +61,7 @@ class BlockRecord(Part):
     def from_blocks(cls, blocks: Blocks) -> BlockRecord:
         """The record of measured blocks."""
         return cls(
-            rule=RULE,
+            rule=blocks.rule,
             length=blocks.length,
             num_blocks=blocks.num_blocks,
             still_growing=blocks.still_growing,

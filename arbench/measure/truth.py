@@ -12,7 +12,7 @@ from arbench.measure.context import Context, Handed
 from arbench.measure.measured import Measured
 from arbench.measure.measurement import Measurement
 from arbench.measure.sections import Environment, Section, TruthSection
-from arbench.measure.statistics.metrics import paired_difference
+from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.student import FOUR_SIGMA
 from arbench.probability.density import Density
 

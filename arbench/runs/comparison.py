@@ -10,7 +10,7 @@ from torch import Tensor
 
 from arbench.data.tasks import group_of
 from arbench.errors import DataError
-from arbench.measure.statistics.metrics import PairedDifference, paired_difference
+from arbench.measure.statistics.paired import PairedDifference, paired_difference
 from arbench.measure.statistics.seeds import FEWEST_SEEDS, recipes_difference
 from arbench.runs.loading import check_bound
 from arbench.runs.record.per_event import LogProbs, read_log_probs, test_of, window_dims

@@ -22,7 +22,6 @@ from arbench.measure.likelihood import Likelihood
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
-from arbench.measure.truth import Truth
 from arbench.probability.randomness import derive_seed, keyed_generator
 from arbench.runs.building import Assembly, assemble
 from arbench.runs.config import RunConfig
@@ -236,8 +235,11 @@ class _Experiment:
         measuring = self.measuring
         tests = self.config.recipe.training.evaluate_test
         measuring.ask(Likelihood() if tests else Likelihood.of("validation"))
-        if tests and not measuring.refusal(Truth()):
-            measuring.ask(Truth())
+        if tests and self.task.has_true_log_prob:
+            from arbench.measure.truth import Truth  # of synthetic tasks alone
+
+            if not measuring.refusal(Truth()):
+                measuring.ask(Truth())
         hashes: dict[str, str] = {}
         checks: ChecksRecord | None = None
         if self.is_main:

@@ -11,7 +11,8 @@ import torch
 from scipy.signal import lfilter
 from torch import Tensor
 
-from arbench.measure.statistics.metrics import NLL, paired_difference
+from arbench.measure.statistics.metrics import NLL
+from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.seeds import recipes_difference
 from arbench.measure.statistics.student import t_quantile
 

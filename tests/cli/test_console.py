@@ -16,7 +16,7 @@ from arbench.cli import console as module
 from arbench.cli import main
 from arbench.cli.console import ConsoleReporter
 from arbench.hub.card import render_card
-from arbench.measure.statistics.metrics import PairedDifference
+from arbench.measure.statistics.paired import PairedDifference
 from arbench.runs.record.record import Record
 from arbench.show.record_tables import likelihood_table, speed_table
 from arbench.show.tables import Table, as_rich

@@ -28,12 +28,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from scipy import special
 from torch import Tensor
 
-RULE = "politis-white, at least 20 blocks"
 FEWEST_BLOCKS = 20
 _MOST_CELLS = 1000  # fewer than twice as many
 _TESTED_BLOCKS = 4 * FEWEST_BLOCKS
@@ -50,8 +50,10 @@ class Blocks:
         num_blocks: how many there are.
         still_growing: whether longer blocks would show a larger error, as far as anybody can tell:
             then the error over these blocks is a lower bound.
+        rule: by which their length is chosen.
     """
 
+    rule: ClassVar[str] = "politis-white, at least 20 blocks"
     of_window: Tensor
     length: int
     num_blocks: int

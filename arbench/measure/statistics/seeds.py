@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from arbench.measure.statistics.metrics import PairedDifference, group_sums, paired_difference
+from arbench.measure.statistics.metrics import group_sums
+from arbench.measure.statistics.paired import PairedDifference, paired_difference
 
 FEWEST_SEEDS = 3  # with two, one distance is all that is known of a recipe's spread
 

@@ -14,12 +14,9 @@ from arbench.errors import ArbenchError, DataError, PluginError
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues
 from arbench.measure.sections import ResultSection
-from arbench.measure.statistics.metrics import PairedDifference
-from arbench.measure.statistics.resampling import (
-    Memory,
-    recipes_difference_of,
-    weights_difference_of,
-)
+from arbench.measure.statistics.differences import recipes_difference_of, weights_difference_of
+from arbench.measure.statistics.paired import PairedDifference
+from arbench.measure.statistics.resampling import Memory
 from arbench.measure.statistics.seeds import FEWEST_SEEDS
 from arbench.runs.loading import check_bound
 from arbench.runs.record.per_event import read_log_probs, window_dims

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from arbench.measure.statistics.blocks import blocks_of, optimal_block_length
-from arbench.measure.statistics.metrics import NLL, paired_difference
+from arbench.measure.statistics.metrics import NLL
+from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.student import t_quantile
 
 RHO = 0.39  # what windows of a text were seen to have

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from arbench.measure.statistics.metrics import NLL, paired_difference
+from arbench.measure.statistics.metrics import NLL
+from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.student import FOUR_SIGMA
 from arbench.probability.bits import bits_of_dims
 

@@ -9,13 +9,10 @@ import torch
 from asked import Auroc, Cost, Mean, Nats, Ratio
 from torch import Tensor
 
-from arbench.measure.statistics.metrics import NLL, paired_difference
-from arbench.measure.statistics.resampling import (
-    difference_of,
-    error_of,
-    group_weights,
-    recipes_difference_of,
-)
+from arbench.measure.statistics.differences import difference_of, recipes_difference_of
+from arbench.measure.statistics.metrics import NLL
+from arbench.measure.statistics.paired import paired_difference
+from arbench.measure.statistics.resampling import error_of, group_weights
 from arbench.measure.statistics.seeds import recipes_difference
 from arbench.measure.statistics.student import t_quantile
 

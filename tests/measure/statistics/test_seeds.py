@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from arbench.measure.statistics.metrics import paired_difference
+from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.seeds import mean_over_seeds, recipes_difference
 
 Table = NDArray[np.float64]
