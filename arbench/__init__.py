@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from arbench.api import sample_texts as sample_texts
     from arbench.api import verify as verify
     from arbench.cli import main as main
-    from arbench.data.division import DIVISION_RULES as DIVISION_RULES
-    from arbench.data.division import Division as Division
-    from arbench.data.division import DivisionRule as DivisionRule
-    from arbench.data.fetching import fetch as fetch
     from arbench.data.formats import mu_law as mu_law
     from arbench.data.formats.pixels import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
     from arbench.data.formats.pixels import Pixels as Pixels
@@ -43,6 +39,7 @@ if TYPE_CHECKING:
     from arbench.data.formats.recordings import Recording as Recording
     from arbench.data.formats.recordings import read_recording as read_recording
     from arbench.data.formats.recordings import recording_windows as recording_windows
+    from arbench.data.labels import Labels as Labels
     from arbench.data.rendering import AudioRendering as AudioRendering
     from arbench.data.rendering import ImageRendering as ImageRendering
     from arbench.data.rendering import Rendering as Rendering
@@ -52,10 +49,13 @@ if TYPE_CHECKING:
     from arbench.data.sources import cache_dir as cache_dir
     from arbench.data.sources import check_source as check_source
     from arbench.data.sources import data_dir as data_dir
+    from arbench.data.sources import fetch as fetch
     from arbench.data.sources import writing_cache as writing_cache
     from arbench.data.streams import StreamTask as StreamTask
+    from arbench.data.tasks import DIVISION_RULES as DIVISION_RULES
     from arbench.data.tasks import SPLITS as SPLITS
-    from arbench.data.tasks import Labels as Labels
+    from arbench.data.tasks import Division as Division
+    from arbench.data.tasks import DivisionRule as DivisionRule
     from arbench.data.tasks import Split as Split
     from arbench.data.tasks import SplitName as SplitName
     from arbench.data.tasks import Task as Task
@@ -138,12 +138,6 @@ _NAMES = {
         "verify",
     ),
     "arbench.cli": ("main",),
-    "arbench.data.division": (
-        "DIVISION_RULES",
-        "Division",
-        "DivisionRule",
-    ),
-    "arbench.data.fetching": ("fetch",),
     "arbench.data.formats": ("mu_law",),
     "arbench.data.formats.pixels": (
         "IMAGE_EXTENSIONS",
@@ -155,6 +149,7 @@ _NAMES = {
         "read_recording",
         "recording_windows",
     ),
+    "arbench.data.labels": ("Labels",),
     "arbench.data.rendering": (
         "AudioRendering",
         "ImageRendering",
@@ -167,11 +162,14 @@ _NAMES = {
         "cache_dir",
         "check_source",
         "data_dir",
+        "fetch",
         "writing_cache",
     ),
     "arbench.data.streams": ("StreamTask",),
     "arbench.data.tasks": (
-        "Labels",
+        "DIVISION_RULES",
+        "Division",
+        "DivisionRule",
         "SPLITS",
         "Split",
         "SplitName",

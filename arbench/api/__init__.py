@@ -28,8 +28,7 @@ from arbench.api.training import run_seeds as run_seeds
 from arbench.boards.boards import find_boards, frame
 from arbench.boards.measured_boards import find_measured_boards
 from arbench.boards.measured_text import measured_frame
-from arbench.data.dataset import Dataset
-from arbench.data.streams import windows_of
+from arbench.data.dataset import Dataset, windows_of
 from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
@@ -102,8 +101,10 @@ def evaluate(
     require_likelihood(config.model, config.layouts, data)
     data.drop(*(other for other in SPLITS if other != split))
     density = load(folder, device=device)
-    if data.spec != density.spec:
-        raise ConfigError(f"{path} describes {density.spec}, but {data.task.name} has {data.spec}")
+    if data.task.spec != density.spec:
+        raise ConfigError(
+            f"{path} describes {density.spec}, but {data.task.name} has {data.task.spec}"
+        )
     if split == "train" and data.task.has_training_view:
         raise ConfigError(
             f"{data.task.name} resamples its train split every epoch, so it has no one likelihood; "

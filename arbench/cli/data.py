@@ -42,7 +42,7 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
     exit_code = 0
     for name in names:
         try:
-            dataset = Dataset.open(name)
+            dataset = Dataset(name)
             opened = dataset.task
             states = [_state(source, download) for source in opened.files]
             if verify or task is not None:
@@ -77,8 +77,7 @@ def _state(source: SourceFile, download: bool) -> list[str]:
     Raises:
         ArbenchError: if it is damaged, or cannot be downloaded.
     """
-    from arbench.data.fetching import fetch
-    from arbench.data.sources import locate
+    from arbench.data.sources import fetch, locate
 
     path = fetch(source) if download else locate(source)
     if path is None:

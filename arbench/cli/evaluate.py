@@ -129,7 +129,7 @@ def _evaluate_density(options: dict[str, Any]) -> None:
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter, print_result
-    from arbench.data.streams import windows_of
+    from arbench.data.dataset import windows_of
     from arbench.registry.targets import import_target
 
     if options["task"] is None:

@@ -54,7 +54,7 @@ def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
     part = shown_part(data.split("test"), rendering)
     with ConsoleReporter().bar("measuring") as advance:
         surprise = measure_surprise(
-            density, part, unit=data.unit, progress=lambda fraction: advance(fraction, "")
+            density, part, unit=data.task.unit, progress=lambda fraction: advance(fraction, "")
         )
     note = f"{surprise.bits_per_dim:.4f} {surprise.unit}, mean of {len(part):,} test events"
     console = Console(highlight=False, soft_wrap=True)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from arbench.data.padding import padding_fault
-from arbench.data.streams import StreamTask, WindowedTask, Windows
-from arbench.data.tasks import SPLITS, Labels, Split, SplitName, Task, check_events, open_task
-from arbench.errors import DataError
+from arbench.data.tasks import SPLITS, Split, SplitName, Task, check_events, open_task
+from arbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from arbench.probability.events import EventSpec
+    from arbench.data.labels import Labels
+    from arbench.data.streams import WindowedTask, Windows
     from arbench.probability.layouts import Layout
 
 
@@ -26,65 +26,42 @@ class Dataset:
     and of a stream its windows. What a run does not need it drops, see `drop`.
 
     Args:
-        task: of events, a stream through windows; a stream as it is has a hash and no events.
+        task: or its name, see `open_task`; a stream as it is has a hash and no events.
+        context: symbols per window, should it be a stream.
+        stride: of a stream, from one window to the next; half the context by default.
         limit: only the first so many events of each split; None for all.
 
     Attributes:
-        task: as given.
+        task: of events, or a stream through windows.
         limit: as given.
         windows: how a stream is seen; None for a task of events.
+
+    Raises:
+        ConfigError: if no task has that name, or a stream has no such windows.
     """
 
-    def __init__(self, task: Task, *, limit: int | None = None) -> None:
-        self.task = task
-        self.limit = limit
-        self.windows: Windows | None = None
-        self._source = task
-        if isinstance(task, WindowedTask):
-            self.windows = Windows(task.context, task.stride)
-            self._source = task.stream
-        self._stored: dict[SplitName, Split] = {}
-        self._splits: dict[SplitName, Split] = {}
-
-    @classmethod
-    def open(
-        cls,
+    def __init__(
+        self,
         task: Task | str,
         *,
         context: int | None = None,
         stride: int | None = None,
         limit: int | None = None,
-    ) -> Dataset:
-        """The dataset of a task, or of the one with that name.
+    ) -> None:
+        self.task = open_task(task) if isinstance(task, str) else task
+        self.limit = limit
+        self.windows: Windows | None = None
+        self._windowed: WindowedTask | None = None
+        self._stored: dict[SplitName, Split] = {}
+        self._splits: dict[SplitName, Split] = {}
+        if self.task.needs_windows and context is not None:
+            self.task = windows_of(self.task, context, stride)
+        if self.task.is_windowed:
+            from arbench.data.streams import WindowedTask, Windows  # most tasks are no streams
 
-        Args:
-            task: what `open_task` takes, or what it gave.
-            context: symbols per window, should it be a stream.
-            stride: from one window to the next; half the context by default.
-            limit: only the first so many events of each split.
-
-        Raises:
-            ConfigError: if no task has that name, or a stream has no such windows.
-        """
-        opened = open_task(task) if isinstance(task, str) else task
-        if isinstance(opened, StreamTask) and context is not None:
-            opened = opened.windows(context, max(1, context // 2) if stride is None else stride)
-        return cls(opened, limit=limit)
-
-    @property
-    def spec(self) -> EventSpec:
-        """Shape and domain of the events."""
-        return self.task.spec
-
-    @property
-    def unit(self) -> str:
-        """What one dim is."""
-        return self.task.unit
-
-    @property
-    def group(self) -> str:
-        """What is independent of others of its kind."""
-        return self.task.group
+            assert isinstance(self.task, WindowedTask)
+            self._windowed = self.task
+            self.windows = Windows(self.task.context, self.task.stride)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -140,14 +117,14 @@ class Dataset:
     def stored(self, name: SplitName) -> Split:
         """The whole split as the task loads it, a stream as one event; this is what is hashed."""
         if name not in self._stored:
-            self._stored[name] = self._source.load(name)
+            source = self.task if self._windowed is None else self._windowed.stream
+            self._stored[name] = source.load(name)
         return self._stored[name]
 
     def unchecked(self, name: SplitName) -> Split:
         """The whole split as events, whether or not they are what the task says they are."""
         stored = self.stored(name)
-        task = self.task
-        return task.cut(name, stored.events[0]) if isinstance(task, WindowedTask) else stored
+        return stored if self._windowed is None else self._windowed.cut(name, stored.events[0])
 
     def drop(self, *names: SplitName) -> None:
         """Free the memory of splits that are not needed; a later use loads them again."""
@@ -175,3 +152,19 @@ class Dataset:
         if layouts[0].site_dim == 1 and all(layout.is_raster for layout in layouts):
             return None  # padding is read right by these, so nothing need be loaded
         return padding_fault(layouts, [self.stored(name).scored for name in SPLITS])
+
+
+def windows_of(task: Task, context: int, stride: int | None = None) -> Task:
+    """The task itself, or a stream through windows; the stride is half the context by default.
+
+    Raises:
+        ConfigError: if a stride is given for a task that is no stream, or is out of its range.
+    """
+    if task.needs_windows:
+        from arbench.data.streams import StreamTask  # most tasks are no streams
+
+        assert isinstance(task, StreamTask)
+        return task.windows(context, max(1, context // 2) if stride is None else stride)
+    if stride is not None:
+        raise ConfigError(f"{task.name} is not a stream, and only a stream has a stride")
+    return task

@@ -6,8 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping
 
-from arbench.data.division import Division
-from arbench.data.tasks import SPLITS, Split, SplitName
+from arbench.data.tasks import SPLITS, Division, Split, SplitName
 
 
 def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:

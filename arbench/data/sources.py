@@ -1,8 +1,9 @@
-"""Names, URLs and hashes of source files; `ARBENCH_DATA`, the cache, offline mode."""
+"""Source files: finds, downloads and checks them; `ARBENCH_DATA`, the cache, offline mode."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import platformdirs
 
-from arbench.errors import DataError
-from arbench.files.atomic import sha256_of
+from arbench.errors import ArbenchError, DataError, NetworkError
+from arbench.files.atomic import atomic_path, sha256_of, write_text
+from arbench.files.http_client import download
 
 DATA_VARIABLE = "ARBENCH_DATA"
 CACHE_VARIABLE = "ARBENCH_CACHE"
+_ARCHIVES = {".gz", ".tar", ".tgz", ".zip"}
 _downloads: ContextVar[bool] = ContextVar("_downloads", default=True)
 
 
@@ -66,14 +69,21 @@ def cache_dir() -> Path:
     return Path(value).expanduser() if value else Path(platformdirs.user_cache_dir("arbench"))
 
 
-@contextmanager
-def offline() -> Iterator[None]:
-    """Within, `fetch` downloads nothing: what is not on this machine is a `NotHereError`."""
-    token = _downloads.set(False)
-    try:
-        yield
-    finally:
-        _downloads.reset(token)
+def fetch(source: SourceFile) -> Path:
+    """The path of the file on this machine; downloads it if it is not here.
+
+    Raises:
+        NotHereError: within `offline`, if it is nowhere.
+        DataError: if the file found is not the one described, if every address that answered sent
+            something else, or if the cache cannot be written.
+        NetworkError: if no address answers.
+    """
+    path = locate(source)
+    if path is not None:
+        return path
+    if not _downloads.get():
+        raise NotHereError(f"{source.path} is not on this machine: {_offline_choices(source.path)}")
+    return _download(source) if source.dataset is None else _unpack(source, source.dataset)
 
 
 def locate(source: SourceFile) -> Path | None:
@@ -98,11 +108,78 @@ def check_source(path: Path, source: SourceFile) -> None:
         DataError: if it is not the file described; names it, the hash expected and the hash found.
     """
     try:
-        problem = mismatch(path, source)
+        problem = _mismatch(path, source)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if problem is not None:
         raise DataError(f"{path}: {problem}; move it away or put the right file there")
+
+
+def _mismatch(path: Path, source: SourceFile) -> str | None:
+    """What is wrong with the file at `path`, or None."""
+    expected = source.sha256
+    if expected is None and _recorded_hash(source).is_file():
+        expected = _recorded_hash(source).read_text().strip()
+    size = path.stat().st_size
+    sizes = "" if source.size in (None, size) else f"{size} bytes, expected {source.size}"
+    if expected is not None and (found := sha256_of(path)) != expected:
+        return f"sha256 {found}, expected {expected}" + (f" ({sizes})" if sizes else "")
+    return sizes or None
+
+
+def _recorded_hash(source: SourceFile) -> Path:
+    """Where the sha256 of the first download of an unpinned file is kept."""
+    return cache_dir() / f"{source.path}.sha256"
+
+
+def _download(source: SourceFile) -> Path:
+    path = cache_dir() / source.path
+    problems: list[str] = []
+    failure: type[ArbenchError] = NetworkError
+    with writing_cache(path.parent), atomic_path(path) as temporary:
+        for url in source.urls:
+            try:
+                download(url, temporary)
+            except NetworkError as error:
+                problems.append(f"{url} ({error})")
+                continue
+            problem = _mismatch(temporary, source)
+            if problem is None:
+                break
+            problems.append(f"{url} ({problem})")
+            failure = DataError  # somebody answered, with something else
+        else:
+            reasons = "; ".join(problems) or "no address is known"
+            raise failure(f"no {source.path} from {reasons}: {_offline_choices(source.path)}")
+        if source.sha256 is None:
+            write_text(_recorded_hash(source), sha256_of(temporary) + "\n")
+    return path
+
+
+def _unpack(source: SourceFile, dataset: str) -> Path:
+    """The file in the cache, after torchvision has downloaded and unpacked its data set.
+
+    That happens in a temporary folder, so that a broken download leaves nothing behind. The other
+    files of the data set move into the cache too; each is checked when it is fetched.
+    """
+    from arbench.data import vision  # torchvision is slow, and most tasks do without
+
+    cache = cache_dir()
+    with writing_cache(cache), tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as root:
+        try:
+            vision.download(dataset, Path(root))
+        except NetworkError as error:
+            raise NetworkError(
+                f"torchvision could not download {source.path} from {error}: "
+                f"{_offline_choices(source.path)}"
+            ) from None
+        check_source(Path(root, source.path), source)
+        for file in Path(root).rglob("*"):
+            target = cache / file.relative_to(root)
+            if file.is_file() and file.suffix not in _ARCHIVES and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
+    return cache / source.path
 
 
 @contextmanager
@@ -122,7 +199,7 @@ def writing_cache(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def offline_choices(path: str) -> str:
+def _offline_choices(path: str) -> str:
     """What a user without a network can do, for the end of an error message."""
     return (
         f"put {path} into a folder and set {DATA_VARIABLE} to that folder, or use the task "
@@ -130,23 +207,11 @@ def offline_choices(path: str) -> str:
     )
 
 
-def mismatch(path: Path, source: SourceFile) -> str | None:
-    """What is wrong with the file at `path`, or None."""
-    expected = source.sha256
-    if expected is None and recorded_hash(source).is_file():
-        expected = recorded_hash(source).read_text().strip()
-    size = path.stat().st_size
-    sizes = "" if source.size in (None, size) else f"{size} bytes, expected {source.size}"
-    if expected is not None and (found := sha256_of(path)) != expected:
-        return f"sha256 {found}, expected {expected}" + (f" ({sizes})" if sizes else "")
-    return sizes or None
-
-
-def recorded_hash(source: SourceFile) -> Path:
-    """Where the sha256 of the first download of an unpinned file is kept."""
-    return cache_dir() / f"{source.path}.sha256"
-
-
-def may_download() -> bool:
-    """Whether a file that is not on this machine may be fetched now; see `offline`."""
-    return _downloads.get()
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within, `fetch` downloads nothing: what is not on this machine is a `NotHereError`."""
+    token = _downloads.set(False)
+    try:
+        yield
+    finally:
+        _downloads.reset(token)

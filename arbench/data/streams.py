@@ -80,6 +80,8 @@ class WindowedTask(Task):
         PluginError: if the stream has a training view of its own.
     """
 
+    is_windowed = True
+
     def __init__(self, stream: StreamTask, context: int, stride: int) -> None:
         if not 1 <= stride <= context:
             raise ConfigError(
@@ -130,19 +132,6 @@ class WindowedTask(Task):
         """The windows laid end to end as a ring, cut from a random place on."""
         shift = int(torch.randint(events.numel(), (), generator=generator))
         return events.flatten().roll(-shift).view_as(events)
-
-
-def windows_of(task: Task, context: int, stride: int | None = None) -> Task:
-    """The task itself, or a stream through windows; the stride is half the context by default.
-
-    Raises:
-        ConfigError: if a stride is given for a task that is no stream, or is out of its range.
-    """
-    if isinstance(task, StreamTask):
-        return task.windows(context, max(1, context // 2) if stride is None else stride)
-    if stride is not None:
-        raise ConfigError(f"{task.name} is not a stream, and only a stream has a stride")
-    return task
 
 
 def overlapping_windows(symbols: Tensor, context: int, stride: int) -> Split:

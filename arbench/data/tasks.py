@@ -1,4 +1,4 @@
-"""The contract of a task: `Task`, `Split`, `Labels`, and how a task is opened by name."""
+"""The contract of a task: `Task`, `Split`, `Division`, and how a task is opened by name."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from arbench.data.division import Division
 from arbench.data.rendering import Rendering, natural_rendering
 from arbench.errors import ConfigError, DataError
+from arbench.files.documents import Part
 from arbench.probability.events import EventSpec
 from arbench.registry.manager import registry
 from arbench.registry.names import split_argument
 
 if TYPE_CHECKING:
+    from arbench.data.labels import Labels
     from arbench.data.sources import SourceFile
 
 SplitName = Literal["train", "validation", "test"]
@@ -26,6 +28,12 @@ SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 """The names of all splits."""
+
+DivisionRule = Literal["rows", "files"]
+"""What equal rows are when data are divided: repeats, or one work; see `Division`."""
+
+DIVISION_RULES: tuple[DivisionRule, ...] = get_args(DivisionRule)
+"""The names of all rules."""
 
 
 @dataclass(frozen=True)
@@ -99,46 +107,27 @@ class Split:
         return sum(row in there for row in _rows(self.events))
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The classes of the events of a split, such as digits.
-
-    Attributes:
-        values: `(N,)` int64, one for each event of the split, in its order; a number from 0 on.
-        names: of these numbers.
-    """
-
-    values: Tensor
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Check that every number has a name.
-
-        Raises:
-            ValueError: if one has none, or they are no whole numbers.
-        """
-        if self.values.dim() != 1 or self.values.dtype != torch.int64:
-            raise ValueError(
-                f"labels are int64 (N,); got {tuple(self.values.shape)} {self.values.dtype}"
-            )
-        wrong = (self.values < 0) | (self.values >= len(self.names))
-        if bool(wrong.any()):
-            first = int(wrong.nonzero()[0])
-            raise ValueError(
-                f"event {first} has the label {int(self.values[first])}, and there are "
-                f"{len(self.names)} names"
-            )
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def first(self, limit: int | None) -> Labels:
-        """Those of the first `limit` events, or of all."""
-        return Labels(self.values[:limit], self.names)
-
-
 def _rows(events: Tensor) -> list[bytes]:
     return [event.tobytes() for event in events.numpy()]
+
+
+class Division(Part):
+    """How a user's data were divided into splits: enough to divide them so again.
+
+    Attributes:
+        rule: "rows" takes repeats for data, as draws have them; "files" takes what is equal for one
+            work, which has to be in one split.
+        version: of the rule.
+        seed: keys every draw.
+    """
+
+    rule: DivisionRule
+    version: Literal[1] = 1
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+
+    def __str__(self) -> str:
+        """In a few words, for people."""
+        return f"by {self.rule} (rule version {self.version}, seed {self.seed})"
 
 
 class Task(ABC):
@@ -161,6 +150,7 @@ class Task(ABC):
         shared_events: how many events of the first split have an equal one in the second, where
             the data repeat themselves; `arbench check` counts them.
         needs_windows: whether it is a stream, which has events only once a context is chosen.
+        is_windowed: whether its events are the windows of a stream.
     """
 
     name: str
@@ -175,6 +165,7 @@ class Task(ABC):
     division: Division | None = None
     shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int]] = MappingProxyType({})
     needs_windows: ClassVar[bool] = False
+    is_windowed: ClassVar[bool] = False
 
     @property
     def rendering(self) -> Rendering:

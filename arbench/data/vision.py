@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,11 @@ from urllib.error import URLError
 
 import torch
 
-from arbench.data.sources import SourceFile, cache_dir, check_source, offline_choices, writing_cache
 from arbench.errors import NetworkError
 from arbench.files import http_client
 
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_ARCHIVES = {".gz", ".tar", ".tgz", ".zip"}
 
 
 @functools.cache
@@ -50,39 +47,22 @@ def _operators() -> torch.library.Library:
     return torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
 
 
-def download(dataset: str, wanted: SourceFile) -> Path:
-    """Where the file is in the cache after torchvision has downloaded and unpacked its data set.
-
-    That happens in a temporary folder, so that a broken download leaves nothing behind. The other
-    files of the data set move into the cache too; each is checked when it is fetched.
+def download(dataset: str, root: Path) -> None:
+    """Download a data set and unpack it.
 
     Args:
         dataset: the name of a class of `torchvision.datasets`, such as "MNIST".
-        wanted: one of its files.
+        root: the folder that the class puts it in.
 
     Raises:
-        DataError: if the file is not the one described, or the cache cannot be written.
-        NetworkError: if torchvision cannot get it.
+        NetworkError: with what went wrong, by address, if torchvision cannot get it.
     """
-    cache = cache_dir()
-    with writing_cache(cache), tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as root:
-        dataset_class = getattr(load_torchvision().datasets, dataset)
-        with _own_client() as problems:
-            try:
-                dataset_class(root, download=True)
-            except (RuntimeError, URLError) as error:
-                tried = "; ".join(problems) or str(error)
-                raise NetworkError(
-                    f"torchvision could not download {wanted.path} from {tried}: "
-                    f"{offline_choices(wanted.path)}"
-                ) from None
-        check_source(Path(root, wanted.path), wanted)
-        for file in Path(root).rglob("*"):
-            target = cache / file.relative_to(root)
-            if file.is_file() and file.suffix not in _ARCHIVES and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(target)
-    return cache / wanted.path
+    dataset_class = getattr(load_torchvision().datasets, dataset)
+    with _own_client() as problems:
+        try:
+            dataset_class(str(root), download=True)
+        except (RuntimeError, URLError) as error:
+            raise NetworkError("; ".join(problems) or str(error)) from None
 
 
 @contextmanager

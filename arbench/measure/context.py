@@ -10,15 +10,14 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.data.rendering import Rendering
-from arbench.data.streams import Windows
-from arbench.data.tasks import SPLITS, Labels, Split, SplitName
+from arbench.data.tasks import SPLITS, Split, SplitName
 from arbench.errors import CheckpointError, ConfigError, PluginError
 from arbench.files.atomic import make_folder
 from arbench.files.tensors import load_tensors, save_tensors
@@ -26,6 +25,10 @@ from arbench.probability.density import Density
 from arbench.probability.events import EventSpec
 from arbench.probability.randomness import keyed_generator
 from arbench.show.reporting import Reporter
+
+if TYPE_CHECKING:
+    from arbench.data.labels import Labels
+    from arbench.data.streams import Windows
 
 T = TypeVar("T", covariant=True)
 
@@ -74,7 +77,7 @@ class Handed:
     @property
     def group(self) -> str:
         """What is independent of others of its kind, such as "event" or "recording"."""
-        return self._dataset.group
+        return self._dataset.task.group
 
     @property
     def has_labels(self) -> bool:

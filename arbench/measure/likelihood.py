@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from arbench.data.streams import Windows
 from arbench.data.tasks import Split, SplitName
 from arbench.errors import Diverged
 from arbench.measure.context import Context, Handed
@@ -25,6 +24,9 @@ from arbench.probability.density import Density
 from arbench.probability.events import Domain, bin_width
 from arbench.probability.model import evaluation_mode
 from arbench.show.reporting import Advance
+
+if TYPE_CHECKING:
+    from arbench.data.streams import Windows
 
 _MOST_EVENTS = 200
 # Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.

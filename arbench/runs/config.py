@@ -13,10 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from arbench.data.division import Division
+from arbench.data.dataset import windows_of
 from arbench.data.rendering import Rendering, natural_rendering
-from arbench.data.streams import windows_of
-from arbench.data.tasks import open_task
+from arbench.data.tasks import Division, open_task
 from arbench.errors import CheckpointError
 from arbench.files.atomic import write_text
 from arbench.files.canonical import canonical_sha256

@@ -128,7 +128,7 @@ class Measuring:
 
 
 def _open_dataset(text: str) -> Opened[Dataset]:
-    dataset = Dataset.open(text)
+    dataset = Dataset(text)
     return Opened(dataset, dataset.task.name, dataset.sha256)
 
 

@@ -57,7 +57,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
     dataset = dataset_of(task, recipe, request.limit)
     try:
-        members = plan_members(recipe, dataset.spec)
+        members = plan_members(recipe, dataset.task.spec)
         layouts = [member.layout.build() for member in members]
         head = recipe.head.name
         if head == "auto":
@@ -156,7 +156,7 @@ def open_as_recorded(config: RunConfig, text: str) -> Task:
 def dataset_of(task: Task | str, recipe: Recipe, limit: int | None = None) -> Dataset:
     """The dataset of a task, a stream seen through the recipe's windows."""
     context, stride = recipe.stream.context, recipe.stream.stride
-    return Dataset.open(task, context=context, stride=stride, limit=limit)
+    return Dataset(task, context=context, stride=stride, limit=limit)
 
 
 def parse_seconds(text: str) -> float:

@@ -237,7 +237,7 @@ def _bind(
     hashes = {part: sha256_of(file) for part, file in bound_files(path).items()}
     if folder.metrics.exists():
         hashes["metrics"] = sha256_of(folder.metrics)
-    record = with_errors(record, kept, split, dataset.group)
+    record = with_errors(record, kept, split, dataset.task.group)
     assert record.training is not None  # a foreign one is not verified
     training = record.training.model_copy(update={"recipe_sha256": config.recipe_sha256})
     bound = {"sha256": HashesRecord(**hashes), "training": training, "checks": checks}

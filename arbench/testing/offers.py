@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from arbench.data.dataset import Dataset
+from arbench.data.labels import Labels
 from arbench.data.streams import StreamTask
-from arbench.data.tasks import Labels, Split, SplitName, Task
+from arbench.data.tasks import Split, SplitName, Task
 from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout

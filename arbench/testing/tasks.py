@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench.data.dataset import Dataset
+from arbench.data.dataset import Dataset, windows_of
 from arbench.data.sources import NotHereError, locate, offline
-from arbench.data.streams import windows_of
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.density import Kind
 from arbench.probability.events import Discrete, EventSpec

@@ -15,10 +15,9 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from arbench.data.division import Division
 from arbench.data.formats import mu_law
 from arbench.data.formats.recordings import read_recording
-from arbench.data.tasks import SPLITS
+from arbench.data.tasks import SPLITS, Division
 from arbench_files.division import places, row_shares
 
 Array = NDArray[Any]

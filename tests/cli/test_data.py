@@ -12,8 +12,7 @@ from arbench.cli import data as data_verb
 from arbench.cli import main
 from arbench.data import tasks
 from arbench.data.dataset import Dataset
-from arbench.data.fetching import fetch
-from arbench.data.sources import SourceFile
+from arbench.data.sources import SourceFile, fetch
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
 from arbench.registry.entries import TaskEntry

@@ -31,8 +31,7 @@ SOURCE = SourceFile(
 FETCH = f"""
 import sys
 from arbench.errors import ArbenchError
-from arbench.data.sources import SourceFile
-from arbench.data.fetching import fetch
+from arbench.data.sources import SourceFile, fetch
 try:
     print(fetch({SOURCE!r}).read_bytes())
 except ArbenchError as error:

@@ -19,8 +19,9 @@ from torch import Tensor
 import arbench
 from arbench.cli import main
 from arbench.data.dataset import Dataset
+from arbench.data.labels import Labels
 from arbench.data.streams import StreamTask, Windows
-from arbench.data.tasks import SPLITS, Labels, Split, SplitName, Task, open_task
+from arbench.data.tasks import SPLITS, Split, SplitName, Task, open_task
 from arbench.errors import DataError, Interrupted
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.layouts import Layout
@@ -110,8 +111,8 @@ def test_a_limit_cuts_the_events_and_not_the_hash() -> None:
 
 
 def test_the_windows_of_a_stream_and_its_hash_come_from_one_load() -> None:
-    dataset = Dataset.open(task := Text(), context=12, stride=5)
-    assert (dataset.windows, dataset.spec) == (Windows(12, 5), EventSpec((12,), Discrete(5)))
+    dataset = Dataset(task := Text(), context=12, stride=5)
+    assert (dataset.windows, dataset.task.spec) == (Windows(12, 5), EventSpec((12,), Discrete(5)))
     for name in SPLITS:
         split, expected = dataset.split(name), Text().windows(12, 5).load(name)
         assert split.events.equal(expected.events)
@@ -122,9 +123,9 @@ def test_the_windows_of_a_stream_and_its_hash_come_from_one_load() -> None:
 
 
 def test_half_the_context_is_the_stride_by_default() -> None:
-    assert Dataset.open(Text(), context=9).windows == Windows(9, 4)
-    assert Dataset.open(Text(), context=1).windows == Windows(1, 1)
-    assert Dataset.open(Counted(), context=9).windows is None
+    assert Dataset(Text(), context=9).windows == Windows(9, 4)
+    assert Dataset(Text(), context=1).windows == Windows(1, 1)
+    assert Dataset(Counted(), context=9).windows is None
 
 
 @pytest.mark.parametrize("limit", [None, 3])
@@ -132,7 +133,7 @@ def test_what_nobody_needs_leaves_the_memory(limit: int | None) -> None:
     """The whole of a split that was cut, the symbols of a stream, and all of what is dropped."""
     for dataset in (
         Dataset(Counted(), limit=limit),
-        Dataset.open(Text(), context=12, limit=limit),
+        Dataset(Text(), context=12, limit=limit),
     ):
         stored = {name: weakref.ref(dataset.stored(name).events) for name in SPLITS}
         storages = {
@@ -185,8 +186,8 @@ def test_padding_is_looked_for_in_all_events_and_never_in_windows() -> None:
     assert "would not sum to 1" in (dataset.padding_fault(permuted) or "")  # train alone has any
     assert dataset.padding_fault([Layout(Counted.spec)]) is None
     assert task.loads == EACH_ONCE
-    windows = Dataset.open(Text(), context=4)
-    windowed = [Layout(windows.spec, order=torch.tensor([3, 2, 1, 0]))]
+    windows = Dataset(Text(), context=4)
+    windowed = [Layout(windows.task.spec, order=torch.tensor([3, 2, 1, 0]))]
     assert windows.padding_fault(windowed) is None
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from arbench.data.fetching import fetch
-from arbench.data.sources import SourceFile, locate
+from arbench.data.sources import SourceFile, fetch, locate
 from arbench.errors import DataError, NetworkError
 from arbench.files.atomic import sha256_of
 

@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 
 from arbench.data import vision
-from arbench.data.fetching import fetch
-from arbench.data.sources import SourceFile
+from arbench.data.sources import SourceFile, fetch
 from arbench.errors import DataError, NetworkError
 
 IMAGES = np.array([0x803, 2, 28, 28], ">i4").tobytes() + bytes(2 * 784)

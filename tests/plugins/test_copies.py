@@ -250,7 +250,7 @@ def section(folder: Path, run: str, key: str = "copies") -> dict[str, Any]:
 
 def share_of_test(also_in: str) -> float:
     """The share of test events of the task that are in another split."""
-    test, other = (Dataset.open("toy-markov").split(name) for name in ("test", also_in))
+    test, other = (Dataset("toy-markov").split(name) for name in ("test", also_in))
     return test.num_events_also_in(other) / len(test)
 
 

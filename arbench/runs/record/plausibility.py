@@ -92,7 +92,7 @@ def _dataset_of(name: str) -> Dataset | None:
     if registered is None or registered.entry.argument is not None:
         return None
     try:
-        dataset = Dataset.open(name)
+        dataset = Dataset(name)
         if dataset.task.needs_windows or not dataset.task.has_true_log_prob:
             return None
         _ = dataset.split("test"), dataset.sha256  # here, where what is wrong with them is caught
