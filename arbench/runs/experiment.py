@@ -46,7 +46,6 @@ from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.devices import make_accelerator
 from arbench.training.fitting import fit
-from arbench.training.plan import Plan
 from arbench.training.recipes import Recipe
 from arbench.training.trainer import Trainer
 
@@ -208,7 +207,7 @@ class _Experiment:
     def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
         """Train the network in place, whichever way it offers, and say where that ended."""
         recipe = self.config.recipe.training
-        plan = Plan(
+        trainer = Trainer(
             network=self.assembly.network,
             members=self.assembly.members,
             density=self.assembly.density,
@@ -224,7 +223,7 @@ class _Experiment:
             metrics=self.folder.metrics,
             reporter=self.reporter,
         )
-        return fit(plan) if self.assembly.fits_itself else Trainer(plan).run()
+        return fit(trainer) if self.assembly.fits_itself else trainer.run()
 
     def _measure(self, batches: TrainingBatches, progress: Progress) -> Record:
         """Ask what every run asks: likelihood and truth, then checks, samples and speed.

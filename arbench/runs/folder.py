@@ -15,7 +15,7 @@ from arbench.files.atomic import make_folder, remove_abandoned, require_folder
 from arbench.runs.record.binding import per_event_name
 from arbench.runs.record.record import Record
 from arbench.training.checkpoints import CONFIG, METRICS
-from arbench.training.signals import stopping_at_once
+from arbench.training.signals import listening_for_stop
 
 RECORD, CARD = "record.json", "README.md"
 
@@ -127,7 +127,7 @@ class RunFolder:
         make_folder(self.path)
         is_new = not self.config.exists()
         try:
-            with FileLock(self._lock, timeout=0), stopping_at_once(self._how_to_go_on):
+            with FileLock(self._lock, timeout=0), listening_for_stop(self._how_to_go_on):
                 is_new = not self.config.exists()
                 yield
         except Timeout as error:

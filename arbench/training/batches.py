@@ -68,7 +68,14 @@ class TrainingBatches:
         """The batch of a step, steps counted from 0 over all epochs."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._enter(epoch)
+            generator = keyed_generator(self.seed, "order", epoch)
+            self._order = torch.randperm(len(self.split), generator=generator)
+            if self.task.has_training_view:
+                generator = keyed_generator(self.seed, "view", epoch)
+                view = self.task.training_view(self.split.events, generator)
+                check_events(self.task, "train", view)
+                self._events = view.to(self.device)
+            self._epoch = epoch
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         own = rows[self.process :: self.num_processes]
         weights = torch.ones(len(own), device=self.device)
@@ -82,15 +89,3 @@ class TrainingBatches:
             scored = self._scored[own]
             num_dims = int(self._scored[rows.to(self.device)].sum())
         return Batch(self._events[own], scored, weights, len(rows), num_dims)
-
-    def _enter(self, epoch: int) -> None:
-        self._order = torch.randperm(
-            len(self.split), generator=keyed_generator(self.seed, "order", epoch)
-        )
-        if self.task.has_training_view:
-            view = self.task.training_view(
-                self.split.events, keyed_generator(self.seed, "view", epoch)
-            )
-            check_events(self.task, "train", view)
-            self._events = view.to(self.device)
-        self._epoch = epoch

@@ -33,6 +33,7 @@ from arbench.measure.allocator import out_of_memory_says
 _FORMAT = 2
 # What a checkpoint belongs to lies beside its folder.
 CONFIG, METRICS = "config.json", "metrics.jsonl"
+_STATE = "state.json"
 _KEYS_OF_FORMAT_1 = {"format", "tensors", "sha256", "progress"}
 _Count = Annotated[int, Field(ge=0)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -77,13 +78,11 @@ class Checkpoint(NamedTuple):
     cautions: list[str]
 
 
+@dataclass(frozen=True)
 class CheckpointStore:
     """The `checkpoint/` folder of a run; it belongs to the configuration that lies beside it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._state = folder / "state.json"
-        self._config, self._metrics = folder.parent / CONFIG, folder.parent / METRICS
+    folder: Path
 
     def save(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
         """Make this state the current checkpoint.
@@ -107,12 +106,11 @@ class CheckpointStore:
                 "format": _FORMAT,
                 "tensors": name,
                 "sha256": digest,
-                **self._beside(progress.metrics_bytes),
-                "environment": _environment(),
+                **self._surroundings(progress.metrics_bytes),
                 "progress": asdict(progress),
             }
             state["state_sha256"] = canonical_sha256(state)
-            write_text(self._state, json.dumps(state, indent=1) + "\n")
+            write_text(self.folder / _STATE, json.dumps(state, indent=1) + "\n")
         for old in self.folder.glob("step-*.safetensors"):
             if old.name != name:
                 old.unlink()
@@ -123,7 +121,7 @@ class CheckpointStore:
         Raises:
             CheckpointError: if it is damaged, was changed, or belongs to another run.
         """
-        path = self._state
+        path = self.folder / _STATE
         if not path.exists():
             return None
         state = read_json(path, CheckpointError, "no checkpoint there")
@@ -154,10 +152,11 @@ class CheckpointStore:
         Raises:
             CheckpointError: if it may not; the line says why.
         """
+        path = self.folder / _STATE
         if state["format"] == 1:
             if unknown := sorted(state.keys() - _KEYS_OF_FORMAT_1):
-                raise CheckpointError(f"{self._state}: format 1 has no {unknown[0]}")
-            self._beside(metrics_bytes)
+                raise CheckpointError(f"{path}: format 1 has no {unknown[0]}")
+            self._surroundings(metrics_bytes)
             return [
                 "the checkpoint is of an older arbench, which did not bind it: what it says of its "
                 "progress is believed as it stands"
@@ -165,30 +164,34 @@ class CheckpointStore:
         rest = {key: value for key, value in state.items() if key != "state_sha256"}
         if state["state_sha256"] != canonical_sha256(rest):
             raise CheckpointError(
-                f"{self._state}: does not fit the sha256 that it carries, so it was edited or "
+                f"{path}: does not fit the sha256 that it carries, so it was edited or "
                 "damaged; put back the file that the run wrote, or train anew"
             )
-        for key, found in self._beside(metrics_bytes).items():
-            if state[key] != found:
-                file = self._config if key == "config_sha256" else self._metrics
+        found = self._surroundings(metrics_bytes)
+        for key, name in (("config_sha256", CONFIG), ("metrics_sha256", METRICS)):
+            if state[key] != found[key]:
                 raise CheckpointError(
-                    f"{file}: is not the file that the checkpoint in {self.folder} was written "
-                    "with (its sha256 differs); put back the file that the run wrote, or train anew"
+                    f"{self.folder.parent / name}: is not the file that the checkpoint in "
+                    f"{self.folder} was written with (its sha256 differs); put back the file that "
+                    "the run wrote, or train anew"
                 )
         return [
             f"the checkpoint was written with {_named(key, before)}, and goes on with "
             f"{_named(key, now)}: equal bytes are not promised"
-            for key, now in _environment().items()
+            for key, now in found["environment"].items()
             if (before := state["environment"][key]) != now
         ]
 
-    def _beside(self, metrics_bytes: int) -> dict[str, str | None]:
-        """The hashes of the run's configuration, if it is there, and of its metrics so far.
+    def _surroundings(self, metrics_bytes: int) -> dict[str, Any]:
+        """What the next steps depend on, beside the state and the machine, as a state holds it.
+
+        These are hashes of the run's configuration, if it is there, and of its metrics so far;
+        threads and version of torch.
 
         Raises:
             CheckpointError: if there are fewer metrics than that.
         """
-        config, metrics = self._config, self._metrics
+        config, metrics = self.folder.parent / CONFIG, self.folder.parent / METRICS
         lines = metrics.read_bytes() if metrics_bytes else b""
         if len(lines) < metrics_bytes:
             raise CheckpointError(
@@ -198,21 +201,17 @@ class CheckpointStore:
         return {
             "config_sha256": sha256_of(config) if config.exists() else None,
             "metrics_sha256": hashlib.sha256(lines[:metrics_bytes]).hexdigest(),
+            "environment": {"threads": torch.get_num_threads(), "torch": str(torch.__version__)},
         }
 
     def clear(self) -> None:
         """Remove the checkpoint; a finished run needs none."""
         if not self.folder.exists():
             return
-        self._state.unlink(missing_ok=True)
+        (self.folder / _STATE).unlink(missing_ok=True)
         for file in self.folder.iterdir():
             file.unlink()
         self.folder.rmdir()
-
-
-def _environment() -> dict[str, Any]:
-    """That on which equal bytes depend, beside the machine."""
-    return {"threads": torch.get_num_threads(), "torch": str(torch.__version__)}
 
 
 def _named(key: str, value: object) -> str:

@@ -25,53 +25,34 @@ class StopSignal:
 
 
 @contextlib.contextmanager
-def listening_for_stop() -> Iterator[StopSignal]:
-    """Within, the first stop signal is acknowledged and remembered; the second ends at once."""
-    stop = StopSignal()
+def listening_for_stop(at_once: Callable[[], str] | None = None) -> Iterator[StopSignal]:
+    """Within, the first stop signal is acknowledged and remembered; the second ends at once.
 
-    def hear(number: int) -> None:
+    Args:
+        at_once: where given, the first one raises wherever the work stands, and this is what the
+            error says.
+
+    Raises:
+        Interrupted: at the first signal, if it is to end the work at once; in the main thread.
+    """
+    stop = StopSignal()
+    # Only the main thread may set handlers; elsewhere the caller's own handling stays.
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
         stop.received = number
+        if at_once is not None:
+            raise Interrupted(at_once(), number)
         if os.environ.get("RANK", "0") == "0":  # several processes acknowledge once
             _acknowledge()
 
-    with _first_signal(hear):
-        yield stop
-
-
-@contextlib.contextmanager
-def stopping_at_once(says: Callable[[], str]) -> Iterator[None]:
-    """Within, the first stop signal raises, wherever the work stands; the second ends at once.
-
-    Args:
-        says: what the error then says.
-
-    Raises:
-        Interrupted: at the signal, in the main thread.
-    """
-
-    def stop(number: int) -> None:
-        raise Interrupted(says(), number)
-
-    with _first_signal(stop):
-        yield
-
-
-@contextlib.contextmanager
-def _first_signal(hear: Callable[[int], None]) -> Iterator[None]:
-    """Within, the first stop signal is heard; the second does what it does by default."""
-    # Only the main thread may set handlers; elsewhere the caller's own handling stays.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
-        hear(number)
-
-    previous = {number: signal.signal(number, handle) for number in _SIGNALS}
+    previous = {number: signal.signal(number, hear) for number in _SIGNALS}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

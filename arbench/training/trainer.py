@@ -1,66 +1,126 @@
-"""The training loop: loss, optimiser, learning rate, averaged weights, best step, resuming."""
+"""The training loop: fraction done, learning rate, loss, optimiser, averages, best step, resuming.
+
+A training lasts a number of steps or of wall-clock seconds; the learning rate, the evaluations and
+the end follow from the fraction of it that is done.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import json
 import math
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from arbench.data.tasks import Split
 from arbench.errors import CheckpointError, Diverged, Interrupted
+from arbench.files.atomic import full_disk_named
+from arbench.measure.likelihood import evaluate_log_probs, nll_of
 from arbench.measure.statistics.metrics import NLL
+from arbench.probability.density import Density
 from arbench.probability.events import bin_width
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
-from arbench.training.checkpoints import Progress
-from arbench.training.plan import Plan
+from arbench.show.reporting import Reporter
+from arbench.training.batches import TrainingBatches
+from arbench.training.checkpoints import Checkpoint, CheckpointStore, Progress
 from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
 
 
-class Objective(nn.Module):
-    """The training loss: a module, so that data parallelism and compilation wrap the whole loss.
+def fraction_done(progress: Progress, num_steps: int, budget_s: float | None) -> float:
+    """How much of a training is done, in [0, 1].
 
-    The members share their weights; step s trains member `s mod M`, as MADE cycles through its
-    masks (Germain et al., ICML 2015).
+    Args:
+        progress: where it stands.
+        num_steps: how long it is, but for one with a budget.
+        budget_s: its wall-clock seconds, over all sittings; None for a number of steps.
     """
+    if budget_s is not None:
+        return min(1.0, progress.elapsed_s / budget_s)
+    return min(1.0, progress.step / num_steps)
 
-    def __init__(self, members: Sequence[Model]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
+
+def learning_rate_factor(fraction: float, schedule: str, warmup: float) -> float:
+    """The learning rate as a multiple of its peak, at a fraction of the training.
+
+    Args:
+        fraction: in [0, 1].
+        schedule: "constant", "linear" or "cosine"; the latter two end at 0.
+        warmup: fraction over which the rate first rises linearly from near 0.
+    """
+    if fraction < warmup:
+        return max(fraction / warmup, 1e-3)
+    rest = (fraction - warmup) / (1 - warmup)
+    if schedule == "linear":
+        return 1 - rest
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * rest))
+    return 1.0
+
+
+class Objective(nn.ModuleList):
+    """The members, which share their weights, and the loss that they are trained with.
+
+    Step s trains member `s mod M`, as MADE cycles through its masks (Germain et al., ICML 2015). A
+    module, so that data parallelism and compilation wrap the whole loss.
+    """
 
     def forward(
         self, events: Tensor, scored: Tensor | None, weights: Tensor, member: int
     ) -> Tensor:
         """Total nats `()` of the events, each times its weight."""
-        log_probs: Tensor = self.members[member](events, scored)
+        log_probs: Tensor = self[member](events, scored)
         return -(log_probs * weights).sum()
 
 
+@dataclass(kw_only=True)
 class Trainer:
-    """One training by gradient descent, from wherever its checkpoint stands to its end."""
+    """One training, from wherever its checkpoint stands to its end.
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.network = plan.network
-        self.accelerator = plan.accelerator
-        self.progress = Progress()
-        objective: nn.Module = Objective(plan.members)
-        # Buffers are equal in all processes by construction, and not every type can be sent.
-        buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
-        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
-        ignore(objective, buffers)  # type: ignore[no-untyped-call]
-        self.objective = plan.accelerator.prepare_model(objective)
-        if plan.compile_loss:
-            self.objective = torch.compile(self.objective)
-        self.optimizer = make_optimizer(self.network, plan.recipe, plan.accelerator.device)
-        self.average = _snapshot(self.network) if plan.recipe.ema_decay else None
-        self.best: dict[str, Tensor] = {}
+    Attributes:
+        network: holds every weight, on the accelerator's device.
+        members: the models that share it, of which each step trains one.
+        density: that of them all, which is validated.
+        batches: the training batches.
+        validation: chooses the best weights; the test split is never seen here.
+        recipe: optimiser and schedule.
+        num_steps: how long the training is, but for one with a budget.
+        budget_s: its wall-clock seconds; None for a number of steps.
+        seed: keys dropout.
+        compile_loss: compile the loss with `torch.compile`.
+        accelerator: device, precision and processes.
+        store: where checkpoints go.
+        metrics: `metrics.jsonl`, one line per evaluation.
+        reporter: who watches.
+        progress: where the training stands.
+        best: the weights of the best evaluation so far.
+    """
+
+    network: nn.Module
+    members: Sequence[Model]
+    density: Density
+    batches: TrainingBatches
+    validation: Split
+    recipe: TrainingRecipe
+    num_steps: int
+    budget_s: float | None
+    seed: int
+    compile_loss: bool
+    accelerator: Accelerator
+    store: CheckpointStore
+    metrics: Path
+    reporter: Reporter
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     def run(self) -> Progress:
         """Train to the end and leave the best weights in the network.
@@ -69,66 +129,85 @@ class Trainer:
             Diverged: when a loss, gradient or validation is not finite.
             Interrupted: after a stop signal, with a checkpoint written.
         """
-        self._resume()
+        self._begin()
+        progress, recipe = self.progress, self.recipe
         last_checkpoint = time.monotonic()
-        started = time.monotonic() - self.progress.elapsed_s
-        with listening_for_stop() as stop, self.plan.reporter.bar("training") as advance:
-            while True:
+        started = last_checkpoint - progress.elapsed_s
+        with listening_for_stop() as stop, self.reporter.bar("training") as advance:
+            finished = False
+            while not finished:
                 elapsed, stop_signal = self._agree(time.monotonic() - started, stop.received)
-                self.progress.elapsed_s = elapsed
-                fraction = self.plan.fraction(self.progress.step, elapsed)
-                due = math.floor(fraction * self.plan.recipe.evaluations)
-                if self.progress.step > 0 and due > self.progress.evaluations:
+                progress.elapsed_s = elapsed
+                fraction = fraction_done(progress, self.num_steps, self.budget_s)
+                due = math.floor(fraction * recipe.evaluations)
+                if progress.step > 0 and due > progress.evaluations:
                     self._evaluate(fraction)
                 advance(fraction, self._note())
-                if fraction >= 1 and self.progress.step > 0:
-                    break
-                if stop_signal:
-                    self._checkpoint()
-                    raise self._interrupted(stop_signal)
-                if time.monotonic() - last_checkpoint >= self.plan.recipe.checkpoint_seconds:
+                finished = fraction >= 1 and progress.step > 0
+                since = time.monotonic() - last_checkpoint
+                # Also at the end: a run killed in what follows resumes with nothing left to train.
+                if finished or stop_signal or since >= recipe.checkpoint_seconds:
                     self._checkpoint()
                     last_checkpoint = time.monotonic()
-                self._step(fraction)
-            # A run killed during its final evaluation resumes here, with nothing left to train.
-            self._checkpoint()
-            _, stop_signal = self._agree(elapsed, stop.received)  # since the last step
-            if stop_signal:
-                raise self._interrupted(stop_signal)
+                if finished:
+                    _, stop_signal = self._agree(elapsed, stop.received)  # since the last step
+                if stop_signal:
+                    raise Interrupted(
+                        f"interrupted after step {progress.step}, with a checkpoint; continue with "
+                        f"`arbench resume {self.store.folder.parent}`",
+                        stop_signal,
+                    )
+                if not finished:
+                    self._step(fraction)
         self.network.load_state_dict(self.best)
-        return self.progress
+        return progress
 
-    def _interrupted(self, stop_signal: int) -> Interrupted:
-        return Interrupted(
-            f"interrupted after step {self.progress.step}, with a checkpoint; continue with "
-            f"`arbench resume {self.plan.store.folder.parent}`",
-            stop_signal,
-        )
+    def _begin(self) -> None:
+        """Set up loss, optimiser and averages; take up the checkpoint, if there is one."""
+        objective: nn.Module = Objective(self.members)
+        # Buffers are equal in all processes by construction, and not every type can be sent.
+        buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        ignore(objective, buffers)  # type: ignore[no-untyped-call]
+        objective = self.accelerator.prepare_model(objective)
+        self.objective: nn.Module = objective
+        if self.compile_loss:
+            self.objective = torch.compile(objective)  # type: ignore[assignment]
+        self.optimizer = make_optimizer(self.network, self.recipe, self.accelerator.device)
+        self.average = _snapshot(self.network) if self.recipe.ema_decay else None
+
+        loaded = self.store.load()
+        if self.accelerator.is_main_process:
+            # What was measured after the checkpoint will be measured again.
+            with open(self.metrics, "ab") as file:
+                file.truncate(0 if loaded is None else loaded.progress.metrics_bytes)
+        if loaded is not None:
+            self._take_up(loaded)
 
     def _step(self, fraction: float) -> None:
         """One optimiser step."""
         step = self.progress.step
-        batch = self.plan.batches.batch(step)
-        torch.manual_seed(derive_seed(self.plan.seed, "step", step, self.accelerator.process_index))
-        rate = self.plan.recipe.learning_rate * learning_rate_factor(
-            fraction, self.plan.recipe.schedule, self.plan.recipe.warmup
+        batch = self.batches.batch(step)
+        torch.manual_seed(derive_seed(self.seed, "step", step, self.accelerator.process_index))
+        rate = self.recipe.learning_rate * learning_rate_factor(
+            fraction, self.recipe.schedule, self.recipe.warmup
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.objective.train()
         self.optimizer.zero_grad(set_to_none=True)
-        member = step % len(self.plan.members)
+        member = step % len(self.members)
         nats = self.objective(batch.events, batch.scored, batch.weights, member)
         # Data parallelism averages gradients over processes; the batch's sum is what is wanted.
         self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
-        limit = self.plan.recipe.clip_norm or math.inf
+        limit = self.recipe.clip_norm or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
         nats = nats.detach()
         if self.accelerator.num_processes > 1:
             nats = self.accelerator.reduce(nats, reduction="sum")
         total = float(nats)
         if not (math.isfinite(norm) and math.isfinite(total)):
-            num_steps = self.plan.batches.steps_per_epoch
+            num_steps = self.batches.steps_per_epoch
             raise Diverged(
                 f"step {step}: loss {total / batch.num_dims} nats/dim, gradient norm {norm}, at "
                 f"learning rate {rate:.2e}, batch {step % num_steps} of its "
@@ -143,7 +222,7 @@ class Trainer:
 
     def _update(self, average: dict[str, Tensor], step: int) -> None:
         # Early on the average follows the weights closely, so that it forgets where they began.
-        decay = min(self.plan.recipe.ema_decay, (1 + step) / (10 + step))
+        decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
                 average[name].lerp_(value, 1 - decay)
@@ -151,39 +230,62 @@ class Trainer:
                 average[name].copy_(value)
 
     def _evaluate(self, fraction: float) -> None:
-        """Measure validation, keep the weights if they are the best, write a line of metrics."""
-        with self._averaged_weights():
-            nll = self.plan.validate()
-            progress = self.progress
+        """Validate the averaged weights, if there are any, and keep them if they are the best."""
+        own = None if self.average is None else _snapshot(self.network)
+        if self.average is not None:
+            self.network.load_state_dict(self.average)
+        try:
+            nll, progress = self.validate(), self.progress
             if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
                 progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
                 self.best = _snapshot(self.network)
-        progress.evaluations = math.floor(fraction * self.plan.recipe.evaluations)
-        self.plan.add_point(progress, nll)
+        finally:
+            if own is not None:
+                self.network.load_state_dict(own)
+        progress.evaluations = math.floor(fraction * self.recipe.evaluations)
+
+    def validate(self) -> NLL:
+        """The likelihood of validation under the weights as they are now, and a line of metrics.
+
+        The sums of the training loss begin anew.
+
+        Raises:
+            RunError: when the disk is full.
+        """
+        log_probs = evaluate_log_probs(self.density, self.validation)
+        nll = nll_of(log_probs, self.validation, self.density.spec.domain)
+        progress = self.progress
+        line: dict[str, float | None] = {
+            "step": progress.step,
+            "epoch": progress.step / self.batches.steps_per_epoch,
+        }
+        if progress.loss_events:  # a network that fits itself has no loss
+            line["train_nats_per_event"] = progress.loss_total / progress.loss_events
+        line |= {
+            "validation_nats_per_event": nll.nats_per_event,
+            "validation_bits_per_dim": nll.bits_per_dim,
+            "seconds": round(progress.elapsed_s, 3),
+        }
+        progress.loss_total, progress.loss_events = 0.0, 0
+        if self.accelerator.is_main_process:
+            # A line that is cut short, a resumed training cuts off.
+            with full_disk_named(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                progress.metrics_bytes = file.tell()
+        return nll
 
     def _note(self) -> str:
         best = self.progress.best_nats
         if best is None:
             return "validation: not yet"
-        width = bin_width(self.plan.density.spec.domain)
-        num_events, num_dims = len(self.plan.validation), self.plan.validation.num_scored_dims
+        width = bin_width(self.density.spec.domain)
+        num_events, num_dims = len(self.validation), self.validation.num_scored_dims
         nll = NLL(best * num_events, num_events, num_dims, None, None, num_events, width)
-        unit = self.plan.batches.task.unit
+        unit = self.batches.task.unit
         bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/{unit}"
         return f"best validation {best:.2f} nats{bits}"
-
-    @contextlib.contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        """The averaged weights in the network's place, if there are any."""
-        if self.average is None:
-            yield
-            return
-        own = _snapshot(self.network)
-        self.network.load_state_dict(self.average)
-        try:
-            yield
-        finally:
-            self.network.load_state_dict(own)
 
     def _checkpoint(self) -> None:
         if not self.accelerator.is_main_process:
@@ -193,14 +295,14 @@ class Trainer:
         tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        self.plan.store.save(self.progress, tensors)
+        self.store.save(self.progress, tensors)
 
-    def _resume(self) -> None:
-        """Take up the checkpoint, if there is one, and cut the metrics back to it."""
-        loaded = self.plan.store.load()
-        self.plan.cut_curve(0 if loaded is None else loaded.progress.metrics_bytes)
-        if loaded is None:
-            return
+    def _take_up(self, loaded: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: if it is of another training.
+        """
         self.progress, tensors, cautions = loaded
         try:
             self._require_own(tensors)
@@ -218,11 +320,11 @@ class Trainer:
             self.optimizer.load_state_dict(state)
         except (LookupError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"{self.plan.store.folder}: does not belong to this configuration: {error}"
+                f"{self.store.folder}: does not belong to this configuration: {error}"
             ) from error
-        self.plan.reporter.say(f"resuming after step {self.progress.step}")
+        self.reporter.say(f"resuming after step {self.progress.step}")
         for caution in cautions:
-            self.plan.reporter.say(f"note    {caution}")
+            self.reporter.say(f"note    {caution}")
 
     def _require_own(self, tensors: dict[str, Tensor]) -> None:
         """Refuse tensors that are not, name by name and shape by shape, those of this training.
@@ -259,24 +361,6 @@ class Trainer:
         shared = torch.tensor([elapsed, float(signal_number or 0)], device=self.accelerator.device)
         shared = broadcast(shared)
         return float(shared[0]), int(shared[1])
-
-
-def learning_rate_factor(fraction: float, schedule: str, warmup: float) -> float:
-    """The learning rate as a multiple of its peak, at a fraction of the training.
-
-    Args:
-        fraction: in [0, 1].
-        schedule: "constant", "linear" or "cosine"; the latter two end at 0.
-        warmup: fraction over which the rate first rises linearly from near 0.
-    """
-    if fraction < warmup:
-        return max(fraction / warmup, 1e-3)
-    rest = (fraction - warmup) / (1 - warmup)
-    if schedule == "linear":
-        return 1 - rest
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * rest))
-    return 1.0
 
 
 def make_optimizer(

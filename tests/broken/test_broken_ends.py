@@ -23,7 +23,7 @@ from arbench.registry import surroundings
 from arbench.registry.surroundings import TamperedError, undisturbed
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.training.checkpoints import Checkpoint, CheckpointStore, Progress
-from arbench.training.signals import stopping_at_once
+from arbench.training.signals import listening_for_stop
 
 # Wrong: as it was, or as one would write it first.
 
@@ -157,7 +157,7 @@ ASKED: dict[str, tuple[Callable[[Any, Path], None], Any, Any]] = {
     "takes a lost hash for an old format": (ask_store, ForgettingStore, CheckpointStore),
     "takes the last of two": (ask_reader, json.loads, parse_json),
     "looks at functions alone": (ask_guard, shallow, undisturbed),
-    "hears Ctrl-C alone": (ask_ending, keyboard_only, stopping_at_once),
+    "hears Ctrl-C alone": (ask_ending, keyboard_only, listening_for_stop),
     "takes a half file for somebody's": (ask_folder, strict_folder, new_run_folder),
     "leaves ~ to the shell": (ask_path, click.Path(), UserPath()),
 }
@@ -179,6 +179,6 @@ def test_the_wrong_way_is_found_out_and_the_right_one_is_not(fault: str, tmp_pat
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
 def test_both_signals_are_told() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        with pytest.raises(Interrupted) as caught, stopping_at_once(lambda: "go on"):
+        with pytest.raises(Interrupted) as caught, listening_for_stop(lambda: "go on"):
             os.kill(os.getpid(), number)
         assert caught.value.exit_code == 128 + number

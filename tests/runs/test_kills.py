@@ -50,7 +50,7 @@ POINTS = {
     ),
     "while old checkpoints are removed": ("os.unlink = deadly(os.unlink, {n})", (5, 25)),
     "in a validation": (
-        "plan.evaluate_log_probs = deadly(plan.evaluate_log_probs, {n})",
+        "trainer.evaluate_log_probs = deadly(trainer.evaluate_log_probs, {n})",
         (1, 3),
     ),
     "in the final evaluation": (
@@ -68,7 +68,7 @@ HARNESS = """
 import json, os, signal, sys, time
 import torch
 import arbench.api, arbench.cli, arbench.cli.resume, arbench.cli.run
-from arbench.training import checkpoints, plan
+from arbench.training import checkpoints, trainer
 from arbench.runs.record import record as records
 from arbench.measure import speed
 from arbench.runs import experiment as run, measuring

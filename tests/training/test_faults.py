@@ -142,7 +142,8 @@ POINTS = {
     "between temporary file and rename": "os.replace = deadly(os.replace, 30)",
     "while old checkpoints are removed": "os.unlink = deadly(os.unlink, 12)",
     "in an evaluation on the way": (
-        "import arbench.training.plan as c; c.evaluate_log_probs = deadly(c.evaluate_log_probs, 3)"
+        "import arbench.training.trainer as t; "
+        "t.evaluate_log_probs = deadly(t.evaluate_log_probs, 3)"
     ),
     "in the final evaluation": (
         "import arbench.runs.measuring as r; r.evaluate_log_probs = deadly(r.evaluate_log_probs, 2)"
