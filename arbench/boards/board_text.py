@@ -14,10 +14,10 @@ from arbench.boards.measured_boards import MeasuredBoard, make_measured_boards
 from arbench.boards.measured_text import ABOUT_MEASURED, as_csv, measured_markdown
 from arbench.boards.results import Result
 from arbench.boards.rows import Board, Row
+from arbench.data.units import nats_per
 from arbench.files.plain_text import one_line
 from arbench.show import escaping
-from arbench.show.units import nats_per, rate_text, with_error
-from arbench.show.wording import training_text
+from arbench.show.wording import rate_text, training_text, with_error
 
 Format = Literal["table", "md", "csv", "json"]
 ABOUT_RANKS = (

@@ -25,6 +25,7 @@ from arbench.boards.published import (
 from arbench.boards.ranking import ranks
 from arbench.boards.results import Result, find_results, join_runs
 from arbench.boards.rows import Board, Row, Speed
+from arbench.data.units import nats_per
 from arbench.errors import ConfigError
 from arbench.measure.statistics.seeds import mean_over_seeds
 from arbench.probability.bits import in_bits
@@ -33,7 +34,6 @@ from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
 from arbench.runs.comparison import extent_of
 from arbench.runs.record.record import Record
-from arbench.show.units import nats_per
 
 if TYPE_CHECKING:
     from pandas import DataFrame

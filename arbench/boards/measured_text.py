@@ -14,7 +14,7 @@ from arbench.boards.measured_boards import Cell, Column, MeasuredBoard, Measured
 from arbench.files.plain_text import one_line
 from arbench.show.escaping import html
 from arbench.show.tables import Table, as_html, as_markdown
-from arbench.show.units import measured_text
+from arbench.show.wording import measured_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from arbench.boards.board_text import seeds_text, status_text
 from arbench.boards.rows import Board, Row, Speed
+from arbench.data.units import nats_per
 from arbench.show.escaping import html
-from arbench.show.units import nats_per, rate_text, with_error
-from arbench.show.wording import training_text
+from arbench.show.wording import rate_text, training_text, with_error
 
 # Papers' rows have nothing there.
 _OWN_HEADS = [

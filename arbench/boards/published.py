@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
+from arbench.data.units import nats_per
 from arbench.probability.bits import in_nats
 from arbench.show.tables import Table
-from arbench.show.units import nats_per
 
 if TYPE_CHECKING:
     from arbench.runs.record.record import Record

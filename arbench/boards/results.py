@@ -31,13 +31,7 @@ from arbench.runs.record.record import Record
 from arbench.runs.results.values import require_results
 from arbench.runs.verification import verify_run
 from arbench.runs.zoo import zoo_folder
-from arbench.show.record_tables import (
-    fastest_text,
-    likelihood_cells,
-    likelihood_of,
-    size_text,
-    speed_of,
-)
+from arbench.show.record_tables import likelihood_cells
 from arbench.show.tables import Table, as_markdown
 from arbench.show.wording import training_text
 
@@ -343,18 +337,21 @@ def results_table(results: Iterable[Result]) -> str:
 
 
 def _row(record: Record) -> tuple[str, ...]:
-    values = record.model_dump(mode="json")
-    test = likelihood_of(values)["test"]
+    test = record.splits["test"].model_dump(mode="json")
     nats, bits, _, kind = likelihood_cells(test, record.task.unit, digits=2)
+    parameters = record.model.num_parameters
+    speed = max(record.speeds, key=lambda row: row.events_per_s, default=None)
     return (
         record.task.name,
         record.model.name + (f" (self-reported {kind})" if record.foreign else ""),
         nats,
         bits.partition(" ")[0],
         _published(record),
-        size_text(values["model"]),
+        "-" if parameters is None else f"{parameters:,}",
         "-" if record.training is None else training_text(record.training.seconds),
-        fastest_text(speed_of(values)),
+        "-"
+        if speed is None
+        else f"{speed.events_per_s:,.0f} ({speed.method}, batch {speed.batch_size})",
     )
 
 

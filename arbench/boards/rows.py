@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arbench.boards.results import Result
+from arbench.data.units import nats_per
 from arbench.probability.density import Kind
-from arbench.show.units import nats_per
 
 
 @dataclass(frozen=True)

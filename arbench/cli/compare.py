@@ -77,7 +77,7 @@ def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
 
 def _difference(result: PairedDifference, measurement: Measurement | None) -> str:
     """The difference in a line, with what a test makes of it."""
-    from arbench.show.units import measured_text
+    from arbench.show.wording import measured_text
 
     p_value = f"p = {result.p_value:.2g}" if result.p_value >= TINY else f"p < {TINY:g}"
     low, high = result.interval

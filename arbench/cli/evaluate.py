@@ -88,12 +88,12 @@ def _evaluate_run(options: dict[str, Any]) -> None:
 
     from arbench import api
     from arbench.cli.console import ConsoleReporter
+    from arbench.data.units import nats_per
     from arbench.hub.finding import find_run
     from arbench.runs.folder import RunFolder
     from arbench.runs.loading import read_config
     from arbench.runs.record.record import Record
     from arbench.show.record_tables import likelihood_cells
-    from arbench.show.units import nats_per
 
     run, foreign = options["run"], options["foreign"]
     split = options["split"] or api.usual_split(read_config(find_run(run)))

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from arbench.data.units import nats_per
 from arbench.errors import PluginError
 from arbench.registry.entries import Entry, MeasurementEntry
 from arbench.registry.manager import Registered, Registry, registry
 from arbench.registry.plugins import PluginInfo
 from arbench.runs.zoo import zoo_index
+from arbench.show.record_tables import likelihood_cells
 from arbench.show.tables import columns
-from arbench.show.units import bits_text, nats_per, nats_text
 
 Rows = list[dict[str, str]]
 # Of a measurement that says nothing of them.
@@ -132,18 +133,21 @@ def _offered_by(plugin: PluginInfo, offers: Registry) -> str:
 
 
 def _zoo(offers: Registry) -> Rows:
-    return [
-        {
-            "entry": name,
-            "test nats": nats_text(entry.unit, entry.test, digits=2),
-            "per": nats_per(entry.unit),
-            "bits/dim": bits_text(entry.test),
-            "parameters": f"{entry.num_parameters:,}",
-            "size": f"{entry.size / 1e6:.1f} MB",
-            "where": "in the package" if entry.bundled else f"on the Hub, {entry.repo}",
-        }
-        for name, entry in zoo_index().items()
-    ]
+    rows = []
+    for name, entry in zoo_index().items():
+        nats, bits, *_ = likelihood_cells(entry.test, entry.unit, digits=2)
+        rows.append(
+            {
+                "entry": name,
+                "test nats": nats,
+                "per": nats_per(entry.unit),
+                "bits/dim": bits,
+                "parameters": f"{entry.num_parameters:,}",
+                "size": f"{entry.size / 1e6:.1f} MB",
+                "where": "in the package" if entry.bundled else f"on the Hub, {entry.repo}",
+            }
+        )
+    return rows
 
 
 KINDS: dict[str, Callable[[Registry], Rows]] = {

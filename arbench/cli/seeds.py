@@ -11,11 +11,12 @@ from rich.console import Console
 from arbench.api.training import run_seeds
 from arbench.boards.published import nats_error_of, nats_of
 from arbench.cli.console import print_result
+from arbench.data.units import nats_per
 from arbench.measure.statistics.seeds import FEWEST_SEEDS, mean_over_seeds
 from arbench.runs.record.record import Record
 from arbench.runs.request import RunRequest
 from arbench.show.reporting import Reporter
-from arbench.show.units import nats_per, with_error
+from arbench.show.wording import with_error
 
 
 def run_all_seeds(

@@ -14,3 +14,11 @@ def kind_of(unit: str) -> Kind:
     Imports nothing heavy: listings of records ask it too.
     """
     return _KINDS.get(unit, "table")
+
+
+def nats_per(unit: str) -> str:
+    """What nats are given per, in a word, for a task whose dims are called `unit`.
+
+    A text's windows are no events that anybody knows, and names are compared by the character.
+    """
+    return unit if _KINDS.get(unit) == "text" else "event"

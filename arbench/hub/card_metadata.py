@@ -12,10 +12,9 @@ from typing import Any
 
 import yaml
 
-from arbench.data.units import kind_of
+from arbench.data.units import kind_of, nats_per
 from arbench.files.plain_text import printable
 from arbench.runs.record.record import Record
-from arbench.show.units import nats_per
 
 # The Hub's words for what a model of such data does.
 _HUB_TASKS = {"image": "unconditional-image-generation", "text": "text-generation"}

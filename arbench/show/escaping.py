@@ -7,10 +7,7 @@ terminal goes through here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from html import escape
-
-from tabulate import tabulate
 
 from arbench.files.plain_text import one_line, printable
 
@@ -36,16 +33,6 @@ def markdown_block(text: str) -> str:
     if re.match(r"[#+=-]", escaped):
         return f"\\{escaped}"
     return re.sub(r"\A(\d+)([.)])", r"\1\\\2", escaped)
-
-
-def markdown_table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
-    """Rows of text and numbers as a table of Markdown."""
-    return tabulate(
-        [[markdown(cell) if isinstance(cell, str) else cell for cell in row] for row in rows],
-        [*map(markdown, headers)],
-        tablefmt="github",
-        disable_numparse=True,
-    )
 
 
 def preformatted(text: str) -> str:

@@ -1,8 +1,7 @@
 """The tables of a record: likelihood, checks, speed, what it was made with.
 
 Console, `arbench show`, card, page and README draw these and nothing else of a record. It comes as
-the plain values of its JSON, so that no schema has to be imported for a look. Where in it the
-likelihood, the speeds, the truth and other measurements stand, only the first functions know.
+the plain values of its JSON, so that no schema has to be imported for a look.
 """
 
 from __future__ import annotations
@@ -11,34 +10,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arbench.data.padding import no_likelihood
-from arbench.show.record_notes import likelihood_notes
+from arbench.data.units import nats_per
+from arbench.probability.bits import in_nats
 from arbench.show.tables import Table
-from arbench.show.units import bits_text, measured_text, nats_per, nats_text, with_error
-from arbench.show.wording import capitalised, duration_text
+from arbench.show.wording import capitalised, duration_text, measured_text, with_error
 
 Values = Mapping[str, Any]
 _OF_THEIR_OWN = ("likelihood", "speed", "truth")  # measurements that are drawn otherwise
+_FEW_EVENTS = 200
+_ROUNDING_SHARE = 1e-6  # of a log-probability in float32
 _PROMISES = {
     "causality": "a site sees earlier ones only",
     "step_equals_forward": "step equals forward",
     "samples_follow": "samples follow log_prob",
 }
-
-
-def likelihood_of(record: Values) -> Mapping[str, Values]:
-    """The likelihood of each split in a record; empty where it has none."""
-    section = record["measurements"].get("likelihood") or {}
-    return {name: section[name] for name in ("validation", "test") if section.get(name)}
-
-
-def speed_of(record: Values) -> Sequence[Values]:
-    """The samplers that were timed, on every machine, one a row; empty where none was."""
-    return [
-        row
-        for key, section in record["measurements"].items()
-        if key.partition("?")[0] == "speed"
-        for row in section["rows"]
-    ]
 
 
 def record_tables(record: Values) -> list[Table]:
@@ -52,15 +37,13 @@ def record_tables(record: Values) -> list[Table]:
 
 def measured_tables(record: Values) -> list[Table]:
     """What was measured; a table for each measurement that the record has."""
-    tables = [
-        likelihood_table(record),
-        checks_table(record),
-        speed_table(speed_of(record)),
-        *(
-            measurement_table(key, section)
-            for key, section in record["measurements"].items()
-            if key.partition("?")[0] not in _OF_THEIR_OWN
-        ),
+    named = [
+        (key.partition("?")[0], key, section) for key, section in record["measurements"].items()
+    ]
+    speeds = [row for name, _, section in named if name == "speed" for row in section["rows"]]
+    tables = [likelihood_table(record), checks_table(record), speed_table(speeds)]
+    tables += [
+        measurement_table(key, section) for name, key, section in named if name not in _OF_THEIR_OWN
     ]
     return [table for table in tables if table.rows or table.notes]
 
@@ -70,7 +53,9 @@ def likelihood_table(record: Values) -> Table:
     title = "likelihood"
     if fault := no_likelihood(record):
         return Table(title, notes=[f"{capitalised(fault)}."])
-    task, splits = record["task"], likelihood_of(record)
+    section = record["measurements"].get("likelihood") or {}
+    splits = {name: section[name] for name in ("validation", "test") if section.get(name)}
+    task = record["task"]
     unit = task["unit"]
     notes = likelihood_notes(task.get("groups", "event"), splits)
     if (truth := record["measurements"].get("truth")) is not None:
@@ -86,15 +71,82 @@ def likelihood_table(record: Values) -> Table:
 
 
 def likelihood_cells(split: Values, unit: str, *, digits: int = 3) -> tuple[str, str, str, str]:
-    """One split's nats, bits, number of events and kind.
+    """One split's nats, such as "1.4697 ± 0.0031", its bits per dim, number of events and kind.
+
+    Nats are per what `nats_per` says. One independent group of events has no standard error. That
+    of a stream may be a lower bound, if it still grows with the length of its blocks; then it says
+    so. A density without bins has no bits, but a dash.
 
     Args:
         split: its totals and what is made of them, as JSON has them.
         unit: what a dim is called.
-        digits: see `units.nats_text`.
+        digits: of the nats after the point, per event; per symbol there are four.
     """
-    nats = nats_text(unit, split, digits=digits)
-    return nats, bits_text(split), f"{split['num_events']:,}", split["kind"]
+    block, bits = split.get("block"), split["bits_per_dim"]
+    bits_error = split["standard_error_bits_per_dim"]
+    if nats_per(unit) == "event":
+        nats, error = split["nats_per_event"], split["standard_error_nats"]
+    else:
+        nats, digits = split["total_nats"] / split["num_dims"], 4
+        error = None if bits_error is None else in_nats(bits_error)
+    grows = block is not None and block["still_growing"]
+    return (
+        with_error(nats, error, digits, still_growing=grows),
+        "-" if bits is None else with_error(bits, bits_error, 4, still_growing=grows),
+        f"{split['num_events']:,}",
+        split["kind"],
+    )
+
+
+def likelihood_notes(group: str, splits: Mapping[str, Values]) -> list[str]:
+    """Sentences about likelihoods: no test split, few events, no error; often none.
+
+    Args:
+        group: what is independent, a record's `task.groups`.
+        splits: the likelihood of each split; empty if the training did not finish.
+    """
+    notes = []
+    if splits and "test" not in splits:
+        notes.append(
+            "The test split was not evaluated (evaluate_test = false), so there is no test number."
+        )
+    if (test := splits.get("test")) is not None:
+        events, groups, block = test["num_events"], test.get("num_groups"), test.get("block")
+        if groups == 1:
+            if events != 1:  # of a single event the next note tells
+                notes.append(f"All test events are of one {group}, which has no standard error.")
+        elif block is not None:
+            grows = (
+                "; longer blocks would show a larger one, as far as anybody can tell, so it is a "
+                "lower bound (still growing)"
+            )
+            notes.append(
+                f"The standard error is over {block['num_blocks']:,} blocks of "
+                f"{block['length']:,} symbols{grows * block['still_growing']}."
+            )
+        elif groups not in (None, events):
+            notes.append(
+                f"The standard error is over {groups:,} {group}s, of which the events are parts."
+            )
+        if events == 1:
+            notes.append("The test number rests on 1 event only, which has no standard error.")
+        elif events < _FEW_EVENTS:
+            notes.append(
+                f"The test number rests on {events} events only: "
+                "so few that its standard error, if any, is a rough guess too."
+            )
+    equal = [
+        name
+        for name, split in splits.items()
+        if (error := split["standard_error_nats"]) is not None
+        and error <= _ROUNDING_SHARE * abs(split["nats_per_event"])
+    ]
+    if equal:
+        notes.append(
+            f"The standard error of {' and '.join(equal)} is zero: all those events have one "
+            "log-probability, as equal ones do, so it does not say how sure the number is."
+        )
+    return notes
 
 
 def limit_text(record: Values) -> str:
@@ -142,14 +194,6 @@ def speed_table(rows: Sequence[Values]) -> Table:
     )
 
 
-def fastest_text(rows: Sequence[Values]) -> str:
-    """The fastest of the samplers that were timed, in a cell."""
-    if not rows:
-        return "-"
-    best = max(rows, key=lambda row: float(row["events_per_s"]))
-    return f"{best['events_per_s']:,.0f} ({best['method']}, batch {best['batch_size']})"
-
-
 def measurement_table(key: str, section: Values) -> Table:
     """Any measurement that has rows of its own, and those of the data alone below them."""
     rows = [_measured_cells(row, row["case"]) for row in section["rows"]]
@@ -166,37 +210,11 @@ def _measured_cells(row: Values, case: str) -> tuple[str, ...]:
     return case, measured_text(row["value"], row.get("error")), row["unit"], row["better"]
 
 
-def size_text(model: Values) -> str:
-    """How many parameters a model has, in a cell."""
-    return "-" if model["num_parameters"] is None else f"{model['num_parameters']:,}"
-
-
 def made_with(record: Values) -> Table:
     """The model, its data, its training or evaluation, and the machine."""
-    task, foreign, machine = record["task"], record.get("foreign"), record["environment"]
-    settings = record["model"]["hyperparameters"].items()
-    data = (
-        f"{task['name']} (version {task['version']}): {task['num_dims']:,} dims per event, "
-        f"sha256 {task['data_sha256']}"
-    )
-    rows = [
-        ("model", _model(record["model"], foreign)),
-        ("settings", ", ".join(f"{name}={value}" for name, value in settings)),
-        ("data", data),
-        ("source of the data", task.get("source") or ""),
-        ("limit", limit_text(record)),
-        *(_evaluation(foreign) if foreign else _training(record["training"])),
-        (
-            "machine",
-            f"{machine['gpu'] or machine['cpu']}, {machine['threads']} CPU thread(s), "
-            f"{machine['platform']}, torch {machine['torch']}, arbench {machine['arbench']}",
-        ),
-    ]
-    return Table("made with", rows=[row for row in rows if row[1]])
-
-
-def _model(model: Values, foreign: Values | None) -> str:
-    about = [] if model["num_parameters"] is None else [f"{size_text(model)} parameters"]
+    task, model, training = record["task"], record["model"], record["training"]
+    foreign, machine = record.get("foreign"), record["environment"]
+    about = [] if model["num_parameters"] is None else [f"{model['num_parameters']:,} parameters"]
     if foreign:
         about.append(foreign["object"])
     else:
@@ -206,22 +224,41 @@ def _model(model: Values, foreign: Values | None) -> str:
                 about.append(f"{number} {what}")
     source = " ".join(filter(None, (model["plugin"], model["plugin_version"])))
     about += [f"from {source}"] * bool(source) + ["trained elsewhere"] * bool(foreign)
-    return f"{model['name']}: {', '.join(about)}"
-
-
-def _training(training: Values) -> list[tuple[str, str]]:
-    return [
+    settings = model["hyperparameters"].items()
+    rows = [
+        ("model", f"{model['name']}: {', '.join(about)}"),
+        ("settings", ", ".join(f"{name}={value}" for name, value in settings)),
         (
-            "training",
-            f"{training['status']}; recipe {training['recipe']}, seed {training['seed']}",
+            "data",
+            f"{task['name']} (version {task['version']}): {task['num_dims']:,} dims per event, "
+            f"sha256 {task['data_sha256']}",
         ),
-        (
-            "length",
-            f"{training['epochs']:.4g} epochs, {training['steps']:,} steps (best on validation at "
-            f"{training['best_step']:,}), {duration_text(training['seconds'])} on "
-            f"{training['device']} in {training['precision']}",
-        ),
+        ("source of the data", task.get("source") or ""),
+        ("limit", limit_text(record)),
     ]
+    if foreign:
+        rows += _evaluation(foreign)
+    else:
+        rows += [
+            (
+                "training",
+                f"{training['status']}; recipe {training['recipe']}, seed {training['seed']}",
+            ),
+            (
+                "length",
+                f"{training['epochs']:.4g} epochs, {training['steps']:,} steps (best on validation "
+                f"at {training['best_step']:,}), {duration_text(training['seconds'])} on "
+                f"{training['device']} in {training['precision']}",
+            ),
+        ]
+    rows.append(
+        (
+            "machine",
+            f"{machine['gpu'] or machine['cpu']}, {machine['threads']} CPU thread(s), "
+            f"{machine['platform']}, torch {machine['torch']}, arbench {machine['arbench']}",
+        )
+    )
+    return Table("made with", rows=[row for row in rows if row[1]])
 
 
 def _evaluation(foreign: Values) -> list[tuple[str, str]]:

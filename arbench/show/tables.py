@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arbench.files.plain_text import one_line, printable
+from arbench.show.escaping import html, markdown, markdown_block
 from arbench.show.wording import capitalised
 
 if TYPE_CHECKING:
@@ -86,11 +87,12 @@ def as_rich(table: Table) -> RichTable | RichText:
 
 def as_markdown(table: Table) -> str:
     """A table under a heading, as Markdown; names and values are a list."""
-    from arbench.show.escaping import markdown, markdown_block, markdown_table
+    from tabulate import tabulate  # slow to import
 
     blocks = [f"## {markdown(capitalised(table.title))}"] * bool(table.title)
     if table.headers and table.rows:
-        blocks.append(markdown_table(table.rows, table.headers))
+        cells = [[*map(markdown, row)] for row in (table.headers, *table.rows)]
+        blocks.append(tabulate(cells[1:], cells[0], tablefmt="github", disable_numparse=True))
     elif table.rows:
         blocks.append("\n".join(f"* {markdown(a)}: {markdown(b)}" for a, b in table.rows))
     blocks += map(markdown_block, table.notes)
@@ -99,8 +101,6 @@ def as_markdown(table: Table) -> str:
 
 def as_html(table: Table) -> str:
     """A table under a heading of the fifth level, as HTML."""
-    from arbench.show.escaping import html
-
     heads = "".join(f'<th scope="col">{html(header)}</th>' for header in table.headers)
     numbers = {i for i in range(len(table.headers)) if table.holds_numbers(i)}
     rows = []

@@ -1,6 +1,8 @@
-"""Formats counts, durations and sentences."""
+"""Formats numbers with their standard errors, samples/s, durations and counts."""
 
 from __future__ import annotations
+
+import math
 
 
 def counted(number: int, noun: str) -> str:
@@ -29,3 +31,28 @@ def training_text(seconds: float) -> str:
 def capitalised(text: str) -> str:
     """The text with its first letter in upper case; the others stay as they are."""
     return text[:1].upper() + text[1:]
+
+
+def with_error(
+    value: float, error: float | None, digits: int, *, still_growing: bool = False
+) -> str:
+    """A number and its standard error, where it has one, with so many digits after the point."""
+    if error is None:
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ± {error:.{digits}f}" + " (still growing)" * still_growing
+
+
+def measured_text(value: float | None, error: float | None) -> str:
+    """A number of any size, to the second digit of its error; without one, to five digits."""
+    if value is None:
+        return "-"
+    if not error:
+        return f"{value:,.5g}" + ("" if error is None else " ± 0")
+    digits = 1 - math.floor(math.log10(error))
+    return with_error(value, error, max(digits, 0))
+
+
+def rate_text(events_per_s: float, *, extrapolated: bool) -> str:
+    """Samples per second in a cell of a board; "~" marks what was timed in part and scaled."""
+    digits = 0 if events_per_s >= 10 else 2
+    return f"{'~' * extrapolated}{events_per_s:,.{digits}f}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from forging import forge
+from making import BASE, UNTIMED
+from making import KEPT as RESULTS
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,6 +23,7 @@ from arbench.boards.results import (
     keep_verification,
     read_results,
     read_runs,
+    results_table,
     sort_results,
 )
 from arbench.errors import ConfigError, DataError
@@ -83,6 +87,23 @@ def test_only_the_part_between_the_marks_changes() -> None:
     assert filled == "a\n<!-- results -->\n\nnew\n\n<!-- /results -->\nb\n"
     assert fill_section(filled, "new") == filled
     assert fill_section("no marks", "new") == "no marks"
+
+
+def test_a_result_is_a_row_with_its_fastest_sampler() -> None:
+    fast = UNTIMED.model_copy(update={"method": "whole", "batch_size": 64, "events_per_s": 5203.25})
+    parts = {"model": BASE.model.model_copy(update={"num_parameters": None})}
+    result = next(result for result in RESULTS if result.record is BASE)
+    shown = []
+    for rows in ([UNTIMED, fast], []):
+        speed = BASE.measurements["speed"].model_copy(update={"rows": rows})
+        timed = BASE.model_copy(update=parts).with_sections(speed=speed)
+        line = results_table([replace(result, record=timed)]).splitlines()[2]
+        shown.append([cell.strip() for cell in line.strip("|").split("|")])
+    assert shown[0][:2] == ["mnist", "nade"]
+    assert [row[-1] for row in shown] == ["5,203 (whole, batch 64)", "-"]
+    assert shown[0][-3] == "-"
+    (line,) = [x for x in results_table([result]).splitlines() if x.startswith("| mnist")]
+    assert "785,284" in line
 
 
 def test_a_number_from_a_part_of_the_data_is_not_kept(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from arbench.measure.asking import ask, refusal
 from arbench.measure.context import Context
 from arbench.measure.measured import Measured
 from arbench.measure.measurement import Measurement
-from arbench.show.units import measured_text
+from arbench.show.wording import measured_text
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 SOURCE = Path(__file__).parents[2] / "plugins" / "examples" / "arbench-copies"

@@ -18,7 +18,6 @@ from arbench.runs.record.record import Record
 from arbench.runs.record.versions import upgraded
 from arbench.runs.zoo import zoo_folder
 from arbench.show.record_tables import (
-    fastest_text,
     likelihood_table,
     made_with,
     measured_tables,
@@ -264,8 +263,6 @@ def test_speeds_name_what_is_extrapolated_and_what_has_no_spread() -> None:
     slow |= {"events_per_s": 0.71}
     table = speed_table([SPEED, slow])
     assert table.rows[1] == ("whole (extrapolated)", "cpu", "64", "0.7", "90.0 s", "-")
-    assert fastest_text([slow, SPEED]) == "5,203 (step, batch 64)"
-    assert fastest_text([]) == "-"
 
 
 def test_any_other_measurement_is_a_table_of_its_rows() -> None:

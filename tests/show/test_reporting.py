@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from arbench.files.plain_text import one_line, printable
-from arbench.show.record_notes import few_events_note, groups_note, no_error_note
+from arbench.show.record_tables import likelihood_notes
 from arbench.show.wording import duration_text
 
 
@@ -29,26 +31,54 @@ def test_a_duration_has_three_digits_in_a_unit_that_suits_it(seconds: float, tex
     assert duration_text(seconds) == text
 
 
+def split_of(nats: float = 5.0, error: float | None = 0.1, **others: Any) -> dict[str, Any]:
+    """One split's likelihood, over many events unless it says otherwise."""
+    return {"num_events": 1000, "nats_per_event": nats, "standard_error_nats": error, **others}
+
+
 def test_few_events_are_named_and_many_are_not() -> None:
-    assert "199 events only" in few_events_note(199)
-    assert few_events_note(1).endswith("1 event only, which has no standard error.")
-    assert few_events_note(200) == ""
+    (note,) = likelihood_notes("event", {"test": split_of(num_events=199)})
+    assert "199 events only" in note
+    (note,) = likelihood_notes("event", {"test": split_of(error=None, num_events=1)})
+    assert note.endswith("1 event only, which has no standard error.")
+    assert likelihood_notes("event", {"test": split_of(num_events=200)}) == []
+
+
+def test_a_test_split_that_was_left_out_is_named() -> None:
+    (note,) = likelihood_notes("event", {"validation": split_of(num_events=5)})
+    assert note.startswith("The test split was not evaluated")
+    assert likelihood_notes("event", {}) == []
+
+
+def test_what_an_error_is_over_is_said_where_that_is_not_single_events() -> None:
+    (note,) = likelihood_notes("recording", {"test": split_of(num_groups=20)})
+    assert note == "The standard error is over 20 recordings, of which the events are parts."
+    block = {"rule": "any", "length": 70, "num_blocks": 1234, "still_growing": True}
+    for grows in (True, False):
+        test = split_of(num_groups=None, block=block | {"still_growing": grows})
+        (note,) = likelihood_notes("block", {"test": test})
+        assert note.startswith("The standard error is over 1,234 blocks of 70 symbols")
+        assert note.endswith("so it is a lower bound (still growing)." if grows else " symbols.")
+    assert likelihood_notes("event", {"test": split_of(num_groups=1000)}) == []
+    assert likelihood_notes("event", {"test": split_of(num_groups=None)}) == []
 
 
 def test_one_group_has_no_error_to_explain() -> None:
     block = {"rule": "any", "length": 70, "num_blocks": 1, "still_growing": True}
-    window = {"num_groups": 1, "num_events": 1, "block": block}
-    assert groups_note("block", window) == ""
-    said = groups_note("recording", {"num_groups": 1, "num_events": 9})
-    assert said == "All test events are of one recording, which has no standard error."
+    window = split_of(error=None, num_groups=1, num_events=1, block=block)
+    (note,) = likelihood_notes("block", {"test": window})
+    assert "1 event only" in note
+    said = likelihood_notes("recording", {"test": split_of(error=None, num_groups=1)})
+    assert said == ["All test events are of one recording, which has no standard error."]
 
 
 def test_an_error_of_zero_is_said_and_others_are_not() -> None:
-    note = no_error_note({"validation": (2.85, 0.0), "test": (5.2, 1e-7)})
+    zero, small = split_of(2.85, 0.0), split_of(5.2, 1e-7)
+    (note,) = likelihood_notes("event", {"validation": zero, "test": small})
     assert note.startswith("The standard error of validation and test is zero: all those events")
-    assert "of test is" in no_error_note({"validation": (2.85, 0.024), "test": (-5.2, 0.0)})
-    assert no_error_note({"validation": (2.85, 0.024), "test": (5.2, None)}) == ""
-    assert no_error_note({}) == ""
+    some = {"validation": split_of(2.85, 0.024), "test": split_of(-5.2, 0.0)}
+    assert "of test is" in likelihood_notes("event", some)[0]
+    assert likelihood_notes("event", some | {"test": split_of(5.2, None)}) == []
 
 
 def test_a_name_that_is_no_utf8_can_be_written() -> None:
