@@ -64,11 +64,12 @@ class VerbGroup(click.Group):
             return command
         if cmd_name.startswith("-"):
             return None
+        from arbench.registry.entries import CommandEntry
         from arbench.registry.manager import registry
 
         if ctx.resilient_parsing and cmd_name not in registry().commands:
             return None  # half a word, to be completed
-        command = registry().command(cmd_name).load(click.Command)
+        command = registry().find(CommandEntry, cmd_name).load(click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

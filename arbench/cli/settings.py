@@ -35,9 +35,10 @@ def given_settings(texts: Mapping[str, str], model: str) -> dict[str, Any]:
     """
     if not texts:
         return {}
+    from arbench.registry.entries import HeadEntry, ModelEntry
     from arbench.registry.manager import registry
     from arbench.training.recipes import read_settings
 
     head = texts.get("head", texts.get("head.name", "auto"))
-    head_class = None if head == "auto" else registry().head(head).load()
-    return read_settings(texts, registry().model(model).load(), head_class)
+    head_class = None if head == "auto" else registry().find(HeadEntry, head).load()
+    return read_settings(texts, registry().find(ModelEntry, model).load(), head_class)

@@ -16,8 +16,7 @@ from arbench.files.canonical import seal_fault
 from arbench.files.plain_text import one_line
 from arbench.files.strict_json import read_json
 from arbench.registry.entries import MeasurementEntry, ModelEntry, TaskEntry
-from arbench.registry.manager import Registered, registry
-from arbench.registry.names import split_argument
+from arbench.registry.manager import Registered, registry, split_argument
 from arbench.registry.source import (
     class_constants,
     keyword_arguments,
@@ -236,9 +235,9 @@ def _files_fault(name: str, record: dict[str, Any]) -> str | None:
 def _unknown(name: str) -> ArbenchError:
     """What the registry says about the name: of the two answers, the one with a suggestion."""
     answers: list[ArbenchError] = []
-    for find in (registry().model, registry().task, registry().measurement):
+    for kind in (ModelEntry, TaskEntry, MeasurementEntry):
         try:
-            find(name)
+            registry().find(kind, name)
         except PluginError as error:
             return error
         except ConfigError as error:

@@ -16,8 +16,8 @@ from arbench.data.rendering import Rendering, natural_rendering
 from arbench.errors import ConfigError, DataError
 from arbench.files.documents import Part
 from arbench.probability.events import EventSpec
-from arbench.registry.manager import registry
-from arbench.registry.names import split_argument
+from arbench.registry.entries import TaskEntry
+from arbench.registry.manager import registry, split_argument
 
 if TYPE_CHECKING:
     from arbench.data.labels import Labels
@@ -246,7 +246,7 @@ def open_task(text: str) -> Task:
         ConfigError: if no task has that name, or an argument is missing or not expected.
     """
     name, argument = split_argument(text)
-    registered = registry().task(name)
+    registered = registry().find(TaskEntry, name)
     entry = registered.entry
     if entry.argument is None and argument is not None:
         raise ConfigError(f"task {name!r} takes no argument, got {text!r}; write --task {name}")

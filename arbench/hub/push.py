@@ -20,6 +20,7 @@ from arbench.hub.finding import HUB_PREFIX
 from arbench.hub.ownership import require_ownership, with_seal
 from arbench.hub.repositories import Repo, parse_repo
 from arbench.hub.snapshots import DOCUMENTS, EXTRAS, TENSORS
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run
@@ -70,7 +71,7 @@ def check_push(
     else:
         assert task is not None
         assert model is not None
-        task, model = open_task(task).name, registry().model(model).entry.name
+        task, model = open_task(task).name, registry().find(ModelEntry, model).entry.name
     repo = parse_repo(_name_of(namespace, task, model))
     hub = Hub()
     hub.check_access(namespace)

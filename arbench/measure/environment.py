@@ -26,7 +26,7 @@ def describe_environment(device: torch.device) -> Environment:
         threads=torch.get_num_threads(),
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         git_commit=_git_commit(),
-        undone=[one_line(line) for line in undone()],
+        undone=[one_line(line) for line in undone],
     )
 
 

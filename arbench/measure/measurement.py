@@ -21,7 +21,7 @@ from arbench.measure.context import Context, Handed
 from arbench.measure.measured import Better, Measured, Row
 from arbench.measure.sections import Environment, ResultSection, Section
 from arbench.probability.density import Density
-from arbench.registry.entries import NAME_PATTERN
+from arbench.registry.entries import NAME_PATTERN, MeasurementEntry
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
 
@@ -269,7 +269,7 @@ def open_measurement(text: str) -> Measurement:
         PluginError: if it cannot be loaded, or breaks the contract.
     """
     name, settings = parse_key(text)
-    registered = registry().measurement(name)
+    registered = registry().find(MeasurementEntry, name)
     if registered.missing:
         raise ConfigError(
             f"{name} needs {', '.join(registered.missing)}, which is not installed: "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 _ALIAS_PATTERN = r"[a-z0-9][a-z0-9._+-]{0,63}"
 _TARGET_PATTERN = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+
+Kind = Literal["model", "task", "head", "measurement", "command"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +18,13 @@ class Entry:
     """What every entry has.
 
     Attributes:
+        kind: what it offers; a registry has its entries as `models`, `tasks`, ...
         holds: the field that names the object, `"package.module:Object"`.
         name: what users type; `[a-z0-9][a-z0-9._-]{0,63}`.
         summary: one line for `arbench list`.
     """
 
+    kind: ClassVar[Kind]
     holds: ClassVar[str]
     name: str
     summary: str = ""
@@ -29,6 +32,14 @@ class Entry:
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME_PATTERN, self.name):
             raise ValueError(f"the name {self.name!r} does not match {NAME_PATTERN}")
+        aliases = getattr(self, "aliases", ())
+        if not isinstance(aliases, tuple):
+            raise ValueError(f"{self.name}: the aliases are a tuple, got {aliases!r}")
+        for alias in aliases:
+            if not re.fullmatch(_ALIAS_PATTERN, alias):
+                raise ValueError(
+                    f"{self.name}: the alias {alias!r} does not match {_ALIAS_PATTERN}"
+                )
         if not re.fullmatch(_TARGET_PATTERN, self.target):
             raise ValueError(f"{self.name}: expected 'package.module:Object', got {self.target!r}")
 
@@ -40,8 +51,8 @@ class Entry:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """Everything that users may type for it."""
-        return (self.name,)
+        """Everything that users may type for it: its name, and the aliases of a model."""
+        return (self.name, *getattr(self, "aliases", ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,26 +68,11 @@ class ModelEntry(Entry):
             carries the name.
     """
 
-    holds = "network"
+    kind, holds = "model", "network"
     network: str
     paper: str = ""
     recipes: str | None = None
     aliases: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.aliases, tuple):
-            raise ValueError(f"{self.name}: the aliases are a tuple, got {self.aliases!r}")
-        for alias in self.aliases:
-            if not re.fullmatch(_ALIAS_PATTERN, alias):
-                raise ValueError(
-                    f"{self.name}: the alias {alias!r} does not match {_ALIAS_PATTERN}"
-                )
-
-    @property
-    def spellings(self) -> tuple[str, ...]:
-        """Everything that users may type for it."""
-        return self.name, *self.aliases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +85,7 @@ class TaskEntry(Entry):
             the class is then called with that text.
     """
 
-    holds = "task"
+    kind = holds = "task"
     task: str
     argument: str | None = None
 
@@ -102,7 +98,7 @@ class HeadEntry(Entry):
         head: where the head class is, `"package.module:Class"`.
     """
 
-    holds = "head"
+    kind = holds = "head"
     head: str
 
 
@@ -116,7 +112,7 @@ class MeasurementEntry(Entry):
             for `pip install 'DISTRIBUTION[probe]'`; None where nothing more is needed.
     """
 
-    holds = "measurement"
+    kind = holds = "measurement"
     measurement: str
     extra: str | None = None
 
@@ -129,15 +125,14 @@ class CommandEntry(Entry):
         command: where the `click.Command` is, `"package.module:object"`.
     """
 
-    holds = "command"
+    kind = holds = "command"
     command: str
 
 
-KINDS: Mapping[str, type[Entry]] = {
-    "models": ModelEntry,
-    "tasks": TaskEntry,
-    "heads": HeadEntry,
-    "measurements": MeasurementEntry,
-    "commands": CommandEntry,
-}
-"""The kinds of entries, by what a registry calls its entries of one."""
+KINDS: tuple[type[Entry], ...] = (
+    ModelEntry,
+    TaskEntry,
+    HeadEntry,
+    MeasurementEntry,
+    CommandEntry,
+)

@@ -1,4 +1,4 @@
-"""The registry: looks up names, reports failed plugins and names offered twice."""
+"""The registry: looks up names (`images:PATH` too), reports failed plugins and clashes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import importlib
 import os
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import (
@@ -18,27 +18,25 @@ from arbench.registry.entries import (
     CommandEntry,
     Entry,
     HeadEntry,
+    Kind,
     MeasurementEntry,
     ModelEntry,
     TaskEntry,
 )
 from arbench.registry.names import did_you_mean
-from arbench.registry.offers import offered_by
 from arbench.registry.plugins import (
     PluginInfo,
-    UnfitError,
-    contained,
     installed_plugins,
     missing_of_extra,
     normal,
+    offered_by,
 )
-from arbench.registry.surroundings import TamperedError, undisturbed
+from arbench.registry.surroundings import TamperedError, UnfitError, contained, undisturbed
 
 STRICT_VARIABLE = "ARBENCH_STRICT_PLUGINS"
 SELECTION_VARIABLE = "ARBENCH_PLUGINS"
 
 E = TypeVar("E", bound=Entry, covariant=True)
-Kind = Literal["model", "task", "head", "measurement", "command"]
 
 
 @dataclass(frozen=True)
@@ -125,66 +123,56 @@ class Registry:
     """
 
     def __init__(
-        self,
-        *,
-        models: Iterable[Registered[ModelEntry]] = (),
-        tasks: Iterable[Registered[TaskEntry]] = (),
-        heads: Iterable[Registered[HeadEntry]] = (),
-        measurements: Iterable[Registered[MeasurementEntry]] = (),
-        commands: Iterable[Registered[CommandEntry]] = (),
-        plugins: Iterable[PluginInfo] = (),
+        self, offers: Sequence[Registered[Any]] = (), plugins: Iterable[PluginInfo] = ()
     ) -> None:
         """Sort what was offered into names and clashes."""
         self.plugins = list(plugins)
-        self.models, model_clashes = _by_name("model", models)
-        self.tasks, task_clashes = _by_name("task", tasks)
-        self.heads, head_clashes = _by_name("head", heads)
-        self.measurements, measurement_clashes = _by_name("measurement", measurements)
-        self.commands, command_clashes = _by_name("command", commands)
-        self.clashes = [*model_clashes, *task_clashes, *head_clashes]
-        self.clashes += [*measurement_clashes, *command_clashes]
+        self.clashes: list[Clash] = []
+        of: dict[type[Entry], Mapping[str, Registered[Any]]] = {}
+        for kind in KINDS:
+            groups: dict[str, list[Registered[Any]]] = {}
+            for offer in (each for each in offers if isinstance(each.entry, kind)):
+                for spelling in offer.entry.spellings:
+                    groups.setdefault(spelling, []).append(offer)
+            names = {}
+            for name, group in sorted(groups.items()):
+                if len(group) > 1:
+                    who = tuple(f"{o.distribution} {o.version} ({o.plugin})" for o in group)
+                    self.clashes.append(Clash(kind.kind, name, who))
+                elif group[0].entry.name == name:
+                    names[name] = group[0]
+            of[kind] = types.MappingProxyType(names)
+        self.models: Mapping[str, Registered[ModelEntry]] = of[ModelEntry]
+        self.tasks: Mapping[str, Registered[TaskEntry]] = of[TaskEntry]
+        self.heads: Mapping[str, Registered[HeadEntry]] = of[HeadEntry]
+        self.measurements: Mapping[str, Registered[MeasurementEntry]] = of[MeasurementEntry]
+        self.commands: Mapping[str, Registered[CommandEntry]] = of[CommandEntry]
 
-    def model(self, name: str) -> Registered[ModelEntry]:
-        """The model of that name, whatever its case.
+    def find(self, kind: type[E], name: str) -> Registered[E]:
+        """What goes by a name, whatever its case.
+
+        Args:
+            kind: of entry, such as `ModelEntry`.
+            name: as users type it; an alias will do.
 
         Raises:
             ConfigError: if nobody offers it; the line says what comes close.
             PluginError: if two plugins offer it.
         """
-        return self._find("model", name, self.models)
-
-    def task(self, name: str) -> Registered[TaskEntry]:
-        """The task of that name, whatever its case; it raises as `model` does."""
-        return self._find("task", name, self.tasks)
-
-    def head(self, name: str) -> Registered[HeadEntry]:
-        """The head of that name, whatever its case; it raises as `model` does."""
-        return self._find("head", name, self.heads)
-
-    def measurement(self, name: str) -> Registered[MeasurementEntry]:
-        """The measurement of that name, whatever its case; it raises as `model` does."""
-        return self._find("measurement", name, self.measurements)
-
-    def command(self, name: str) -> Registered[CommandEntry]:
-        """The command of that name, whatever its case; it raises as `model` does."""
-        return self._find("command", name, self.commands)
-
-    def _find(self, kind: Kind, name: str, offers: Mapping[str, Registered[E]]) -> Registered[E]:
         wanted = name.strip().lower()
         for clash in self.clashes:
-            if (clash.kind, clash.name) == (kind, wanted):
+            if (clash.kind, clash.name) == (kind.kind, wanted):
                 raise PluginError(str(clash))
+        offers: Mapping[str, Registered[E]] = getattr(self, f"{kind.kind}s")
         for offer in offers.values():
             if wanted in offer.entry.spellings:
                 return offer
+        failed = ", ".join(plugin.name for plugin in self.plugins if plugin.status == "failed")
         raise ConfigError(
-            f"no {kind} is called {name!r}{did_you_mean(wanted, offers)}; "
-            f"`arbench list {kind}s` shows all{self._failures()}"
+            f"no {kind.kind} is called {name!r}{did_you_mean(wanted, offers)}; "
+            f"`arbench list {kind.kind}s` shows all"
+            + (f" (plugins that failed to load: {failed})" if failed else "")
         )
-
-    def _failures(self) -> str:
-        failed = [plugin.name for plugin in self.plugins if plugin.status == "failed"]
-        return f" (plugins that failed to load: {', '.join(failed)})" if failed else ""
 
 
 @functools.cache
@@ -199,15 +187,20 @@ def registry() -> Registry:
         ConfigError: if `ARBENCH_PLUGINS` names a plugin that is not there.
     """
     strict = os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
+    found = list(installed_plugins())
+    selected = {normal(name) for name in os.environ.get(SELECTION_VARIABLE, "").split(",")} - {""}
+    if selected:
+        known = {name for plugin, _ in found for name in plugin.names}
+        for name in sorted(selected - known):
+            says = f"{SELECTION_VARIABLE} names {name!r}, but no such plugin is installed"
+            raise ConfigError(says + did_you_mean(name, known))
     offered: list[Registered[Any]] = []
     plugins: list[PluginInfo] = []
-    found = list(installed_plugins())
-    selected = _selection([plugin for plugin, _ in found])
     for plugin, entry_point in found:
         if entry_point is None:
             plugins.append(_failed(plugin, strict))
             continue
-        if selected is not None and not selected & plugin.names:
+        if selected and not selected & plugin.names:
             plugins.append(replace(plugin, status="skipped"))
             continue
         runs = "torch" in sys.modules  # what only lists does not import it
@@ -225,49 +218,22 @@ def registry() -> Registry:
         plugins.append(plugin)
         origin = (plugin.name, plugin.distribution, plugin.version)
         offered += [Registered(entry, *origin) for entry in entries]
-    by_kind: dict[str, Any] = {
-        kind: [each for each in offered if isinstance(each.entry, entry_class)]
-        for kind, entry_class in KINDS.items()
-    }
-    result = Registry(plugins=plugins, **by_kind)
+    result = Registry(offered, plugins)
     if strict and result.clashes:
         raise PluginError(str(result.clashes[0]))
     return result
 
 
-def _selection(plugins: Iterable[PluginInfo]) -> set[str] | None:
-    """The names in `ARBENCH_PLUGINS`, normalised; None when it is unset or empty."""
-    text = os.environ.get(SELECTION_VARIABLE, "")
-    if not text:
-        return None
-    wanted = {normal(name) for name in text.split(",")} - {""}
-    known: set[str] = set().union(*(plugin.names for plugin in plugins))
-    for name in sorted(wanted - known):
-        raise ConfigError(
-            f"{SELECTION_VARIABLE} names {name!r}, but no such plugin is installed"
-            f"{did_you_mean(name, known)}"
-        )
-    return wanted or None
+def split_argument(text: str) -> tuple[str, str | None]:
+    """The task name in lower case, and what follows its first colon, as in `images:PATH`.
 
-
-def _by_name(
-    kind: Kind, offers: Iterable[Registered[E]]
-) -> tuple[Mapping[str, Registered[E]], list[Clash]]:
-    groups: dict[str, list[Registered[E]]] = {}
-    for offer in offers:
-        for name in offer.entry.spellings:
-            groups.setdefault(name, []).append(offer)
-    unique = {
-        name: group[0]
-        for name, group in sorted(groups.items())
-        if len(group) == 1 and group[0].entry.name == name
-    }
-    clashes = [
-        Clash(kind, name, tuple(f"{o.distribution} {o.version} ({o.plugin})" for o in group))
-        for name, group in sorted(groups.items())
-        if len(group) > 1
-    ]
-    return types.MappingProxyType(unique), clashes
+    Raises:
+        ConfigError: if there is a colon with nothing before or behind it.
+    """
+    name, colon, argument = text.partition(":")
+    if colon and not (name.strip() and argument):
+        raise ConfigError(f"{text!r} is not NAME or NAME:ARGUMENT, as in images:PATH")
+    return name.strip().lower(), argument if colon else None
 
 
 def _warn(text: str) -> None:

@@ -1,19 +1,30 @@
-"""Finds installed plugins by the entry point `arbench`, and their missing extras."""
+"""Finds installed plugins by the entry point `arbench`, and reads what each offers.
+
+A plugin is a module with a list of entries, `arbench_entries`. What is older has a hook for each
+kind of entry instead, or what is newer beside it; see `arbench.registry.hooks`. All that a plugin
+offers is accepted, or nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from arbench.errors import Interrupted
+from arbench.registry.entries import KINDS, Entry
+from arbench.registry.surroundings import UnfitError, contained
 
 GROUP = "arbench"
+ENTRIES = "arbench_entries"
 
-_UNNAMED, _UNVERSIONED = "(unnamed distribution)", "(unknown version)"
+# Fields that may be None, and the one that an entry checks itself.
+_OPTIONAL = ("recipes", "argument", "extra")
+_CHECKED = ("aliases",)
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -44,21 +55,6 @@ class PluginInfo:
         return {normal(self.name), normal(self.distribution)}
 
 
-class UnfitError(Exception):
-    """A plugin breaks the rules; the message is one line."""
-
-
-@contextlib.contextmanager
-def contained() -> Iterator[None]:
-    """Turn whatever a plugin's code raises, `SystemExit` included, into `UnfitError`."""
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted, MemoryError, UnfitError):
-        raise  # which is nobody's fault
-    except BaseException as error:
-        raise UnfitError(" ".join(f"{type(error).__name__}: {error}".split())) from error
-
-
 def installed_plugins() -> Iterator[tuple[PluginInfo, importlib.metadata.EntryPoint | None]]:
     """Every entry point of the group; None, and "failed", where the metadata cannot be read."""
     seen: set[str] = set()
@@ -74,7 +70,10 @@ def installed_plugins() -> Iterator[tuple[PluginInfo, importlib.metadata.EntryPo
                 entry_points = list(distribution.entry_points.select(group=GROUP))
         except UnfitError as error:
             damage = f"its entry_points.txt is damaged ({error})"
-        name, version = _identity(distribution)
+        name, version = "(unnamed distribution)", "(unknown version)"
+        with contextlib.suppress(UnfitError), contained():  # the METADATA file may be damaged
+            metadata = distribution.metadata
+            name, version = metadata["Name"] or name, metadata["Version"] or version
         if normal(name) in seen:
             continue  # the first on the path is the one that Python imports
         seen.add(normal(name))
@@ -82,6 +81,64 @@ def installed_plugins() -> Iterator[tuple[PluginInfo, importlib.metadata.EntryPo
             yield PluginInfo("?", name, version, "failed", damage), None
         for entry_point in entry_points:
             yield PluginInfo(entry_point.name, name, version, "loaded"), entry_point
+
+
+def offered_by(name: str, entry_point: importlib.metadata.EntryPoint) -> list[Entry]:
+    """The entries of one plugin.
+
+    Args:
+        name: of the plugin.
+        entry_point: where it is.
+
+    Raises:
+        UnfitError: if it cannot be imported, prints, or registers something unusable.
+    """
+    entries: list[Entry] = []
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contained():
+        plugin = entry_point.load()
+        # What begins a message, what is offered, and of which kinds that has to be.
+        offers: list[tuple[str, Any, tuple[type[Entry], ...]]] = []
+        offers += [(f"{ENTRIES} is", getattr(plugin, ENTRIES, []), KINDS)]
+        hooks = [
+            key
+            for key, value in vars(plugin).items()
+            if key.startswith("arbench_register_") or hasattr(value, "arbench_impl")
+        ]
+        if hooks or not hasattr(plugin, ENTRIES):
+            from arbench.registry.hooks import returned_by_hooks
+
+            offers += returned_by_hooks(name, plugin)
+
+        for what, offer, kinds in offers:
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            if not isinstance(offer, (list, tuple)):
+                raise UnfitError(f"{what} a {type(offer).__name__}, expected a list of {expected}")
+            for entry in offer:
+                if not isinstance(entry, kinds):
+                    where = what.partition(" ")[0]
+                    raise UnfitError(
+                        f"{where} offers a {type(entry).__name__}, expected {expected}"
+                    )
+                for field, value in vars(entry).items():
+                    is_text = isinstance(value, str) or (value is None and field in _OPTIONAL)
+                    if not is_text and field not in _CHECKED:
+                        kind = type(value).__name__
+                        raise UnfitError(f"{entry.name}: the {field} is a {kind}, expected text")
+            entries += offer
+
+        offered = [(type(entry), spelling) for entry in entries for spelling in entry.spellings]
+        for each in offered:
+            if offered.count(each) > 1:
+                raise UnfitError(f"it offers {each[1]!r} twice")
+    if text := " ".join(printed.getvalue().split()):
+        raise UnfitError(f"it prints while it is imported ({text[:_SHOWN_CHARACTERS]!r})")
+    return entries
+
+
+def normal(name: str) -> str:
+    """A distribution's name as packaging compares it: `My_Plugin` and `my-plugin` are one."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def missing_of_extra(distribution: str, extra: str) -> tuple[str, ...]:
@@ -112,18 +169,3 @@ def missing_of_extra(distribution: str, extra: str) -> tuple[str, ...]:
                 if need.marker.evaluate({"extra": wanted[1]}):
                     queue += [(need.name, each) for each in need.extras or {""}]
     return tuple(sorted(set(missing)))
-
-
-def normal(name: str) -> str:
-    """A distribution's name as packaging compares it: `My_Plugin` and `my-plugin` are one."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
-def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """Name and version, or what stands for them where the METADATA file is damaged."""
-    try:
-        with contained():
-            metadata = distribution.metadata
-            return metadata["Name"] or _UNNAMED, metadata["Version"] or _UNVERSIONED
-    except UnfitError:
-        return _UNNAMED, _UNVERSIONED

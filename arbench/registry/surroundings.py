@@ -1,24 +1,23 @@
-"""Undoes what a plugin's import changes in torch, NumPy or Python (`undone`).
+"""Runs the code of plugins: contains what it raises, and undoes what it changes (`undone`).
 
-A plugin is imported between two looks at them. A setting that it changed, a dtype or a seed, is put
-back, told, and written into records; of functions and classes that it replaced the first is named,
-all are put back, and the plugin is refused: what was imported meanwhile may hold the wrong ones.
-Nothing here imports torch: where it is not there yet, the first look is taken once it is.
+A plugin is imported between two looks at torch, NumPy and Python. A setting that it changed, a
+dtype or a seed, is put back, told, and written into records; of functions and classes that it
+replaced the first is named, all are put back, and the plugin is refused: what was imported
+meanwhile may hold the wrong ones. Nothing here imports torch: where it is not there yet, the first
+look is taken once it is.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.machinery
-import importlib.util
 import operator
 import random
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from dataclasses import dataclass, field
 from typing import Any
 
-from arbench.registry.plugins import UnfitError
+from arbench.errors import Interrupted
 
 # Whose attributes are held fast, and those of the classes in them.
 _MODULES = ["torch", "torch.nn.functional", "torch.nn", "torch.nn.init", "torch.optim"]
@@ -26,17 +25,28 @@ _MODULES += ["torch.linalg", "torch.special", "torch.fft", "torch.autograd"]
 # torch itself sets these: with the default dtype, and when its compiler is imported.
 _STORAGE, _WRAPPED = "torch.Storage", "torch.manual_seed"
 
-_undone: list[str] = []
+undone: list[str] = []
+"""What plugins changed in this process and was put back, a line for each plugin."""
 _refused: dict[str, str] = {}
+
+
+class UnfitError(Exception):
+    """A plugin breaks the rules; the message is one line."""
 
 
 class TamperedError(UnfitError):
     """A plugin replaced what others compute with."""
 
 
-def undone() -> list[str]:
-    """What plugins changed in this process and was put back, a line for each plugin."""
-    return [*_undone]
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Turn whatever a plugin's code raises, `SystemExit` included, into `UnfitError`."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted, MemoryError, UnfitError):
+        raise  # which is nobody's fault
+    except BaseException as error:
+        raise UnfitError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 @contextlib.contextmanager
@@ -53,15 +63,18 @@ def undisturbed(plugin: str, tell: Callable[[str], None]) -> Iterator[None]:
     if plugin in _refused:
         raise TamperedError(_refused[plugin])
     before = _Look()
-    with _first_look_after_torch(before):
+    before.take()
+    with contextlib.ExitStack() as stack:
+        if "torch" not in sys.modules:
+            from arbench.registry.torch_import import followed_by
+
+            stack.enter_context(followed_by(before.take))
         try:
             yield
         finally:
-            replaced = before.put_back_attributes()
-            settings = before.put_back_settings()
+            replaced, settings = before.put_back()
             if settings:
-                line = f"{plugin}: {', '.join(settings)}"
-                _undone.append(line)
+                undone.append(f"{plugin}: {', '.join(settings)}")
                 tell(f"{plugin} changes {', '.join(settings)} when it is imported: put back")
     if replaced:
         _refused[plugin] = (
@@ -71,43 +84,47 @@ def undisturbed(plugin: str, tell: Callable[[str], None]) -> Iterator[None]:
         raise TamperedError(_refused[plugin])
 
 
+@dataclass
 class _Look:
     """The state of everything at one moment; of torch, once it is there.
 
     Attributes:
         settings: values that can be compared, by what messages call them.
-        owners: names, modules and classes, and the attributes that each has.
+        owners: modules and classes by name, each with the attributes that it has.
         with_compiler: whether torch's compiler was there.
     """
 
-    def __init__(self) -> None:
-        self.settings: dict[str, Any] = {}
-        self.take()
+    settings: dict[str, Any] = field(default_factory=dict)
+    owners: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
+    with_compiler: bool = False
 
     def take(self) -> None:
         """Look at what has not been looked at before."""
         self.settings = {**_settings(), **self.settings}
-        self.owners = [(name, owner, dict(vars(owner))) for name, owner in _owners()]
         self.with_compiler = "torch._dynamo" in sys.modules
+        seen: set[int] = set()
+        for module_name in _MODULES:
+            if module_name not in sys.modules:
+                continue
+            module = sys.modules[module_name]
+            self.owners[module_name] = (module, dict(vars(module)))
+            for name, value in vars(module).items():
+                own = isinstance(value, type) and value.__module__.partition(".")[0] == "torch"
+                if own and id(value) not in seen and value.__flags__ & 1 << 9:  # of Python, not C
+                    seen.add(id(value))
+                    self.owners[f"{module_name}.{name}"] = (value, dict(vars(value)))
 
-    def put_back_settings(self) -> list[str]:
-        """Set what has changed, and name it with the value that it had been given."""
-        changed = []
-        found = _settings()
-        for name, value in self.settings.items():
-            if found[name] != value:
-                _set(name, value)
-                is_long = isinstance(value, (bytes, tuple)) or len(str(found[name])) > 40
-                changed.append(name if is_long else f"{name} ({found[name]})")
-        return changed
+    def put_back(self) -> tuple[list[str], list[str]]:
+        """Restore what is not as it was.
 
-    def put_back_attributes(self) -> list[str]:
-        """Restore what was replaced, taken away or hidden, and name it."""
-        changed = []
-        for owner_name, owner, before in self.owners:
+        Returns:
+            The attributes that were replaced, taken away or hidden; the settings that were changed,
+            with the values that they had been given.
+        """
+        replaced = []
+        for owner_name, (owner, before) in self.owners.items():
             now = vars(owner)
-            same = len(now) == len(before) and all(map(operator.is_, before.values(), now.values()))
-            if same:
+            if len(now) == len(before) and all(map(operator.is_, before.values(), now.values())):
                 continue
             for name, value in before.items():
                 if now.get(name) is value:
@@ -119,40 +136,25 @@ class _Look:
                 if full_name == _STORAGE or (full_name == _WRAPPED and wraps):
                     continue
                 setattr(owner, name, value)
-                changed.append(full_name)
-            for name in _hiding(owner, before):
-                delattr(owner, name)
-                changed.append(f"{owner_name}.{name}")
-        return changed
+                replaced.append(full_name)
+            # The new methods of a class that hide inherited ones.
+            inherited = owner.__mro__[1:] if isinstance(owner, type) else ()
+            for name, value in [*vars(owner).items()]:
+                is_method = callable(value) or hasattr(value, "__get__")
+                if name in before or not is_method:
+                    continue
+                if any(name in vars(base) for base in inherited):
+                    delattr(owner, name)
+                    replaced.append(f"{owner_name}.{name}")
 
-
-def _hiding(owner: Any, before: dict[str, Any]) -> list[str]:
-    """The new methods of a class that hide inherited ones."""
-    if not isinstance(owner, type):
-        return []
-    inherited = owner.__mro__[1:]
-    return [
-        name
-        for name, value in vars(owner).items()
-        if name not in before
-        if callable(value) or hasattr(value, "__get__")
-        if any(name in vars(base) for base in inherited)
-    ]
-
-
-def _owners() -> Iterator[tuple[str, Any]]:
-    """The modules and classes whose attributes are held fast, by name."""
-    seen: set[int] = set()
-    for module_name in _MODULES:
-        module = sys.modules.get(module_name)
-        if module is None:
-            continue
-        yield module_name, module
-        for name, value in vars(module).items():
-            own = isinstance(value, type) and value.__module__.partition(".")[0] == "torch"
-            if own and id(value) not in seen and value.__flags__ & 1 << 9:  # of Python, not of C
-                seen.add(id(value))
-                yield f"{module_name}.{name}", value
+        changed = []
+        found = _settings()
+        for name, value in self.settings.items():
+            if found[name] != value:
+                _set(name, value)
+                is_long = isinstance(value, (bytes, tuple, dict)) or len(str(found[name])) > 40
+                changed.append(name if is_long else f"{name} ({found[name]})")
+        return replaced, changed
 
 
 def _settings() -> dict[str, Any]:
@@ -181,7 +183,11 @@ def _settings() -> dict[str, Any]:
         "denormal numbers": bool(tiny * 1.0 != 0),
         "autocast": torch.is_autocast_enabled("cpu"),
         "anomaly detection": torch.is_anomaly_enabled(),
-        "hooks of all modules": tuple(dict(each) for each in _module_hooks(torch)),
+        "hooks of all modules": {
+            name: dict(hooks)
+            for name, hooks in vars(torch.nn.modules.module).items()
+            if name.startswith("_global_") and isinstance(hooks, dict)
+        },
         "the seed of torch": bytes(torch.default_generator.get_state().numpy().tobytes()),
     }
 
@@ -220,60 +226,10 @@ def _set(name: str, value: Any) -> None:
         case "anomaly detection":
             torch.set_anomaly_enabled(value)
         case "hooks of all modules":
-            for each, was in zip(_module_hooks(torch), value, strict=True):
-                each.clear()
-                each.update(was)
+            for kind, was in value.items():
+                hooks = getattr(torch.nn.modules.module, kind)
+                hooks.clear()
+                hooks.update(was)
         case "the seed of torch":
             state = torch.frombuffer(bytearray(value), dtype=torch.uint8)
             torch.default_generator.set_state(state)
-
-
-def _module_hooks(torch: Any) -> list[dict[Any, Any]]:
-    """The hooks that run with every module, by kind."""
-    return [
-        value
-        for name, value in sorted(vars(torch.nn.modules.module).items())
-        if name.startswith("_global_") and isinstance(value, dict)
-    ]
-
-
-@contextlib.contextmanager
-def _first_look_after_torch(before: _Look) -> Iterator[None]:
-    """Inside the block, the first import of torch takes a snapshot of it before going on."""
-    if "torch" in sys.modules:
-        yield
-        return
-    finder = _TorchFinder(before)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        if finder in sys.meta_path:
-            sys.meta_path.remove(finder)
-
-
-class _TorchFinder:
-    """Finds torch as everybody does, and looks at it once it is imported."""
-
-    def __init__(self, before: _Look) -> None:
-        self.before = before
-
-    def find_spec(
-        self, name: str, path: Any = None, target: Any = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """See `importlib.abc.MetaPathFinder`."""
-        if name != "torch":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.loader is None:
-            return spec
-        loader: Any = spec.loader
-        execute = loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            execute(module)
-            self.before.take()
-
-        loader.exec_module = exec_module
-        return spec

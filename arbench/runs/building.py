@@ -15,6 +15,7 @@ from arbench.probability.events import EventSpec
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.config import LayoutConfig, MemberConfig, RunConfig
 from arbench.training.recipes import Recipe
@@ -86,7 +87,7 @@ def make_head(name: str, layout: Layout, options: Mapping[str, Any]) -> Head:
         ConfigError: if there is none, or it has no such options.
         ValueError: if it cannot describe the layout.
     """
-    head_class = registry().head(name).load()
+    head_class = registry().find(HeadEntry, name).load()
     head: Head = head_class(layout, **dict(check_options(head_class, options)))
     return head
 
@@ -97,7 +98,7 @@ def require_combination(config: RunConfig) -> None:
     Raises:
         ConfigError: with the reason, and what to set instead.
     """
-    network_class = registry().model(config.model).load()
+    network_class = registry().find(ModelEntry, config.model).load()
     num_copies, num_members = config.recipe.ensemble.num_copies, len(config.members)
     fits_itself = hasattr(network_class, "fit")
     if fits_itself and config.budget_s is not None:
@@ -115,7 +116,7 @@ def require_combination(config: RunConfig) -> None:
         raise ConfigError(
             "copies share one ordering and one mask: set num_orderings and num_masks to 1"
         )
-    if num_copies > 1 and registry().head(config.head).load().averaged is Head.averaged:
+    if num_copies > 1 and registry().find(HeadEntry, config.head).load().averaged is Head.averaged:
         raise ConfigError(
             f"copies need a head that can average probabilities, and {config.head} cannot: set "
             "num_copies to 1"
@@ -139,7 +140,7 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
             for the weights.
     """
     require_combination(config)
-    network_class = registry().model(config.model).load()
+    network_class = registry().find(ModelEntry, config.model).load()
     num_copies = config.recipe.ensemble.num_copies
     hyperparameters = dict(check_options(network_class, config.hyperparameters))
     layouts = config.layouts

@@ -23,7 +23,7 @@ from arbench.files.documents import Count, Line, Name, Natural, Part, Sha256, Va
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
-from arbench.registry.plugins import UnfitError, contained
+from arbench.registry.surroundings import UnfitError, contained
 from arbench.training.recipes import Recipe
 
 Precision = Literal["float32", "bfloat16"]

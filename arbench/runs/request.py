@@ -17,6 +17,7 @@ from arbench.files.documents import describe_validation
 from arbench.measure.measurement import Measurement
 from arbench.probability.heads.natural import natural_head
 from arbench.probability.layouts import Layout
+from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.building import plan_members, require_combination
 from arbench.runs.config import RunConfig
@@ -47,7 +48,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     """Everything that a request leaves open, decided, and the task as the run will see it."""
     if request.budget_s is not None and request.epochs is not None:
         raise ConfigError("--budget and --epochs both set the length: give one of them")
-    registered = registry().model(request.model)
+    registered = registry().find(ModelEntry, request.model)
     overrides = dict(request.overrides)
     if request.epochs is not None:
         overrides["training.epochs"] = request.epochs
@@ -65,7 +66,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
     require_likelihood(request.model, layouts, dataset)
-    recipe, head_options = with_head(recipe, registry().head(head).load())
+    recipe, head_options = with_head(recipe, registry().find(HeadEntry, head).load())
     values = {
         "task": task.name,
         "task_version": task.version,

@@ -18,8 +18,9 @@ from arbench.errors import ConfigError
 from arbench.measure.measurement import Measurement, open_measurement
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
-from arbench.registry.manager import registry
-from arbench.registry.names import did_you_mean, split_argument
+from arbench.registry.entries import HeadEntry, ModelEntry, TaskEntry
+from arbench.registry.manager import registry, split_argument
+from arbench.registry.names import did_you_mean
 from arbench.registry.targets import import_target
 from arbench.testing.conformance import (
     CHECKS,
@@ -290,16 +291,16 @@ def _registered(kind: Kind, name: str) -> Suite:
     if kind == "layout":
         return layout_suite()
     if kind == "model":
-        model = registry().model(name)
+        model = registry().find(ModelEntry, name)
         return model_suite(model.load(), model.entry.name)
     if kind == "head":
-        head = registry().head(name)
+        head = registry().find(HeadEntry, name)
         return head_suite(head.load(), head.entry.name)
     if kind == "measurement":
         measurement = open_measurement(name)
         return measurement_suite(type(measurement), measurement.name)
     name, argument = split_argument(name)
-    task = registry().task(name)
+    task = registry().find(TaskEntry, name)
     return task_suite(task.load(), task.entry.name, argument)
 
 

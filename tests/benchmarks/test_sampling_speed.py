@@ -19,6 +19,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 
 NUM_EVENTS = 64
@@ -45,7 +46,7 @@ CASES = [
 
 def _model(case: Case) -> Model:
     layout = Layout(EventSpec((1, 28, 28), Discrete(2)))
-    network = registry().model(case.model).load()(layout, 1, **case.settings)
+    network = registry().find(ModelEntry, case.model).load()(layout, 1, **case.settings)
     logit = torch.logit(torch.tensor(SHARE_OF_ONES)).item()
     torch.nn.init.constant_(network.get_parameter(case.bias), logit)
     return Model(network, natural_head(layout), layout)

@@ -71,9 +71,7 @@ def test_without_a_name_everything_is_checked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full = suites.registry()
-    small = Registry(
-        models=[full.models["fvsbn"]], heads=[full.heads["gaussian"]], tasks=[full.tasks["toy-ar1"]]
-    )
+    small = Registry([full.models["fvsbn"], full.heads["gaussian"], full.tasks["toy-ar1"]])
     monkeypatch.setattr(suites, "registry", lambda: small)
     options = [f"--only={check}" for check in ("causality", "prepare", "order", "spec")]
     assert main(["check", "--all", *options]) == 0
@@ -86,7 +84,7 @@ def test_a_task_without_its_files_takes_one_line_among_many(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     tasks = suites.registry().tasks
-    small = Registry(tasks=[tasks["toy-parity"], tasks["uci-adult"]])
+    small = Registry([tasks["toy-parity"], tasks["uci-adult"]])
     monkeypatch.setattr(suites, "registry", lambda: small)
     for folder in ("ARBENCH_DATA", "ARBENCH_CACHE"):
         monkeypatch.setenv(folder, str(tmp_path))

@@ -47,7 +47,7 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("ARBENCH_CACHE", str(tmp_path / "cache"))
     entry = Registered(TaskEntry(name="probe", task=f"{__name__}:Probe"), "plug", "dist", "1")
-    registry = Registry(tasks=[entry])
+    registry = Registry([entry])
     monkeypatch.setattr(Registered, "load", lambda self: Probe)
     monkeypatch.setattr(data_verb, "registry", lambda: registry)
     monkeypatch.setattr(tasks, "registry", lambda: registry)

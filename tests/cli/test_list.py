@@ -22,14 +22,14 @@ def _offers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     task = TaskEntry(name="images", task="a.b:C", argument="PATH")
     registry = Registry(
-        models=[
+        [
             model("zeta", "one"),
             model("alpha", "one"),
             model("both", "one"),
             model("both", "two"),
+            Registered(task, "plug", "one", "1.0"),
         ],
-        tasks=[Registered(task, "plug", "one", "1.0")],
-        plugins=[
+        [
             PluginInfo("plug", "one", "1.0", "loaded"),
             PluginInfo("broken", "two", "2.0", "failed", "RuntimeError: no"),
         ],
@@ -121,7 +121,7 @@ def test_measurements_are_read_from_their_source_and_say_what_to_install(
         offered("bare"),
         Registered(lost, "plug", "far-away", "1.0"),
     ]
-    monkeypatch.setattr(list_verb, "registry", lambda: Registry(measurements=measurements))
+    monkeypatch.setattr(list_verb, "registry", lambda: Registry(measurements))
     assert main(["list", "measurements", "--json"]) == 0
     bare, lost_row, probe = json.loads(capsys.readouterr().out)["measurements"]
     assert bare == {

@@ -142,11 +142,7 @@ def _offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detection = MeasurementEntry(
         name="detection", measurement="show_probe.detection:Detection", summary="what is strange"
     )
-    registry = Registry(
-        models=[Registered(model, *origin)],
-        tasks=[Registered(task, *origin)],
-        measurements=[Registered(detection, *origin)],
-    )
+    registry = Registry([Registered(entry, *origin) for entry in (model, task, detection)])
     monkeypatch.setattr(show_verb, "registry", lambda: registry)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.training.settings import options_schema
 
@@ -182,7 +183,7 @@ def test_the_record_page_explains_every_part() -> None:
 
 @pytest.mark.parametrize("model", registry().models)
 def test_a_readme_has_every_setting_of_its_model_in_a_table(model: str) -> None:
-    network_class = registry().model(model).load()
+    network_class = registry().find(ModelEntry, model).load()
     page = ROOT / "plugins" / network_class.__module__.split(".")[0] / "README.md"
     cells = re.findall(r"^\| (`.*?) \|", page.read_text(), re.MULTILINE)
     told = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}

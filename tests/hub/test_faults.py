@@ -175,7 +175,7 @@ def test_a_name_that_no_repository_can_have_is_refused_before_a_training(
     hub: HubServer, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = ModelEntry(name=model, network="nowhere:Net", aliases=("alias",))
-    offers = Registry(models=[Registered(entry, "plug", "dist", "1")])
+    offers = Registry([Registered(entry, "plug", "dist", "1")])
     monkeypatch.setattr(push_module, "registry", lambda: offers)
     org = "o" * 32
     for name in (model, "Alias"):

@@ -37,7 +37,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *offered: type[Measurement]) -> None:
         Here(MeasurementEntry(name=each.name, measurement="tests:Here"), "tests", "tests", "1")
         for each in offered
     ]
-    monkeypatch.setattr(measurements, "registry", lambda: Registry(measurements=entries))
+    monkeypatch.setattr(measurements, "registry", lambda: Registry(entries))
 
 
 def section_of(

@@ -132,7 +132,7 @@ def test_settings_are_keywords_with_defaults_of_json() -> None:
 
 def registered(target: str, name: str = "auroc", **more: Any) -> Registry:
     entry = MeasurementEntry(name=name, measurement=target, **more)
-    return Registry(measurements=[Registered(entry, "asked", "asked-plugin", "1.2")])
+    return Registry([Registered(entry, "asked", "asked-plugin", "1.2")])
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed, uniforms
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 from arbench.runs.building import make_head, plan_members
@@ -68,14 +69,14 @@ def build(model: str, recipe: Recipe, spec: EventSpec, device: str = "cpu") -> n
     head = make_head(head_name, layout, recipe.head.options)
     with torch.device(device):
         network: nn.Module = (
-            registry().model(model).load()(layout, head.num_params, **recipe.network)
+            registry().find(ModelEntry, model).load()(layout, head.num_params, **recipe.network)
         )
     return network
 
 
 def recipe_of(model: str, recipe_name: str) -> tuple[str, Recipe, list[EventSpec]]:
     """The full name of a recipe, its values, and the events that it may be for."""
-    offer = registry().model(model)
+    offer = registry().find(ModelEntry, model)
     name, recipe = resolve_recipe(offer.entry, offer.load(), recipe_name)
     if recipe_name in registry().tasks:
         return name, recipe, [dataset_of(recipe_name, recipe).spec]
@@ -110,7 +111,7 @@ def samples_of(model: Model) -> str | list[float]:
 def golden_samples(model: str, stretch: float = 1.0) -> dict[str, str | list[float]]:
     """Samples of a model on one kind of tiny events after the other, where it can describe them."""
     found = {}
-    own = subjects(registry().model(model).load())
+    own = subjects(registry().find(ModelEntry, model).load())
     for name in (kind for kind in KINDS if kind in own):
         try:
             found[name] = samples_of(keyed_model(own[name], stretch))
@@ -152,7 +153,7 @@ def initial_weights(model: str, recipe_name: str) -> list[float] | None:
 
 def train(model: str, folder: Path) -> None:
     """Twelve steps with a checkpoint after each, three evaluations and averaged weights."""
-    network = registry().model(model).load()
+    network = registry().find(ModelEntry, model).load()
     tiny = getattr(network, "tiny_hyperparameters", {})
     settings: dict[str, Any] = {f"network.{key}": value for key, value in tiny.items()}
     settings |= {"batch_size": 10, "checkpoint_seconds": 0, "evaluations": 3, "ema_decay": 0.9}

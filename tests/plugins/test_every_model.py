@@ -20,6 +20,7 @@ import arbench
 from arbench.files.atomic import sha256_of
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.layouts import Layout
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.training.batches import Batch, TrainingBatches
 
@@ -52,7 +53,7 @@ def test_a_recipe_builds_a_network_for_its_task(model: str, recipe_name: str) ->
     ],
 )
 def test_dropout_acts_in_training_alone(model: str) -> None:
-    network_class = registry().model(model).load()
+    network_class = registry().find(ModelEntry, model).load()
     layout = Layout(EventSpec((1, 4, 4), Discrete(2)))
     tiny = getattr(network_class, "tiny_hyperparameters", {})
     network = network_class(layout, 1, **tiny, dropout=0.5).double().eval()
@@ -134,6 +135,6 @@ def test_a_killed_training_resumes_to_the_same_bytes(
 
     monkeypatch.setattr(TrainingBatches, "batch", note)
     arbench.resume(tmp_path / "killed", device="cpu")
-    fits = hasattr(registry().model(model).load(), "fit")  # has no checkpoints
+    fits = hasattr(registry().find(ModelEntry, model).load(), "fit")  # has no checkpoints
     assert taken == list(range(0 if fits else 7, 12))
     assert outcome(tmp_path / "killed") == outcome(undisturbed(model))

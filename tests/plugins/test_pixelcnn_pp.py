@@ -23,6 +23,7 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import LogisticMixture, natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.testing.conformance import CHECKS, run_checks
 from arbench.testing.tiny import TINY_EVENTS
@@ -358,7 +359,7 @@ def test_what_it_cannot_do_is_refused(
 
 
 def test_it_is_found_by_the_name_that_people_type() -> None:
-    assert registry().model("PixelCNN++").entry.name == "pixelcnn-pp"
+    assert registry().find(ModelEntry, "PixelCNN++").entry.name == "pixelcnn-pp"
 
 
 def test_learns_that_a_pixel_repeats_the_one_above() -> None:

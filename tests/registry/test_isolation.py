@@ -226,8 +226,9 @@ def test_a_distribution_found_twice_counts_once(
     (older / "entry_points.txt").write_text("[arbench]\ngood = good\n")
     code = (
         "import sys; sys.path.append('again')\n"
+        "from arbench.registry.entries import ModelEntry\n"
         "from arbench.registry.manager import registry\n"
-        "print(registry().model('good-model').version, registry().clashes)"
+        "print(registry().find(ModelEntry, 'good-model').version, registry().clashes)"
     )
     assert python("-c", code).stdout.strip() == "1.2 []"
 
@@ -271,9 +272,10 @@ def test_an_unknown_selection_is_a_usage_error(install: Install, python: RunPyth
 
 LOADING = """
 from arbench.errors import PluginError
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 try:
-    print(registry().model("GOOD-Model").load())
+    print(registry().find(ModelEntry, "GOOD-Model").load())
 except PluginError as error:
     print(f"PluginError: {error}")
 """
@@ -304,8 +306,10 @@ def test_loading_is_lazy_and_keeps_standard_output_clean(
     install("good-dist", "good", GOOD.replace("good.network", "good_network"))
     (tmp_path / "good_network.py").write_text("print('loud')\nclass Net: pass")
     code = (
-        "import sys\nfrom arbench.registry.manager import registry\n"
-        "offer = registry().model('good-model'); assert 'good_network' not in sys.modules\n"
+        "import sys\nfrom arbench.registry.entries import ModelEntry\n"
+        "from arbench.registry.manager import registry\n"
+        "offer = registry().find(ModelEntry, 'good-model')\n"
+        "assert 'good_network' not in sys.modules\n"
         "print(offer.load().__name__)"
     )
     done = python("-c", code, ARBENCH_PLUGINS="good-dist")

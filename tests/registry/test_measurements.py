@@ -43,15 +43,15 @@ def offered(name: str, distribution: str) -> Registered[MeasurementEntry]:
 
 def test_a_measurement_is_found_by_name_and_a_clash_belongs_to_nobody() -> None:
     offers = [offered("truth", "x"), offered("speed", "x"), offered("speed", "y")]
-    registry = Registry(measurements=offers)
-    assert registry.measurement(" Truth ").entry.name == "truth"
+    registry = Registry(offers)
+    assert registry.find(MeasurementEntry, " Truth ").entry.name == "truth"
     assert list(registry.measurements) == ["truth"]
     with pytest.raises(PluginError, match=r"the measurement name 'speed' is offered by x 1 \(p\)"):
-        registry.measurement("speed")
+        registry.find(MeasurementEntry, "speed")
     with pytest.raises(ConfigError, match="no measurement is called 'trth': did you mean truth"):
-        registry.measurement("trth")
+        registry.find(MeasurementEntry, "trth")
     with pytest.raises(ConfigError, match="`arbench list measurements` shows all"):
-        registry.measurement("zzzz")
+        registry.find(MeasurementEntry, "zzzz")
 
 
 def test_a_plugin_offers_a_measurement(install: Install, python: RunPython, tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import ModelEntry, TaskEntry
-from arbench.registry.manager import Registered, Registry
-from arbench.registry.names import split_argument
+from arbench.registry.manager import Registered, Registry, split_argument
 
 
 def offers() -> Registry:
@@ -18,7 +17,7 @@ def offers() -> Registry:
         return Registered(TaskEntry(name=name, task="a.b:C"), "p", "x", "1")
 
     models = [model("nade", "x"), model("made", "x"), model("rnn", "x"), model("rnn", "y")]
-    return Registry(models=models, tasks=[task("mnist"), task("mnist-mini")])
+    return Registry([*models, task("mnist"), task("mnist-mini")])
 
 
 @pytest.mark.parametrize(
@@ -41,40 +40,39 @@ def test_half_an_argument_is_refused(text: str) -> None:
 
 
 def test_names_are_found_whatever_their_case() -> None:
-    assert offers().model("NADE").entry.name == "nade"
-    assert offers().task(" Mnist ").entry.name == "mnist"
+    assert offers().find(ModelEntry, "NADE").entry.name == "nade"
+    assert offers().find(TaskEntry, " Mnist ").entry.name == "mnist"
 
 
 def test_an_unknown_name_is_answered_with_what_comes_close() -> None:
     with pytest.raises(ConfigError, match=r"no model is called 'nad': did you mean nade"):
-        offers().model("nad")
+        offers().find(ModelEntry, "nad")
     with pytest.raises(ConfigError, match="did you mean mnist"):
-        offers().task("mnits")
+        offers().find(TaskEntry, "mnits")
 
 
 def test_an_unknown_name_far_from_all_is_sent_to_the_listing() -> None:
     with pytest.raises(ConfigError, match="'zzzz'; `arbench list models`"):
-        offers().model("zzzz")
+        offers().find(ModelEntry, "zzzz")
 
 
 def test_a_clashing_name_is_refused_and_the_others_stay() -> None:
     registry = offers()
     with pytest.raises(PluginError, match=r"x 1 \(p\) and by y 1 \(p\)"):
-        registry.model("rnn")
+        registry.find(ModelEntry, "rnn")
     assert list(registry.models) == ["made", "nade"]
     with pytest.raises(ConfigError):
-        registry.task("rnn")
+        registry.find(TaskEntry, "rnn")
 
 
 def with_aliases(*entries: ModelEntry) -> Registry:
-    return Registry(
-        models=[Registered(entry, "p", f"d{i}", "1") for i, entry in enumerate(entries)]
-    )
+    return Registry([Registered(entry, "p", f"d{i}", "1") for i, entry in enumerate(entries)])
 
 
 def test_an_alias_finds_its_model_and_is_listed_nowhere() -> None:
     registry = with_aliases(ModelEntry(name="pp", network="a.b:C", aliases=("p++", "plus")))
-    assert registry.model(" P++ ").entry.name == registry.model("plus").entry.name == "pp"
+    for spelling in (" P++ ", "plus"):
+        assert registry.find(ModelEntry, spelling).entry.name == "pp"
     assert list(registry.models) == ["pp"]
     assert registry.clashes == []
 
@@ -84,16 +82,16 @@ def test_an_alias_that_is_offered_twice_is_refused() -> None:
     two = ModelEntry(name="q", network="a.b:C", aliases=("p++",))
     registry = with_aliases(one, two)
     with pytest.raises(PluginError, match=r"'p\+\+' is offered by d0 1 \(p\) and by d1 1 \(p\)"):
-        registry.model("p++")
-    assert registry.model("pp").entry is one
-    assert registry.model("q").entry is two
+        registry.find(ModelEntry, "p++")
+    assert registry.find(ModelEntry, "pp").entry is one
+    assert registry.find(ModelEntry, "q").entry is two
 
 
 def test_an_alias_that_is_another_models_name_is_refused() -> None:
     one = ModelEntry(name="pp", network="a.b:C", aliases=("q",))
     registry = with_aliases(one, ModelEntry(name="q", network="a.b:C"))
     with pytest.raises(PluginError, match=r"'q' is offered by d0 1 \(p\) and by d1 1 \(p\)"):
-        registry.model("q")
+        registry.find(ModelEntry, "q")
     assert list(registry.models) == ["pp"]
 
 

@@ -18,8 +18,7 @@ from torch.nn import functional
 
 from arbench.cli import main
 from arbench.registry import surroundings
-from arbench.registry.plugins import UnfitError
-from arbench.registry.surroundings import TamperedError, undisturbed
+from arbench.registry.surroundings import TamperedError, UnfitError, undisturbed
 
 Install = Callable[..., None]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
@@ -27,7 +26,7 @@ RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(autouse=True)
 def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "_undone", [])
+    monkeypatch.setattr(surroundings, "undone", [])
     monkeypatch.setattr(surroundings, "_refused", {})
 
 
@@ -93,7 +92,7 @@ def test_a_setting_is_put_back_and_told(setting: str) -> None:
         assert read() != before
     assert read() == before
     assert told == [f"plugin bad changes {setting} when it is imported: put back"]
-    assert surroundings.undone() == [f"plugin bad: {setting}"]
+    assert surroundings.undone == [f"plugin bad: {setting}"]
 
 
 def _failing_import() -> None:
@@ -105,7 +104,7 @@ def test_a_setting_is_put_back_when_the_import_fails_too() -> None:
     with pytest.raises(ZeroDivisionError), undisturbed("plugin bad", print):
         _failing_import()
     assert torch.get_default_dtype() == torch.float32
-    assert len(surroundings.undone()) == 1
+    assert len(surroundings.undone) == 1
 
 
 def test_what_changes_nothing_is_not_mentioned() -> None:
@@ -115,7 +114,7 @@ def test_what_changes_nothing_is_not_mentioned() -> None:
         nn.Linear.arbench_probe = 1  # type: ignore[attr-defined]
         importlib.import_module("torch.distributions")
     del torch.arbench_probe, nn.Linear.arbench_probe  # type: ignore[attr-defined]
-    assert told == surroundings.undone() == []
+    assert told == surroundings.undone == []
 
 
 OWNERS: dict[str, tuple[Any, Any]] = {

@@ -19,7 +19,7 @@ from arbench.cli import VERBS, main
 from arbench.cli.paths import UserPath
 from arbench.errors import ConfigError
 from arbench.measure import speed
-from arbench.registry.plugins import UnfitError, contained
+from arbench.registry.surroundings import UnfitError, contained
 from arbench.runs import experiment as run_module
 from arbench.runs import measuring
 from arbench.runs.folder import RunFolder

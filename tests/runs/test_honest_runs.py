@@ -12,6 +12,7 @@ from making import untimed
 
 import arbench
 from arbench.probability.randomness import random_order
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs import trained_checks
 
@@ -103,7 +104,7 @@ def require_not_refused(
     """Make a run; its checks are as thorough as those of a long one."""
     monkeypatch.setattr("arbench.measure.speed.measure_sampling", untimed)
     monkeypatch.setattr(trained_checks, "SHORT_S", trained_checks.LONG_S)
-    network = registry().model(case.model).load()
+    network = registry().find(ModelEntry, case.model).load()
     tiny = getattr(network, "tiny_hyperparameters", {})
     run = arbench.run(
         f"images:{colour}" if case.task == "colour" else case.task,

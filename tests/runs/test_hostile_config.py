@@ -18,6 +18,7 @@ from making import untimed
 
 import arbench
 from arbench.errors import ArbenchError, CheckpointError
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs import loading
 from arbench.runs.config import RunConfig
@@ -55,7 +56,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("arbench.measure.speed.measure_sampling", untimed)
         for model, task in FAMILIES.items():
-            network = registry().model(model).load()
+            network = registry().find(ModelEntry, model).load()
             tiny = getattr(network, "tiny_hyperparameters", {})
             options = {f"network.{key}": value for key, value in tiny.items()}
             out = tmp_path_factory.mktemp("runs") / model

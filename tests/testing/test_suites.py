@@ -113,9 +113,7 @@ def test_a_measurement_is_found_by_name_and_one_that_is_not_installed_is_left_ou
         entry = MeasurementEntry(name=name, measurement=target, extra=extra)
         return Registered(entry, "asked", "never-heard-of-it", "1")
 
-    offers = Registry(
-        measurements=[offered("auroc", "asked:Auroc", None), offered("lost", "lost:Lost", "all")]
-    )
+    offers = Registry([offered("auroc", "asked:Auroc", None), offered("lost", "lost:Lost", "all")])
     for place in ("arbench.testing.suites.registry", "arbench.measure.measurement.registry"):
         monkeypatch.setattr(place, lambda: offers)
     for text in ("auroc", "measurement:AUROC"):

@@ -12,6 +12,7 @@ import pytest
 
 import arbench
 from arbench.errors import ConfigError
+from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.show.reporting import Advance, Reporter
 
@@ -75,7 +76,7 @@ def test_counts_need_no_time_and_no_ensemble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: str
 ) -> None:
     """All of which is known before there is a folder, whatever else the network offers."""
-    network_class = registry().model("cpt").load()
+    network_class = registry().find(ModelEntry, "cpt").load()
     monkeypatch.setattr(network_class, "reordered", lambda *_: None, raising=False)
     with pytest.raises(ConfigError, match=words):
         arbench.run("toy-markov", "cpt", device="cpu", out=tmp_path / "a", **options)
