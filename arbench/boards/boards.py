@@ -28,8 +28,7 @@ from arbench.boards.rows import Board, Row, Speed
 from arbench.data.units import nats_per
 from arbench.errors import ConfigError
 from arbench.measure.statistics.seeds import mean_over_seeds
-from arbench.probability.bits import in_bits
-from arbench.probability.density import Kind
+from arbench.probability.bits import Kind, in_bits
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
 from arbench.runs.comparison import extent_of

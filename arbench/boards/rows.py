@@ -8,7 +8,7 @@ from typing import Any
 
 from arbench.boards.results import Result
 from arbench.data.units import nats_per
-from arbench.probability.density import Kind
+from arbench.probability.bits import Kind
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import click
 from arbench.cli.paths import UserPath
 
 if TYPE_CHECKING:
-    from arbench.probability.density import Kind
+    from arbench.probability.bits import Kind
     from arbench.probability.events import EventSpec
     from arbench.probability.foreign import ForeignDensity
     from arbench.show.reporting import Reporter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from arbench.measure.context import Context, Handed
 from arbench.measure.measured import ROUNDING_SHARE, Measured
 from arbench.measure.measurement import Measurement
 from arbench.measure.statistics.resampling import NUM_RESAMPLES, error_of
-from arbench.probability.density import Density
-from arbench.probability.model import evaluation_mode
+from arbench.probability.precision import evaluation_mode
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 
 def refusal(measurement: Measurement, density: Density, dataset: Dataset) -> str | None:

@@ -21,7 +21,6 @@ from arbench.data.tasks import SPLITS, Split, SplitName
 from arbench.errors import CheckpointError, ConfigError, PluginError
 from arbench.files.atomic import make_folder
 from arbench.files.tensors import load_tensors, save_tensors
-from arbench.probability.density import Density
 from arbench.probability.events import EventSpec
 from arbench.probability.randomness import keyed_generator
 from arbench.show.reporting import Reporter
@@ -29,6 +28,7 @@ from arbench.show.reporting import Reporter
 if TYPE_CHECKING:
     from arbench.data.labels import Labels
     from arbench.data.streams import Windows
+    from arbench.probability.density import Density
 
 T = TypeVar("T", covariant=True)
 

@@ -20,13 +20,13 @@ from arbench.measure.sections import (
     WindowsRecord,
 )
 from arbench.measure.statistics.metrics import NLL
-from arbench.probability.density import Density
-from arbench.probability.events import Domain, bin_width
-from arbench.probability.model import evaluation_mode
+from arbench.probability.events import Domain
+from arbench.probability.precision import evaluation_mode
 from arbench.show.reporting import Advance
 
 if TYPE_CHECKING:
     from arbench.data.streams import Windows
+    from arbench.probability.density import Density
 
 _MOST_EVENTS = 200
 # Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
@@ -134,7 +134,7 @@ def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
     return NLL.from_log_probs(
         log_probs,
         split.scored_dims,
-        bin_width(domain),
+        domain.bin_width,
         groups=split.groups,
         is_stream=split.is_stream,
     )

@@ -7,7 +7,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 from urllib.parse import quote, unquote
 
 import torch
@@ -20,10 +20,12 @@ from arbench.files.plain_text import one_line
 from arbench.measure.context import Context, Handed
 from arbench.measure.measured import Better, Measured, Row
 from arbench.measure.sections import Environment, ResultSection, Section
-from arbench.probability.density import Density
 from arbench.registry.entries import NAME_PATTERN, MeasurementEntry
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 READS = (*SPLITS, *(f"labels:{split}" for split in SPLITS))
 NEEDS = ("log_prob", "sample", "conditionals", "features", "reinitialise")

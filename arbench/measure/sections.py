@@ -21,8 +21,7 @@ from arbench.files.documents import (
 )
 from arbench.measure.measured import Measured
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
-from arbench.probability.bits import in_bits
-from arbench.probability.density import Kind
+from arbench.probability.bits import Kind, in_bits
 
 if TYPE_CHECKING:
     from arbench.measure.statistics.blocks import Blocks

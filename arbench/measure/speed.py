@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
@@ -18,10 +18,12 @@ from arbench.measure.context import Context, Handed
 from arbench.measure.measured import Measured
 from arbench.measure.measurement import Measurement
 from arbench.measure.sections import Environment, Section, SpeedRecord, SpeedSection
-from arbench.probability.density import Density, Excerpt
-from arbench.probability.model import evaluation_mode
+from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import keyed_generator
 from arbench.show.reporting import Advance
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
 
@@ -116,17 +118,18 @@ def measure_sampling(
 
         between(0)
         excerpt = None if full else density.excerpt(method, batch_size)
-        timed = excerpt or Excerpt(partial(_draw, density, batch_size, method), 1.0)
+        part: Callable[[], object] = partial(_draw, density, batch_size, method)
+        part, num_parts = (part, 1.0) if excerpt is None else (excerpt.call, excerpt.num_parts)
         with kept_for_reuse(), evaluation_mode(module):
             timing = time_callable(
-                timed.call,
+                part,
                 device=density.device,
                 warmup=1,
                 repeats=repeats,
                 cap_s=cap_s,
                 between=between,
             )
-        rows.append(_row(density, method, batch_size, timing, timed.num_parts, excerpt is not None))
+        rows.append(_row(density, method, batch_size, timing, num_parts, excerpt is not None))
     progress(1.0, "")
     return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -14,7 +15,9 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.sections import Environment, Section, TruthSection
 from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.student import FOUR_SIGMA
-from arbench.probability.density import Density
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 
 class Truth(Measurement):

@@ -1,4 +1,4 @@
-"""Converts nats to bits and back.
+"""What a log-probability may be (`Kind`), and its nats as bits.
 
 A file of its own, since what shows a record must not wait for torch.
 """
@@ -6,11 +6,12 @@ A file of its own, since what shows a record must not wait for torch.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Kind = Literal["exact", "density", "bound"]
 NATS_PER_BIT = math.log(2)
 
 

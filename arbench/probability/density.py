@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from arbench.probability.bits import Kind
 from arbench.probability.events import EventSpec
-
-Kind = Literal["exact", "density", "bound"]
 
 
 @dataclass(frozen=True)

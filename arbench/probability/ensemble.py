@@ -9,10 +9,12 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from arbench.probability.density import Excerpt, Kind
+from arbench.probability.bits import Kind
+from arbench.probability.density import Excerpt
 from arbench.probability.events import EventSpec
 from arbench.probability.heads.components import log_mean_exp
-from arbench.probability.model import Model, evaluation_mode, known_values
+from arbench.probability.model import Model, known_values
+from arbench.probability.precision import evaluation_mode
 from arbench.probability.samplers import OnSite
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,9 +16,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Discrete:
-    """Dims are integers in `[0, size)`; binary data has size 2."""
+    """Dims are integers in `[0, size)`; binary data has size 2.
+
+    Attributes:
+        size: how many values there are.
+        bin_width: a value stands for a region of width 1.
+    """
 
     size: int
+    bin_width: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         if self.size < 2:
@@ -98,8 +105,3 @@ class EventSpec:
             raise ValueError(
                 f"event {row}, dim {dim}: found {flat[row, dim].item()}, expected {expected}"
             )
-
-
-def bin_width(domain: Domain) -> float | None:
-    """How wide a region one value stands for; None for reals that were not quantised."""
-    return 1.0 if isinstance(domain, Discrete) else domain.bin_width

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from arbench.errors import ConfigError, PluginError
-from arbench.probability.density import Excerpt, Kind
+from arbench.probability.bits import Kind
+from arbench.probability.density import Excerpt
 from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.model import evaluation_mode
+from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import seeded
 
 # Models of other libraries may speak numpy: what they take and give is theirs to say.

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor, nn
 
 from arbench.errors import PluginError
-from arbench.probability.density import Excerpt, Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
-from arbench.probability.precision import full_precision, widest_dtype
+from arbench.probability.precision import evaluation_mode, widest_dtype
 from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole, move_noise
+
+if TYPE_CHECKING:
+    from arbench.probability.bits import Kind
+    from arbench.probability.density import Excerpt
 
 
 @final
@@ -178,11 +179,15 @@ class Model(nn.Module):
             noise = draw_noise(*expected, generator)
         if tuple(noise.shape) != expected:
             raise ValueError(f"noise has shape (B, T, U) = {expected}, got {tuple(noise.shape)}")
-        values, is_known = known_values(self.spec, num_events, given, known)
-        prefix = self.sites_of(values)[:, : self.layout.prefix_length(is_known)]
+        values, num_given = torch.zeros(num_events, *self.spec.shape), 0
+        if given is not None or known is not None:
+            values, known = known_values(self.spec, num_events, given, known)
+            num_given = self.layout.prefix_length(known)
         with evaluation_mode(self):
             prepared = self.head.prepare(move_noise(noise, self.device))
-            sites = SAMPLERS[method](self, prepared, prefix, progress)
+            source = self.network if method == "step" else self.site_params
+            start = self.sites_of(values)
+            sites = SAMPLERS[method](source, self.head, prepared, start, num_given, progress)
         return self.layout.to_events(sites)
 
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
@@ -196,7 +201,7 @@ class Model(nn.Module):
         with evaluation_mode(self):
             noise = self.draw_noise(batch_size, torch.Generator().manual_seed(0))
             sites = self.layout.to_sites(self.sample(batch_size, noise=noise))
-            return excerpt_of_whole(self, noise, sites)
+            return excerpt_of_whole(self.site_params, self.head, noise, sites)
 
 
 def known_values(
@@ -207,8 +212,8 @@ def known_values(
     Args:
         spec: of the events.
         num_events: B.
-        given: `(B, *event_shape)` or `event_shape`; None if nothing is.
-        known: `event_shape` boolean; None if nothing is given.
+        given: `(B, *event_shape)` or `event_shape`.
+        known: `event_shape` boolean.
 
     Returns:
         The values `(B, *event_shape)`, and which dims are known, `event_shape` boolean.
@@ -217,10 +222,8 @@ def known_values(
         ValueError: if the shape is wrong, a known value is outside the domain, or there is one of
             both alone.
     """
-    if (given is None) != (known is None):
-        raise ValueError("a completion needs both: the given events and which dims are known")
     if given is None or known is None:
-        given, known = torch.zeros(spec.shape), torch.zeros(spec.shape, dtype=torch.bool)
+        raise ValueError("a completion needs both: the given events and which dims are known")
     if given.dim() == len(spec.shape):
         given = given.expand(num_events, *spec.shape)
     if len(given) != num_events:
@@ -228,16 +231,3 @@ def known_values(
     values = given.masked_fill(~known.bool().to(given.device), 0)
     spec.validate(values)
     return values, known
-
-
-@contextlib.contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Dropout and the like are off, and float32 is float32; restores every submodule at the end."""
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        with full_precision():
-            yield
-    finally:
-        for m, training in modes:
-            m.training = training

@@ -1,4 +1,4 @@
-"""The widest float type of a device, and float32 without TF32."""
+"""How a density is evaluated: dropout off, float32 without TF32, the widest float type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.backends import cuda, cudnn, mkldnn
 
 # Type checkers do not see these: torch makes them at run time.
@@ -33,18 +33,26 @@ def widen(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
-    """Float32 products keep their 24 bits for the duration, on every device.
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Dropout and the like are off, and float32 is float32; at the end all is as it was before.
 
     On recent GPUs torch's convolutions and recurrent layers round their factors to 11 bits unless
     told otherwise (TF32), and a user may have allowed it, or less, for the other products. That is
     good for training; a likelihood would differ from one device to the next in its fourth digit.
+    So float32 products keep their 24 bits for the duration, on every device.
+
+    Args:
+        module: whose submodules are put in evaluation mode.
     """
-    before = [operation.fp32_precision for operation in _OPERATIONS]
+    modes = [(part, part.training) for part in module.modules()]
+    precisions = [(operation, operation.fp32_precision) for operation in _OPERATIONS]
+    module.eval()
     for operation in _OPERATIONS:
         operation.fp32_precision = "ieee"
     try:
         yield
     finally:
-        for operation, precision in zip(_OPERATIONS, before, strict=True):
+        for operation, precision in precisions:
             operation.fp32_precision = precision
+        for part, training in modes:
+            part.training = training

@@ -14,41 +14,25 @@ samplers compute that function, so for equal noise they give equal samples:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from arbench.probability.density import Excerpt
-from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
-from arbench.probability.layouts import Layout
 from arbench.probability.precision import widest_dtype
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Excerpt
+    from arbench.probability.extras import SteppingNetwork
 
 # Called with how many sites are done, and how many there are.
 OnSite = Callable[[int, int], None]
+# Parameters `(B, T, P)` of sites `(B, T, site_dim)`.
+SiteParams = Callable[[Tensor], Tensor]
+# The first argument is a network that steps for "step", `SiteParams` for the others.
+Sampler = Callable[[Any, Head, Tensor, Tensor, int, OnSite | None], Tensor]
 _EXCERPT_SITES = 4
-
-
-class SiteBySite(Protocol):
-    """What a sampler needs: parameters of sites, and what to draw from them.
-
-    Attributes:
-        network: has `init_state` and `step`, for `sample_stepwise` alone.
-        head: draws values from parameters.
-        layout: says which sites there are.
-    """
-
-    network: Any
-    head: Head
-    layout: Layout
-
-    def site_params(self, sites: Tensor) -> Tensor:
-        """Parameters `(B, T, P)` of sites `(B, T, site_dim)`."""
-        ...
-
-
-Sampler = Callable[[SiteBySite, Tensor, Tensor, OnSite | None], Tensor]
 
 
 def draw_noise(
@@ -63,44 +47,55 @@ def draw_noise(
 
 
 def sample_whole(
-    model: SiteBySite, prepared: Tensor, prefix: Tensor, progress: OnSite | None = None
+    site_params: SiteParams,
+    head: Head,
+    prepared: Tensor,
+    sites: Tensor,
+    num_given: int,
+    progress: OnSite | None,
 ) -> Tensor:
     """Samples by T forwards of the whole network.
 
     Args:
-        model: what to sample.
+        site_params: of the model to sample.
+        head: draws values from parameters.
         prepared: `(B, T, U)` float64, noise as `Head.prepare` left it.
-        prefix: `(B, t, site_dim)`, the given sites; t may be 0.
+        sites: `(B, T, site_dim)`: those that are given, then zeros; may be written to.
+        num_given: how many sites are given.
         progress: called with (sites done, T).
 
     Returns:
-        `(B, T, site_dim)` sites; the first t are the prefix.
+        `(B, T, site_dim)` sites, of which the first are those that were given.
     """
-    sites = _start(model, prepared, prefix)
-    num_sites = prepared.shape[1]
-    for t in range(prefix.shape[1], num_sites):
-        params = model.site_params(sites)[:, t]
-        sites[:, t] = model.head.draw(params, prepared[:, t])
+    num_sites = sites.shape[1]
+    for t in range(num_given, num_sites):
+        params = site_params(sites)[:, t]
+        sites[:, t] = head.draw(params, prepared[:, t])
         if progress is not None:
             progress(t + 1, num_sites)
     return sites
 
 
-def excerpt_of_whole(model: SiteBySite, noise: Tensor, sites: Tensor) -> Excerpt | None:
+def excerpt_of_whole(
+    site_params: SiteParams, head: Head, noise: Tensor, sites: Tensor
+) -> Excerpt | None:
     """What `sample_whole` does at four sites, spread evenly over the order; None if it has no more.
 
     What lies before each of them is a sample, what lies after is 0, as when sampling gets there:
     the cost of a network may depend on it.
 
     Args:
-        model: what to sample.
+        site_params: of the model to sample.
+        head: draws values from parameters.
         noise: `(B, T, U)` float64.
         sites: `(B, T, site_dim)`, the samples that it gives.
     """
-    num_sites = model.layout.num_sites
+    from arbench.probability.density import Excerpt
+
+    num_sites = sites.shape[1]
     if num_sites <= _EXCERPT_SITES:
         return None
-    prepared = model.head.prepare(move_noise(noise, sites.device))
+    prepared = head.prepare(move_noise(noise, sites.device))
     jobs = []
     for t in (num_sites * (2 * i + 1) // (2 * _EXCERPT_SITES) for i in range(_EXCERPT_SITES)):
         before = torch.where(torch.arange(num_sites, device=sites.device) < t, 1, 0)
@@ -109,20 +104,23 @@ def excerpt_of_whole(model: SiteBySite, noise: Tensor, sites: Tensor) -> Excerpt
     @torch.no_grad()
     def draw() -> None:
         for t, known, own in jobs:
-            model.head.draw(model.site_params(known)[:, t], own)
+            head.draw(site_params(known)[:, t], own)
 
     return Excerpt(draw, num_sites / _EXCERPT_SITES)
 
 
 def sample_stepwise(
-    model: SiteBySite, prepared: Tensor, prefix: Tensor, progress: OnSite | None = None
+    network: SteppingNetwork,
+    head: Head,
+    prepared: Tensor,
+    sites: Tensor,
+    num_given: int,
+    progress: OnSite | None,
 ) -> Tensor:
-    """Samples with the network's `step`; arguments and result as for `sample_whole`."""
-    sites = _start(model, prepared, prefix)
-    batch_size, num_sites = prepared.shape[:2]
-    num_given, dtype = prefix.shape[1], sites.dtype
-    step, draw, by_site = model.network.step, model.head.draw, prepared.unbind(1)
-    state = model.network.init_state(batch_size)
+    """Samples with the network's `step`; other arguments and result as for `sample_whole`."""
+    (batch_size, num_sites), dtype = sites.shape[:2], sites.dtype
+    step, draw, by_site = network.step, head.draw, prepared.unbind(1)
+    state = network.init_state(batch_size)
     drawn = list(sites[:, :num_given].unbind(1))
     previous = None
     for t in range(num_sites):
@@ -136,19 +134,23 @@ def sample_stepwise(
 
 
 def sample_fixed_point(
-    model: SiteBySite, prepared: Tensor, prefix: Tensor, progress: OnSite | None = None
+    site_params: SiteParams,
+    head: Head,
+    prepared: Tensor,
+    sites: Tensor,
+    num_given: int,
+    progress: OnSite | None,
 ) -> Tensor:
     """Samples by fixed-point iteration; arguments and result as for `sample_whole`.
 
     Events that have settled leave the batch, so each event costs only its own rounds.
     """
-    sites = _start(model, prepared, prefix)
-    num_given, num_sites = prefix.shape[1], prepared.shape[1]
+    given, num_sites = sites[:, :num_given].clone(), sites.shape[1]
     active = torch.arange(len(sites), device=sites.device)
     for round_number in range(num_given, num_sites):
         current = sites[active]
-        proposal = model.head.draw(model.site_params(current), prepared[active]).to(sites.dtype)
-        proposal[:, :num_given] = prefix[active]
+        proposal = head.draw(site_params(current), prepared[active]).to(sites.dtype)
+        proposal[:, :num_given] = given[active]
         sites[active] = proposal
         active = active[(proposal != current).flatten(1).any(1)]
         if len(active) == 0:
@@ -165,18 +167,6 @@ SAMPLERS: dict[str, Sampler] = {
     "fixed-point": sample_fixed_point,
     "whole": sample_whole,
 }
-
-
-def _start(model: SiteBySite, noise: Tensor, prefix: Tensor) -> Tensor:
-    """Sites to fill in: zeros, with the prefix in place."""
-    layout = model.layout
-    discrete = isinstance(layout.domain, Discrete)
-    dtype = torch.int64 if discrete else prefix.dtype
-    sites = torch.zeros(
-        (noise.shape[0], layout.num_sites, layout.site_dim), dtype=dtype, device=noise.device
-    )
-    sites[:, : prefix.shape[1]] = prefix
-    return sites
 
 
 def move_noise(noise: Tensor, device: torch.device) -> Tensor:

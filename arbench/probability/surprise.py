@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from arbench.probability.density import Density
 from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
 from arbench.probability.model import Model
 from arbench.probability.precision import widen
 from arbench.probability.samplers import draw_noise, move_noise
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 # What float32 may add to a term, in nats.
 _ROUNDING_NATS = 1e-6

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -24,7 +25,6 @@ from arbench.measure.likelihood import evaluate_log_probs
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues, load_per_event, save_per_event
 from arbench.measure.sections import Section
-from arbench.probability.density import Density
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import check_bound, load_run
@@ -33,6 +33,9 @@ from arbench.runs.record.record import Record
 from arbench.runs.request import reopen, require_likelihood
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 FOLDER = "measurements"  # within a run folder, for what measurements leave there
 

@@ -24,8 +24,8 @@ from arbench.probability.causality import (
     rounding_allowed,
     step_differences,
 )
-from arbench.probability.density import Density
-from arbench.probability.model import Model, evaluation_mode
+from arbench.probability.model import Model
+from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import derive_seed, keyed_generator, seeded
 from arbench.probability.surprise import Surprise, event_surprise, site_surprise
 from arbench.runs.building import Assembly, assemble
@@ -36,6 +36,7 @@ from arbench.show.samples import NUM_SAMPLES
 from arbench.show.wording import counted
 
 if TYPE_CHECKING:
+    from arbench.probability.density import Density
     from arbench.probability.ensemble import Ensemble
 
 LONG_S, SHORT_S = 30.0, 1.5  # about so long at most, of a run and of a quick one

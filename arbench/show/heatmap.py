@@ -22,8 +22,9 @@ from arbench.data.rendering import (
 from arbench.data.tasks import Split
 from arbench.probability.bits import bits_of_dims
 from arbench.probability.ensemble import Ensemble
-from arbench.probability.events import Discrete, EventSpec, bin_width
-from arbench.probability.model import Model, evaluation_mode
+from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.model import Model
+from arbench.probability.precision import evaluation_mode
 from arbench.show.colours import FONT_SIZE, Numbers, Scale
 from arbench.show.pictures import draw_grid, draw_waveforms, loudest
 
@@ -98,7 +99,7 @@ def measure_surprise(
             part = slice(start, start + batch_size)
             scored = None if split.scored is None else split.scored[part]
             log_probs = density.dim_log_probs(split.events[part], scored).cpu().double()
-            bits = bits_of_dims(log_probs, bin_width(density.spec.domain))
+            bits = bits_of_dims(log_probs, density.spec.domain.bin_width)
             parts.append(bits if scored is None else bits.masked_fill(~scored, torch.nan))
             if progress is not None:
                 progress(min(1.0, (start + batch_size) / len(split)))

@@ -18,7 +18,8 @@ from arbench.data.dataset import Dataset
 from arbench.data.labels import Labels
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import Split, SplitName, Task
-from arbench.probability.density import Excerpt, Kind
+from arbench.probability.bits import Kind
+from arbench.probability.density import Excerpt
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model

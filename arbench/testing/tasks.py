@@ -21,7 +21,7 @@ from torch import Tensor
 from arbench.data.dataset import Dataset, windows_of
 from arbench.data.sources import NotHereError, locate, offline
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
-from arbench.probability.density import Kind
+from arbench.probability.bits import Kind
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.foreign import ForeignDensity
 from arbench.probability.randomness import keyed_generator

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
@@ -25,8 +26,6 @@ from arbench.errors import CheckpointError, Diverged, Interrupted
 from arbench.files.atomic import full_disk_named
 from arbench.measure.likelihood import evaluate_log_probs, nll_of
 from arbench.measure.statistics.metrics import NLL
-from arbench.probability.density import Density
-from arbench.probability.events import bin_width
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
 from arbench.show.reporting import Reporter
@@ -34,6 +33,9 @@ from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import Checkpoint, CheckpointStore, Progress
 from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 
 def fraction_done(progress: Progress, num_steps: int, budget_s: float | None) -> float:
@@ -78,7 +80,9 @@ class Objective(nn.ModuleList):
         self, events: Tensor, scored: Tensor | None, weights: Tensor, member: int
     ) -> Tensor:
         """Total nats `()` of the events, each times its weight."""
-        log_probs: Tensor = self[member](events, scored)
+        model = self[member]
+        assert isinstance(model, Model)
+        log_probs = model.log_prob(events, scored)
         return -(log_probs * weights).sum()
 
 
@@ -280,7 +284,7 @@ class Trainer:
         best = self.progress.best_nats
         if best is None:
             return "validation: not yet"
-        width = bin_width(self.density.spec.domain)
+        width = self.density.spec.domain.bin_width
         num_events, num_dims = len(self.validation), self.validation.num_scored_dims
         nll = NLL(best * num_events, num_events, num_dims, None, None, num_events, width)
         unit = self.batches.task.unit

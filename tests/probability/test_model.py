@@ -16,7 +16,8 @@ from arbench.probability.density import Density
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
 from arbench.probability.layouts import Layout
-from arbench.probability.model import Model, evaluation_mode
+from arbench.probability.model import Model
+from arbench.probability.precision import evaluation_mode
 from arbench.testing.toys import (
     TINY_SPECS,
     JointCategorical,

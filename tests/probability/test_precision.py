@@ -7,8 +7,7 @@ import torch
 from torch import nn
 from torch.backends import cudnn, mkldnn
 
-from arbench.probability.model import evaluation_mode
-from arbench.probability.precision import full_precision
+from arbench.probability.precision import evaluation_mode
 
 
 def settings() -> list[str]:
@@ -26,7 +25,7 @@ def test_what_was_allowed_is_off_inside_and_restored_after_a_failure() -> None:
     inside = []
 
     def fail() -> None:
-        with full_precision():
+        with evaluation_mode(nn.Module()):
             inside.extend(settings())
             raise KeyError
 
