@@ -101,10 +101,8 @@ def evaluate(
     require_likelihood(config.model, config.layouts, data)
     data.drop(*(other for other in SPLITS if other != split))
     density = load(folder, device=device)
-    if data.task.spec != density.spec:
-        raise ConfigError(
-            f"{path} describes {density.spec}, but {data.task.name} has {data.task.spec}"
-        )
+    if (spec := data.task.spec) != density.spec:
+        raise ConfigError(f"{path} describes {density.spec}, but {data.task.name} has {spec}")
     if split == "train" and data.task.has_training_view:
         raise ConfigError(
             f"{data.task.name} resamples its train split every epoch, so it has no one likelihood; "
