@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from arbench.boards.published import (
     PublishedResult,
-    dims_counted,
     nats_error_of,
     nats_of,
     published_results,
@@ -277,7 +276,7 @@ def _published(published: PublishedResult, record: Record) -> Row:
     test = record.splits["test"]
     nats = published.nats_per_dim(test.num_dims / test.num_events)
     bits = None if test.bits_per_dim is None else in_bits(nats)
-    return _paper_row(published, bits, nats * dims_counted(record))
+    return _paper_row(published, bits, nats_of(record, nats))
 
 
 def _alone(published: PublishedResult) -> Row:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from arbench.boards.curves import read_curve
+from arbench.boards.curves import board_curve
 from arbench.boards.rows import Board, Row
-from arbench.errors import DataError
-from arbench.runs.folder import RunFolder
 from arbench.show.escaping import html
 
 _MOST_BYTES = 600_000  # of one picture or sound
@@ -60,13 +57,12 @@ def _data(file: Path, kind: str) -> str:
 def curve(row: Row) -> list[list[float]]:
     """The training curve of a row: seconds and validation score; empty if it is not at hand.
 
-    It is empty too where its file is damaged, of which `read_runs` tells.
+    It is empty too where its file is damaged; see `board_curve`.
     """
     result = row.result
-    points = []
-    if result is not None and result.folder is not None:
-        with contextlib.suppress(DataError):
-            points = read_curve(RunFolder(result.folder).metrics, result.record.sha256.metrics)
+    if result is None or result.folder is None:
+        return []
+    points, _ = board_curve(result.folder, result.record)
     if row.bits_per_dim is None:
         return [[point.seconds, point.validation_nats_per_event] for point in points]
     bits = [(point.seconds, point.validation_bits_per_dim) for point in points]

@@ -27,8 +27,7 @@ class PublishedResult:
         value: test negative log-likelihood.
         unit: of the value: "nats" per event, or "bits/dim", "nats/char" and the like.
         kind: "bound" for a bound and for an estimate by sampling, which latent variables need.
-        paper: where it was first reported.
-        year: of that paper.
+        source: the paper where it was first reported, and its year, in a line.
         checked: whether the number was seen in the source itself.
         where: where it was seen.
         note: what a reader should know about it.
@@ -40,8 +39,7 @@ class PublishedResult:
     value: float
     unit: str
     kind: Literal["exact", "bound"]
-    paper: str
-    year: int
+    source: str
     checked: bool
     where: str
     note: str
@@ -56,25 +54,17 @@ class PublishedResult:
         nats = in_nats(self.value) if quantity == "bits" else self.value
         return nats if per else nats / dims_per_event
 
-    @property
-    def source(self) -> str:
-        """Where it comes from, in a line."""
-        return f"{self.paper} ({self.year})"
-
-
-@functools.cache
-def published_results(task: str) -> tuple[PublishedResult, ...]:
-    """The published results on a task, in the order of the file."""
-    return tuple(result for result in _all_results() if result.task == task)
-
 
 def published_tasks() -> list[str]:
     """The tasks that papers report numbers on."""
-    return sorted({result.task for result in _all_results()})
+    return sorted({result.task for result in published_results()})
 
 
 @functools.cache
-def _all_results() -> tuple[PublishedResult, ...]:
+def published_results(task: str | None = None) -> tuple[PublishedResult, ...]:
+    """The published results on a task, or on every one, in the order of the file."""
+    if task is not None:
+        return tuple(result for result in published_results() if result.task == task)
     file = resources.files("arbench.leaderboards") / "published.tsv"
     lines = file.read_text(encoding="utf-8").splitlines()
     return tuple(
@@ -85,8 +75,7 @@ def _all_results() -> tuple[PublishedResult, ...]:
             value=float(row["value"]),
             unit=row["unit"],
             kind="exact" if row["kind"] == "exact" else "bound",
-            paper=row["paper"],
-            year=int(row["year"]),
+            source=f"{row['paper']} ({row['year']})",
             checked=row["checked"] == "yes",
             where=row["where"],
             note=row["note"],
@@ -95,23 +84,17 @@ def _all_results() -> tuple[PublishedResult, ...]:
     )
 
 
-@dataclass(frozen=True)
-class Beside:
-    """A published result in the unit of a record.
+def nats_of(record: Record, nats_per_dim: float | None = None) -> float:
+    """Test nats in the unit of a record's task: per symbol of a text, else per event.
 
-    Attributes:
-        nats: test nats, per symbol of a text, else per event.
-        result: what was published.
+    Args:
+        record: with a test split.
+        nats_per_dim: somebody else's on the same events; None for the record's own.
     """
-
-    nats: float
-    result: PublishedResult
-
-
-def nats_of(record: Record) -> float:
-    """A record's test nats: per symbol of a text, else per event."""
     test = record.splits["test"]
-    return test.total_nats / test.num_dims * dims_counted(record)
+    per_dim = test.total_nats / test.num_dims if nats_per_dim is None else nats_per_dim
+    is_per_event = nats_per(record.task.unit) == "event"
+    return per_dim * (test.num_dims / test.num_events if is_per_event else 1.0)
 
 
 def nats_error_of(record: Record, split: Literal["validation", "test"] = "test") -> float | None:
@@ -123,39 +106,38 @@ def nats_error_of(record: Record, split: Literal["validation", "test"] = "test")
     return None if error is None else in_nats(error)
 
 
-def dims_counted(record: Record) -> float:
-    """How many dims `nats_of` is over: those of an event, or the one symbol of a text."""
-    test = record.splits["test"]
-    return test.num_dims / test.num_events if nats_per(record.task.unit) == "event" else 1.0
+def beside(record: Record) -> list[tuple[float, PublishedResult]]:
+    """The published results on a record's task that are of its kind, best first.
 
-
-def beside(record: Record) -> list[Beside]:
-    """The published results on a record's task, of its kind and in its unit, best first."""
+    Each comes with its nats, in the unit of `nats_of`.
+    """
     test = record.splits["test"]
+    dims_per_event = test.num_dims / test.num_events
     found = [
-        Beside(r.nats_per_dim(test.num_dims / test.num_events) * dims_counted(record), r)
-        for r in published_results(record.task.name)
-        if r.kind == test.kind
+        (nats_of(record, result.nats_per_dim(dims_per_event)), result)
+        for result in published_results(record.task.name)
+        if result.kind == test.kind
     ]
-    return sorted(found, key=lambda row: row.nats)
+    return sorted(found, key=lambda row: row[0])
 
 
-def neighbours(record: Record, count: int = 2) -> list[Beside]:
-    """The checked published results nearest to a record's: up to `count` on either side."""
-    own = nats_of(record)
-    rows = [row for row in beside(record) if row.result.checked]
-    better = [row for row in rows if row.nats <= own]
-    return better[-count:] + rows[len(better) :][:count]
+def published_table(record: Record, count: int = 2) -> Table | None:
+    """A record's test nats among the nearest published ones; None where either is missing.
 
-
-def published_table(record: Record) -> Table | None:
-    """A record's test nats among the nearest published ones; None where either is missing."""
-    near = neighbours(record) if "test" in record.splits else []
-    if not near:
+    Args:
+        record: of a run.
+        count: how many checked ones at most on either side.
+    """
+    if "test" not in record.splits or record.no_likelihood:
         return None
-    rows = [(row.nats, row.result.model, row.result.source) for row in near]
+    own = nats_of(record)
+    checked = [(nats, row.model, row.source) for nats, row in beside(record) if row.checked]
+    place = sum(nats <= own for nats, _, _ in checked)
+    rows = checked[max(place - count, 0) : place + count]
+    if not rows:
+        return None
     part = "" if record.limit is None else " (a part of the data)"
-    rows.append((nats_of(record), record.model.name, f"this run{part}"))
+    rows.append((own, record.model.name, f"this run{part}"))
     per = nats_per(record.task.unit)
     header, digits = ("test nats", 2) if per == "event" else (f"test nats/{per}", 4)
     cells = [(f"{nats:.{digits}f}", model, source) for nats, model, source in sorted(rows)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from arbench.boards.curves import read_curve
+from arbench.boards.curves import board_curve
 from arbench.boards.published import beside
 from arbench.boards.speeds import SpeedReport
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
@@ -213,10 +213,8 @@ def read_runs(folder: Path) -> tuple[list[Result], list[str]]:
         except (ArbenchError, OSError) as error:
             left_out.append(str(error))
             continue
-        try:
-            read_curve(RunFolder(run).metrics, record.sha256.metrics)
-        except DataError as error:
-            left_out.append(f"the training curve of {run}: {error}")
+        _, fault = board_curve(run, record)
+        left_out += [fault] if fault else []
         found.append(
             Result(
                 record=record,
@@ -362,10 +360,10 @@ def fill_section(page: str, table: str) -> str:
 
 def _published(record: Record) -> str:
     """Published test nats of the same model, lowest and highest; a question mark: not checked."""
-    rows = [row for row in beside(record) if row.result.our_model == record.model.name]
-    rows = [row for row in rows if row.result.checked] or rows
+    rows = [(nats, row) for nats, row in beside(record) if row.our_model == record.model.name]
+    rows = [(nats, row) for nats, row in rows if row.checked] or rows
     if not rows:
         return "-"
-    low, high = rows[0].nats, rows[-1].nats
-    mark = "" if rows[0].result.checked else "?"
+    low, high = rows[0][0], rows[-1][0]
+    mark = "" if rows[0][1].checked else "?"
     return f"{low:.2f}{mark}" if low == high else f"{low:.2f} to {high:.2f}{mark}"

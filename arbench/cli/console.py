@@ -1,11 +1,13 @@
-"""The live progress bar with its ETA, and the tables at the end of a run."""
+"""The live progress bar with its ETA; the end of a run: its tables or `--json`, and `--push`."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +24,9 @@ from arbench.runs.record.record import Record
 from arbench.show.record_tables import measured_tables
 from arbench.show.reporting import Advance, Reporter
 from arbench.show.tables import as_rich
+
+if TYPE_CHECKING:
+    from arbench.runs.experiment import Run
 
 _SECONDS_BETWEEN_LINES = 60.0
 
@@ -80,13 +85,33 @@ class ConsoleReporter(Reporter):
             )
 
 
+def conclude(run: Run, *, as_json: bool, push: str | None, reporter: Reporter) -> None:
+    """Print a run that has just finished and push it if that was asked for.
+
+    Args:
+        run: of several processes, only the main one prints.
+        as_json: print the record alone, instead of tables.
+        push: the user or organisation whose repository the run goes to; None for nobody's.
+        reporter: who is told where it is on the Hub.
+    """
+    if not run.is_main:
+        return
+    if as_json:
+        sys.stdout.write(run.record.to_json())
+    else:
+        print_result(Console(), run.path, run.record)
+    if push is not None:
+        from arbench.hub.push import push_trained
+
+        reporter.say(f"on the Hub: {push_trained(run, push).url}")
+
+
 def print_result(console: Console, path: Path, record: Record) -> None:
     """What a run ends with: its numbers, published ones beside them, and its files."""
     console.print()
     console.print(f"{record.model.name} on {record.task.name}", markup=False, highlight=False)
-    published = None if record.no_likelihood else published_table(record)
-    tables = measured_tables(record.model_dump(mode="json"))
-    for table in [*tables, *([] if published is None else [published])]:
+    tables = (*measured_tables(record.model_dump(mode="json")), published_table(record))
+    for table in filter(None, tables):
         console.print(as_rich(table))
     console.print(f"files: {path}", soft_wrap=True, highlight=False)
     for picture in sorted(path.glob("samples.*")):

@@ -25,8 +25,7 @@ def command(run: Path, task: str | None, device: str, push: str | None, as_json:
     If the run has finished, show its results again.
     """
     from arbench import api
-    from arbench.cli.console import ConsoleReporter
-    from arbench.cli.outcome import conclude
+    from arbench.cli.console import ConsoleReporter, conclude
 
     if push is not None:
         from arbench.hub.push import check_push

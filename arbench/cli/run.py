@@ -120,8 +120,7 @@ def command(
     texts = split_settings(settings)
     if seeds is not None:
         _refuse_beside_seeds(ctx)
-    from arbench.cli.console import ConsoleReporter
-    from arbench.cli.outcome import conclude
+    from arbench.cli.console import ConsoleReporter, conclude
     from arbench.hub.card import write_card
     from arbench.measure.measurement import open_measurement
     from arbench.runs.experiment import start_run

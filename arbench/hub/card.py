@@ -1,23 +1,28 @@
-"""The model card: the `README.md` of a run folder."""
+"""The model card, the `README.md` of a run folder, with its YAML front matter (`model-index`)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from arbench.boards.curves import read_curve
+import yaml
+
+from arbench.boards.curves import curve_table
 from arbench.boards.published import published_table
+from arbench.data.units import kind_of, nats_per
 from arbench.files.atomic import write_text
-from arbench.hub.card_metadata import front_matter
+from arbench.files.plain_text import printable
 from arbench.runs.folder import CARD, RECORD
 from arbench.runs.loading import check_bound
 from arbench.runs.record.record import Record
 from arbench.show.escaping import markdown, preformatted
 from arbench.show.record_tables import made_with, measured_tables
-from arbench.show.tables import Table, as_markdown
-from arbench.training.checkpoints import METRICS
+from arbench.show.tables import as_markdown
 
+# The Hub's words for what a model of such data does.
+_HUB_TASKS = {"image": "unconditional-image-generation", "text": "text-generation"}
 _SAMPLE_LINES = 20
-_MOST_CURVE_ROWS = 8
 _USE = """## How to load it
 
 ```python
@@ -37,7 +42,7 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
     """The card of a finished run, for people and for machines.
 
     Args:
-        path: the run folder.
+        path: the run folder, for its samples and its training curve.
         record: of a run that has just been measured; None reads it, and holds files against it.
         load_as: the name that others load it by; None if it has no name but its folder.
 
@@ -48,76 +53,73 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
     if record is None:
         record = Record.read(path / RECORD)
         check_bound(path, record)
-    return front_matter(record) + render_card(
-        record,
-        samples=_samples(path),
-        curve=curve_table(path / METRICS, record.task.unit, record.sha256.metrics),
-        load_as=load_as,
-    )
-
-
-def render_card(
-    record: Record, *, samples: str = "", curve: str = "", load_as: str | None = None
-) -> str:
-    """A record as Markdown.
-
-    Args:
-        record: of a run.
-        samples: how samples are shown, Markdown.
-        curve: the training curve, Markdown.
-        load_as: see `card_of`.
-    """
-    fault = record.no_likelihood
-    published = None if fault else published_table(record)
+    samples = [f"samples.{kind}" for kind in ("png", "txt", "csv", "wav")]
+    samples = [name for name in samples if (path / name).exists()]
+    if "samples.png" in samples:
+        shown = "![samples](samples.png)"
+    elif "samples.txt" in samples:
+        lines = (path / "samples.txt").read_text("utf-8", errors="replace").splitlines()
+        shown = f"Samples:\n\n{preformatted(chr(10).join(lines[:_SAMPLE_LINES]))}"
+    else:
+        shown = "\n".join(f"Samples: [{name}]({name})" for name in samples)
     values = record.model_dump(mode="json")
+    curve = curve_table(path, record)
+    tables = [
+        *measured_tables(values),
+        published_table(record),
+        curve if curve.rows and not record.no_likelihood else None,
+        made_with(values),
+    ]
     blocks = [
         f"# {markdown(record.model.name)} on {markdown(record.task.name)}",
-        samples,
-        *map(as_markdown, measured_tables(values)),
-        "" if published is None else as_markdown(published),
-        f"## Training curve, nats per event\n\n{curve}" if curve and not fault else "",
-        as_markdown(made_with(values)),
+        shown,
+        *map(as_markdown, filter(None, tables)),
         "" if record.foreign else _USE.format(load_as=load_as or "PATH OF THIS FOLDER"),
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    return with_metadata(card_metadata(record), "\n\n".join(filter(None, blocks)) + "\n")
 
 
-def _samples(path: Path) -> str:
-    """How a card shows the samples in a run folder: a picture, some lines, or a link to a sound."""
-    if (path / "samples.png").exists():
-        return "![samples](samples.png)"
-    if (path / "samples.txt").exists():
-        lines = (path / "samples.txt").read_text("utf-8", errors="replace").splitlines()
-        return f"Samples:\n\n{preformatted(chr(10).join(lines[:_SAMPLE_LINES]))}"
-    others = [f"samples.{kind}" for kind in ("csv", "wav") if (path / f"samples.{kind}").exists()]
-    return "\n".join(f"Samples: [{name}]({name})" for name in others)
+def card_metadata(record: Record) -> dict[str, Any]:
+    """What the card of a run says to machines; its result is what the Hub calls `model-index`.
 
+    A result on a part of the data is comparable to nothing, and what is no likelihood is no result:
+    neither is an entry there.
 
-def curve_table(metrics: Path, unit: str, sha256: str | None = None) -> str:
-    """The curve in a run's `metrics.jsonl`, as Markdown; empty where there is none.
-
-    The first and the last evaluation are in it, and others evenly between.
-
-    Raises:
-        DataError: if the file is damaged.
+    Source: the Hub's model card specification, https://github.com/huggingface/hub-docs,
+    modelcard.md.
     """
-    points = read_curve(metrics, sha256)
-    if not points:
-        return ""
-    count = min(len(points), _MOST_CURVE_ROWS)
-    rows = []
-    for number in range(count):
-        point = points[(len(points) - 1) * number // max(count - 1, 1)]
-        train, bits = point.train_nats_per_event, point.validation_bits_per_dim
-        rows.append(
-            (
-                f"{point.step:,}",
-                f"{point.epoch:.3g}",
-                "-" if train is None else f"{train:.2f}",
-                f"{point.validation_nats_per_event:.2f}",
-                "-" if bits is None else f"{bits:.4f}",
-                f"{point.seconds:,.0f} s",
-            )
-        )
-    headers = ("step", "epoch", "train nats", "validation nats", f"validation bits/{unit}", "time")
-    return as_markdown(Table("", headers, rows))
+    task, model = record.task, record.model
+    metadata: dict[str, Any] = {
+        "library_name": "arbench",
+        "tags": ["arbench", "autoregressive", "density-estimation", model.name],
+    }
+    if "test" not in record.splits or record.limit is not None or record.no_likelihood is not None:
+        return metadata
+    test, per = record.splits["test"], nats_per(task.unit)
+    nats = test.nats_per_event if per == "event" else test.total_nats / test.num_dims
+    metrics = [{"type": f"nats_per_{per}", "name": f"{test.kind} nats per {per}", "value": nats}]
+    if test.bits_per_dim is not None:
+        name = f"{test.kind} bits per {task.unit}"
+        bits = {"type": f"bits_per_{task.unit}", "name": name, "value": test.bits_per_dim}
+        metrics.append(bits)
+    result = {
+        "task": {
+            "type": _HUB_TASKS.get(kind_of(task.unit), "other"),
+            "name": "density estimation",
+        },
+        "dataset": {
+            "type": task.name,
+            "name": f"{task.name} version {task.version}",
+            "split": "test",
+            "revision": task.data_sha256,
+        },
+        "metrics": metrics,
+    }
+    index = [{"name": f"{model.name} on {task.name}", "results": [result]}]
+    return metadata | {"model-index": index}
+
+
+def with_metadata(metadata: Mapping[str, object], text: str) -> str:
+    """A page of the Hub: YAML between dashes, then Markdown."""
+    front: str = yaml.safe_dump({**metadata}, sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{printable(front)}---\n{text}"

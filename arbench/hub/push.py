@@ -13,8 +13,7 @@ from arbench.boards.measured_boards import find_measured_boards
 from arbench.boards.page import write_page
 from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, CheckpointError, ConfigError
-from arbench.hub.card import card_of
-from arbench.hub.card_metadata import with_metadata
+from arbench.hub.card import card_of, with_metadata
 from arbench.hub.client import Hub
 from arbench.hub.finding import HUB_PREFIX
 from arbench.hub.ownership import require_ownership, with_seal

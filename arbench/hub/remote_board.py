@@ -14,7 +14,7 @@ from arbench.boards.board_text import board_pages
 from arbench.boards.results import board_fault, keep_result, keep_speeds, kept_records, read_results
 from arbench.boards.speeds import SpeedReport
 from arbench.errors import ArbenchError, DataError
-from arbench.hub.card_metadata import with_metadata
+from arbench.hub.card import with_metadata
 from arbench.hub.client import Hub
 from arbench.hub.ownership import require_ownership, with_seal
 from arbench.hub.push import Pushed, deliver

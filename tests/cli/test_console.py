@@ -15,7 +15,7 @@ from rich.console import Console
 from arbench.cli import console as module
 from arbench.cli import main
 from arbench.cli.console import ConsoleReporter
-from arbench.hub.card import render_card
+from arbench.hub.card import card_of
 from arbench.measure.statistics.paired import PairedDifference
 from arbench.runs.record.record import Record
 from arbench.show.record_tables import likelihood_table, speed_table
@@ -82,7 +82,7 @@ def test_the_final_table_says_when_a_number_rests_on_few_events() -> None:
         record = _record(num_events)
         for text in (
             _printed(likelihood_table(record.model_dump())),
-            render_card(record),
+            card_of(ZOO / "mnist-mini" / "nade", record),
         ):
             assert (f"rests on {num_events} events only" in text) == said
 

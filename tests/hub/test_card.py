@@ -13,11 +13,11 @@ import yaml
 from pydantic import ValidationError
 
 from arbench.boards.boards import make_boards
+from arbench.boards.curves import board_curve, curve_table
 from arbench.boards.page import render_page
 from arbench.boards.results import Result
 from arbench.errors import DataError
-from arbench.hub.card import card_of, curve_table, render_card, write_card
-from arbench.hub.card_metadata import front_matter
+from arbench.hub.card import card_of, write_card
 from arbench.runs.record.record import Record
 from arbench.runs.zoo import zoo_folder
 
@@ -47,6 +47,10 @@ def changed(**parts: Any) -> Record:
     return Record.model_validate(raw)
 
 
+_HASHES = Record.read(NADE / "record.json").sha256.model_copy(update={"metrics": None})
+UNBOUND = changed(sha256=_HASHES.model_dump())  # any curve may stand beside it
+
+
 def test_the_metadata_are_the_record_s_numbers() -> None:
     record = Record.read(NADE / "record.json")
     (model,) = metadata_of(card_of(NADE))["model-index"]
@@ -61,7 +65,7 @@ def test_the_metadata_are_the_record_s_numbers() -> None:
 
 def test_nats_of_a_text_are_per_symbol() -> None:
     record = changed(task={"unit": "char"})
-    (result,) = metadata_of(front_matter(record))["model-index"][0]["results"]
+    (result,) = metadata_of(card_of(NADE, record))["model-index"][0]["results"]
     test = record.splits["test"]
     assert result["task"]["type"] == "text-generation"
     assert result["metrics"][0] == {
@@ -72,7 +76,7 @@ def test_nats_of_a_text_are_per_symbol() -> None:
 
 
 def test_a_part_of_the_data_is_no_result_for_machines() -> None:
-    assert "model-index" not in metadata_of(front_matter(changed(training={"limit": 100})))
+    assert "model-index" not in metadata_of(card_of(NADE, changed(training={"limit": 100})))
 
 
 def test_a_source_that_would_break_the_metadata_is_quoted() -> None:
@@ -82,16 +86,14 @@ def test_a_source_that_would_break_the_metadata_is_quoted() -> None:
     with pytest.raises(ValidationError):  # and all else is a line
         changed(task={"unit": name})
     unit = "a: [b], license: evil # {"
-    metadata = metadata_of(front_matter(changed(task={"unit": unit})))
+    metadata = metadata_of(card_of(NADE, changed(task={"unit": unit})))
     assert "license" not in metadata
     assert f"bits_per_{unit}" in str(metadata["model-index"])
 
 
 @pytest.mark.parametrize("load_as", ["hf:org/name", "mnist-mini/nade"])
 def test_the_card_says_how_to_load_what_it_describes(load_as: str) -> None:
-    assert f'arbench.load("{load_as}")' in render_card(
-        Record.read(NADE / "record.json"), load_as=load_as
-    )
+    assert f'arbench.load("{load_as}")' in card_of(NADE, load_as=load_as)
 
 
 def test_the_curve_has_its_ends_and_little_between(tmp_path: Path) -> None:
@@ -109,8 +111,7 @@ def test_the_curve_has_its_ends_and_little_between(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
     for count in (1, 2, 8, 100):
         metrics.write_text("".join(json.dumps(p) + "\n" for p in points[:count]))
-        rows = [line.split("|")[1].strip() for line in curve_table(metrics, "pixel").splitlines()]
-        steps = [int(row) for row in rows[2:]]
+        steps = [int(row[0]) for row in curve_table(tmp_path, UNBOUND).rows]
         assert steps[0] == 1
         assert steps[-1] == count
         assert steps == sorted(set(steps))
@@ -118,28 +119,31 @@ def test_the_curve_has_its_ends_and_little_between(tmp_path: Path) -> None:
 
 
 def test_without_a_curve_the_card_has_none(tmp_path: Path) -> None:
-    assert curve_table(tmp_path / "metrics.jsonl", "pixel") == ""
-    (tmp_path / "metrics.jsonl").write_text("")
-    assert curve_table(tmp_path / "metrics.jsonl", "pixel") == ""
+    assert "## Training curve, nats per event\n\n| step" in card_of(NADE)
+    for _ in range(2):  # without the file, and with an empty one
+        assert curve_table(tmp_path, UNBOUND).rows == []
+        assert "Training curve" not in card_of(tmp_path, UNBOUND)
+        (tmp_path / "metrics.jsonl").write_text("")
 
 
 @pytest.mark.parametrize(
     "line", ["{", "[]", '{"step": 1}', "17", "", GOOD[:-9], GOOD.replace("2.0", "NaN"), "\xff"]
 )
 def test_a_damaged_curve_is_named_and_shown_nowhere(tmp_path: Path, line: str) -> None:
-    record = Record.read(NADE / "record.json")
-    hashes = record.sha256.model_copy(update={"metrics": None})  # of a curve that nothing binds
-    record = record.model_copy(update={"sha256": hashes})
-    result = Result(record, NADE / "log_probs.safetensors")
+    result = Result(UNBOUND, NADE / "log_probs.safetensors")
     boards = make_boards([replace(result, folder=tmp_path)])
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text(GOOD)
     assert "[[0.5,2.0]]" in render_page(boards)
     metrics.write_bytes(f"{GOOD}\n{line}\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"metrics.jsonl, line 2: .*JSON per evaluation"):
-        curve_table(metrics, "pixel")
+        curve_table(tmp_path, UNBOUND)
     # A page is of many runs: the row stands there without its curve, and `read_runs` says so.
     assert '"curve":[]' in render_page(boards)
+    points, fault = board_curve(tmp_path, UNBOUND)
+    assert points == []
+    assert fault is not None
+    assert fault.startswith(f"the training curve of {tmp_path}: {metrics}, line 2: expected a line")
 
 
 def test_samples_are_shown_as_what_they_are(tmp_path: Path) -> None:
