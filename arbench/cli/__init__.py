@@ -55,10 +55,21 @@ class VerbGroup(click.Group):
         Raises:
             ConfigError: if there is no such command; the line says what comes close.
             PluginError: if two plugins offer it, or the one that does cannot be loaded.
+            RunError: if there is no room for torch, and it computes something.
         """
         command: click.Command
-        if cmd_name not in _LIGHT and not cmd_name.startswith("-"):
-            _require_memory()
+        computes = cmd_name not in _LIGHT and not cmd_name.startswith("-")
+        if computes and sys.platform != "win32" and "torch" not in sys.modules:
+            # Without room, torch's libraries end the process. Room alone is asked for, of which
+            # nothing is used: it costs nothing where it is there.
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+            try:
+                mmap.mmap(-1, _LEAST_BYTES, flags=flags, prot=0).close()
+            except OSError as error:
+                raise RunError(
+                    f"out of memory: torch alone needs about {_LEAST_BYTES >> 20:,} MB of address "
+                    "space; free some, or raise the limit (`ulimit -v`)"
+                ) from error
         if cmd_name in VERBS:  # at once, without looking for plugins
             command = importlib.import_module(VERBS[cmd_name][0]).command
             return command
@@ -107,6 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in options
     if debug:  # taken out here, so that it may follow the verb and no verb has to know it
         words.remove("--debug")
+    if words[:1] == ["run"] and any(word.startswith(("--resume", "--queue")) for word in words):
+        from arbench.cli.old_options import as_verb
+
+        words = as_verb(words)
     try:
         code = arbench.main(words, prog_name="arbench", standalone_mode=False)
         sys.stdout.flush()
@@ -133,25 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _report(f"out of memory ({what}); {_LESS}", 1, debug)
         hint = "" if debug else "; add --debug for the traceback"
         return _report(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
-
-
-def _require_memory() -> None:
-    """Check that there is room for torch, unless it is here: else its libraries end the process.
-
-    Raises:
-        RunError: if there is not.
-    """
-    if sys.platform == "win32" or "torch" in sys.modules:
-        return
-    # Room alone is asked for, of which nothing is used: it costs nothing where it is there.
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    try:
-        mmap.mmap(-1, _LEAST_BYTES, flags=flags, prot=0).close()
-    except OSError as error:
-        raise RunError(
-            f"out of memory: torch alone needs about {_LEAST_BYTES >> 20:,} MB of address space; "
-            "free some, or raise the limit (`ulimit -v`)"
-        ) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 
 
 @click.command()

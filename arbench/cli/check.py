@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 from arbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def _report_field(
 
 def _network_settings(network_class: type, settings: Sequence[str]) -> dict[str, Any]:
     """The keyword arguments that `--set` means, of the types that the network asks for."""
-    from arbench.cli.settings import split_settings
+    from arbench.cli.options import split_settings
     from arbench.training.recipes import read_settings
     from arbench.training.settings import check_options, options_schema
 

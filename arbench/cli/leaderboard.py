@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 
 
 @click.command()

@@ -7,38 +7,10 @@ from typing import Any
 
 import click
 
-from arbench.cli import queue, resume
-from arbench.cli.paths import UserPath
-
-# What were options of `run` before they were verbs: the value of each is its verb's argument.
-_VERBS = {"--resume": (resume.command, "resume RUN"), "--queue": (queue.command, "queue FILE")}
+from arbench.cli.options import UserPath, given_settings
 
 
-class _RunCommand(click.Command):
-    """`arbench run`, which still takes two verbs as the options that they once were."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """The context of this command, or of the verb that an old option stands for."""
-        for index, word in enumerate(args):
-            option, has_value, value = word.partition("=")
-            if option in _VERBS:
-                command, verb = _VERBS[option]
-                rest = args[index + 1 :]
-                given = [value] if has_value else [rest.pop(0)] if rest else []
-                words = [*args[:index], *rest, "--", *given]
-                says = f"`arbench run {option} {verb.split()[1]}` is now `arbench {verb}`"
-                click.echo(f"arbench: note: {says}", err=True)
-                return command.make_context(verb.split()[0], words, parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-
-@click.command(cls=_RunCommand)
+@click.command()
 @click.option(
     "--task",
     metavar="TASK",
@@ -115,9 +87,6 @@ def command(
 
     `arbench resume` continues a run, and `arbench queue` trains all runs of a file.
     """  # noqa: D301 - click wants the character
-    from arbench.cli.settings import given_settings, split_settings
-
-    texts = split_settings(settings)
     if seeds is not None:
         _refuse_beside_seeds(ctx)
     from arbench.cli.console import ConsoleReporter, conclude
@@ -126,6 +95,7 @@ def command(
     from arbench.runs.experiment import start_run
     from arbench.runs.request import RunRequest, parse_seconds
 
+    overrides = given_settings(settings, model) if settings else {}
     if push is not None:
         from arbench.hub.push import check_push
 
@@ -134,7 +104,7 @@ def command(
     request = RunRequest(
         task=task,
         model=model,
-        overrides=given_settings(texts, model),
+        overrides=overrides,
         budget_s=None if budget is None else parse_seconds(budget),
         evaluate_test=False if no_test else None,
         measure=[open_measurement(name) for name in measure],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 
 if TYPE_CHECKING:
     from torch import Tensor

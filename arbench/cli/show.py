@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 from arbench.cli.records import record_text
 from arbench.cli.setting_texts import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError

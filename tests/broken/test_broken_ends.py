@@ -15,7 +15,7 @@ import click
 import pytest
 import torch
 
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 from arbench.errors import ArbenchError, ConfigError, Interrupted
 from arbench.files.strict_json import parse_json
 from arbench.files.tensors import load_tensors

@@ -16,7 +16,7 @@ import pytest
 
 from arbench.api import resume
 from arbench.cli import VERBS, main
-from arbench.cli.paths import UserPath
+from arbench.cli.options import UserPath
 from arbench.errors import ConfigError
 from arbench.measure import speed
 from arbench.registry.surroundings import UnfitError, contained

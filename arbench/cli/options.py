@@ -1,11 +1,22 @@
-"""`--set KEY=VALUE`."""
+"""What the values of options mean: paths, with `~` expanded, and `--set KEY=VALUE`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import click
+
+
+class UserPath(click.Path):
+    """A path whose `~` is the home folder, also in `--out=~/x`, where no shell replaces it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, with the home folder in its place."""
+        if "\0" in os.fspath(value):
+            self.fail(f"{value!r}: no path has such a character", param, ctx)
+        return super().convert(os.path.expanduser(value), param, ctx)
 
 
 def split_settings(texts: Iterable[str]) -> dict[str, str]:
@@ -23,18 +34,18 @@ def split_settings(texts: Iterable[str]) -> dict[str, str]:
     return settings
 
 
-def given_settings(texts: Mapping[str, str], model: str) -> dict[str, Any]:
-    """The values of settings that are given as texts, as the model's settings take them.
+def given_settings(given: Iterable[str], model: str) -> dict[str, Any]:
+    """The values of what is given with `--set`, as the model's settings take them.
 
     Args:
-        texts: by key; see `split_settings`.
+        given: such as "hidden=500".
         model: the model's name.
 
     Raises:
+        click.UsageError: for a text that is no KEY=VALUE.
         ConfigError: for unknown keys, and if there is no such model or head.
     """
-    if not texts:
-        return {}
+    texts = split_settings(given)
     from arbench.registry.entries import HeadEntry, ModelEntry
     from arbench.registry.manager import registry
     from arbench.training.recipes import read_settings
