@@ -79,9 +79,9 @@ if TYPE_CHECKING:
     from arbench.hub.finding import find_run as find_run
     from arbench.measure.context import Context as Context
     from arbench.measure.context import Handed as Handed
-    from arbench.measure.measured import Measured as Measured
-    from arbench.measure.measured import Row as Row
+    from arbench.measure.measurement import Measured as Measured
     from arbench.measure.measurement import Measurement as Measurement
+    from arbench.measure.measurement import Row as Row
     from arbench.measure.statistics.metrics import NLL as NLL
     from arbench.measure.statistics.paired import PairedDifference as PairedDifference
     from arbench.measure.statistics.paired import paired_difference as paired_difference
@@ -203,11 +203,11 @@ _NAMES = {
         "Context",
         "Handed",
     ),
-    "arbench.measure.measured": (
+    "arbench.measure.measurement": (
         "Measured",
+        "Measurement",
         "Row",
     ),
-    "arbench.measure.measurement": ("Measurement",),
     "arbench.measure.statistics.metrics": ("NLL",),
     "arbench.measure.statistics.paired": (
         "PairedDifference",

@@ -35,8 +35,8 @@ from arbench.errors import ConfigError
 from arbench.files.plain_text import one_line
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
-from arbench.measure.likelihood import nll_of
-from arbench.measure.measurement import open_measurement
+from arbench.measure.likelihood import evaluate_log_probs, nll_of
+from arbench.measure.opening import open_measurement
 from arbench.measure.sections import SpeedRecord, SplitRecord
 from arbench.measure.speed import measure_sampling
 from arbench.measure.statistics.paired import PairedDifference
@@ -46,7 +46,6 @@ from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run
 from arbench.runs.foreign import evaluate_foreign
 from arbench.runs.loading import read_config
-from arbench.runs.measuring import Measuring
 from arbench.runs.request import dataset_of, open_as_recorded, reopen, require_likelihood
 from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
@@ -108,15 +107,10 @@ def evaluate(
             f"{data.task.name} resamples its train split every epoch, so it has no one likelihood; "
             "evaluate validation or test"
         )
-    measuring = Measuring(
-        density,
-        data,
-        subject=config.model,
-        seed=config.seed,
-        folder=folder,
-        reporter=reporter or Reporter(),
-    )
-    nll = nll_of(measuring.log_probs(split), data.split(split), density.spec.domain)
+    events = data.split(split)
+    with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
+        log_probs = evaluate_log_probs(density, events, progress=advance)
+    nll = nll_of(log_probs, events, density.spec.domain)
     return SplitRecord.from_nll(nll, density.kind)
 
 

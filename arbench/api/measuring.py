@@ -8,7 +8,8 @@ from pathlib import Path
 from arbench.errors import ConfigError
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
-from arbench.measure.measurement import Measurement, open_measurement
+from arbench.measure.measurement import Measurement
+from arbench.measure.opening import open_measurement
 from arbench.runs.measuring import measure_run as measure_more_of
 from arbench.runs.record.record import Record
 from arbench.show.reporting import Reporter

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, Unpack
 from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
 from arbench.hub.card import write_card
-from arbench.measure.measurement import open_measurement
+from arbench.measure.opening import open_measurement
 from arbench.runs.experiment import Run, resume_run, start_run
 from arbench.runs.folder import RunFolder
 from arbench.runs.queue import QueuedRun, read_queue

@@ -17,12 +17,13 @@ from arbench.boards.ranking import measured_ranks
 from arbench.boards.results import Result, find_results
 from arbench.boards.speeds import machine_of
 from arbench.errors import ArbenchError, ConfigError
-from arbench.measure.measurement import Measurement, open_measurement, parse_key
-from arbench.measure.sections import ResultSection
+from arbench.measure.measurement import Measurement
+from arbench.measure.opening import open_measurement, parse_key
+from arbench.measure.result_sections import ResultSection
 from arbench.measure.statistics.seeds import mean_over_seeds
 from arbench.registry.names import did_you_mean
+from arbench.runs.record.values import results_of, values_of
 from arbench.runs.results.comparison import Answer
-from arbench.runs.results.values import results_of, values_of
 
 
 @dataclass(frozen=True)

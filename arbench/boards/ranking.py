@@ -13,8 +13,8 @@ from arbench.measure.statistics.holm import holm
 from arbench.measure.statistics.paired import PairedDifference
 from arbench.measure.statistics.resampling import Memory
 from arbench.runs.comparison import difference_of
-from arbench.runs.record.per_event import LogProbs
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import LogProbs
 from arbench.runs.results.comparison import Answer, difference_of_answers, misfit
 
 LEVEL = 0.05

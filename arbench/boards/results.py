@@ -25,10 +25,9 @@ from arbench.files.strict_json import read_json
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import check_bound
 from arbench.runs.record.binding import unbound_note
-from arbench.runs.record.per_event import read_log_probs
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
-from arbench.runs.results.values import require_results
+from arbench.runs.record.values import read_log_probs, require_results
 from arbench.runs.verification import verify_run
 from arbench.runs.zoo import zoo_folder
 from arbench.show.record_tables import likelihood_cells

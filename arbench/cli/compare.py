@@ -39,7 +39,7 @@ def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
     weights.
     """
     from arbench import api
-    from arbench.measure.measurement import open_measurement
+    from arbench.measure.opening import open_measurement
     from arbench.measure.statistics.paired import FEWEST_GROUPS
     from arbench.measure.statistics.seeds import FEWEST_SEEDS, RecipesDifference
 

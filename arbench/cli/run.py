@@ -91,7 +91,7 @@ def command(
         _refuse_beside_seeds(ctx)
     from arbench.cli.console import ConsoleReporter, conclude
     from arbench.hub.card import write_card
-    from arbench.measure.measurement import open_measurement
+    from arbench.measure.opening import open_measurement
     from arbench.runs.experiment import start_run
     from arbench.runs.request import RunRequest, parse_seconds
 

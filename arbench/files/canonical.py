@@ -45,7 +45,8 @@ def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: see `canonical_json`.
     """
-    hashes = _other_hashes(document)
+    hashes = document.get("sha256")
+    hashes = {k: v for k, v in hashes.items() if k != "record"} if isinstance(hashes, dict) else {}
     own = canonical_sha256({**document, "sha256": hashes})
     return {**document, "sha256": {**hashes, "record": own}}
 
@@ -67,8 +68,3 @@ def seal_fault(document: Mapping[str, Any]) -> str | None:
         return None
     said = "names no hash of itself" if named is None else "does not fit the sha256 that it carries"
     return f"it {said}, so it was edited or damaged; put back the file that the run wrote"
-
-
-def _other_hashes(document: Mapping[str, Any]) -> dict[str, Any]:
-    hashes = document.get("sha256")
-    return {k: v for k, v in hashes.items() if k != "record"} if isinstance(hashes, dict) else {}

@@ -20,6 +20,7 @@ _CONTROLS = r"\p{Cc}\p{Zl}\p{Zp}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}
 Line = Annotated[str, Field(pattern=f"^[^{_CONTROLS}]*$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1 << 53)]  # what a float64 tells apart
 Natural = Annotated[int, Field(ge=0, le=1 << 53)]
 

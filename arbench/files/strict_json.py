@@ -78,22 +78,16 @@ def require_plain(value: Any) -> Any:
             raise ValueError(f"it is nested more than {_MOST_LEVELS} levels deep")
         if isinstance(item, dict):
             for key, inner in item.items():
-                _check_text(key, path)
-                waiting.append((inner, (*path, key), level + 1))
+                waiting += [(inner, (*path, key), level + 1), (key, path, level)]
         elif isinstance(item, (list, tuple)):
             if path != _SYMBOLS:
                 waiting += [(inner, path, level + 1) for inner in item]
         elif isinstance(item, str):
-            _check_text(item, path)
+            if item.isprintable():  # of which no control is, and which is asked at once
+                continue
+            if control := next((each for each in item if is_control(each)), None):
+                where = f"{'.'.join(path)} = " if path else ""
+                raise ValueError(f"{where}{item[:40]!r} holds the control character {control!r}")
         elif isinstance(item, float) and not math.isfinite(item):
             raise ValueError(f"the number at {'.'.join(path)} is too large")
     return value
-
-
-def _check_text(text: str, path: tuple[str, ...]) -> None:
-    if text.isprintable():  # of which no control is, and which is asked at once
-        return
-    for character in text:
-        if is_control(character):
-            where = f"{'.'.join(path)} = " if path else ""
-            raise ValueError(f"{where}{text[:40]!r} holds the control character {character!r}")

@@ -26,9 +26,9 @@ from arbench.runs.experiment import Run
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run, read_config
 from arbench.runs.record.binding import unbound_note
-from arbench.runs.record.per_event import read_log_probs, test_of
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import read_log_probs, test_of
 
 _RUN_FILES = re.compile(
     rf"(config|record)\.json|{EXTRAS.pattern}|(model|per_event|log_probs)\.safetensors"

@@ -20,10 +20,9 @@ from arbench.hub.ownership import require_ownership, with_seal
 from arbench.hub.push import Pushed, deliver
 from arbench.hub.repositories import RemoteFile, Repo, parse_repo
 from arbench.registry.entries import NAME_PATTERN
-from arbench.runs.record.per_event import read_log_probs
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
-from arbench.runs.results.values import require_results
+from arbench.runs.record.values import read_log_probs, require_results
 
 _STEM = rf"records/{NAME_PATTERN}/{NAME_PATTERN}-[0-9a-f]{{8}}"
 _SPEEDS = rf"records/{NAME_PATTERN}/speed/{NAME_PATTERN}-[0-9a-f]{{8}}\.speed-[a-z0-9-]+\.json"

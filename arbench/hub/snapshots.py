@@ -26,13 +26,13 @@ from arbench.files.strict_json import parse_json
 from arbench.hub.attempts import PASSING
 from arbench.hub.client import Hub
 from arbench.hub.repositories import COMMIT, RemoteFile, Repo, parse_repo
-from arbench.measure.sections import ResultSection
+from arbench.measure.result_sections import ResultSection
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run, weights_of
 from arbench.runs.record.binding import PER_EVENT, PER_EVENT_UNTIL_2
-from arbench.runs.record.per_event import read_log_probs, test_of
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import read_log_probs, test_of
 from arbench.runs.zoo import PinnedFile, check_files, read_pins
 
 MANIFEST = "files.json"

@@ -1,43 +1,34 @@
-"""Runs one measurement on a density and checks its answer."""
+"""Puts measurements to one density on one dataset, and checks their answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from arbench.data.dataset import Dataset
-from arbench.data.tasks import SPLITS
+from arbench.data.sources import cache_dir
+from arbench.data.tasks import SPLITS, SplitName
 from arbench.errors import ArbenchError, PluginError
-from arbench.measure.context import Context, Handed
-from arbench.measure.measured import ROUNDING_SHARE, Measured
-from arbench.measure.measurement import Measurement
+from arbench.measure.context import Context, Handed, LoadDensity, not_here
+from arbench.measure.environment import Section, describe_environment
+from arbench.measure.likelihood import evaluate_log_probs
+from arbench.measure.measurement import ROUNDING_SHARE, Measured, Measurement
+from arbench.measure.per_event import EventValues
+from arbench.measure.sections import OWN_SHAPES, sections_of
 from arbench.measure.statistics.resampling import NUM_RESAMPLES, error_of
 from arbench.probability.precision import evaluation_mode
+from arbench.show.reporting import Reporter
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
 
-
-def refusal(measurement: Measurement, density: Density, dataset: Dataset) -> str | None:
-    """Why a measurement means nothing for a density on a dataset, in a sentence; None if it does.
-
-    First what the density or the task lacks, by name; then what the measurement itself says.
-    """
-    for need in measurement.needs:
-        offers = callable(getattr(density, need, None))
-        if not offers or (need == "sample" and not density.samplers):
-            return f"{measurement.name} needs {_NEEDED[need]}, and this density offers none"
-    task = dataset.task
-    for read in measurement.reads:
-        if read.startswith("labels:") and not task.has_labels:
-            return f"{measurement.name} reads labels, and {task.name} has none"
-    return measurement.refuses(density, Handed(dataset, measurement.name, measurement.reads))
-
-
+FOLDER = "measurements"  # within a run folder, for what measurements leave there
 _NEEDED = {
     "log_prob": "log-probabilities (log_prob)",
     "sample": "samples (sample)",
@@ -47,85 +38,160 @@ _NEEDED = {
 }
 
 
-def ask(
-    measurement: Measurement,
-    density: Density,
-    dataset: Dataset,
-    context: Context,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
-) -> Measured:
-    """The answer of a measurement, checked, with the standard error of its number.
+@dataclass(eq=False)
+class Measuring:
+    """What is asked of one density on one dataset; log-probabilities are made once and shared.
 
-    Where it names neither an error nor groups, the groups are the task's, and the error follows
-    from its values; see `statistics.resampling`.
-
-    Args:
-        measurement: what to ask; see `refusal` for whether it may be.
+    Attributes:
         density: whom.
         dataset: on what.
-        context: made for this measurement.
-        num_resamples: by which the standard error is found, where the number is no mean.
-
-    Raises:
-        Impossible: if the run can have no number at all.
-        PluginError: if the answer breaks the contract, or the measurement fails.
+        subject: what messages call the density.
+        seed: of the run, which keys whatever a measurement draws.
+        folder: of the run.
+        reporter: receives progress.
+        load_density: loads another trained density, for measurements that compare with others.
+        open_dataset: opens another task, for measurements that look at it.
+        cache: where artifacts are kept; None keeps them for one measurement alone.
+        num_resamples: by which a standard error is found, where the number is no mean.
+        sections: of a record, by the keys of the results.
+        values: of every event, by the keys of the results.
     """
-    module = density if isinstance(density, nn.Module) else nn.Module()
-    with evaluation_mode(module):
-        try:
-            handed = Handed(dataset, measurement.name, measurement.reads)
-            measured = measurement.measure(density, handed, context)
-            context.opened.update(handed.opened)
-            return _completed(measurement, measured, dataset, num_resamples)
-        except (ArbenchError, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:  # the code is somebody else's
-            raise PluginError(
-                f"{measurement.name} failed: {type(error).__name__}: {error}; ask its author"
-            ) from error
 
+    density: Density
+    dataset: Dataset
+    subject: str
+    seed: int
+    folder: Path
+    reporter: Reporter = field(default_factory=Reporter)
+    load_density: LoadDensity = not_here
+    open_dataset: Callable[[str], Dataset] = Dataset
+    cache: Path | None = field(default_factory=cache_dir)
+    num_resamples: int = NUM_RESAMPLES
+    sections: dict[str, Section] = field(default_factory=dict)
+    values: dict[str, EventValues] = field(default_factory=dict)
+    _log_probs: dict[SplitName, Tensor] = field(default_factory=dict)
 
-def _completed(
-    measurement: Measurement, measured: Measured, dataset: Dataset, num_resamples: int
-) -> Measured:
-    """The answer, checked, with groups and an error where it names none."""
-    if not isinstance(measured, Measured):
-        raise TypeError(f"measure returned a {type(measured).__name__}, expected Measured")
-    number = measured.number
-    if (number.unit, number.better) != (measurement.unit, measurement.better):
-        raise ValueError(
-            f"its number is in {number.unit!r}, {number.better} is better; the measurement says "
-            f"{measurement.unit!r}, {measurement.better}"
+    def log_probs(self, split: SplitName) -> Tensor:
+        """Log-probability `(N,)` of every event of a split, nats, float64."""
+        if split not in self._log_probs:
+            with self.reporter.bar(f"evaluating {split}") as advance:
+                found = evaluate_log_probs(
+                    self.density, self.dataset.split(split), progress=advance
+                )
+            self._log_probs[split] = found
+        return self._log_probs[split]
+
+    def refusal(self, measurement: Measurement) -> str | None:
+        """Why a measurement means nothing here, in a sentence; None if it does.
+
+        First what the density or the task lacks, by name; then what the measurement itself says.
+        """
+        for need in measurement.needs:
+            offers = callable(getattr(self.density, need, None))
+            if not offers or (need == "sample" and not self.density.samplers):
+                return f"{measurement.name} needs {_NEEDED[need]}, and this density offers none"
+        task = self.dataset.task
+        for read in measurement.reads:
+            if read.startswith("labels:") and not task.has_labels:
+                return f"{measurement.name} reads labels, and {task.name} has none"
+        handed = Handed(self.dataset, measurement.name, measurement.reads)
+        return measurement.refuses(self.density, handed)
+
+    def ask(self, measurement: Measurement) -> tuple[Section, Measured]:
+        """Put one question; the answer is kept, and returned. See `refusal` for whether it may be.
+
+        Raises:
+            Impossible: if the run can have no number at all.
+            PluginError: if the answer breaks the contract, or the measurement fails.
+        """
+        key = measurement.key
+        name, _, settings = key.partition("?")
+        if settings:  # what results of other settings leave is kept apart
+            name = f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+        handed = Handed(self.dataset, measurement.name, measurement.reads)
+        context = Context(
+            name=measurement.name,
+            version=measurement.version,
+            seed=self.seed,
+            device=self.density.device,
+            folder=self.folder / FOLDER / name,
+            log_probs=self.log_probs,
+            data_sha256=self.dataset.sha256,
+            cache=self.cache,
+            reads=measurement.reads,
+            open_dataset=self.open_dataset,
+            load_density=self.load_density,
+            subject=self.subject,
+            reporter=self.reporter,
         )
-    if not measured.values:
-        return measured
-    found = total_of(measurement, measured.values)
-    if not abs(found - number.value) <= ROUNDING_SHARE * max(1.0, abs(number.value)):
-        raise ValueError(
-            f"its number is {number.value!r}, and value_of makes {found!r} of its values"
-        )
-    dims = None
-    if measured.index in SPLITS:
-        split = dataset.split(measured.index)
-        if len(split) != measured.num_values:
+        with evaluation_mode(self.density if isinstance(self.density, nn.Module) else nn.Module()):
+            try:
+                measured = measurement.measure(self.density, handed, context)
+                measured = self._completed(measurement, measured)
+            except (ArbenchError, MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # the code is somebody else's
+                raise PluginError(
+                    f"{measurement.name} failed: {type(error).__name__}: {error}; ask its author"
+                ) from error
+        about: dict[str, Any] = {
+            "version": measurement.version,
+            "settings": measurement.changed,
+            "environment": describe_environment(self.density.device),
+        }
+        if measurement.name in OWN_SHAPES:
+            self.sections |= sections_of({key: {**about, **measured.details}})
+        else:
+            from arbench.measure.result_sections import ResultSection
+
+            opened = {**context.opened, **handed.opened}
+            section = ResultSection.of(measured, seed=self.seed, opened=opened, **about)
+            self.sections[key] = section
+        if measured.values:
+            self.values[key] = EventValues(measured.values, measured.groups)
+        return self.sections[key], measured
+
+    def _completed(self, measurement: Measurement, measured: Measured) -> Measured:
+        """The answer, checked, with groups and an error where it names none.
+
+        The groups are then the task's, and the error follows from the values; see
+        `statistics.resampling`.
+        """
+        if not isinstance(measured, Measured):
+            raise TypeError(f"measure returned a {type(measured).__name__}, expected Measured")
+        number, *others = measured.rows
+        if (number.unit, number.better) != (measurement.unit, measurement.better):
             raise ValueError(
-                f"there are {measured.num_values:,} values, and the {measured.index} split has "
-                f"{len(split):,} events"
+                f"its number is in {number.unit!r}, {number.better} is better; the measurement "
+                f"says {measurement.unit!r}, {measurement.better}"
             )
-        dims = split.scored_dims if split.is_stream else None
-        groups = measured.groups if split.groups is None else split.groups
-        measured = replace(measured, groups=groups)
-    if number.error is None:
-        error = error_of(
-            measurement,
-            measured.values,
-            measured.groups,
-            stream_dims=dims,
-            num_resamples=num_resamples,
-        )
-        measured = replace(measured, rows=[replace(number, error=error), *measured.rows[1:]])
-    return measured
+        if not measured.values:
+            return measured
+        found = total_of(measurement, measured.values)
+        if not abs(found - number.value) <= ROUNDING_SHARE * max(1.0, abs(number.value)):
+            raise ValueError(
+                f"its number is {number.value!r}, and value_of makes {found!r} of its values"
+            )
+        dims, groups = None, measured.groups
+        if measured.index in SPLITS:
+            split = self.dataset.split(measured.index)
+            if len(split) != measured.num_values:
+                raise ValueError(
+                    f"there are {measured.num_values:,} values, and the {measured.index} split "
+                    f"has {len(split):,} events"
+                )
+            dims = split.scored_dims if split.is_stream else None
+            groups = groups if split.groups is None else split.groups
+        if number.error is None:
+            error = error_of(
+                measurement,
+                measured.values,
+                groups,
+                stream_dims=dims,
+                num_resamples=self.num_resamples,
+            )
+            number = replace(number, error=error)
+        return replace(measured, groups=groups, rows=[number, *others])
 
 
 def total_of(measurement: Measurement, values: Mapping[str, Tensor]) -> float:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from arbench.data.labels import Labels
     from arbench.data.streams import Windows
     from arbench.probability.density import Density
-
-T = TypeVar("T", covariant=True)
 
 
 class Handed:
@@ -121,22 +118,17 @@ class Handed:
             )
 
 
-@dataclass(frozen=True)
-class Opened(Generic[T]):
-    """A dataset or a density of elsewhere.
+# By the name of its run: the trained density, what a record may call it (never a path), and the
+# sha256 of its weights.
+LoadDensity = Callable[[str], "tuple[Density, str, str]"]
 
-    Attributes:
-        thing: itself.
-        name: as a record may call it; never a path.
-        sha256: of its events, or of its weights.
+
+def not_here(text: str) -> NoReturn:
+    """Refuse to open anything: it is no part of the question.
+
+    Raises:
+        ConfigError: with its name.
     """
-
-    thing: T
-    name: str
-    sha256: str
-
-
-def _not_here(text: str) -> Opened[T]:
     raise ConfigError(f"{text}: nothing else can be opened here")
 
 
@@ -154,7 +146,7 @@ class Context:
         cache: where artifacts are kept; None keeps them for this process alone.
         reads: the splits whose log-probabilities may be asked for.
         open_dataset: opens a task by name.
-        load_density: loads a trained density by the name of its run.
+        load_density: loads a trained density by the name of its run; see `LoadDensity`.
         subject: what messages call the density.
         reporter: receives progress.
 
@@ -178,8 +170,8 @@ class Context:
         data_sha256: str,
         cache: Path | None = None,
         reads: Sequence[str] = SPLITS,
-        open_dataset: Callable[[str], Opened[Dataset]] = _not_here,
-        load_density: Callable[[str], Opened[Density]] = _not_here,
+        open_dataset: Callable[[str], Dataset] = not_here,
+        load_density: LoadDensity = not_here,
         subject: str = "the density",
         reporter: Reporter | None = None,
     ) -> None:
@@ -229,9 +221,9 @@ class Context:
             ConfigError: if no task has that name.
             DataError: if its data are missing or damaged.
         """
-        found = self._open_dataset(task)
-        self.opened[found.name] = found.sha256
-        return found.thing
+        dataset = self._open_dataset(task)
+        self.opened[dataset.task.name] = dataset.sha256
+        return dataset
 
     def load(self, run: str) -> Density:
         """The trained density of another run: its folder, its name in the zoo, or a repository.
@@ -240,9 +232,9 @@ class Context:
             ConfigError: if there is no such run.
             CheckpointError: if it is unfinished or damaged.
         """
-        found = self._load_density(run)
-        self.opened[found.name] = found.sha256
-        return found.thing
+        density, name, sha256 = self._load_density(run)
+        self.opened[name] = sha256
+        return density
 
     def artifact(
         self, name: str, build: Callable[[torch.Generator], Mapping[str, Tensor]]

@@ -1,4 +1,4 @@
-"""The `environment` of a record: versions, CPU, threads, GPU, git commit."""
+"""What every section of a record says; `Environment`: versions, CPU, threads, GPU, git commit."""
 
 from __future__ import annotations
 
@@ -8,35 +8,64 @@ import subprocess
 from pathlib import Path
 
 import torch
+from pydantic import Field
 
+from arbench.files.documents import Count, Line, Part, Values
 from arbench.files.plain_text import one_line
-from arbench.measure.sections import Environment
 from arbench.registry.surroundings import undone
 from arbench.version import __version__
 
 
+class Environment(Part):
+    """On what machine and with what software.
+
+    `undone` is what plugins changed of torch's state when they were imported, and was put back.
+    """
+
+    arbench: Line
+    python: Line
+    torch: Line
+    platform: Line
+    cpu: Line
+    threads: Count
+    gpu: Line | None
+    git_commit: Line | None
+    undone: list[Line] = Field(default_factory=list)
+
+
+class Section(Part):
+    """What every measurement leaves in a record.
+
+    Attributes:
+        version: of the measurement: results of different versions are not compared.
+        settings: its keyword arguments that are not the defaults.
+        environment: where it was measured, which need not be where the model was trained.
+    """
+
+    version: Line
+    settings: Values = Field(default_factory=dict)
+    environment: Environment
+
+
 def describe_environment(device: torch.device) -> Environment:
     """Versions, processor, threads, the GPU used and source revision; no host, user or path."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else ():
+        if line.startswith("model name"):
+            cpu = line.split(":", 1)[1].strip()
+            break
     return Environment(
         arbench=__version__,
         python=platform.python_version(),
         torch=torch.__version__,
         platform=f"{platform.system()} {platform.machine()}",
-        cpu=one_line(_cpu_name()),
+        cpu=one_line(cpu),
         threads=torch.get_num_threads(),
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         git_commit=_git_commit(),
         undone=[one_line(line) for line in undone],
     )
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 @functools.cache

@@ -10,12 +10,8 @@ from torch import Tensor, nn
 from arbench.data.tasks import Split, SplitName
 from arbench.errors import Diverged
 from arbench.measure.context import Context, Handed
-from arbench.measure.measured import Measured
-from arbench.measure.measurement import Measurement
+from arbench.measure.measurement import Measured, Measurement
 from arbench.measure.sections import (
-    Environment,
-    LikelihoodSection,
-    Section,
     SplitRecord,
     WindowsRecord,
 )
@@ -72,10 +68,6 @@ class Likelihood(Measurement):
             index=index,
             details=details,
         )
-
-    def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
-        """Its part of a record, which has a place for each split."""
-        return LikelihoodSection(version=self.version, environment=environment, **measured.details)
 
 
 def scored_windows(windows: Windows | None) -> WindowsRecord | None:

@@ -1,36 +1,149 @@
-"""The contract of a measurement: `Measurement`, its settings and the key of a result."""
+"""The contract: `Measurement`, its settings and key, and what it returns, `Measured`."""
 
 from __future__ import annotations
 
 import inspect
-import json
+import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
-from urllib.parse import quote, unquote
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from urllib.parse import quote
 
 import torch
 from torch import Tensor
 
-from arbench.data.tasks import SPLITS
-from arbench.errors import ConfigError, PluginError
 from arbench.files.canonical import canonical_json
 from arbench.files.plain_text import one_line
 from arbench.measure.context import Context, Handed
-from arbench.measure.measured import Better, Measured, Row
-from arbench.measure.sections import Environment, ResultSection, Section
-from arbench.registry.entries import NAME_PATTERN, MeasurementEntry
-from arbench.registry.manager import registry
-from arbench.registry.names import did_you_mean
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
 
-READS = (*SPLITS, *(f"labels:{split}" for split in SPLITS))
-NEEDS = ("log_prob", "sample", "conditionals", "features", "reinitialise")
-_LONGEST_UNIT = 40
+Better = Literal["lower", "higher"]
+# How far a number may be from what its values give, in float64.
+ROUNDING_SHARE = 1e-9
+_VALUE_NAME = r"[a-z][a-z0-9_]{0,63}"
 _BARE = '"[]{},.+-_'  # what a setting in a key keeps as it is, besides letters and digits
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number.
+
+    Attributes:
+        case: what it is of, such as "test" or "noise".
+        value: the number.
+        unit: such as "nats".
+        better: which direction is.
+        error: its standard error; None where nobody knows it.
+    """
+
+    case: str
+    value: float
+    unit: str
+    better: Better
+    error: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check that it can be written down.
+
+        Raises:
+            ValueError: if a text is empty or no line, or a number is not finite.
+        """
+        for text in (self.case, self.unit):
+            if not text or text != one_line(text):
+                raise ValueError(f"a row has a case and a unit, each a line of text; got {text!r}")
+        if self.better not in ("lower", "higher"):
+            raise ValueError(f"{self.case}: better is {self.better!r}, expected lower or higher")
+        if not math.isfinite(self.value):
+            raise ValueError(f"{self.case}: the value is {self.value}")
+        if self.error is not None and not (math.isfinite(self.error) and self.error >= 0):
+            raise ValueError(f"{self.case}: the standard error is {self.error}")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The answer of a measurement.
+
+    Attributes:
+        rows: the first is the board's, and what `value_of` makes of the values.
+        values: name to `(N,)` float64, over the index; comparisons and errors are made of them.
+        index: what the values are of: a split, such as "test", or a word, such as "samples".
+        groups: `(N,)` int64; values with one number are not independent. None if all are; of a
+            split's events then those of the task.
+        baselines: rows of the data alone, such as what an ordinary compressor reaches.
+        details: whatever else is worth a place in the record; JSON.
+        pictures: files in the context's folder that people should look at.
+    """
+
+    rows: Sequence[Row]
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    index: str = "test"
+    groups: Tensor | None = None
+    baselines: Sequence[Row] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Sequence[Path] = ()
+
+    def __post_init__(self) -> None:
+        """Check everything that needs nobody else.
+
+        Raises:
+            ValueError: with what is wrong.
+        """
+        if not self.rows:
+            raise ValueError("there is no row, and the first is the number")
+        for rows in (self.rows, self.baselines):
+            cases = [row.case for row in rows]
+            if twice := {case for case in cases if cases.count(case) > 1}:
+                raise ValueError(f"two rows have the case {min(twice)!r}")
+        if not self.index or self.index != one_line(self.index):
+            raise ValueError(f"the index is a line of text, got {self.index!r}")
+        for name, values in self.values.items():
+            if not re.fullmatch(_VALUE_NAME, name) or name == "groups":
+                raise ValueError(
+                    f"values are called as {_VALUE_NAME} and not 'groups', got {name!r}"
+                )
+            if (
+                values.dtype != torch.float64
+                or values.shape != (self.num_values,)
+                or not len(values)
+            ):
+                raise ValueError(
+                    f"values are float64 (N,), one length for all of them and not 0; {name!r} is "
+                    f"{tuple(values.shape)} {values.dtype}"
+                )
+            if values.device.type != "cpu":
+                raise ValueError(f"values are on the CPU; {name!r} is on {values.device}")
+            if not bool(values.isfinite().all()):
+                first = int((~values.isfinite()).nonzero()[0])
+                raise ValueError(f"{name!r} of {self.index} {first} is {values[first].item()}")
+        if self.groups is not None and (
+            self.groups.dtype != torch.int64 or self.groups.shape != (self.num_values,)
+        ):
+            raise ValueError(
+                f"groups are int64, one for each of {self.num_values:,} values; got "
+                f"{tuple(self.groups.shape)} {self.groups.dtype}"
+            )
+        canonical_json(dict(self.details))
+
+    @property
+    def num_values(self) -> int:
+        """N; 0 where there are no values."""
+        first = next(iter(self.values.values()), None)
+        return 0 if first is None else first.numel()
+
+    @property
+    def num_groups(self) -> int:
+        """How many of them are independent."""
+        return self.num_values if self.groups is None else len(torch.unique(self.groups))
+
+    @property
+    def number(self) -> Row:
+        """The first row, which boards show."""
+        return self.rows[0]
 
 
 class Measurement(ABC):
@@ -144,21 +257,6 @@ class Measurement(ABC):
         mean = (first @ weights / weights.sum()).item()
         return -mean if self.negates else mean
 
-    def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
-        """What stands of an answer in a record.
-
-        Only likelihood, speed and truth have sections of a shape of their own, since records had
-        places for them before there were others.
-        """
-        return ResultSection.of(
-            measured,
-            version=self.version,
-            settings=self.changed,
-            environment=environment,
-            seed=context.seed,
-            opened=context.opened,
-        )
-
     def row(self, case: str, value: float, error: float | None = None) -> Row:
         """A row in the unit and direction of this measurement."""
         return Row(case, value, self.unit, self.better, error)
@@ -188,122 +286,3 @@ def defaults_of(measurement: type[Measurement]) -> dict[str, Any]:
         for parameter in settings_of(measurement)
         if parameter.default is not parameter.empty
     }
-
-
-def parse_key(text: str) -> tuple[str, dict[str, Any]]:
-    """The name and the settings of a key, as `Measurement.key` has them or as users type them.
-
-    A value that is no JSON is a text: `detection?against=noise`.
-
-    Raises:
-        ConfigError: if it is not NAME or NAME?SETTING=VALUE&SETTING=VALUE.
-    """
-    name, mark, rest = text.strip().partition("?")
-    settings: dict[str, Any] = {}
-    for part in rest.split("&") if mark else ():
-        setting, equals, value = part.partition("=")
-        if not (equals and setting.isidentifier()) or setting in settings:
-            raise ConfigError(
-                f"{text!r} is not NAME or NAME?SETTING=VALUE&SETTING=VALUE, each setting once"
-            )
-        try:
-            settings[setting] = json.loads(unquote(value))
-        except json.JSONDecodeError:
-            settings[setting] = unquote(value)
-    return name.lower(), settings
-
-
-def contract_fault(measurement: type[Measurement]) -> str | None:
-    """What of a class breaks the contract, in a sentence; None if nothing does."""
-    for field in ("name", "version", "unit", "better"):
-        if not isinstance(getattr(measurement, field, None), str):
-            return f"it states no {field}, a text"
-    name, unit = measurement.name, measurement.unit
-    if not re.fullmatch(NAME_PATTERN, name):
-        return f"its name {name!r} does not match {NAME_PATTERN}"
-    if not measurement.version.strip():
-        return "its version is empty"
-    if not unit.strip() or unit != one_line(unit) or len(unit) > _LONGEST_UNIT:
-        return f"its unit {unit!r} is no word of 1 to {_LONGEST_UNIT} characters"
-    if measurement.better not in get_args(Better):
-        return f"better is {measurement.better!r}, expected {' or '.join(get_args(Better))}"
-    for field, known in (("reads", READS), ("needs", NEEDS)):
-        given = getattr(measurement, field)
-        if not isinstance(given, tuple):
-            return f"{field} is {given!r}, expected a tuple of names"
-        for each in given:
-            if each not in known:
-                close = did_you_mean(str(each), known)
-                return f"{field} names {each!r}{close}; there are {', '.join(known)}"
-    for field in ("exclusive", "reproducible", "negates"):
-        if not isinstance(getattr(measurement, field), bool):
-            return f"{field} is {getattr(measurement, field)!r}, expected True or False"
-    for parameter in settings_of(measurement):
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            return f"its setting {parameter.name!r} is not keyword-only: put it behind a *"
-    try:
-        canonical_json(defaults_of(measurement))
-    except (TypeError, ValueError) as error:
-        return f"a default of its settings is no JSON ({error})"
-    return None
-
-
-def require_contract(measurement: type[Measurement], origin: str) -> None:
-    """Refuse a class that breaks the contract.
-
-    Args:
-        measurement: the class.
-        origin: what messages call it.
-
-    Raises:
-        PluginError: with what is wrong.
-    """
-    if fault := contract_fault(measurement):
-        raise PluginError(f"{origin} is no measurement as its contract has it: {fault}")
-
-
-def open_measurement(text: str) -> Measurement:
-    """The measurement that a name or a key means, made with its settings.
-
-    Raises:
-        ConfigError: if no measurement has that name, it has no such setting, or what it needs is
-            not installed.
-        PluginError: if it cannot be loaded, or breaks the contract.
-    """
-    name, settings = parse_key(text)
-    registered = registry().find(MeasurementEntry, name)
-    if registered.missing:
-        raise ConfigError(
-            f"{name} needs {', '.join(registered.missing)}, which is not installed: "
-            f"{registered.install_command}"
-        )
-    measurement = registered.load()
-    origin = f"{registered.target} of {registered.distribution} {registered.version}"
-    if not issubclass(measurement, Measurement):
-        raise PluginError(f"{origin} is no subclass of arbench.Measurement")
-    require_contract(measurement, origin)
-    if measurement.name != registered.entry.name:
-        raise PluginError(
-            f"{origin} calls itself {measurement.name!r}, and is registered as "
-            f"{registered.entry.name!r}: they have to be one"
-        )
-    return make_measurement(measurement, settings)
-
-
-def make_measurement(measurement: type[Measurement], settings: Mapping[str, Any]) -> Measurement:
-    """One with these settings.
-
-    Raises:
-        ConfigError: if it has no such setting, lacks one, or refuses a value.
-    """
-    known = [parameter.name for parameter in settings_of(measurement)]
-    for setting in settings:
-        if setting not in known:
-            raise ConfigError(
-                f"{measurement.name} has no setting {setting!r}{did_you_mean(setting, known)}; "
-                f"it has {', '.join(known) or 'none'}"
-            )
-    try:
-        return measurement(**settings)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{measurement.name}: {error}") from error

@@ -1,32 +1,26 @@
-"""The schema of `measurements` in a record: likelihood, speed, truth and others."""
+"""The schema of `measurements` in a record: the sections of likelihood and speed."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from pydantic import Field, ValidationError, model_validator
 
 from arbench.files.documents import (
     Count,
     Finite,
     Line,
-    Natural,
+    NonNegative,
     Part,
-    Sha256,
-    Values,
     describe_validation,
 )
-from arbench.measure.measured import Measured
+from arbench.measure.environment import Section
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
 from arbench.probability.bits import Kind, in_bits
 
 if TYPE_CHECKING:
     from arbench.measure.statistics.blocks import Blocks
-
-StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class WindowsRecord(Part):
@@ -84,8 +78,8 @@ class SplitRecord(Part):
     num_dims: Count
     nats_per_event: Finite
     bits_per_dim: Finite | None
-    standard_error_nats: StandardError | None
-    standard_error_bits_per_dim: StandardError | None
+    standard_error_nats: NonNegative | None
+    standard_error_bits_per_dim: NonNegative | None
     kind: Kind
     num_groups: Count | None = None
     block: BlockRecord | None = None
@@ -176,37 +170,6 @@ class SpeedRecord(Part):
     extrapolated: bool
 
 
-class Environment(Part):
-    """On what machine and with what software.
-
-    `undone` is what plugins changed of torch's state when they were imported, and was put back.
-    """
-
-    arbench: Line
-    python: Line
-    torch: Line
-    platform: Line
-    cpu: Line
-    threads: Count
-    gpu: Line | None
-    git_commit: Line | None
-    undone: list[Line] = Field(default_factory=list)
-
-
-class Section(Part):
-    """What every measurement leaves in a record.
-
-    Attributes:
-        version: of the measurement: results of different versions are not compared.
-        settings: its keyword arguments that are not the defaults.
-        environment: where it was measured, which need not be where the model was trained.
-    """
-
-    version: Line
-    settings: Values = Field(default_factory=dict)
-    environment: Environment
-
-
 class LikelihoodSection(Section):
     """The likelihood of validation and test; `windows` are those of a stream."""
 
@@ -216,19 +179,9 @@ class LikelihoodSection(Section):
 
     @model_validator(mode="after")
     def _is_of_a_split(self) -> LikelihoodSection:
-        if not self.splits:
+        if self.validation is None and self.test is None:
             raise ValueError("a likelihood needs validation, test or both")
         return self
-
-    @property
-    def splits(self) -> dict[Literal["validation", "test"], SplitRecord]:
-        """The splits that were evaluated, by name."""
-        found: dict[Literal["validation", "test"], SplitRecord] = {}
-        if self.validation is not None:
-            found["validation"] = self.validation
-        if self.test is not None:
-            found["test"] = self.test
-        return found
 
 
 class SpeedSection(Section):
@@ -237,103 +190,35 @@ class SpeedSection(Section):
     rows: Annotated[list[SpeedRecord], Field(min_length=1)]
 
 
-class TruthSection(Section):
-    """The paired gap to the true density of a synthetic task, test split."""
-
-    true_nats_per_event: Finite
-    gap_nats_per_event: Finite
-    standard_error_nats: Finite
+# Of these a record knows more than of others, as every older version of it did: what they have to
+# say is a section of a shape of its own. The first two are in the record of every run.
+OWN_SHAPES = ("likelihood", "speed", "truth")
+_OF_EVERY_RUN: dict[str, type[Section]] = {"likelihood": LikelihoodSection, "speed": SpeedSection}
 
 
-class RowRecord(Part):
-    """One number of a measurement.
+def sections_of(measurements: Any) -> Any:
+    """The sections of results by key, each by the schema of its own; what is no mapping stays.
 
-    Attributes:
-        case: what it is of; empty where there is one number only.
-        value: the number.
-        unit: of the number.
-        better: which direction is better, if either is.
-        error: its standard error; None where there is none.
-    """
-
-    case: Line = ""
-    value: Finite
-    unit: Line
-    better: Literal["lower", "higher"] | None
-    error: StandardError | None = None
-
-
-class ResultSection(Section):
-    """What any other measurement leaves.
-
-    Attributes:
-        seed: of the run, by which whatever it draws is keyed.
-        index: what its values are of: a split, or "samples".
-        values: the names of its values in `per_event.safetensors`.
-        num_values: how many there are of each name; 0 if it leaves none.
-        num_groups: how many independent groups of them the errors are over.
-        rows: its numbers; the first is the one that boards show.
-        baselines: the same numbers of the data alone.
-        details: what else it has to say.
-        opened: sha256 of what it opened beside the run's own data, by name.
-        pictures: that it left, by their paths within the run folder.
-    """
-
-    seed: Natural
-    index: Line
-    values: list[Line] = Field(default_factory=list)
-    num_values: Natural = 0
-    num_groups: Count | None = None
-    rows: Annotated[list[RowRecord], Field(min_length=1)]
-    baselines: list[RowRecord] = Field(default_factory=list)
-    details: Values = Field(default_factory=dict)
-    opened: dict[Line, Sha256] = Field(default_factory=dict)
-    pictures: list[Line] = Field(default_factory=list)
-
-    @classmethod
-    def of(cls, measured: Measured, **where: Any) -> ResultSection:
-        """The section of an answer.
-
-        Args:
-            measured: the answer.
-            where: version, settings, environment, seed and what was opened.
-        """
-        groups = measured.groups
-        independent = len(torch.unique(groups)) if groups is not None else measured.num_values
-        return cls(
-            **where,
-            index=measured.index,
-            values=[*measured.values],
-            num_values=measured.num_values,
-            num_groups=independent or None,
-            rows=[RowRecord(**asdict(row)) for row in measured.rows],
-            baselines=[RowRecord(**asdict(row)) for row in measured.baselines],
-            details={**measured.details},
-            pictures=[
-                f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
-                for path in measured.pictures
-            ],
-        )
-
-
-# Of these a record knows more than of others, as every older version of it did.
-_SECTIONS: dict[str, type[Section]] = {
-    "likelihood": LikelihoodSection,
-    "speed": SpeedSection,
-    "truth": TruthSection,
-}
-
-
-def section_of(key: str, values: Any) -> Section:
-    """The section of a result, by its key: a measurement's name, or `name?settings`.
+    A key is a measurement's name, or `name?settings`.
 
     Raises:
-        ValueError: if it breaks the schema.
+        ValueError: if one breaks its schema.
     """
-    if isinstance(values, Section):
-        return values
-    schema = _SECTIONS.get(key.partition("?")[0], ResultSection)
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        raise ValueError(f"{key}: {describe_validation(error)}") from error
+    if not isinstance(measurements, dict):
+        return measurements
+    found: dict[str, Section] = {}
+    for key, values in measurements.items():
+        if isinstance(values, Section):
+            found[key] = values
+            continue
+        name = key.partition("?")[0]
+        schema = _OF_EVERY_RUN.get(name)
+        if schema is None:
+            from arbench.measure.result_sections import ResultSection, TruthSection
+
+            schema = TruthSection if name == "truth" else ResultSection
+        try:
+            found[key] = schema.model_validate(values)
+        except ValidationError as error:
+            raise ValueError(f"{key}: {describe_validation(error)}") from error
+    return found

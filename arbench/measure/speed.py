@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,9 +14,8 @@ from torch import nn
 
 from arbench.measure.allocator import kept_for_reuse
 from arbench.measure.context import Context, Handed
-from arbench.measure.measured import Measured
-from arbench.measure.measurement import Measurement
-from arbench.measure.sections import Environment, Section, SpeedRecord, SpeedSection
+from arbench.measure.measurement import Measured, Measurement
+from arbench.measure.sections import SpeedRecord
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import keyed_generator
 from arbench.show.reporting import Advance
@@ -75,13 +73,6 @@ class Speed(Measurement):
         number = self.row(f"{best.method}, batch {best.batch_size}", best.events_per_s)
         return Measured([number], details={"rows": [row.model_dump(mode="json") for row in rows]})
 
-    def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
-        """Its part of a record, which has a row for each sampler and batch size."""
-        settings = self.changed
-        return SpeedSection(
-            version=self.version, settings=settings, environment=environment, **measured.details
-        )
-
 
 def measure_sampling(
     density: Density,
@@ -109,27 +100,37 @@ def measure_sampling(
         progress: told the fraction of calls done and what is being timed, never inside what is.
     """
     rows: list[SpeedRecord] = []
-    num_rows, num_calls = len(methods) * len(batch_sizes), 1 + repeats
+    num_rows, num_calls, device = len(methods) * len(batch_sizes), 1 + repeats, density.device
     module = density if isinstance(density, nn.Module) else nn.Module()
     for method, batch_size in itertools.product(methods, batch_sizes):
-
-        def between(calls: int, note: str = f"{method}, batch {batch_size:,}") -> None:
-            progress((len(rows) + calls / num_calls) / num_rows, note)
-
-        between(0)
+        note = f"{method}, batch {batch_size:,}"
+        progress(len(rows) / num_rows, note)
         excerpt = None if full else density.excerpt(method, batch_size)
         part: Callable[[], object] = partial(_draw, density, batch_size, method)
         part, num_parts = (part, 1.0) if excerpt is None else (excerpt.call, excerpt.num_parts)
+        seconds: list[float] = []
         with kept_for_reuse(), evaluation_mode(module):
-            timing = time_callable(
-                part,
-                device=density.device,
-                warmup=1,
-                repeats=repeats,
-                cap_s=cap_s,
-                between=between,
+            calls = timed_calls(part, device=device, repeats=repeats, cap_s=cap_s)
+            for number, each in enumerate(calls, 1):
+                progress((len(rows) + number / num_calls) / num_rows, note)
+                seconds += [] if each is None else [each]
+        # The quartiles of one repeat are itself.
+        spread = seconds if len(seconds) > 1 else seconds * 2
+        low, median, high = statistics.quantiles(spread, n=4, method="inclusive")
+        rows.append(
+            SpeedRecord(
+                method=method,
+                batch_size=batch_size,
+                device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+                precision=str(density.dtype).removeprefix("torch."),
+                compiled=False,
+                repeats=len(seconds),
+                median_s=median * num_parts,
+                iqr_s=(high - low) * num_parts,
+                events_per_s=batch_size / (median * num_parts),
+                extrapolated=excerpt is not None,
             )
-        rows.append(_row(density, method, batch_size, timing, num_parts, excerpt is not None))
+        )
     progress(1.0, "")
     return rows
 
@@ -137,45 +138,6 @@ def measure_sampling(
 def _draw(density: Density, batch_size: int, method: str) -> object:
     generator = keyed_generator(0, "bench")
     return density.sample(batch_size, generator=generator, method=method)
-
-
-def _row(
-    density: Density,
-    method: str,
-    batch_size: int,
-    timing: Timing,
-    num_parts: float,
-    extrapolated: bool,
-) -> SpeedRecord:
-    """The row of a sampler, of which one part of so many was timed."""
-    device = density.device
-    return SpeedRecord(
-        method=method,
-        batch_size=batch_size,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        precision=str(density.dtype).removeprefix("torch."),
-        compiled=False,
-        repeats=timing.repeats,
-        median_s=timing.median_s * num_parts,
-        iqr_s=timing.iqr_s * num_parts,
-        events_per_s=batch_size / (timing.median_s * num_parts),
-        extrapolated=extrapolated,
-    )
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How long one call takes.
-
-    Attributes:
-        median_s: median seconds per call.
-        iqr_s: interquartile range in seconds (0 for one repeat).
-        repeats: timed calls.
-    """
-
-    median_s: float
-    iqr_s: float
-    repeats: int
 
 
 def synchronize(device: torch.device) -> None:
@@ -186,16 +148,17 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def time_callable(
+def timed_calls(
     function: Callable[[], object],
     *,
     device: torch.device,
     warmup: int = 1,
     repeats: int = 5,
     cap_s: float = 30.0,
-    between: Callable[[int], None] = lambda calls: None,
-) -> Timing:
-    """Time a callable: warm-up, device synchronised, median and interquartile range.
+) -> Iterator[float | None]:
+    """The seconds of one call after another; None of those that warm up, which come first.
+
+    No clock runs while the caller has the turn, between two calls; the cap counts that time.
 
     Args:
         function: what to time.
@@ -204,24 +167,16 @@ def time_callable(
         repeats: timed calls at most.
         cap_s: no further call is started once this much time has passed, the first timed call
             excepted.
-        between: told after each call how many there were, the untimed ones included; no clock
-            runs then.
     """
     started = time.perf_counter()
-    for number in range(warmup):
+    for _ in range(warmup):
         function()
-        between(number + 1)
-    seconds: list[float] = []
-    while len(seconds) < repeats:
-        if seconds and time.perf_counter() - started > cap_s:
-            break
+        yield None
+    for number in range(repeats):
+        if number and time.perf_counter() - started > cap_s:
+            return
         synchronize(device)
         begin = time.perf_counter()
         function()
         synchronize(device)
-        seconds.append(time.perf_counter() - begin)
-        between(warmup + len(seconds))
-    if len(seconds) < 2:
-        return Timing(seconds[0], 0.0, 1)
-    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
-    return Timing(middle, high - low, len(seconds))
+        yield time.perf_counter() - begin

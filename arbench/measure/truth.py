@@ -10,9 +10,7 @@ from torch import Tensor
 from arbench.data.tasks import Split, Task
 from arbench.errors import Impossible
 from arbench.measure.context import Context, Handed
-from arbench.measure.measured import Measured
-from arbench.measure.measurement import Measurement
-from arbench.measure.sections import Environment, Section, TruthSection
+from arbench.measure.measurement import Measured, Measurement
 from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.student import FOUR_SIGMA
 
@@ -43,10 +41,6 @@ class Truth(Measurement):
         assert gap is not None  # see `refuses`
         row = self.row("test", gap.gap_nats_per_event, gap.standard_error_nats)
         return Measured([row], details=asdict(gap))
-
-    def section(self, measured: Measured, context: Context, environment: Environment) -> Section:
-        """Its part of a record, which has the true nats beside the gap."""
-        return TruthSection(version=self.version, environment=environment, **measured.details)
 
 
 def _num_independent(test: Split) -> int:

@@ -13,9 +13,14 @@ from arbench.errors import DataError
 from arbench.measure.statistics.paired import PairedDifference, paired_difference
 from arbench.measure.statistics.seeds import FEWEST_SEEDS, recipes_difference
 from arbench.runs.loading import check_bound
-from arbench.runs.record.per_event import LogProbs, read_log_probs, test_of, window_dims
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import (
+    LogProbs,
+    read_log_probs,
+    test_of,
+    window_dims,
+)
 from arbench.runs.seeds import seed_folders
 
 # One result: a record and the log-probabilities of its test events.

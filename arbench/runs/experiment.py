@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of
 from arbench.files.tensors import save_tensors
 from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
+from arbench.measure.asking import Measuring
 from arbench.measure.environment import describe_environment
 from arbench.measure.likelihood import Likelihood
 from arbench.measure.measurement import Measurement
@@ -26,8 +28,7 @@ from arbench.probability.randomness import derive_seed, keyed_generator
 from arbench.runs.building import Assembly, assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder, new_run_folder
-from arbench.runs.loading import check_bound, read_config
-from arbench.runs.measuring import Measuring, measure_more, require_askable
+from arbench.runs.loading import check_bound, load_density, read_config
 from arbench.runs.record.binding import PER_EVENT
 from arbench.runs.record.record import (
     ChecksRecord,
@@ -80,7 +81,10 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
             folder.require_new()
             config.write(folder.config)
         experiment = _Experiment(config, dataset, folder, accelerator, reporter)
-        require_askable(request.measure, experiment.measuring, config)
+        if request.measure:
+            from arbench.runs.measuring import require_askable
+
+            require_askable(request.measure, experiment.measuring, config)
         return experiment.run(request.measure)
 
 
@@ -146,6 +150,7 @@ class _Experiment:
             seed=config.seed,
             folder=folder.path,
             reporter=self.reporter,
+            load_density=functools.partial(load_density, device=self.device),
         )
 
     def run(self, more: Sequence[Measurement] = ()) -> Run:
@@ -180,7 +185,10 @@ class _Experiment:
         if self.is_main:
             record.write(self.folder.record)
             CheckpointStore(self.folder.checkpoint).clear()
-            record = measure_more(self.folder, record, more, self.measuring)
+            if more:
+                from arbench.runs.measuring import measure_more
+
+                record = measure_more(self.folder, record, more, self.measuring)
         self.accelerator.wait_for_everyone()
         return Run(self.folder.path, record, is_main=self.is_main)
 

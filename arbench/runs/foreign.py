@@ -12,6 +12,7 @@ from torch import Tensor
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, PluginError
+from arbench.measure.asking import Measuring
 from arbench.measure.environment import describe_environment
 from arbench.measure.likelihood import Likelihood, evaluate_log_probs
 from arbench.measure.per_event import save_per_event
@@ -23,7 +24,6 @@ from arbench.probability.randomness import derive_seed, keyed_generator, seeded
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.experiment import Run
 from arbench.runs.folder import new_run_folder
-from arbench.runs.measuring import Measuring
 from arbench.runs.record.record import (
     ChecksRecord,
     ForeignRecord,

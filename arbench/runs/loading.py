@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,9 @@ from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.record.binding import PARTS, binding_fault
 from arbench.runs.record.record import Record
+
+if TYPE_CHECKING:
+    from arbench.probability.density import Density
 
 _MOST_TENSORS = 1 << 14
 # Networks may register a weight and then another in its place.
@@ -61,6 +65,26 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     # The density, not the network: views of an ensemble have a mode and buffers of their own.
     assembly.density.to(device).eval()
     return assembly
+
+
+def load_density(
+    name: str, *, find: Callable[[str], Path] = Path, device: str | torch.device
+) -> tuple[Density, str, str]:
+    """The density of a run, for another that is compared with it; see `context.LoadDensity`.
+
+    Args:
+        name: of the run.
+        find: the folder of a run by its name.
+        device: where to put it.
+
+    Raises:
+        CheckpointError: as `load_run`.
+        DataError: likewise.
+    """
+    folder = find(name)
+    record = Record.read(RunFolder(folder).record)
+    density = load_run(folder, device=device).density
+    return density, f"{record.task.name}/{record.model.name}", record.sha256.weights or ""
 
 
 def read_config(path: Path) -> RunConfig:

@@ -1,138 +1,24 @@
-"""Makes the sections of a record from what was measured.
-
-A run, a foreign density, `arbench measure` and `arbench verify` all ask through `Measuring`.
-"""
+"""Measures more of a run that is finished, and writes every answer into its record at once."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from arbench.data.dataset import Dataset
-from arbench.data.sources import cache_dir
-from arbench.data.tasks import SplitName
 from arbench.errors import ArbenchError, ConfigError, Interrupted
-from arbench.measure.asking import ask, refusal
-from arbench.measure.context import Context, Opened
-from arbench.measure.environment import describe_environment
-from arbench.measure.likelihood import evaluate_log_probs
+from arbench.measure.asking import Measuring
 from arbench.measure.measurement import Measurement
-from arbench.measure.per_event import EventValues, load_per_event, save_per_event
-from arbench.measure.sections import Section
+from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
-from arbench.runs.loading import check_bound, load_run
+from arbench.runs.loading import check_bound, load_density, load_run
 from arbench.runs.record.binding import next_per_event, settle_per_event
 from arbench.runs.record.record import Record
 from arbench.runs.request import reopen, require_likelihood
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
-
-if TYPE_CHECKING:
-    from arbench.probability.density import Density
-
-FOLDER = "measurements"  # within a run folder, for what measurements leave there
-
-
-class Measuring:
-    """What is asked of one density on one dataset; log-probabilities are made once and shared.
-
-    Args:
-        density: whom.
-        dataset: on what.
-        subject: what messages call the density.
-        seed: of the run, which keys whatever a measurement draws.
-        folder: of the run.
-        reporter: receives progress.
-        find: the folder of a run by its name, for measurements that compare with others.
-
-    Attributes:
-        sections: of a record, by the keys of the results.
-        values: of every event, by the keys of the results.
-    """
-
-    def __init__(
-        self,
-        density: Density,
-        dataset: Dataset,
-        *,
-        subject: str,
-        seed: int,
-        folder: Path,
-        reporter: Reporter,
-        find: Callable[[str], Path] = Path,
-    ) -> None:
-        self.density = density
-        self.dataset = dataset
-        self.subject = subject
-        self.seed = seed
-        self.folder = folder
-        self.reporter = reporter
-        self.find = find
-        self.sections: dict[str, Section] = {}
-        self.values: dict[str, EventValues] = {}
-        self.log_probs = functools.cache(self._log_probs)
-
-    def _log_probs(self, split: SplitName) -> Tensor:
-        """Log-probability `(N,)` of every event of a split, nats, float64."""
-        with self.reporter.bar(f"evaluating {split}") as advance:
-            return evaluate_log_probs(self.density, self.dataset.split(split), progress=advance)
-
-    def refusal(self, measurement: Measurement) -> str | None:
-        """Why a measurement means nothing here, in a sentence; None if it does."""
-        return refusal(measurement, self.density, self.dataset)
-
-    def ask(self, measurement: Measurement) -> tuple[Section, EventValues]:
-        """Put one question; the answer is kept, and returned.
-
-        Raises:
-            Impossible: if the run can have no number at all.
-            PluginError: if the measurement fails.
-        """
-        key = measurement.key
-        name, _, settings = key.partition("?")
-        if settings:  # what results of other settings leave is kept apart
-            name = f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
-        context = Context(
-            name=measurement.name,
-            version=measurement.version,
-            seed=self.seed,
-            device=self.density.device,
-            folder=self.folder / FOLDER / name,
-            log_probs=self.log_probs,
-            data_sha256=self.dataset.sha256,
-            cache=cache_dir(),
-            reads=measurement.reads,
-            open_dataset=_open_dataset,
-            load_density=self._load_density,
-            subject=self.subject,
-            reporter=self.reporter,
-        )
-        measured = ask(measurement, self.density, self.dataset, context)
-        environment = describe_environment(self.density.device)
-        self.sections[key] = measurement.section(measured, context, environment)
-        values = EventValues(measured.values, measured.groups)
-        if values.values:
-            self.values[key] = values
-        return self.sections[key], values
-
-    def _load_density(self, name: str) -> Opened[Density]:
-        folder = self.find(name)
-        record = Record.read(RunFolder(folder).record)
-        density = load_run(folder, device=self.density.device).density
-        called = f"{record.task.name}/{record.model.name}"
-        return Opened(density, called, record.sha256.weights or "")
-
-
-def _open_dataset(text: str) -> Opened[Dataset]:
-    dataset = Dataset(text)
-    return Opened(dataset, dataset.task.name, dataset.sha256)
 
 
 def require_askable(
@@ -210,7 +96,7 @@ def measure_run(
             seed=config.seed,
             folder=path,
             reporter=reporter,
-            find=find,
+            load_density=functools.partial(load_density, find=find, device=density.device),
         )
         require_askable(wanted, measuring, config)
         return measure_more(folder, record, wanted, measuring)

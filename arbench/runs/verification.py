@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
+from arbench.measure.asking import Measuring
 from arbench.measure.likelihood import nll_of, scored_windows
 from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.measure.sections import SplitRecord
@@ -24,13 +26,12 @@ from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_
 from arbench.probability.density import Density
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
-from arbench.runs.loading import load_run
-from arbench.runs.measuring import Measuring
+from arbench.runs.loading import load_density, load_run
 from arbench.runs.record.binding import bound_files
-from arbench.runs.record.per_event import LogProbs, test_of
 from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import HashesRecord, Record, TaskRecord
 from arbench.runs.record.renewal import with_errors
+from arbench.runs.record.values import LogProbs, test_of
 from arbench.runs.request import reopen, require_likelihood
 from arbench.runs.results.verification import ResultVerification, verify_results
 from arbench.runs.trained_checks import check_trained
@@ -160,7 +161,7 @@ def verify_run(
             seed=config.seed,
             folder=Path(scratch),
             reporter=reporter or Reporter(),
-            find=find,
+            load_density=functools.partial(load_density, find=find, device=density.device),
         )
         measuring.log_probs("test")
         results = _results(folder, record, measuring)

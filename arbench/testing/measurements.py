@@ -21,14 +21,13 @@ import torch
 from torch import Tensor
 
 from arbench.data.dataset import Dataset
-from arbench.data.tasks import SPLITS, SplitName
+from arbench.data.tasks import SPLITS
 from arbench.errors import PluginError
 from arbench.files.canonical import canonical_json
-from arbench.measure.asking import ask, refusal, total_of
-from arbench.measure.context import Context, Opened, tensors_sha256
-from arbench.measure.likelihood import evaluate_log_probs
-from arbench.measure.measured import ROUNDING_SHARE, Measured
-from arbench.measure.measurement import NEEDS, Measurement, contract_fault
+from arbench.measure.asking import Measuring, total_of
+from arbench.measure.context import tensors_sha256
+from arbench.measure.measurement import ROUNDING_SHARE, Measured, Measurement
+from arbench.measure.opening import NEEDS, contract_fault
 from arbench.probability.density import Density
 from arbench.probability.randomness import keyed_generator
 from arbench.testing.offers import OFFERS, Offer, OfferingDensity
@@ -75,11 +74,11 @@ class MeasurementSubject:
             NotApplicableError: if it refuses them.
         """
         measurement = self.make()
-        if refused := refusal(measurement, density, dataset):
-            raise NotApplicableError(refused)
         with tempfile.TemporaryDirectory() as folder:
-            context = self._context(measurement, density, dataset, Path(folder), seed)
-            return ask(measurement, density, dataset, context, num_resamples=_FEW_RESAMPLES)
+            measuring = self.measuring(density, dataset, folder=Path(folder), seed=seed)
+            if refused := measuring.refusal(measurement):
+                raise NotApplicableError(refused)
+            return measuring.ask(measurement)[1]
 
     @functools.cached_property
     def first(self) -> Measured:
@@ -94,35 +93,24 @@ class MeasurementSubject:
         except PluginError as error:
             raise NotApplicableError("it gives no answer; see the check `answers`") from error
 
-    def _context(
-        self,
-        measurement: Measurement,
-        density: Density,
-        dataset: Dataset,
-        folder: Path,
-        seed: int,
-    ) -> Context:
-        def log_probs(split: SplitName) -> Tensor:
-            return evaluate_log_probs(density, dataset.split(split))
+    def measuring(
+        self, density: Density, dataset: Dataset, *, folder: Path = Path(), seed: int = 0
+    ) -> Measuring:
+        """Through which to ask about these; elsewhere are a dataset and a density of the offer."""
 
-        def elsewhere(text: str) -> Opened[Dataset]:
-            other = self.offer.dataset()
-            return Opened(other, "elsewhere", other.sha256)
+        def another(name: str) -> tuple[Density, str, str]:
+            return self.offer.density(NEEDS), "another", "0" * 64
 
-        def another(text: str) -> Opened[Density]:
-            return Opened(self.offer.density(NEEDS), "another", "0" * 64)
-
-        return Context(
-            name=measurement.name,
-            version=measurement.version,
+        return Measuring(
+            density,
+            dataset,
+            subject="the density",
             seed=seed,
-            device=density.device,
-            folder=folder / "left",
-            log_probs=log_probs,
-            data_sha256=dataset.sha256,
-            reads=measurement.reads,
-            open_dataset=elsewhere,
+            folder=folder,
             load_density=another,
+            open_dataset=lambda name: self.offer.dataset(),
+            cache=None,
+            num_resamples=_FEW_RESAMPLES,
         )
 
 
@@ -150,14 +138,16 @@ def check_refuses(subject: MeasurementSubject) -> None:
     """
     measurement, dataset = subject.make(), subject.offer.dataset()
     for need in measurement.needs:
-        found = refusal(measurement, subject.density().without(need), dataset)
+        without = subject.density().without(need)
+        found = subject.measuring(without, dataset).refusal(measurement)
         if not found or need not in found:
             raise ConformanceError(f"a density without {need} is not refused: {found!r}")
-    found = refusal(measurement, subject.density(), dataset)
+    found = subject.measuring(subject.density(), dataset).refusal(measurement)
     if found is not None and not (isinstance(found, str) and found.strip()):
         raise ConformanceError(f"refuses returned {found!r}, expected a sentence or None")
     if found is None and any(read.startswith("labels:") for read in measurement.reads):
-        found = refusal(measurement, subject.density(), subject.offer.without_labels())
+        unlabelled = subject.offer.without_labels()
+        found = subject.measuring(subject.density(), unlabelled).refusal(measurement)
         if not found or "labels" not in found:
             raise ConformanceError(f"a task without labels is not refused: {found!r}")
 

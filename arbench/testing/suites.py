@@ -15,7 +15,8 @@ from torch import nn
 
 from arbench.data.tasks import Task
 from arbench.errors import ConfigError
-from arbench.measure.measurement import Measurement, open_measurement
+from arbench.measure.measurement import Measurement
+from arbench.measure.opening import open_measurement
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.registry.entries import HeadEntry, ModelEntry, TaskEntry

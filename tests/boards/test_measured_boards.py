@@ -26,7 +26,7 @@ from arbench.boards.page import render_page
 from arbench.boards.results import Result
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues, load_per_event, save_per_event
-from arbench.measure.sections import RowRecord
+from arbench.measure.result_sections import RowRecord
 from arbench.measure.statistics.resampling import NUM_RESAMPLES
 from arbench.runs.record.record import HashesRecord, Record
 

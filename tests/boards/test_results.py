@@ -31,8 +31,8 @@ from arbench.files.atomic import sha256_of
 from arbench.files.tensors import load_tensors
 from arbench.probability.bits import in_bits
 from arbench.runs.comparison import compare_runs
-from arbench.runs.record.per_event import read_log_probs, recorded_nll
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import read_log_probs, recorded_nll
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "leaderboards" / "records"

@@ -36,7 +36,7 @@ def shapes_alone(patch: Patch, run: Path) -> None:
 def sum_and_spread(patch: Patch, run: Path) -> None:
     """Per-event values are believed if the record's totals follow from them."""
     named = Record.read(run / "record.json").sha256.per_event
-    patch.setattr("arbench.runs.record.per_event.sha256_of", lambda path: named)
+    patch.setattr("arbench.runs.record.values.sha256_of", lambda path: named)
 
 
 def schema_alone(patch: Patch, run: Path) -> None:

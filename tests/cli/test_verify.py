@@ -19,8 +19,8 @@ from arbench.cli import main
 from arbench.files.tensors import load_tensors, save_tensors
 from arbench.probability.bits import in_bits
 from arbench.runs.folder import RunFolder
-from arbench.runs.record.per_event import LogProbs
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import LogProbs
 from arbench.runs.verification import TOLERANCE_NATS, Verification, tolerance_nats
 from arbench.runs.zoo import zoo_folder
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from arbench.measure import measurement as measurements
+from arbench.measure import opening
 from arbench.measure.asking import total_of
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues, load_per_event, save_per_event
-from arbench.measure.sections import ResultSection, RowRecord
+from arbench.measure.result_sections import ResultSection, RowRecord
 from arbench.measure.statistics.resampling import error_of
 from arbench.registry.entries import MeasurementEntry
 from arbench.registry.manager import Registered, Registry
@@ -37,7 +37,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *offered: type[Measurement]) -> None:
         Here(MeasurementEntry(name=each.name, measurement="tests:Here"), "tests", "tests", "1")
         for each in offered
     ]
-    monkeypatch.setattr(measurements, "registry", lambda: Registry(entries))
+    monkeypatch.setattr(opening, "registry", lambda: Registry(entries))
 
 
 def section_of(

@@ -8,36 +8,27 @@ from typing import Any
 import pytest
 import torch
 from asked import Auroc, Biased, Cost, Mean, Nats, Plain, Ratio, Text, Words
-from torch import Tensor
 
-from arbench import Diverged, Impossible, Measured, PluginError, SplitName
+from arbench import Diverged, Impossible, Measured, PluginError
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import Task
-from arbench.measure.asking import ask, refusal
-from arbench.measure.context import Context
+from arbench.measure.asking import Measuring
+from arbench.measure.environment import Section
 from arbench.measure.measurement import Measurement
+from arbench.measure.result_sections import ResultSection
 from arbench.measure.statistics.metrics import NLL
+
+
+def measuring(density: Any, task: Task, folder: Path = Path()) -> Measuring:
+    return Measuring(density, Dataset(task), subject="it", seed=0, folder=folder, cache=None)
 
 
 def answer(
     measurement: Measurement, folder: Path, density: Any = None, task: Task | None = None
-) -> tuple[Measured, Context]:
-    density, data = density or Biased(), Dataset(task or Words())
-
-    def log_probs(name: SplitName) -> Tensor:
-        return density.log_prob(data.split(name).events, data.split(name).scored)
-
-    context = Context(
-        name=measurement.name,
-        version=measurement.version,
-        seed=0,
-        device=torch.device("cpu"),
-        folder=folder,
-        log_probs=log_probs,
-        data_sha256=data.sha256,
-        reads=measurement.reads,
-    )
-    return ask(measurement, density, data, context), context
+) -> tuple[Measured, Section]:
+    asked = measuring(density or Biased(), task or Words(), folder)
+    section, measured = asked.ask(measurement)
+    return measured, section
 
 
 class Silent(Biased):
@@ -59,7 +50,7 @@ def test_what_a_density_lacks_is_refused_by_name(
     need: str, density: Biased, refused: str | None
 ) -> None:
     measurement = type("Needing", (Mean,), {"needs": (need,)})()
-    found = refusal(measurement, density, Dataset(Words()))  # type: ignore[arg-type]
+    found = measuring(density, Words()).refusal(measurement)
     assert (found is None) == (refused is None)
     assert (refused or "") in (found or "")
 
@@ -70,13 +61,13 @@ def test_a_task_without_labels_is_refused_and_then_the_measurement_is_asked() ->
             return f"{dataset.name} is not to my taste" if self.kind == 7 else None
 
     density: Any = Biased()
-    assert refusal(Picky(), density, Dataset(Plain())) == "auroc reads labels, and plain has none"
-    assert refusal(Picky(), density, Dataset(Words())) is None
-    assert refusal(Picky(kind=7), density, Dataset(Words())) == "words is not to my taste"
+    assert measuring(density, Plain()).refusal(Picky()) == "auroc reads labels, and plain has none"
+    assert measuring(density, Words()).refusal(Picky()) is None
+    assert measuring(density, Words()).refusal(Picky(kind=7)) == "words is not to my taste"
 
 
 def test_an_answer_gets_the_groups_of_the_task_and_the_error_over_them(tmp_path: Path) -> None:
-    measured, context = answer(Auroc(), tmp_path)
+    measured, section = answer(Auroc(), tmp_path)
     split = Words().load("test")
     assert torch.equal(measured.groups, split.groups)
     assert measured.num_groups == 20
@@ -90,7 +81,8 @@ def test_an_answer_gets_the_groups_of_the_task_and_the_error_over_them(tmp_path:
     ]
     assert measured.number.value == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
     assert 0 < measured.number.error < 0.3
-    assert list(context.opened) == ["labels:test"]
+    assert isinstance(section, ResultSection)
+    assert list(section.opened) == ["labels:test"]
     cost, _ = answer(Cost(), tmp_path)
     known = NLL.from_log_probs(scores, 4, groups=split.groups)
     assert cost.number.value == pytest.approx(known.nats_per_event, rel=1e-12)
@@ -184,7 +176,8 @@ def test_a_number_over_samples_has_an_index_of_its_own(tmp_path: Path) -> None:
 
 def test_dropout_is_off_while_it_is_asked(tmp_path: Path) -> None:
     class Module(torch.nn.Module):
-        spec, samplers, device, dtype, kind = Words.spec, (), "cpu", torch.float64, "exact"
+        spec, samplers, dtype, kind = Words.spec, (), torch.float64, "exact"
+        device = torch.device("cpu")
 
         def log_prob(self, events, scored=None):  # type: ignore[no-untyped-def]
             assert not self.training

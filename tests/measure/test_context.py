@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arbench import ConfigError, Context, DataError, Handed, PluginError
 from arbench.data.dataset import Dataset
-from arbench.measure.context import Opened, tensors_sha256
+from arbench.measure.context import tensors_sha256
 
 
 def words(limit: int | None = None) -> Dataset:
@@ -84,13 +84,13 @@ def test_what_is_opened_is_written_down_with_its_hash(tmp_path: Path) -> None:
     data, density = words(), Biased()
     made = context(
         tmp_path,
-        open_dataset=lambda text: Opened(data, text.upper(), "1" * 64),
-        load_density=lambda text: Opened(density, "mnist/nade", "2" * 64),
+        open_dataset=lambda text: data,
+        load_density=lambda text: (density, "mnist/nade", "2" * 64),
     )
     assert made.opened == {}
     assert made.open("words") is data
     assert made.load("./some/folder") is density
-    assert made.opened == {"WORDS": "1" * 64, "mnist/nade": "2" * 64}
+    assert made.opened == {"words": data.sha256, "mnist/nade": "2" * 64}
     with pytest.raises(ConfigError, match="nothing else can be opened here"):
         context(tmp_path).open("words")
 

@@ -11,7 +11,7 @@ from asked import Auroc, Cost, Mean
 from torch import Tensor
 
 from arbench import ConfigError, Measured, Measurement, MeasurementEntry, PluginError, Row
-from arbench.measure.measurement import (
+from arbench.measure.opening import (
     contract_fault,
     make_measurement,
     open_measurement,
@@ -146,13 +146,13 @@ def registered(target: str, name: str = "auroc", **more: Any) -> Registry:
 def test_what_is_no_measurement_is_refused(
     target: str, name: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arbench.measure.measurement.registry", lambda: registered(target, name))
+    monkeypatch.setattr("arbench.measure.opening.registry", lambda: registered(target, name))
     with pytest.raises(PluginError, match=message):
         open_measurement(name)
 
 
 def test_a_name_or_a_key_opens_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arbench.measure.measurement.registry", lambda: registered("asked:Auroc"))
+    monkeypatch.setattr("arbench.measure.opening.registry", lambda: registered("asked:Auroc"))
     assert open_measurement("AUROC").key == "auroc"
     assert open_measurement("auroc?kind=4").key == "auroc?kind=4"
     with pytest.raises(ConfigError, match="no measurement is called 'aurok': did you mean auroc"):

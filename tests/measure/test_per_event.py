@@ -11,8 +11,12 @@ from torch import Tensor
 
 from arbench.errors import DataError
 from arbench.files.tensors import save_tensors
-from arbench.runs.record.per_event import LogProbs, read_log_probs, recorded_nll
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import (
+    LogProbs,
+    read_log_probs,
+    recorded_nll,
+)
 
 FROZEN = Path(__file__).parents[1] / "tasks" / "frozen" / "table-1"
 VALUES = torch.tensor([-1.0, -2.5, -3.0], dtype=torch.float64)

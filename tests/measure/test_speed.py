@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arbench.measure.speed import Timing, measure_sampling, synchronize, time_callable
+from arbench.measure.speed import measure_sampling, synchronize, timed_calls
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Bernoulli
@@ -87,16 +87,30 @@ def test_a_timing_is_the_median_of_its_calls_and_their_interquartile_range(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     work = _clock(monkeypatch)
-    durations = iter([1000.0, 500.0, 8.0, 1.0, 16.0, 2.0, 4.0])  # two of the warm-up
-    timing = time_callable(
-        lambda: work(next(durations)),
-        device=torch.device("cpu"),
-        warmup=2,
+    durations = iter([1000.0, 8.0, 1.0, 16.0, 2.0, 4.0])  # the first of the warm-up
+    _, model = _watched()
+    monkeypatch.setattr(model, "sample", lambda *_, **__: work(next(durations)))
+    (row,) = measure_sampling(
+        model,
+        methods=["step"],
+        batch_sizes=[1],
         repeats=5,
         cap_s=1e9,
-        between=lambda calls: work(7.0),
+        progress=lambda fraction, note: work(7.0),
     )
-    assert timing == Timing(median_s=4.0, iqr_s=8.0 - 2.0, repeats=5)
+    assert (row.median_s, row.iqr_s, row.repeats) == (4.0, 8.0 - 2.0, 5)
+
+
+def test_calls_that_warm_up_are_made_and_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = _clock(monkeypatch)
+    durations = iter([1000.0, 500.0, 8.0, 1.0, 16.0])
+    found = []
+    for seconds in timed_calls(
+        lambda: work(next(durations)), device=torch.device("cpu"), warmup=2, repeats=3, cap_s=1e9
+    ):
+        found.append(seconds)
+        work(7.0)  # the caller's turn
+    assert found == [None, None, 8.0, 1.0, 16.0]
 
 
 def test_what_is_queued_on_a_device_is_waited_for_and_what_was_queued_before_is_not_counted(
@@ -118,8 +132,8 @@ def test_what_is_queued_on_a_device_is_waited_for_and_what_was_queued_before_is_
         queued = 0.0
 
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
-    timing = time_callable(call, device=cuda, warmup=1, repeats=3, cap_s=1e9)
-    assert timing == Timing(median_s=4.0, iqr_s=1.0, repeats=3)
+    found = [*timed_calls(call, device=cuda, warmup=1, repeats=3, cap_s=1e9)]
+    assert found == [None, 3.0, 5.0, 4.0]
 
 
 def test_every_kind_of_device_is_waited_for_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +197,13 @@ def test_a_timing_stops_at_its_cap_but_measures_at_least_once(
 
     monkeypatch.setattr("arbench.measure.speed.time.perf_counter", tick)
     cpu = torch.device("cpu")
-    timing = time_callable(slow, device=cpu, warmup=1, repeats=100, cap_s=35)
-    assert (timing.repeats, timing.median_s, timing.iqr_s) == (3, 10.0, 0.0)
-    assert time_callable(slow, device=cpu, warmup=1, repeats=100, cap_s=1).repeats == 1
+    found = [*timed_calls(slow, device=cpu, warmup=1, repeats=100, cap_s=35)]
+    assert found == [None, 10.0, 10.0, 10.0]
+    assert [*timed_calls(slow, device=cpu, warmup=1, repeats=100, cap_s=1)] == [None, 10.0]
+    _, model = _watched()
+    monkeypatch.setattr(model, "sample", lambda *_, **__: slow())
+    (row,) = measure_sampling(model, methods=["step"], batch_sizes=[1], repeats=100, cap_s=1)
+    assert (row.repeats, row.median_s, row.iqr_s) == (1, 10.0, 0.0)
 
 
 def test_progress_is_told_between_calls_and_never_inside_one(

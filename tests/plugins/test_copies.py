@@ -20,10 +20,8 @@ from torch import Tensor
 
 from arbench import Discrete, EventSpec, Real, Split, SplitName, Task
 from arbench.data.dataset import Dataset
-from arbench.measure.asking import ask, refusal
-from arbench.measure.context import Context
-from arbench.measure.measured import Measured
-from arbench.measure.measurement import Measurement
+from arbench.measure.asking import Measuring
+from arbench.measure.measurement import Measured, Measurement
 from arbench.show.wording import measured_text
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
@@ -81,18 +79,14 @@ class Parrot(Biased):
         return self.events[numbers]
 
 
+def measuring(density: Any, task: Task, folder: Path = Path()) -> Measuring:
+    return Measuring(density, Dataset(task), subject="it", seed=0, folder=folder, cache=None)
+
+
 def answer(measurement: Measurement, density: Any, task: Task, folder: Path) -> Measured:
-    context = Context(
-        name=measurement.name,
-        version=measurement.version,
-        seed=0,
-        device=torch.device("cpu"),
-        folder=folder,
-        log_probs=density.log_prob,
-        data_sha256="0" * 64,
-    )
-    assert refusal(measurement, density, Dataset(task)) is None
-    return ask(measurement, density, Dataset(task), context)
+    asked = measuring(density, task, folder)
+    assert asked.refusal(measurement) is None
+    return asked.ask(measurement)[1]
 
 
 def test_it_is_small_and_no_part_of_arbench() -> None:
@@ -173,13 +167,13 @@ class Grey(Pictures):
     ],
 )
 def test_it_refuses_what_means_nothing(task: Task, reason: str, copies: Any) -> None:
-    assert refusal(copies(), Biased(), Dataset(task)) == reason  # type: ignore[arg-type]
+    assert measuring(Biased(), task).refusal(copies()) == reason
 
 
 def test_it_refuses_real_numbers_and_no_samples_at_all(copies: Any) -> None:
     real = type("Reals", (Words,), {"spec": EventSpec((4,), Real()), "name": "reals"})()
     density: Any = Biased()
-    assert "the dims of reals are real numbers" in refusal(copies(), density, Dataset(real))
+    assert "the dims of reals are real numbers" in measuring(density, real).refusal(copies())
     with pytest.raises(ValueError, match="num_samples is 0, expected 1 or more"):
         copies(num_samples=0)
 

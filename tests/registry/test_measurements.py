@@ -65,7 +65,7 @@ def test_a_plugin_offers_a_measurement(install: Install, python: RunPython, tmp_
         "import sys\n"
         "from arbench.cli import main\n"
         "assert main(['list', 'plugins']) == main(['show', 'nats-twice']) == 0\n"
-        "from arbench.measure.measurement import open_measurement\n"
+        "from arbench.measure.opening import open_measurement\n"
         "print(open_measurement('nats-twice').key)"
     )
     done = python("-c", code, ARBENCH_PLUGINS="twice")
@@ -102,7 +102,7 @@ def test_what_is_not_installed_is_said_with_the_command(
     done = python("-m", "arbench", "list", "measurements", ARBENCH_PLUGINS="twice")
     assert "not installed: pip install 'twice-plugin[more]'" in done.stdout
     code = (
-        "from arbench.measure.measurement import open_measurement\n"
+        "from arbench.measure.opening import open_measurement\n"
         "from arbench import ConfigError\n"
         "try: open_measurement('nats-twice')\n"
         "except ConfigError as error: print(error)"

@@ -17,8 +17,8 @@ from arbench.errors import DataError
 from arbench.measure.sections import WindowsRecord
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs, difference_of
-from arbench.runs.record.per_event import LogProbs
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import LogProbs
 from arbench.runs.zoo import zoo_folder
 
 SYMBOLS = "ab"

@@ -17,8 +17,8 @@ import arbench
 from arbench.data.tasks import open_task
 from arbench.errors import CheckpointError, ConfigError, DataError, Diverged
 from arbench.files.tensors import load_tensors
+from arbench.measure import asking
 from arbench.measure.statistics.metrics import NLL
-from arbench.runs import measuring
 from arbench.runs.experiment import Run
 from arbench.runs.record.record import Record
 from arbench.training.batches import Batch, TrainingBatches
@@ -175,12 +175,12 @@ def test_a_budget_ends_on_time_with_a_small_learning_rate(
 def test_a_model_better_than_the_truth_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = measuring.evaluate_log_probs
+    real = asking.evaluate_log_probs
 
     def quarter(*arguments: Any, **options: Any) -> Tensor:
         return real(*arguments, **options) / 4
 
-    monkeypatch.setattr(measuring, "evaluate_log_probs", quarter)
+    monkeypatch.setattr(asking, "evaluate_log_probs", quarter)
     with pytest.raises(Diverged, match="better than the true density.*impossible"):
         _run(tmp_path / "a")
     record = Record.read(tmp_path / "a" / "record.json")

@@ -21,8 +21,8 @@ from arbench.errors import ArbenchError
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run
-from arbench.runs.record.per_event import read_log_probs
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import read_log_probs
 from arbench.training.checkpoints import CheckpointStore
 from arbench.training.trainer import Trainer
 

@@ -18,9 +18,9 @@ from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs
-from arbench.runs.record.per_event import LogProbs, read_log_probs
 from arbench.runs.record.record import Record
 from arbench.runs.record.renewal import with_errors
+from arbench.runs.record.values import LogProbs, read_log_probs
 
 ERRORS = ("standard_error_nats", "standard_error_bits_per_dim")
 

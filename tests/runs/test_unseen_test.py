@@ -32,7 +32,7 @@ def test_the_test_split_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.M
         seen.append(split)
         return evaluate_log_probs(density, split, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("arbench.runs.measuring.evaluate_log_probs", watched)
+    monkeypatch.setattr("arbench.measure.asking.evaluate_log_probs", watched)
     settings = {"evaluate_test": False}
     run = arbench.run(TASK, MODEL, settings=settings, device="cpu", out=tmp_path / "a")
     assert seen

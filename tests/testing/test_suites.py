@@ -114,7 +114,7 @@ def test_a_measurement_is_found_by_name_and_one_that_is_not_installed_is_left_ou
         return Registered(entry, "asked", "never-heard-of-it", "1")
 
     offers = Registry([offered("auroc", "asked:Auroc", None), offered("lost", "lost:Lost", "all")])
-    for place in ("arbench.testing.suites.registry", "arbench.measure.measurement.registry"):
+    for place in ("arbench.testing.suites.registry", "arbench.measure.opening.registry"):
         monkeypatch.setattr(place, lambda: offers)
     for text in ("auroc", "measurement:AUROC"):
         assert (find_suite(text).kind, find_suite(text).name) == ("measurement", "auroc")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.errors import ArbenchError, DataError, Diverged
-from arbench.measure.sections import TruthSection
+from arbench.measure.result_sections import TruthSection
 from arbench.measure.statistics.metrics import ROUNDING_SHARE
 from arbench.measure.truth import TruthGap, compare_with_truth
 from arbench.registry.manager import registry

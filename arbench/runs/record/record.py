@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from arbench.data.padding import no_likelihood
 from arbench.errors import DataError
@@ -25,27 +25,26 @@ from arbench.files.documents import (
     read_document,
 )
 from arbench.files.plain_text import one_line
+from arbench.measure.environment import Environment, Section
 from arbench.measure.sections import (
-    Environment,
     LikelihoodSection,
-    Section,
     SpeedRecord,
     SpeedSection,
     SplitRecord,
-    TruthSection,
     WindowsRecord,
-    section_of,
+    sections_of,
 )
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.record.versions import upgraded
 
 if TYPE_CHECKING:
     from arbench.data.tasks import Task
+    from arbench.measure.result_sections import TruthSection
 
 SCHEMA_VERSION: Literal[3] = 3
-# A refused one came to its end, and the checks of what it trained failed: it has no number.
 # Of a result: a measurement's name, or `name?settings`.
 Key = Annotated[Line, Field(pattern=rf"^{NAME_PATTERN}([?].+)?$")]
+# A refused one came to its end, and the checks of what it trained failed: it has no number.
 Status = Literal["finished", "interrupted", "diverged", "refused"]
 
 
@@ -190,7 +189,9 @@ class Record(Part):
     model: ModelRecord
     training: TrainingRecord | None = None
     foreign: ForeignRecord | None = None
-    measurements: dict[Key, SerializeAsAny[Section]] = Field(default_factory=dict)
+    measurements: Annotated[dict[Key, SerializeAsAny[Section]], BeforeValidator(sections_of)] = (
+        Field(default_factory=dict)
+    )
     checks: ChecksRecord | None = None
     environment: Environment
     sha256: HashesRecord = HashesRecord()
@@ -221,17 +222,10 @@ class Record(Part):
         if self.measurements and self.status != "finished":
             raise ValueError(f"a training that is {self.status} has no measurements")
         if (likelihood := self.likelihood) is not None:
-            for name, split in likelihood.splits.items():
+            for name, split in self.splits.items():
                 if fault := split.misfit(self.task.num_dims, likelihood.windows):
                     raise ValueError(f"{name}: {fault}")
         return self
-
-    @field_validator("measurements", mode="before")
-    @classmethod
-    def _are_sections(cls, measurements: Any) -> Any:
-        if not isinstance(measurements, dict):
-            return measurements
-        return {key: section_of(key, values) for key, values in measurements.items()}
 
     @property
     def likelihood(self) -> LikelihoodSection | None:
@@ -242,7 +236,12 @@ class Record(Part):
     @property
     def splits(self) -> dict[Literal["validation", "test"], SplitRecord]:
         """The likelihood of each split that was evaluated, by its name."""
-        return {} if self.likelihood is None else self.likelihood.splits
+        found: dict[Literal["validation", "test"], SplitRecord] = {}
+        if self.likelihood is not None and self.likelihood.validation is not None:
+            found["validation"] = self.likelihood.validation
+        if self.likelihood is not None and self.likelihood.test is not None:
+            found["test"] = self.likelihood.test
+        return found
 
     @property
     def windows(self) -> WindowsRecord | None:
@@ -258,8 +257,7 @@ class Record(Part):
     @property
     def truth(self) -> TruthSection | None:
         """The gap to the true density; None where nobody knows it."""
-        section = self.measurements.get("truth")
-        return section if isinstance(section, TruthSection) else None
+        return cast("TruthSection | None", self.measurements.get("truth"))  # see `sections_of`
 
     @property
     def nll(self) -> dict[Literal["validation", "test"], SplitRecord]:

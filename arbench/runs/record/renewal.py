@@ -5,8 +5,8 @@ from __future__ import annotations
 from arbench.data.tasks import Split
 from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import NLL
-from arbench.runs.record.per_event import LogProbs, window_dims
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import LogProbs, window_dims
 
 _ERRORS = ("standard_error_nats", "standard_error_bits_per_dim")
 

@@ -1,1 +1,1 @@
-"""Results of any measurement: held to their values, compared, measured again."""
+"""Results of any measurement: compared, and measured again."""

@@ -13,16 +13,15 @@ from arbench.data.tasks import SPLITS
 from arbench.errors import ArbenchError, DataError, PluginError
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues
-from arbench.measure.sections import ResultSection
+from arbench.measure.result_sections import ResultSection
 from arbench.measure.statistics.differences import recipes_difference_of, weights_difference_of
 from arbench.measure.statistics.paired import PairedDifference
 from arbench.measure.statistics.resampling import Memory
 from arbench.measure.statistics.seeds import FEWEST_SEEDS
 from arbench.runs.loading import check_bound
-from arbench.runs.record.per_event import read_log_probs, window_dims
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
-from arbench.runs.results.values import section_of, values_of
+from arbench.runs.record.values import read_log_probs, section_of, values_of, window_dims
 from arbench.runs.seeds import seed_folders
 
 ARTIFACT = "artifact:"  # made of the data by a rule, so that rounding alone sets two apart

@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 
 from arbench.errors import ArbenchError, ConfigError, DataError
-from arbench.measure.measurement import Measurement, open_measurement
+from arbench.measure.environment import Section
+from arbench.measure.measurement import Measured, Measurement
+from arbench.measure.opening import open_measurement
 from arbench.measure.per_event import EventValues
-from arbench.measure.sections import ResultSection, RowRecord, Section
+from arbench.measure.result_sections import ResultSection, RowRecord
 from arbench.measure.statistics.metrics import ROUNDING_SHARE
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import results_of, values_fault
 from arbench.runs.results.comparison import ARTIFACT
-from arbench.runs.results.values import results_of, values_fault
 
 # Puts a question to the weights; raises an `ArbenchError` if there is no answer.
-MeasureAgain = Callable[[Measurement], tuple[Section, EventValues]]
+MeasureAgain = Callable[[Measurement], tuple[Section, Measured]]
 
 TOLERANCE_SHARE = 1e-3  # of what values are in size, at most 1; and of a row that has no values
 ERROR_SHARE = 1e-2  # of a standard error
@@ -129,8 +131,7 @@ def _verified(
         return replace(shown, unjudged=str(error))
     except ArbenchError as error:
         return replace(shown, fault=str(error))
-    if not isinstance(found, ResultSection):
-        return replace(shown, fault="its measurement leaves a section of another shape")
+    assert isinstance(found, ResultSection)  # as the one in the record, of the same key
     largest, tolerance = _largest_difference(kept, values)
     return replace(
         shown,
@@ -142,7 +143,7 @@ def _verified(
 
 
 def _misstated(
-    said: ResultSection, found: ResultSection, kept: EventValues | None, values: EventValues
+    said: ResultSection, found: ResultSection, kept: EventValues | None, values: Measured
 ) -> list[str]:
     """What of a section is otherwise than was found, by its path in the section."""
     pairs = {name: (getattr(said, name), getattr(found, name)) for name in _EXACTLY}
@@ -195,7 +196,7 @@ def _same_groups(one: Tensor | None, other: Tensor | None) -> bool:
 
 
 def _largest_difference(
-    kept: EventValues | None, found: EventValues
+    kept: EventValues | None, found: Measured
 ) -> tuple[float | None, float | None]:
     """Of the value that differs most beside its tolerance, and that; None where there is none."""
     worst: tuple[Any, ...] = (None, None)
