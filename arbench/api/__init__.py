@@ -32,7 +32,6 @@ from arbench.data.dataset import Dataset, windows_of
 from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
-from arbench.files.plain_text import one_line
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
 from arbench.measure.likelihood import evaluate_log_probs, nll_of
@@ -49,6 +48,7 @@ from arbench.runs.loading import read_config
 from arbench.runs.request import dataset_of, open_as_recorded, reopen, require_likelihood
 from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
+from arbench.show.escaping import one_line
 from arbench.show.reporting import Reporter
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from arbench.boards.measured_text import ABOUT_MEASURED, as_csv, measured_markdo
 from arbench.boards.results import Result
 from arbench.boards.rows import Board, Row
 from arbench.data.units import nats_per
-from arbench.files.plain_text import one_line
 from arbench.show import escaping
+from arbench.show.escaping import one_line
 from arbench.show.wording import rate_text, training_text, with_error
 
 Format = Literal["table", "md", "csv", "json"]

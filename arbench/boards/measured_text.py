@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tabulate import tabulate
 
 from arbench.boards.measured_boards import Cell, Column, MeasuredBoard, MeasuredRow
-from arbench.files.plain_text import one_line
-from arbench.show.escaping import html
+from arbench.show.escaping import html, one_line
 from arbench.show.tables import Table, as_html, as_markdown
 from arbench.show.wording import measured_text
 

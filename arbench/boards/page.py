@@ -20,8 +20,7 @@ from arbench.boards.page_records import records
 from arbench.boards.page_table import caption, strip, table
 from arbench.boards.rows import Board
 from arbench.files.atomic import make_folder, require_file, write_text
-from arbench.files.plain_text import printable
-from arbench.show.escaping import html
+from arbench.show.escaping import html, printable
 from arbench.version import __version__
 
 _FILES = resources.files("arbench.boards") / "page_template"

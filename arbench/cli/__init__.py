@@ -168,7 +168,7 @@ def _report(message: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    from arbench.files.plain_text import one_line  # only an error needs it
+    from arbench.show.escaping import one_line  # only an error needs it
 
     print(f"arbench: error: {one_line(message)}", file=sys.stderr)
     return code

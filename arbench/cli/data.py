@@ -96,7 +96,7 @@ def _sizes(dataset: Dataset, verify: bool) -> list[str] | None:
     Raises:
         ArbenchError: if the data are damaged.
     """
-    from arbench.data.sources import NotHereError, offline
+    from arbench.data.offline import NotHereError, offline
     from arbench.data.tasks import SPLITS
 
     try:

@@ -14,13 +14,13 @@ from arbench import api
 from arbench.cli.console import ConsoleReporter
 from arbench.data.rendering import ImageRendering, TextRendering
 from arbench.errors import ConfigError
-from arbench.files.plain_text import printable
 from arbench.hub.finding import find_run
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model
 from arbench.runs.loading import read_config
 from arbench.runs.request import reopen, require_likelihood
 from arbench.show.colours import Scale
+from arbench.show.escaping import printable
 from arbench.show.heatmap import QUANTILE, draw_heatmap, ink_on, measure_surprise, shown_part, spell
 from arbench.show.pictures import save_picture
 from arbench.show.samples import output_path

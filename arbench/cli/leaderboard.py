@@ -89,7 +89,7 @@ def command(
 
 def _say(left_out: Sequence[str]) -> None:
     """Name what is on no board, and why."""
-    from arbench.files.plain_text import one_line
+    from arbench.show.escaping import one_line
 
     for reason in left_out:
         click.echo(f"left out: {one_line(reason)}", err=True)

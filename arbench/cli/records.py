@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from arbench.files.plain_text import printable
 from arbench.runs.record.binding import unbound_note
 from arbench.runs.record.versions import upgraded
+from arbench.show.escaping import printable
 from arbench.show.record_tables import made_with, measured_tables
 from arbench.show.tables import Table, as_text
 

@@ -99,10 +99,10 @@ def command(
     from arbench import api
     from arbench.data.rendering import TextRendering
     from arbench.files.atomic import write_text
-    from arbench.files.plain_text import printable
     from arbench.hub.finding import find_run
     from arbench.runs.loading import read_config
     from arbench.runs.request import reopen
+    from arbench.show.escaping import printable
     from arbench.show.samples import join_texts, output_path
 
     run = find_run(run)

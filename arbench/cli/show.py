@@ -13,7 +13,6 @@ from arbench.cli.records import record_text
 from arbench.cli.setting_texts import argument_docs, recipe_values, settings_text
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
 from arbench.files.canonical import seal_fault
-from arbench.files.plain_text import one_line
 from arbench.files.strict_json import read_json
 from arbench.registry.entries import MeasurementEntry, ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, registry, split_argument
@@ -24,6 +23,7 @@ from arbench.registry.source import (
     recipe_names,
 )
 from arbench.runs.record.binding import binding_fault
+from arbench.show.escaping import one_line
 from arbench.show.tables import columns, pairs
 
 RECORD = "record.json"

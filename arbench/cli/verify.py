@@ -61,7 +61,7 @@ def command(ctx: click.Context, run: Path, task: str | None, device: str, as_jso
 
 def _result(result: ResultVerification) -> str:
     """What was found of another measurement, in a line."""
-    from arbench.files.plain_text import one_line
+    from arbench.show.escaping import one_line
 
     recorded = f"recorded {result.recorded:.6g}"
     if result.unjudged:

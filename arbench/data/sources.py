@@ -1,4 +1,4 @@
-"""Source files: finds, downloads and checks them; `ARBENCH_DATA`, the cache, offline mode."""
+"""Source files: finds, downloads and checks them; `ARBENCH_DATA` and the cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +18,6 @@ from arbench.files.http_client import download
 DATA_VARIABLE = "ARBENCH_DATA"
 CACHE_VARIABLE = "ARBENCH_CACHE"
 _ARCHIVES = {".gz", ".tar", ".tgz", ".zip"}
-_downloads: ContextVar[bool] = ContextVar("_downloads", default=True)
-
-
-class NotHereError(DataError):
-    """A file is not on this machine, and nothing may be downloaded now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +75,9 @@ def fetch(source: SourceFile) -> Path:
     path = locate(source)
     if path is not None:
         return path
-    if not _downloads.get():
+    from arbench.data.offline import NotHereError, may_download  # the usual file is here
+
+    if not may_download():
         raise NotHereError(f"{source.path} is not on this machine: {_offline_choices(source.path)}")
     return _download(source) if source.dataset is None else _unpack(source, source.dataset)
 
@@ -205,13 +201,3 @@ def _offline_choices(path: str) -> str:
         f"put {path} into a folder and set {DATA_VARIABLE} to that folder, or use the task "
         "mnist-mini, which needs no download"
     )
-
-
-@contextmanager
-def offline() -> Iterator[None]:
-    """Within, `fetch` downloads nothing: what is not on this machine is a `NotHereError`."""
-    token = _downloads.set(False)
-    try:
-        yield
-    finally:
-        _downloads.reset(token)

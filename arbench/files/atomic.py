@@ -81,7 +81,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     remove_abandoned(path.parent, path.name)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with full_disk_named(path), _held(temporary):
+        with full_disk_named(path), contextlib.ExitStack() as stack:
+            if sys.platform != "win32":  # a lock, by which others see that somebody is writing
+                lock = stack.enter_context(open(temporary, "wb"))
+                with contextlib.suppress(OSError):  # not every file system has locks
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield temporary
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
@@ -113,18 +117,6 @@ def remove_abandoned(folder: Path, name: str | None = None) -> None:
         with contextlib.suppress(OSError), open(temporary, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             temporary.unlink()
-
-
-@contextlib.contextmanager
-def _held(temporary: Path) -> Iterator[None]:
-    """Make the file and hold a lock on it, by which others see that somebody is writing."""
-    if sys.platform == "win32":
-        yield
-        return
-    with open(temporary, "wb") as file:
-        with contextlib.suppress(OSError):  # not every file system has locks
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
 
 
 @contextlib.contextmanager

@@ -1,10 +1,14 @@
-"""Removes control characters from text before it is shown."""
+"""Which characters are commands and no text (`is_control`)."""
 
 from __future__ import annotations
 
-import unicodedata
+import re
 
-_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Categories Cc, Zl, Zp and Cs of Unicode, and marks of direction.
+CONTROL = (
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def is_control(character: str) -> bool:
@@ -14,19 +18,4 @@ def is_control(character: str) -> bool:
     what follows them, so that a text reads otherwise than it is; separators of lines and
     paragraphs; halves of characters.
     """
-    return (
-        unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") or character in _DIRECTION_MARKS
-    )
-
-
-def printable(text: str) -> str:
-    """The text without control characters; see `is_control`."""
-    return "".join(
-        "\ufffd" if is_control(character) and character not in "\n\t" else character
-        for character in text
-    )
-
-
-def one_line(text: str) -> str:
-    """The text in a line, without control characters."""
-    return printable(" ".join(text.split()))
+    return re.match(CONTROL, character) is not None

@@ -12,11 +12,10 @@ from arbench.boards.curves import curve_table
 from arbench.boards.published import published_table
 from arbench.data.units import kind_of, nats_per
 from arbench.files.atomic import write_text
-from arbench.files.plain_text import printable
 from arbench.runs.folder import CARD, RECORD
 from arbench.runs.loading import check_bound
 from arbench.runs.record.record import Record
-from arbench.show.escaping import markdown, preformatted
+from arbench.show.escaping import markdown, preformatted, printable
 from arbench.show.record_tables import made_with, measured_tables
 from arbench.show.tables import as_markdown
 

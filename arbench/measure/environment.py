@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 
 from arbench.files.documents import Count, Line, Part, Values
-from arbench.files.plain_text import one_line
 from arbench.registry.surroundings import undone
+from arbench.show.escaping import one_line
 from arbench.version import __version__
 
 

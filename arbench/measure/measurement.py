@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from arbench.files.canonical import canonical_json
-from arbench.files.plain_text import one_line
 from arbench.measure.context import Context, Handed
+from arbench.show.escaping import one_line
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from arbench.data.tasks import SPLITS
 from arbench.errors import ConfigError, PluginError
 from arbench.files.canonical import canonical_json
-from arbench.files.plain_text import one_line
 from arbench.measure.measurement import Better, Measurement, defaults_of, settings_of
 from arbench.registry.entries import NAME_PATTERN, MeasurementEntry
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
+from arbench.show.escaping import one_line
 
 READS = (*SPLITS, *(f"labels:{split}" for split in SPLITS))
 NEEDS = ("log_prob", "sample", "conditionals", "features", "reinitialise")

@@ -1,4 +1,4 @@
-"""Escapes untrusted text for Markdown and HTML.
+"""Makes untrusted text harmless: removes control characters, escapes for Markdown and HTML.
 
 Records, samples and papers' rows may hold anything. Whatever of them goes into Markdown, HTML or a
 terminal goes through here.
@@ -9,12 +9,23 @@ from __future__ import annotations
 import re
 from html import escape
 
-from arbench.files.plain_text import one_line, printable
+from arbench.files.plain_text import CONTROL
 
+_REMOVED = re.compile(rf"(?![\n\t]){CONTROL}")
 # What means something in Markdown wherever it stands; a backslash takes that away from each.
 _MARKS = re.compile(r"[\\`*_\[\]<>|]|&(?=#?\w+;)")
 _ESCAPED = r"\\\g<0>"
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9./?#=%:@+~_-]+")
+
+
+def printable(text: str) -> str:
+    """The text without control characters; see `is_control`."""
+    return _REMOVED.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """The text in a line, without control characters."""
+    return printable(" ".join(text.split()))
 
 
 def markdown(text: str) -> str:

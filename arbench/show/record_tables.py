@@ -36,14 +36,26 @@ def record_tables(record: Values) -> list[Table]:
 
 
 def measured_tables(record: Values) -> list[Table]:
-    """What was measured; a table for each measurement that the record has."""
+    """What was measured; a table for each measurement that the record has.
+
+    Between them stand the checks of the trained model at its own size.
+    """
+    checks = []
+    for name, check in (record.get("checks") or {}).items():
+        if check is not None:
+            value, most = check["value"], check["threshold"]
+            promise = _PROMISES.get(name, name) + ("" if value <= most else " FAILED")
+            checks.append((promise, f"{value:.2g}", f"{most:g}", check.get("about") or "-"))
+    headers = ("promise", "found", "at most", "looked at")
     named = [
         (key.partition("?")[0], key, section) for key, section in record["measurements"].items()
     ]
     speeds = [row for name, _, section in named if name == "speed" for row in section["rows"]]
-    tables = [likelihood_table(record), checks_table(record), speed_table(speeds)]
-    tables += [
-        measurement_table(key, section) for name, key, section in named if name not in _OF_THEIR_OWN
+    tables = [
+        likelihood_table(record),
+        Table("checks of the model at its own size", headers, checks),
+        speed_table(speeds),
+        *(measurement_table(key, part) for name, key, part in named if name not in _OF_THEIR_OWN),
     ]
     return [table for table in tables if table.rows or table.notes]
 
@@ -160,19 +172,6 @@ def truth_note(truth: Values) -> str:
     gap = with_error(truth["gap_nats_per_event"], truth["standard_error_nats"], 4)
     true = truth["true_nats_per_event"]
     return f"The true density has {true:.4f} nats/event on test; the paired gap to it is {gap}."
-
-
-def checks_table(record: Values) -> Table:
-    """What was checked of the trained model at its own size."""
-    rows = []
-    for name, check in (record.get("checks") or {}).items():
-        if check is None:
-            continue
-        value, most = check["value"], check["threshold"]
-        promise = _PROMISES.get(name, name) + ("" if value <= most else " FAILED")
-        rows.append((promise, f"{value:.2g}", f"{most:g}", check.get("about") or "-"))
-    headers = ("promise", "found", "at most", "looked at")
-    return Table("checks of the model at its own size", headers, rows)
 
 
 def speed_table(rows: Sequence[Values]) -> Table:

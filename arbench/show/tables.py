@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arbench.files.plain_text import one_line, printable
-from arbench.show.escaping import html, markdown, markdown_block
+from arbench.show.escaping import html, markdown, markdown_block, one_line, printable
 from arbench.show.wording import capitalised
 
 if TYPE_CHECKING:
@@ -62,26 +61,23 @@ def as_rich(table: Table) -> RichTable | RichText:
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
 
-    def shown(text: str) -> str:
-        return escape(one_line(text))
-
-    notes = " ".join(table.notes)
+    notes = one_line(" ".join(table.notes))
     if not table.rows:
-        return RichText(one_line(notes))
+        return RichText(notes)
     drawn = RichTable(
-        title=shown(table.title) or None,
+        title=escape(one_line(table.title)) or None,
         title_justify="left",
-        caption=shown(notes) or None,
+        caption=escape(notes) or None,
         caption_justify="left",
         show_header=bool(table.headers),
     )
-    for column in range(len(table.rows[0])):
+    for column, _ in enumerate(table.rows[0]):
         drawn.add_column(
-            shown(table.headers[column]) if table.headers else "",
+            escape(one_line(table.headers[column])) if table.headers else "",
             justify="right" if table.headers and table.holds_numbers(column) else "left",
         )
     for row in table.rows:
-        drawn.add_row(*map(shown, row))
+        drawn.add_row(*(escape(one_line(cell)) for cell in row))
     return drawn
 
 

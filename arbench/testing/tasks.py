@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from arbench.data.dataset import Dataset, windows_of
-from arbench.data.sources import NotHereError, locate, offline
+from arbench.data.offline import NotHereError, offline
+from arbench.data.sources import locate
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.bits import Kind
 from arbench.probability.events import Discrete, EventSpec

@@ -13,12 +13,12 @@ from arbench.boards.curves import read_curve
 from arbench.boards.speeds import SpeedReport
 from arbench.cli import main
 from arbench.errors import ArbenchError, CheckpointError
-from arbench.files.plain_text import one_line
 from arbench.files.strict_json import parse_json, read_json
 from arbench.hub.snapshots import MANIFEST, _read_manifest
 from arbench.runs.config import RunConfig
 from arbench.runs.record.record import Record
 from arbench.runs.zoo import read_index, zoo_folder
+from arbench.show.escaping import one_line
 from arbench.training.checkpoints import CheckpointStore
 
 DIRECTION = "\u202e"

@@ -22,11 +22,11 @@ from arbench.boards.page import render_page
 from arbench.boards.published import PublishedResult
 from arbench.boards.results import kept_records, read_results
 from arbench.boards.speeds import SpeedReport
-from arbench.files.plain_text import is_control, one_line
+from arbench.files.plain_text import is_control
 from arbench.hub.card import card_of
 from arbench.runs.record.record import ForeignRecord
 from arbench.runs.zoo import zoo_folder
-from arbench.show.escaping import html, markdown, markdown_block, preformatted
+from arbench.show.escaping import html, markdown, markdown_block, one_line, preformatted
 
 # HTML, a link, a table's edge, code, stress, an entity; what turns a terminal red, turns the
 # direction of a text, or ends a line for some readers and not for others.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import pytest
 
-from arbench.files.plain_text import one_line, printable
+from arbench.files.plain_text import is_control
+from arbench.show.escaping import one_line, printable
 from arbench.show.record_tables import likelihood_notes
 from arbench.show.wording import duration_text
 
@@ -79,6 +81,15 @@ def test_an_error_of_zero_is_said_and_others_are_not() -> None:
     some = {"validation": split_of(2.85, 0.024), "test": split_of(-5.2, 0.0)}
     assert "of test is" in likelihood_notes("event", some)[0]
     assert likelihood_notes("event", some | {"test": split_of(5.2, None)}) == []
+
+
+def test_controls_are_those_of_unicode_and_the_marks_of_direction() -> None:
+    marks = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+    for point in range(0x110000):
+        is_command = unicodedata.category(chr(point)) in ("Cc", "Zl", "Zp", "Cs") or point in marks
+        assert is_control(chr(point)) == is_command, hex(point)
+        kept = not is_command or chr(point) in "\n\t"
+        assert printable(chr(point)) == (chr(point) if kept else "\ufffd"), hex(point)
 
 
 def test_a_name_that_is_no_utf8_can_be_written() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from arbench.cli import main
-from arbench.data.sources import SourceFile, offline
+from arbench.data.offline import offline
+from arbench.data.sources import SourceFile
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import SPLITS, open_task
 from arbench.errors import DataError

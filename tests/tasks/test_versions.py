@@ -8,7 +8,7 @@ import pytest
 
 from arbench.boards.results import kept_records, read_results
 from arbench.data.dataset import Dataset
-from arbench.data.sources import NotHereError, offline
+from arbench.data.offline import NotHereError, offline
 from arbench.data.tasks import open_task
 from arbench.registry.manager import registry
 from arbench.testing.suites import find_suite

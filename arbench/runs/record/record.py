@@ -24,7 +24,6 @@ from arbench.files.documents import (
     Values,
     read_document,
 )
-from arbench.files.plain_text import one_line
 from arbench.measure.environment import Environment, Section
 from arbench.measure.sections import (
     LikelihoodSection,
@@ -36,6 +35,7 @@ from arbench.measure.sections import (
 )
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.record.versions import upgraded
+from arbench.show.escaping import one_line
 
 if TYPE_CHECKING:
     from arbench.data.tasks import Task
