@@ -52,7 +52,8 @@ class Likelihood(Measurement):
         names: tuple[SplitName, ...] = ("validation", "test")
         for name in names:
             if name in self.reads:
-                nll = nll_of(context.log_probs(name), dataset.split(name), density.spec.domain)
+                split = dataset.split(name)
+                nll = nll_of(context.log_probs(name), split, density.spec.domain)
                 splits[name] = SplitRecord.from_nll(nll, density.kind)
         index = "test" if "test" in splits else "validation"
         number = splits[index]

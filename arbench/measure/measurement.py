@@ -195,12 +195,15 @@ class Measurement(ABC):
     @property
     def changed(self) -> dict[str, Any]:
         """The settings that differ from their defaults, which its key and its record name."""
-        defaults = defaults_of(type(self))
-        return {
-            name: value
-            for name, value in self._given.items()
-            if name not in defaults or canonical_json(value) != canonical_json(defaults[name])
-        }
+        changed = {}
+        for name, value in self._given.items():
+            setting = inspect.signature(type(self).__init__).parameters[name]
+            is_default = setting.default is not setting.empty and (
+                canonical_json(value) == canonical_json(setting.default)
+            )
+            if not is_default:
+                changed[name] = value
+        return changed
 
     @property
     def key(self) -> str:

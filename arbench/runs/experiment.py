@@ -183,7 +183,7 @@ class _Experiment:
                 raise
             raise self._out_of_memory(error) from error
         if self.is_main:
-            record.write(self.folder.record)
+            record = record.write(self.folder.record)
             CheckpointStore(self.folder.checkpoint).clear()
             if more:
                 from arbench.runs.measuring import measure_more
@@ -304,7 +304,7 @@ class _Experiment:
         if hashes:  # only of a finished training; another writes on
             bound["metrics"] = sha256_of(self.folder.metrics)
         layout = self.assembly.members[0].layout
-        record = Record.model_validate(
+        return Record.model_validate(
             {
                 "sha256": HashesRecord(**bound, **(hashes or {})),
                 "task": TaskRecord.from_task(task, config.data_sha256),
@@ -341,7 +341,6 @@ class _Experiment:
                 **measured,
             }
         )
-        return record.sealed()
 
     def _write_unfinished(self, batches: TrainingBatches, error: ArbenchError) -> None:
         """A record without a number: it says how far the training got and why it ended."""

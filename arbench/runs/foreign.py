@@ -97,7 +97,7 @@ def evaluate_foreign(
         save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
         digest = save_per_event(folder.per_event, measuring.values)
         record = _record(density, measuring, repeat_nats, checks, HashesRecord(per_event=digest))
-        record.write(folder.record)
+        record = record.write(folder.record)
     return Run(folder.path, record)
 
 
@@ -134,7 +134,7 @@ def _record(
         measurements=measuring.sections,
         checks=checks,
         environment=describe_environment(density.device),
-    ).sealed()
+    )
 
 
 def _require_sound(density: ForeignDensity, validation: Split, measuring: Measuring) -> float:

@@ -154,7 +154,6 @@ def _written(folder: RunFolder, record: Record, measuring: Measuring) -> Record:
         hashes = hashes.model_copy(update={"per_event": digest})
     measured = record.model_copy(
         update={"measurements": {**record.measurements, **measuring.sections}, "sha256": hashes}
-    ).sealed()
-    measured.write(folder.record)
+    ).write(folder.record)
     settle_per_event(folder.path, hashes.per_event)
     return measured

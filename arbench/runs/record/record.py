@@ -219,8 +219,8 @@ class Record(Part):
         ]
         if failed and self.measurements:
             raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
-        if self.measurements and self.status != "finished":
-            raise ValueError(f"a training that is {self.status} has no measurements")
+        if self.measurements and self.training and self.training.status != "finished":
+            raise ValueError(f"a training that is {self.training.status} has no measurements")
         if (likelihood := self.likelihood) is not None:
             for name, split in self.splits.items():
                 if fault := split.misfit(self.task.num_dims, likelihood.windows):
@@ -299,17 +299,15 @@ class Record(Part):
         """Whether it carries its own hash; one of format 1 does not."""
         return self.sha256.record is not None
 
-    def sealed(self) -> Record:
-        """This record with its own hash.
+    def write(self, path: Path) -> Record:
+        """Write atomically as JSON, with its own hash, after validating once more; returns that.
 
         Raises:
             ValueError: if a hyper-parameter or a setting is NaN or an infinity.
         """
-        return self.model_validate(sealed(self.model_dump(mode="json")))
-
-    def write(self, path: Path) -> None:
-        """Write atomically as JSON, with its own hash, after validating once more."""
-        write_text(path, self.sealed().to_json())
+        written = self.model_validate(sealed(self.model_dump(mode="json")))
+        write_text(path, written.to_json())
+        return written
 
     def to_json(self) -> str:
         """This record as indented JSON text."""
