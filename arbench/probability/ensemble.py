@@ -145,6 +145,17 @@ class Ensemble(nn.Module):
         edges = self._member_probs(len(noise), given, known).cumsum(-1)[:, :-1]
         return (noise[:, 0, :1] >= edges).sum(-1)
 
+    def by_member(self, samples: Tensor, source: torch.Generator) -> list[tuple[Model, Tensor]]:
+        """The members that drew samples, each beside its own.
+
+        Args:
+            samples: `(B, *event_shape)`.
+            source: the generator that they were drawn from, as it was before.
+        """
+        chosen = self.members_drawn(self.draw_noise(len(samples), source)).to(samples.device)
+        parts = ((member, samples[chosen == m]) for m, member in enumerate(self._models))
+        return [(member, own) for member, own in parts if len(own)]
+
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise for that many samples, `(B, 1 + T, U)` float64 on the CPU."""
         first = self._models[0]

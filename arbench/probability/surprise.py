@@ -1,4 +1,4 @@
-"""Statistics of whether samples follow `log_prob`, for the check of a trained model.
+"""Whether samples follow `log_prob`: the statistics, and how many standard errors are too many.
 
 Two statistics, both sums of terms with mean 0 if samples are what the density says:
 
@@ -22,12 +22,14 @@ from torch import Tensor
 from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
 from arbench.probability.model import Model
-from arbench.probability.precision import widen
+from arbench.probability.precision import widest_dtype
 from arbench.probability.samplers import draw_noise, move_noise
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
 
+# By how many standard errors samples may differ from what `log_prob` says.
+MOST_ERRORS = 5.0
 # What float32 may add to a term, in nats.
 _ROUNDING_NATS = 1e-6
 # Where a value has no probability, so that one such sample weighs much, and is still a number.
@@ -89,20 +91,23 @@ def site_surprise(
         generator: on the CPU; says which sites and dims are looked at, and what is proposed.
         scale: of real dims, roughly.
     """
-    layout = model.layout
+    head, layout = model.head, model.layout
     sites = model.sites_of(events)
     params = model.site_params(sites)
     if params.dtype in (torch.bfloat16, torch.float16):
         params = params.float()
-    chosen = _some_sites(model.head, len(sites), generator)
-    if chosen is None:
-        return _moved(model.head, params, sites, generator, scale)
-    chosen = chosen.to(sites.device)
+    size = layout.domain.size if isinstance(layout.domain, Discrete) else None
+    is_quick = type(head).value_log_probs is not Head.value_log_probs
+    if size is None or (size > _MOST_LISTED and not is_quick):
+        return _moved(head, params, sites, generator, scale)
+    cost = len(sites) * head.num_params * (1 if is_quick else size)
+    num_chosen = min(layout.num_sites, max(_LEAST_SITES, _MOST_ELEMENTS // cost))
+    chosen = torch.randperm(layout.num_sites, generator=generator)[:num_chosen].sort().values
     dim = int(torch.randint(layout.site_dim, (), generator=generator))
     found = Surprise()
-    at_once = max(1, _MOST_AT_ONCE // (len(sites) * layout.alphabet_size))
-    for some in torch.split(chosen, at_once):
-        found += _listed(model.head, params[:, some], sites[:, some], dim)
+    at_once = max(1, _MOST_AT_ONCE // (len(sites) * size))
+    for some in torch.split(chosen.to(sites.device), at_once):
+        found += _listed(head, params[:, some], sites[:, some], dim)
     return found
 
 
@@ -142,26 +147,13 @@ def event_surprise(
     return _symmetric(before, now)
 
 
-def _some_sites(head: Head, num_events: int, generator: torch.Generator) -> Tensor | None:
-    """Which sites to list the values of, in order; None where that cannot be done."""
-    layout = head.layout
-    if not isinstance(layout.domain, Discrete):
-        return None
-    size = layout.domain.size
-    at_once = type(head).value_log_probs is not Head.value_log_probs
-    if size > _MOST_LISTED and not at_once:
-        return None
-    cost = num_events * head.num_params * (1 if at_once else size)
-    count = min(layout.num_sites, max(_LEAST_SITES, _MOST_ELEMENTS // cost))
-    return torch.randperm(layout.num_sites, generator=generator)[:count].sort().values
-
-
 def _listed(head: Head, params: Tensor, sites: Tensor, dim: int) -> Surprise:
     """Of one dim of each site, given the site's other dims too, by all of its values."""
-    log_probs = widen(head.value_log_probs(params, sites, dim))
+    widest = widest_dtype(params.device)
+    log_probs = head.value_log_probs(params, sites, dim).to(widest)
     total = log_probs.logsumexp(-1, keepdim=True)
     if head.layout.site_dim == 1:  # what is reported of it, which has to sum to 1
-        own = widen(head.log_prob(params, sites))
+        own = head.log_prob(params, sites).to(widest)
     else:  # given the other dims
         own = (log_probs - total).take_along_dim(sites[..., dim, None], -1).squeeze(-1)
     log_probs = log_probs - total

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split, open_task
@@ -39,7 +40,7 @@ from arbench.runs.record.record import (
     TrainingRecord,
 )
 from arbench.runs.request import RunRequest, reopen, require_likelihood, resolve
-from arbench.runs.trained_checks import Refused, check_network, check_samples, scale_of, seconds_for
+from arbench.runs.trained_checks import Refused, check_trained
 from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
 from arbench.show.wording import counted
@@ -253,7 +254,10 @@ class _Experiment:
             # First what cannot be made again in a moment, then checks, pictures and timings.
             weights = self.assembly.network.state_dict()
             hashes["weights"] = save_tensors(self.folder.model, weights)
-            checks = self._check()
+            events = self.dataset.split("validation").events
+            checks = check_trained(
+                self.assembly, self.config, events, self.reporter, self._draw_samples
+            )
             if measuring.values:  # only what no check refuses is a number
                 hashes["per_event"] = save_per_event(self.folder.path / PER_EVENT, measuring.values)
             measuring.ask(Speed())
@@ -266,10 +270,9 @@ class _Experiment:
             checks=checks,
         )
 
-    def _check(self) -> ChecksRecord:
-        """Check the trained model at its own size, and leave its samples."""
-        density, events = self.assembly.density, self.dataset.split("validation").events
-        checks = check_network(self.assembly, self.config, events, self.reporter)
+    def _draw_samples(self) -> Tensor:
+        """Draw the samples of the run, and leave them in its folder."""
+        density = self.assembly.density
         with self.reporter.bar("sampling") as advance:
             samples = density.sample(
                 NUM_SAMPLES,
@@ -278,16 +281,7 @@ class _Experiment:
             )
             path = self.folder.path / default_name(self.config.shown)
             save_samples(path, samples.cpu(), density.spec, rendering=self.config.shown)
-        return check_samples(
-            density,
-            samples,
-            checks,
-            name=self.config.model,
-            seed=self.config.seed,
-            seconds=seconds_for(self.assembly, self.config),
-            scale=scale_of(events),
-            reporter=self.reporter,
-        )
+        return samples
 
     def _record(
         self,

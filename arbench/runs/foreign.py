@@ -32,7 +32,7 @@ from arbench.runs.record.record import (
     Record,
     TaskRecord,
 )
-from arbench.runs.trained_checks import LONG_S, SHORT_S, check_samples, scale_of
+from arbench.runs.trained_checks import LONG_S, SHORT_S, check_samples
 from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
 
@@ -169,7 +169,7 @@ def _check(
         name=measuring.subject,
         seed=measuring.seed,
         seconds=LONG_S if dataset.limit is None else SHORT_S,
-        scale=scale_of(validation.events),
+        events=validation.events,
         reporter=measuring.reporter,
     )
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from arbench.probability.causality import (
 from arbench.probability.model import Model
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import derive_seed, keyed_generator, seeded
-from arbench.probability.surprise import Surprise, event_surprise, site_surprise
+from arbench.probability.surprise import MOST_ERRORS, Surprise, event_surprise, site_surprise
 from arbench.runs.building import Assembly, assemble
 from arbench.runs.config import RunConfig
 from arbench.runs.record.record import CheckRecord, ChecksRecord
@@ -37,10 +38,8 @@ from arbench.show.wording import counted
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
-    from arbench.probability.ensemble import Ensemble
 
 LONG_S, SHORT_S = 30.0, 1.5  # about so long at most, of a run and of a quick one
-MOST_ERRORS = 5.0
 _NUM_EVENTS = 4
 _MOST_DIMS = 1 << 15  # of all events together
 _NUM_SITES = 16
@@ -63,26 +62,53 @@ class Refused(PluginError):
         self.checks = checks
 
 
-def check_network(
-    assembly: Assembly, config: RunConfig, events: Tensor, reporter: Reporter
+def check_trained(
+    assembly: Assembly,
+    config: RunConfig,
+    events: Tensor,
+    reporter: Reporter,
+    draw: Callable[[], Tensor] | None = None,
 ) -> ChecksRecord:
-    """Causality, and `step` beside `forward`, of a copy of the trained network in float64.
+    """All checks of a trained density: first of its network, then of its samples.
 
     Args:
         assembly: trained; left as it is.
         config: what it was built from.
-        events: `(N, *event_shape)` of the task, of which a few are used.
+        events: `(N, *event_shape)` of its task's validation split.
         reporter: receives progress.
+        draw: draws the samples of the run, once the network has passed; by default they are drawn
+            again as the run drew them.
 
     Raises:
-        Refused: if a parameter moves before what changed, or `step` differs.
+        Refused: if one fails.
         PluginError: if the network does not compute in float64.
     """
-    started, seconds = time.monotonic(), seconds_for(assembly, config)
+    is_quick = config.limit is not None or hasattr(assembly.network, "fit")
+    seconds = SHORT_S if is_quick else LONG_S
+    few = events[: max(1, min(1 if is_quick else _NUM_EVENTS, _MOST_DIMS // events[0].numel()))]
+    checks = _check_network(assembly, config, few, seconds, reporter)
+    if draw is None:
+        generator = keyed_generator(config.seed, "samples")
+        draw = partial(assembly.density.sample, NUM_SAMPLES, generator=generator)
+    return check_samples(
+        assembly.density,
+        draw(),
+        checks,
+        name=config.model,
+        seed=config.seed,
+        seconds=seconds,
+        events=events,
+        reporter=reporter,
+    )
+
+
+def _check_network(
+    assembly: Assembly, config: RunConfig, events: Tensor, seconds: float, reporter: Reporter
+) -> ChecksRecord:
+    """Causality, and `step` beside `forward`, of a copy of the trained network in float64."""
+    started = time.monotonic()
     device = assembly.density.device
     device = torch.device("cpu") if device.type == "mps" else device
-    most = _NUM_EVENTS if seconds == LONG_S else 1
-    few = events[: max(1, min(most, _MOST_DIMS // events[0].numel()))]
     with (
         reporter.bar("checking") as advance,
         seeded(derive_seed(config.seed, "checks"), device),
@@ -97,13 +123,13 @@ def check_network(
             try:
                 advance(0.1, "causality")
                 until = started + _CAUSALITY_SHARE * seconds
-                found = _causality(exact.members, few, config.seed, until)
-                checks = _kept(checks, "causality", *found, config.model)
+                found = _causality(exact.members, events, config.seed, until)
+                checks = _kept(checks, config.model, "causality", *found)
                 if "step" in exact.density.samplers:
                     advance(0.4, "step")
                     until = started + _STEP_SHARE * seconds
-                    found = _step_equals_forward(exact.members, few, until)
-                    checks = _kept(checks, "step_equals_forward", *found, config.model)
+                    found = _step_equals_forward(exact.members, events, until)
+                    checks = _kept(checks, config.model, "step_equals_forward", *found)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
@@ -115,35 +141,6 @@ def check_network(
     return checks
 
 
-def check_trained(
-    assembly: Assembly, config: RunConfig, events: Tensor, reporter: Reporter
-) -> ChecksRecord:
-    """All checks of a trained density, as its run made them; its samples are drawn again.
-
-    Args:
-        assembly: trained.
-        config: what it was built from.
-        events: `(N, *event_shape)` of its task's validation split.
-        reporter: receives progress.
-
-    Raises:
-        Refused: if one fails.
-        PluginError: if the network does not compute in float64.
-    """
-    checks = check_network(assembly, config, events, reporter)
-    generator = keyed_generator(config.seed, "samples")
-    return check_samples(
-        assembly.density,
-        assembly.density.sample(NUM_SAMPLES, generator=generator),
-        checks,
-        name=config.model,
-        seed=config.seed,
-        seconds=seconds_for(assembly, config),
-        scale=scale_of(events),
-        reporter=reporter,
-    )
-
-
 def check_samples(
     density: Density,
     samples: Tensor,
@@ -152,7 +149,7 @@ def check_samples(
     name: str,
     seed: int,
     seconds: float,
-    scale: float,
+    events: Tensor,
     reporter: Reporter,
 ) -> ChecksRecord:
     """Whether samples follow `log_prob`, site by site where the density is made of models.
@@ -165,7 +162,7 @@ def check_samples(
         name: what messages call the density.
         seed: of the run.
         seconds: about so long at most, with one batch at least.
-        scale: of real dims, roughly; see `scale_of`.
+        events: `(N, *event_shape)` of the task, for the scale of real dims.
         reporter: receives progress.
 
     Returns:
@@ -177,14 +174,16 @@ def check_samples(
     if density.kind == "bound":
         return checks
     until = time.monotonic() + _SAMPLES_SHARE * seconds
+    deviation = events.double().std().item() if events.numel() > 1 else 0.0
+    scale = deviation if deviation > 0 and math.isfinite(deviation) else 1.0
     with (
         reporter.bar("checking samples") as advance,
         seeded(derive_seed(seed, "checks"), density.device),
         torch.no_grad(),
     ):
-        drawn = _by_model(density, samples, keyed_generator(seed, "samples"))
+        source = keyed_generator(seed, "samples")
         generator = keyed_generator(seed, "checks", "samples")
-        first, num_used = _surprise(drawn, generator, scale, until)
+        first, num_used = _surprise(density, samples, source, generator, scale, until)
         found = first
         if not abs(found.z) <= MOST_ERRORS:
             found, batch = Surprise(), num_used
@@ -192,18 +191,16 @@ def check_samples(
                 advance(number / _FRESH, "fresh ones")
                 key = (seed, "checks", "fresh", number)
                 fresh = density.sample(batch, generator=keyed_generator(*key))
-                drawn = _by_model(density, fresh, keyed_generator(*key))
-                found += _surprise(drawn, generator, scale, math.inf)[0]
+                source = keyed_generator(*key)
+                found += _surprise(density, fresh, source, generator, scale, math.inf)[0]
             num_used = _FRESH * batch
         advance(1.0, "")
     # Of a density whose sites nobody knows whole events are looked at.
-    what = "site" if all(isinstance(each, Model) for each, _ in drawn) else "event"
-    terms = "" if what == "event" else f", {found.num_terms:,} sites"
-    check = CheckRecord(
-        value=_finite(abs(found.z)), threshold=MOST_ERRORS, about=f"{num_used:,} samples{terms}"
-    )
-    fault = "" if abs(found.z) <= MOST_ERRORS else _surprising(first, found, what, num_used)
-    return _kept(checks, "samples_follow", check, fault, name)
+    what = "site" if isinstance(density, Model) or hasattr(density, "by_member") else "event"
+    about = f"{num_used:,} samples" + (f", {found.num_terms:,} sites" if what == "site" else "")
+    z = abs(found.z)
+    fault = "" if z <= MOST_ERRORS else _surprising(first, found, what, num_used)
+    return _kept(checks, name, "samples_follow", z, MOST_ERRORS, about, fault)
 
 
 def _surprising(first: Surprise, found: Surprise, what: str, num_used: int) -> str:
@@ -217,26 +214,23 @@ def _surprising(first: Surprise, found: Surprise, what: str, num_used: int) -> s
     )
 
 
-def seconds_for(assembly: Assembly, config: RunConfig) -> float:
-    """How long the checks of a run take at most, about: not long where it was not meant to be."""
-    is_quick = config.limit is not None or hasattr(assembly.network, "fit")
-    return SHORT_S if is_quick else LONG_S
-
-
-def scale_of(events: Tensor) -> float:
-    """The standard deviation of real dims, for `check_samples`; 1 if it is not above 0."""
-    deviation = events.double().std().item() if events.numel() > 1 else 0.0
-    return deviation if deviation > 0 and math.isfinite(deviation) else 1.0
-
-
 def _kept(
-    checks: ChecksRecord, name: str, check: CheckRecord, fault: str, model: str
+    checks: ChecksRecord,
+    model: str,
+    name: str,
+    value: float,
+    threshold: float,
+    about: str,
+    fault: str,
 ) -> ChecksRecord:
-    """The checks with one more.
+    """The checks with one more: what it measured, may be at most, looked at, and found wrong.
 
     Raises:
-        Refused: if it failed.
+        Refused: if it found something.
     """
+    if not math.isfinite(value):  # a record holds finite numbers
+        value = torch.finfo(torch.float64).max
+    check = CheckRecord(value=value, threshold=threshold, about=about)
     checks = checks.model_copy(update={name: check})
     if fault:
         raise Refused(
@@ -248,11 +242,12 @@ def _kept(
 
 def _causality(
     members: Sequence[Model], events: Tensor, seed: int, until: float
-) -> tuple[CheckRecord, str]:
+) -> tuple[float, float, str, str]:
     """Whether the parameters up to a site move when all values from it on change.
 
     Returns:
-        What was measured, and the evidence against it, which is empty if the check passes.
+        The largest movement relative to the largest parameter, what it may be, what was looked at,
+        and the evidence against the network, which is empty if the check passes.
     """
     generator = keyed_generator(seed, "checks", "causality")
     allowed = max(rounding_allowed(member.network) for member in members)
@@ -260,10 +255,16 @@ def _causality(
         # Products of an accelerator's library may be summed in another order the next time.
         allowed = ROUNDING
     num_sites = members[0].layout.num_sites
+    # One site of each of 16 equal parts of the order, in a random order, and both ends: a mask that
+    # is wrong at one site only is most often so at an end; one look is at any site.
+    num_parts = min(_NUM_SITES, num_sites)
+    places = torch.arange(num_parts) + torch.rand(num_parts, generator=generator).double()
+    places = (places * num_sites / num_parts).long().clamp(max=num_sites - 1)
+    first, *others = places[torch.randperm(num_parts, generator=generator)].tolist()
     before: dict[int, Tensor] = {}
     largest, num_done, fault = 0.0, 0, ""
-    for number, site in enumerate(_sites_to_change(num_sites, generator)):
-        if number and time.monotonic() > until:
+    for number, site in enumerate(dict.fromkeys([first, num_sites - 1, 0, *others])):
+        if fault or (number and time.monotonic() > until):
             break
         which = number % len(members)
         member = members[which]
@@ -273,11 +274,10 @@ def _causality(
         changed = sites.clone()
         changed[:, site:] = other_values(sites[:, site:], member.layout.domain, generator)
         moved = moved_up_to(site, before[which], member.site_params(changed))
-        share = moved / _largest(before[which])
+        share = moved / (before[which].abs().nan_to_num(posinf=0.0).max().item() or 1.0)
         num_done += 1
         worst = int(share.nan_to_num(math.inf).argmax())
-        value = _finite(share[worst].item())
-        largest = max(largest, value)
+        value = share[worst].item()
         # As much wider than what is allowed of float64 as the parameters' own type is coarser.
         coarser = torch.finfo(share.dtype).eps / torch.finfo(torch.float64).eps
         if not value <= allowed * coarser:
@@ -285,14 +285,14 @@ def _causality(
                 f"the parameters of site {worst} moved by {moved[worst].item():.2g} when the "
                 f"values of site {site} and later ones changed, so the mask leaks from the future"
             )
-            break
+        largest = value if fault else max(largest, value)
     about = f"{num_done} of {num_sites:,} sites, {counted(len(events), 'event')}"
-    return CheckRecord(value=largest, threshold=allowed, about=about), fault
+    return largest, allowed, about, fault
 
 
 def _step_equals_forward(
     members: Sequence[Model], events: Tensor, until: float
-) -> tuple[CheckRecord, str]:
+) -> tuple[float, float, str, str]:
     """Whether `step` gives the parameters of `forward` along whole events; see `_causality`."""
     largest, num_done, fault = 0.0, 0, ""
     threshold = STEP_ERROR
@@ -301,81 +301,51 @@ def _step_equals_forward(
         sites = member.sites_of(events)
         expected = member.site_params(sites)
         threshold = STEP_ERROR if expected.dtype == torch.float64 else _FLOAT32_ERROR
-        scale = max(1.0, _largest(expected))
+        scale = max(1.0, expected.abs().nan_to_num(posinf=0.0).max().item())
         for t, difference in enumerate(step_differences(member.network, sites, expected)):
             num_done += 1
-            largest = max(largest, _finite(difference / scale))
             if not difference <= threshold * scale:
                 fault = f"step differs from forward by {difference:.2g} at site {t}"
-                break
-            if time.monotonic() > until:
+            largest = difference / scale if fault else max(largest, difference / scale)
+            if fault or time.monotonic() > until:
                 break
         if fault or time.monotonic() > until:
             break
     total = num_sites * len(members)
     about = f"{num_done:,} of {total:,} sites, {counted(len(events), 'event')}"
-    return CheckRecord(value=largest, threshold=threshold, about=about), fault
+    return largest, threshold, about, fault
 
 
-def _sites_to_change(num_sites: int, generator: torch.Generator) -> list[int]:
-    """One site of each of 16 equal parts of the order, in a random order, and both ends.
-
-    A mask that is wrong at one site only is most often so at an end; one look is at any site.
-    """
-    num_parts = min(_NUM_SITES, num_sites)
-    places = torch.arange(num_parts) + torch.rand(num_parts, generator=generator).double()
-    sites = (places * num_sites / num_parts).long().clamp(max=num_sites - 1)
-    first, *others = sites[torch.randperm(num_parts, generator=generator)].tolist()
-    return list(dict.fromkeys([first, num_sites - 1, 0, *others]))
-
-
-def _by_model(
-    density: Density, samples: Tensor, generator: torch.Generator
-) -> list[tuple[Density, Tensor]]:
-    """Samples beside the density that drew them: of an ensemble, the member.
+def _surprise(
+    density: Density,
+    samples: Tensor,
+    source: torch.Generator,
+    generator: torch.Generator,
+    scale: float,
+    until: float,
+) -> tuple[Surprise, int]:
+    """How surprising samples are, and how many of them were looked at in time.
 
     Args:
         density: whose samples they are.
         samples: `(N, *event_shape)`.
-        generator: as it was before they were drawn.
+        source: the generator that they were drawn from, as it was before.
+        generator: of what is looked at.
+        scale: of real dims, roughly.
+        until: when to look at no more.
     """
-    if not hasattr(density, "members_drawn"):
-        return [(density, samples)]
-    ensemble = cast("Ensemble", density)
-    chosen = ensemble.members_drawn(ensemble.draw_noise(len(samples), generator))
-    chosen = chosen.to(samples.device)
-    parts: list[tuple[Density, Tensor]] = []
-    for number, member in enumerate(ensemble.members):
-        assert isinstance(member, Model)
-        if len(own := samples[chosen == number]):
-            parts.append((member, own))
-    return parts
-
-
-def _surprise(
-    drawn: list[tuple[Density, Tensor]], generator: torch.Generator, scale: float, until: float
-) -> tuple[Surprise, int]:
-    """How surprising samples are, and how many of them were looked at in time."""
     found, num_used = Surprise(), 0
-    for density, samples in drawn:
-        for events in torch.split(samples, max(1, _AT_ONCE // samples[0].numel())):
+    drawn: list[tuple[Density, Tensor]] = [(density, samples)]
+    if hasattr(density, "by_member"):
+        drawn = density.by_member(samples, source)
+    for each, own in drawn:
+        for events in torch.split(own, max(1, _AT_ONCE // own[0].numel())):
             if num_used and time.monotonic() > until:
                 return found, num_used
-            if isinstance(density, Model):
-                with evaluation_mode(density):
-                    found += site_surprise(density, events, generator, scale=scale)
+            if isinstance(each, Model):
+                with evaluation_mode(each):
+                    found += site_surprise(each, events, generator, scale=scale)
             else:
-                found += event_surprise(density, events, generator, scale=scale)
+                found += event_surprise(each, events, generator, scale=scale)
             num_used += len(events)
     return found, num_used
-
-
-def _largest(params: Tensor) -> float:
-    """The largest absolute value of parameters, of those that are finite; 1 if there is none."""
-    largest = params.abs().nan_to_num(posinf=0.0).max().item()
-    return largest if largest > 0 else 1.0
-
-
-def _finite(value: float) -> float:
-    """The value, or the largest there is: a record holds finite numbers."""
-    return value if math.isfinite(value) else torch.finfo(torch.float64).max

@@ -129,6 +129,17 @@ def test_the_first_uniform_chooses_the_member() -> None:
         assert torch.equal(event, model.sample(1, noise=own[None, 1:])[0])
 
 
+def test_samples_stand_beside_the_member_that_drew_them() -> None:
+    ensemble = Ensemble(members())
+    samples = ensemble.sample(60, generator=torch.Generator().manual_seed(2))
+    noise = ensemble.draw_noise(60, torch.Generator().manual_seed(2))
+    found = dict(ensemble.by_member(samples, torch.Generator().manual_seed(2)))
+    assert list(found) == list(ensemble.members)
+    for number, own in enumerate(found.values()):
+        rows = (noise[:, 0, 0] * 3).long() == number
+        assert torch.equal(own, samples[rows])
+
+
 def test_noise_is_drawn_event_by_event_the_member_s_uniform_first() -> None:
     """So that the first samples of a seed are the same however many are drawn."""
     ensemble = Ensemble(members())

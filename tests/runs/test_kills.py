@@ -57,7 +57,7 @@ POINTS = {
         "measuring.evaluate_log_probs = deadly(measuring.evaluate_log_probs, {n})",
         (1, 2),
     ),
-    "in the checks": ("run.check_samples = deadly(run.check_samples, 1)", (1, 1)),
+    "in the checks": ("checks.check_samples = deadly(checks.check_samples, 1)", (1, 1)),
     "before the record": ("records.Record.write = deadly(records.Record.write, 1)", (1, 1)),
     "while the checkpoint goes": ("os.rmdir = deadly(os.rmdir, 1)", (1, 1)),
 }
@@ -71,7 +71,7 @@ import arbench.api, arbench.cli, arbench.cli.resume, arbench.cli.run
 from arbench.training import checkpoints, trainer
 from arbench.runs.record import record as records
 from arbench.measure import speed
-from arbench.runs import experiment as run, measuring
+from arbench.runs import measuring, trained_checks as checks
 from arbench.measure.sections import SpeedRecord
 
 row = dict(batch_size=1, median_s=1.0, iqr_s=0.0, events_per_s=1.0, repeats=1)
