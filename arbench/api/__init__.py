@@ -45,7 +45,7 @@ from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run
 from arbench.runs.foreign import evaluate_foreign
 from arbench.runs.loading import read_config
-from arbench.runs.request import dataset_of, open_as_recorded, reopen, require_likelihood
+from arbench.runs.request import open_as_recorded, reopen
 from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
 from arbench.show.escaping import one_line
@@ -88,7 +88,7 @@ def evaluate(
     if split not in SPLITS:
         raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
     if foreign and task is not None:
-        data = dataset_of(task, config.recipe, limit)
+        data = Dataset(task, **dict(config.recipe.stream), limit=limit)
     else:
         opened = None if task is None else open_as_recorded(config, task)
         if opened is not None and opened.name != config.task:
@@ -97,7 +97,7 @@ def evaluate(
                 "there; the number does not count as a result of the task"
             )
         data = reopen(config, opened, limit=limit)
-    require_likelihood(config.model, config.layouts, data)
+    data.require_likelihood(config.model, config.layouts)
     data.drop(*(other for other in SPLITS if other != split))
     density = load(folder, device=device)
     if (spec := data.task.spec) != density.spec:

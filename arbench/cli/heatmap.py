@@ -18,7 +18,7 @@ from arbench.hub.finding import find_run
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.model import Model
 from arbench.runs.loading import read_config
-from arbench.runs.request import reopen, require_likelihood
+from arbench.runs.request import reopen
 from arbench.show.colours import Scale
 from arbench.show.escaping import printable
 from arbench.show.heatmap import QUANTILE, draw_heatmap, ink_on, measure_surprise, shown_part, spell
@@ -47,7 +47,7 @@ def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
         # Before the work, not after it.
         file = output_path(file or Path(DEFAULT_NAME), ImageRendering())
     data = reopen(config, task)
-    require_likelihood(config.model, config.layouts, data)
+    data.require_likelihood(config.model, config.layouts)
     density = api.load(run, device="auto")
     if not isinstance(density, (Model, Ensemble)):
         raise ConfigError(f"{name}: its density gives log-probabilities of whole events only")

@@ -144,14 +144,22 @@ class Dataset:
 
         return describe_splits(self.task.division, {name: self.split(name) for name in SPLITS})
 
-    def padding_fault(self, layouts: Sequence[Layout]) -> str | None:
-        """Why the events have no likelihood in some layouts; None if they have one.
+    def require_likelihood(self, model: str, layouts: Sequence[Layout]) -> None:
+        """Refuse a model whose layouts would read the padding of the events.
 
         All events count, whatever the limit; a stream has no padding.
+
+        Args:
+            model: its name.
+            layouts: of the density's members.
+
+        Raises:
+            ConfigError: with the reason, and what to set instead.
         """
         if layouts[0].site_dim == 1 and all(layout.is_raster for layout in layouts):
-            return None  # padding is read right by these, so nothing need be loaded
-        return padding_fault(layouts, [self.stored(name).scored for name in SPLITS])
+            return  # padding is read right by these, so nothing need be loaded
+        if fault := padding_fault(layouts, [self.stored(name).scored for name in SPLITS]):
+            raise ConfigError(f"{model} on {self.task.name} has no likelihood: {fault}")
 
 
 def windows_of(task: Task, context: int, stride: int | None = None) -> Task:

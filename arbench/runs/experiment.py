@@ -39,7 +39,7 @@ from arbench.runs.record.record import (
     TaskRecord,
     TrainingRecord,
 )
-from arbench.runs.request import RunRequest, reopen, require_likelihood, resolve
+from arbench.runs.request import RunRequest, reopen, resolve
 from arbench.runs.trained_checks import Refused, check_trained
 from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
@@ -107,7 +107,7 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
             reporter.say(f"{path} is finished: there is nothing to resume")
             return Run(path, record, was_finished=True)
     dataset = reopen(config, task_text, limit=config.limit)
-    require_likelihood(config.model, config.layouts, dataset)
+    dataset.require_likelihood(config.model, config.layouts)
     accelerator = make_accelerator(device, config.precision)
     with _held(folder, accelerator):
         if accelerator.is_main_process:

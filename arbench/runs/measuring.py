@@ -16,7 +16,7 @@ from arbench.runs.folder import RunFolder
 from arbench.runs.loading import check_bound, load_density, load_run
 from arbench.runs.record.binding import next_per_event, settle_per_event
 from arbench.runs.record.record import Record
-from arbench.runs.request import reopen, require_likelihood
+from arbench.runs.request import reopen
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
 
@@ -87,7 +87,7 @@ def measure_run(
             return record
         config = RunConfig.read(folder.config)
         dataset = reopen(config, task_text, limit=record.limit)
-        require_likelihood(config.model, config.layouts, dataset)
+        dataset.require_likelihood(config.model, config.layouts)
         density = load_run(path, device=resolve_device(device)).density
         measuring = Measuring(
             density,

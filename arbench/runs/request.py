@@ -16,13 +16,12 @@ from arbench.errors import ConfigError, DataError
 from arbench.files.documents import describe_validation
 from arbench.measure.measurement import Measurement
 from arbench.probability.heads.natural import natural_head
-from arbench.probability.layouts import Layout
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.building import plan_members, require_combination
 from arbench.runs.config import RunConfig
 from arbench.runs.record.record import TaskRecord
-from arbench.training.recipes import Recipe, resolve_recipe, with_head
+from arbench.training.recipes import resolve_recipe, with_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
         overrides["training.evaluate_test"] = request.evaluate_test
     network_class = registered.load()
     name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
-    dataset = dataset_of(task, recipe, request.limit)
+    dataset = Dataset(task, **dict(recipe.stream), limit=request.limit)
     try:
         members = plan_members(recipe, dataset.task.spec)
         layouts = [member.layout.build() for member in members]
@@ -65,7 +64,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
             head = natural_head(layouts[0]).name
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
-    require_likelihood(request.model, layouts, dataset)
+    dataset.require_likelihood(request.model, layouts)
     recipe, head_options = with_head(recipe, registry().find(HeadEntry, head).load())
     values = {
         "task": task.name,
@@ -125,7 +124,7 @@ def reopen(
             f"the run is on {config.task} version {config.task_version}, not on {task.name} "
             f"version {task.version}"
         )
-    dataset = dataset_of(task, config.recipe, limit)
+    dataset = Dataset(task, **dict(config.recipe.stream), limit=limit)
     if (found := dataset.sha256) != config.data_sha256:
         raise DataError(
             f"the data of {task.name} are not those of the run: their sha256 is {found[:12]}, and "
@@ -134,30 +133,9 @@ def reopen(
     return dataset
 
 
-def require_likelihood(name: str, layouts: Sequence[Layout], dataset: Dataset) -> None:
-    """Refuse a model whose layouts would read the padding of a dataset's events.
-
-    Args:
-        name: of the model.
-        layouts: of the density's members.
-        dataset: that it is to be trained or evaluated on.
-
-    Raises:
-        ConfigError: with the reason, and what to set instead.
-    """
-    if fault := dataset.padding_fault(layouts):
-        raise ConfigError(f"{name} on {dataset.task.name} has no likelihood: {fault}")
-
-
 def open_as_recorded(config: RunConfig, text: str) -> Task:
     """The task that a text names, its data read and divided as those of the run were."""
     return open_task(text).as_of(config.task_version, config.division)
-
-
-def dataset_of(task: Task | str, recipe: Recipe, limit: int | None = None) -> Dataset:
-    """The dataset of a task, a stream seen through the recipe's windows."""
-    context, stride = recipe.stream.context, recipe.stream.stride
-    return Dataset(task, context=context, stride=stride, limit=limit)
 
 
 def parse_seconds(text: str) -> float:

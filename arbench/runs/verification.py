@@ -32,7 +32,7 @@ from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import HashesRecord, Record, TaskRecord
 from arbench.runs.record.renewal import with_errors
 from arbench.runs.record.values import LogProbs, test_of
-from arbench.runs.request import reopen, require_likelihood
+from arbench.runs.request import reopen
 from arbench.runs.results.verification import ResultVerification, verify_results
 from arbench.runs.trained_checks import check_trained
 from arbench.show.reporting import Reporter
@@ -151,7 +151,7 @@ def verify_run(
     test_of(record, path)
     density = load_run(path, device=resolve_device(device)).density
     dataset = reopen(config, task_text, limit=record.limit)
-    require_likelihood(config.model, config.layouts, dataset)
+    dataset.require_likelihood(config.model, config.layouts)
     dataset.drop("train")
     with TemporaryDirectory() as scratch:  # what the run's measurements left there stays as it is
         measuring = Measuring(

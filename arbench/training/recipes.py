@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from arbench.errors import ConfigError
@@ -35,19 +35,11 @@ _Decay = Annotated[float, Field(ge=0, lt=1)]
 class HeadRecipe(Part):
     """Which likelihood: "auto" chooses it from the domain of the data.
 
-    In a recipe file, whatever else the section holds are options, keyword arguments of the head.
+    The options are keyword arguments of the head. In a recipe file they stand beside the name.
     """
 
     name: str = "auto"
     options: dict[str, Any] = Field(default={})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather_options(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or "options" in values:
-            return values
-        rest = {key: value for key, value in values.items() if key != "name"}
-        return {key: values[key] for key in values if key == "name"} | {"options": rest}
 
 
 class LayoutRecipe(Part):
@@ -174,6 +166,10 @@ def resolve_recipe(
         }
     network = check_options(network_class, raw.get("network", {}))
     raw["network"] = network.model_dump(mode="json")
+    head = raw.get("head", {})
+    if "options" not in head:
+        options = {key: value for key, value in head.items() if key != "name"}
+        raw["head"] = {key: head[key] for key in head if key == "name"} | {"options": options}
     try:
         return name, validate_strictly(Recipe, raw)
     except ValidationError as error:

@@ -43,6 +43,10 @@ def options_schema(target: type) -> type[BaseModel]:
 def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
     """Values checked against a network's or head's keyword arguments, defaults filled in.
 
+    Args:
+        target: the class of the network or head.
+        values: by name, as JSON or TOML has them.
+
     Returns:
         An instance of `options_schema(target)`: `dict` of it is what the constructor takes, a tuple
         where it asks for a tuple; `model_dump(mode="json")` is what a configuration keeps.
@@ -50,9 +54,8 @@ def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
     Raises:
         ConfigError: for unknown keys and values of the wrong type.
     """
-    plain = {key: as_plain(key, value) for key, value in values.items()}
-    for key, value in plain.items():
-        numbers = value if isinstance(value, list) else [value]
+    for key, value in values.items():
+        numbers = value if isinstance(value, (list, tuple)) else [value]
         if len(numbers) > _LONGEST:
             raise ConfigError(
                 f"{target.__name__}: {key} has {len(numbers):,} values, expected at most {_LONGEST}"
@@ -65,7 +68,7 @@ def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
                 )
     schema = options_schema(target)
     try:
-        return validate_strictly(schema, plain)
+        return validate_strictly(schema, values)
     except ValidationError as error:
         known = ", ".join(schema.model_fields) or "none"
         raise ConfigError(
@@ -75,28 +78,13 @@ def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
 
 
 def validate_strictly(schema: type[Schema], values: Any) -> Schema:
-    """Values as `as_plain` makes them, checked without turning one type into another.
+    """Values, as JSON has them, checked without turning one type into another.
 
     Raises:
         ValidationError: if they break the schema.
     """
     # As JSON, in which a tuple or a set is a list; strict Python would refuse such a list.
     return schema.model_validate_json(to_json(values), strict=True)
-
-
-def as_plain(key: str, value: Any) -> Any:
-    """A value as JSON has it: a tuple is a list, a number of NumPy's is one of Python's.
-
-    Raises:
-        ConfigError: if JSON has nothing for it.
-    """
-    try:
-        return from_json(to_json(value, fallback=lambda other: other.tolist()))
-    except ValueError as error:
-        raise ConfigError(
-            f"{key} is of type {type(value).__name__}, which no configuration can hold: a setting "
-            "is a number, a text, True, False, None, or a list of such"
-        ) from error
 
 
 def read_text(text: str, field: FieldInfo | None) -> Any:
@@ -136,7 +124,13 @@ def settle(key: str, value: Any, field: FieldInfo | None) -> Any:
     Raises:
         ConfigError: if no configuration can hold the value.
     """
-    plain = as_plain(key, value)
+    try:  # as JSON has it: a tuple is a list, a number of NumPy's is one of Python's
+        plain = from_json(to_json(value, fallback=lambda other: other.tolist()))
+    except ValueError as error:
+        raise ConfigError(
+            f"{key} is of type {type(value).__name__}, which no configuration can hold: a setting "
+            "is a number, a text, True, False, None, or a list of such"
+        ) from error
     if field is None or _one(field, plain):
         return plain
     if _one(field, [plain]):
@@ -168,7 +162,7 @@ def _readings(field: FieldInfo, value: Any) -> Iterator[Any]:
 
 
 def _one(field: FieldInfo, value: Any, *, strict: bool = True) -> BaseModel | None:
-    """A schema of one setting alone, holding a value as `as_plain` makes it; None if it does not.
+    """A schema of one setting alone, holding a value as JSON has it; None if it does not.
 
     Args:
         field: of the setting.

@@ -1,11 +1,11 @@
-"""The four raw files of MNIST: grey levels and labels."""
+"""The four raw files of MNIST: grey levels, the bits drawn from them, and labels."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arbench import SourceFile, fetch
+from arbench import SourceFile, fetch, uniforms
 
 SIDE = 28
 NUM_PIXELS = SIDE * SIDE
@@ -14,29 +14,33 @@ _IMAGE_HEADER = 16  # bytes: magic number, count, height, width
 _LABEL_HEADER = 8  # bytes: magic number, count
 
 
-def _raw(name: str, sha256: str, size: int) -> SourceFile:
-    return SourceFile(path=f"MNIST/raw/{name}", urls=(), sha256=sha256, size=size, dataset="MNIST")
-
-
-TRAIN_IMAGES = _raw(
-    "train-images-idx3-ubyte",
-    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    47_040_016,
+TRAIN_IMAGES = SourceFile(
+    path="MNIST/raw/train-images-idx3-ubyte",
+    urls=(),
+    sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    size=47_040_016,
+    dataset="MNIST",
 )
-TRAIN_LABELS = _raw(
-    "train-labels-idx1-ubyte",
-    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    60_008,
+TRAIN_LABELS = SourceFile(
+    path="MNIST/raw/train-labels-idx1-ubyte",
+    urls=(),
+    sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    size=60_008,
+    dataset="MNIST",
 )
-TEST_IMAGES = _raw(
-    "t10k-images-idx3-ubyte",
-    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    7_840_016,
+TEST_IMAGES = SourceFile(
+    path="MNIST/raw/t10k-images-idx3-ubyte",
+    urls=(),
+    sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    size=7_840_016,
+    dataset="MNIST",
 )
-TEST_LABELS = _raw(
-    "t10k-labels-idx1-ubyte",
-    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    10_008,
+TEST_LABELS = SourceFile(
+    path="MNIST/raw/t10k-labels-idx1-ubyte",
+    urls=(),
+    sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    size=10_008,
+    dataset="MNIST",
 )
 
 
@@ -48,6 +52,15 @@ def grey_levels(file: SourceFile) -> NDArray[np.uint8]:
         NetworkError: if it is nowhere and cannot be downloaded.
     """
     return np.fromfile(fetch(file), np.uint8, offset=_IMAGE_HEADER).reshape(-1, NUM_PIXELS)
+
+
+def binarised(grey: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """One fixed draw of the bits, `(N, D)` uint8, for grey levels `(N, D)`.
+
+    A pixel is 1 with probability grey level / 255: where `grey / 255 > u`, so 0 stays 0 and 255
+    becomes 1. The uniforms `u` are drawn row by row.
+    """
+    return (grey / 255 > uniforms(grey.size, seed).reshape(grey.shape)).astype(np.uint8)
 
 
 def labels(file: SourceFile) -> NDArray[np.uint8]:

@@ -6,8 +6,14 @@ import torch
 from torch import Tensor
 
 from arbench import Discrete, EventSpec, Split, SplitName, Task
-from arbench_mnist.binarisation import binarised
-from arbench_mnist.raw import NUM_TRAIN, SIDE, TEST_IMAGES, TRAIN_IMAGES, grey_levels
+from arbench_mnist.raw import (
+    NUM_TRAIN,
+    SIDE,
+    TEST_IMAGES,
+    TRAIN_IMAGES,
+    binarised,
+    grey_levels,
+)
 
 VALIDATION_SEED = 1
 TEST_SEED = 2

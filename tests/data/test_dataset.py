@@ -22,7 +22,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.labels import Labels
 from arbench.data.streams import StreamTask, Windows
 from arbench.data.tasks import SPLITS, Split, SplitName, Task, open_task
-from arbench.errors import DataError, Interrupted
+from arbench.errors import ConfigError, DataError, Interrupted
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.layouts import Layout
 from arbench.runs import experiment
@@ -183,12 +183,13 @@ def test_padding_is_looked_for_in_all_events_and_never_in_windows() -> None:
     permuted = [Layout(Counted.spec, order=torch.tensor([3, 2, 1, 0]))]
     dataset = Dataset(task := Counted(), limit=5)
     assert dataset.sha256
-    assert "would not sum to 1" in (dataset.padding_fault(permuted) or "")  # train alone has any
-    assert dataset.padding_fault([Layout(Counted.spec)]) is None
+    with pytest.raises(ConfigError, match="made on counted has no likelihood: .*not sum to 1"):
+        dataset.require_likelihood("made", permuted)  # train alone has any
+    dataset.require_likelihood("made", [Layout(Counted.spec)])
     assert task.loads == EACH_ONCE
     windows = Dataset(Text(), context=4)
     windowed = [Layout(windows.task.spec, order=torch.tensor([3, 2, 1, 0]))]
-    assert windows.padding_fault(windowed) is None
+    windows.require_likelihood("made", windowed)
 
 
 # One load for all that a verb does

@@ -21,6 +21,7 @@ from making import untimed
 from torch import Tensor, nn
 
 import arbench
+from arbench.data.dataset import Dataset
 from arbench.files.tensors import load_tensors
 from arbench.measure import speed
 from arbench.probability.events import Discrete, EventSpec, Real
@@ -31,7 +32,6 @@ from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 from arbench.runs.building import make_head, plan_members
-from arbench.runs.request import dataset_of
 from arbench.testing.conformance import subjects
 from arbench.testing.subject import NotApplicableError, Subject, learn
 from arbench.training.recipes import Recipe, resolve_recipe
@@ -79,7 +79,7 @@ def recipe_of(model: str, recipe_name: str) -> tuple[str, Recipe, list[EventSpec
     offer = registry().find(ModelEntry, model)
     name, recipe = resolve_recipe(offer.entry, offer.load(), recipe_name)
     if recipe_name in registry().tasks:
-        return name, recipe, [dataset_of(recipe_name, recipe).spec]
+        return name, recipe, [Dataset(recipe_name, **dict(recipe.stream)).task.spec]
     return name, recipe, SPECS
 
 

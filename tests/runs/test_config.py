@@ -23,7 +23,6 @@ from arbench.probability.model import Model
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 from arbench.runs import config as config_module
-from arbench.runs import request as request_module
 from arbench.runs.building import assemble
 from arbench.runs.config import LayoutConfig
 from arbench.runs.request import RunRequest, resolve
@@ -42,7 +41,7 @@ def test_every_recipe_builds_on_the_meta_device_to_the_same_shapes(
 ) -> None:
     # The data are not needed to build a network, and most of them are not here.
     monkeypatch.setattr(Dataset, "sha256", "0" * 64)
-    monkeypatch.setattr(request_module, "require_likelihood", lambda *parts: None)
+    monkeypatch.setattr(Dataset, "require_likelihood", lambda *parts: None)
     tiny = "toy-ar1" if model == "rnade" else "toy-ising"
     task = open_task(tiny if recipe == "default" else recipe)
     config, _ = resolve(RunRequest(task=task.name, model=model), task)

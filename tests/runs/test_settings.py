@@ -26,7 +26,6 @@ from arbench.probability.layouts import Layout
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import Registered, registry
 from arbench.runs import experiment
-from arbench.runs import request as request_module
 from arbench.runs.building import assemble, make_head
 from arbench.runs.config import RunConfig
 from arbench.runs.request import RunRequest, resolve
@@ -94,7 +93,7 @@ def _net(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry(), "models", models)
     # No event is needed to know what was asked for.
     monkeypatch.setattr(Dataset, "sha256", "0" * 64)
-    monkeypatch.setattr(request_module, "require_likelihood", lambda *parts: None)
+    monkeypatch.setattr(Dataset, "require_likelihood", lambda *parts: None)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.errors import DataError
 from arbench.files.atomic import sha256_of
 from arbench_mnist import static
-from arbench_mnist.binarisation import binarised
 from arbench_mnist.matlab import uniforms
 from arbench_mnist.mini import FILE, FOLDER, MiniMNIST
 from arbench_mnist.raw import (
@@ -25,6 +24,7 @@ from arbench_mnist.raw import (
     TEST_IMAGES,
     TRAIN_IMAGES,
     TRAIN_LABELS,
+    binarised,
     grey_levels,
     labels,
 )
