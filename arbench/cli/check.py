@@ -249,7 +249,7 @@ def _report_field(
     """Print the receptive field of a model, and draw it if that is wanted."""
     from arbench.cli.console import ConsoleReporter
     from arbench.files.atomic import require_file
-    from arbench.show.pictures import save_picture
+    from arbench.show.samples import save_picture
     from arbench.testing.receptive import receptive_field
 
     if suite.kind != "model":

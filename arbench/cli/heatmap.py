@@ -22,8 +22,7 @@ from arbench.runs.request import reopen
 from arbench.show.colours import Scale
 from arbench.show.escaping import printable
 from arbench.show.heatmap import QUANTILE, draw_heatmap, ink_on, measure_surprise, shown_part, spell
-from arbench.show.pictures import save_picture
-from arbench.show.samples import output_path
+from arbench.show.samples import output_path, save_picture
 
 DEFAULT_NAME = "heatmap.png"
 

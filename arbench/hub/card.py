@@ -52,6 +52,7 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
     if record is None:
         record = Record.read(path / RECORD)
         check_bound(path, record)
+    front = with_metadata(card_metadata(record), "")
     samples = [f"samples.{kind}" for kind in ("png", "txt", "csv", "wav")]
     samples = [name for name in samples if (path / name).exists()]
     if "samples.png" in samples:
@@ -75,7 +76,7 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
         *map(as_markdown, filter(None, tables)),
         "" if record.foreign else _USE.format(load_as=load_as or "PATH OF THIS FOLDER"),
     ]
-    return with_metadata(card_metadata(record), "\n\n".join(filter(None, blocks)) + "\n")
+    return front + "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def card_metadata(record: Record) -> dict[str, Any]:

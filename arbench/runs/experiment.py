@@ -42,7 +42,7 @@ from arbench.runs.record.record import (
 from arbench.runs.request import RunRequest, reopen, resolve
 from arbench.runs.trained_checks import Refused, check_trained
 from arbench.show.reporting import Reporter
-from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
+from arbench.show.samples import NUM_SAMPLES, save_samples
 from arbench.show.wording import counted
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
@@ -279,8 +279,13 @@ class _Experiment:
                 generator=keyed_generator(self.config.seed, "samples"),
                 progress=lambda done, total: advance(done / total, ""),
             )
-            path = self.folder.path / default_name(self.config.shown)
-            save_samples(path, samples.cpu(), density.spec, rendering=self.config.shown)
+            save_samples(
+                None,
+                samples.cpu(),
+                density.spec,
+                rendering=self.config.shown,
+                folder=self.folder.path,
+            )
         return samples
 
     def _record(

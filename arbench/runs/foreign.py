@@ -34,7 +34,7 @@ from arbench.runs.record.record import (
 )
 from arbench.runs.trained_checks import LONG_S, SHORT_S, check_samples
 from arbench.show.reporting import Reporter
-from arbench.show.samples import NUM_SAMPLES, default_name, save_samples
+from arbench.show.samples import NUM_SAMPLES, save_samples
 
 _NUM_REPEATED = 50
 _REPEAT_BATCH_SIZE = 7
@@ -93,8 +93,8 @@ def evaluate_foreign(
             samples = density.sample(NUM_SAMPLES, generator=keyed_generator(seed, "samples"))
         checks = _check(density, samples, dataset, measuring)
         measuring.ask(Speed())
-        picture = folder.path / default_name(task.rendering)
-        save_samples(picture, samples.cpu(), density.spec, rendering=task.rendering)
+        shown, spec = task.rendering, density.spec
+        save_samples(None, samples.cpu(), spec, rendering=shown, folder=folder.path)
         digest = save_per_event(folder.per_event, measuring.values)
         record = _record(density, measuring, repeat_nats, checks, HashesRecord(per_event=digest))
         record = record.write(folder.record)

@@ -26,7 +26,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.model import Model
 from arbench.probability.precision import evaluation_mode
 from arbench.show.colours import FONT_SIZE, Numbers, Scale
-from arbench.show.pictures import draw_grid, draw_waveforms, loudest
+from arbench.show.samples import draw_grid, draw_waveforms, loudest
 
 _BATCH_DIMS = 1 << 17
 # How many dims a mean is over, and how much is shown of single events.

@@ -25,8 +25,7 @@ from arbench.data.rendering import (
 )
 from arbench.errors import ConfigError
 from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.show.pictures import draw_waveforms
-from arbench.show.samples import output_path, save_samples
+from arbench.show.samples import draw_waveforms, output_path, save_samples
 
 GREY = EventSpec((1, 3, 4), Discrete(2))
 ROW = EventSpec((4,), Discrete(2))

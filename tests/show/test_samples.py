@@ -10,7 +10,7 @@ from PIL import Image
 from arbench.errors import ConfigError
 from arbench.probability.events import Discrete, EventSpec
 from arbench.show.given import known_rows
-from arbench.show.pictures import draw_grid
+from arbench.show.samples import draw_grid
 
 ORANGE = [230, 120, 0]
 GREY = EventSpec((1, 3, 4), Discrete(2))
