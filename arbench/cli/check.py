@@ -273,11 +273,7 @@ def _report_field(
             hyperparameters=given,
             advance=lambda fraction: advance(fraction, ""),
         )
-    drawn = {**getattr(suite.target, "tiny_hyperparameters", {}), **given}
-    named = ", ".join(f"{key}={value}" for key, value in drawn.items())
-    click.echo(f"{suite.name} with {named or 'its default settings'}: {found.describe()}")
-    if drawn.keys() - given.keys():
-        click.echo("This is a small network; --set KEY=VALUE draws another.")
+    click.echo(found.describe(suite.name))
     if picture is not None:
         save_picture(found.draw(), picture)
         click.echo(f"picture: {picture}")

@@ -1,4 +1,4 @@
-"""`check --receptive-field` and `--picture`: which sites each site sees."""
+"""`check --receptive-field` and `--picture`: which sites each site sees, in words and drawn."""
 
 from __future__ import annotations
 
@@ -33,10 +33,14 @@ class ReceptiveField:
         layout: of the sites.
         strength: how far the parameters of site t move when site s alone changes, `(T, T)` float64
             at [s, t].
+        settings: keyword arguments of the network; what it says nothing of has its default.
+        is_small: whether some of them are the small ones of the checks.
     """
 
     layout: Layout
     strength: Tensor
+    settings: Mapping[str, Any]
+    is_small: bool
 
     @property
     def seen(self) -> Tensor:
@@ -54,12 +58,18 @@ class ReceptiveField:
         """Pairs (s, t) where t sees s, though it does not come before it."""
         return [(s, t) for s, t in self.seen.tril().nonzero().tolist()]
 
-    def describe(self) -> str:
-        """Lines of text: how many pairs there are, and which ones are blind."""
+    def describe(self, model: str) -> str:
+        """Lines of text: of which network it is, how many pairs there are, and which are blind.
+
+        Args:
+            model: its name.
+        """
+        named = ", ".join(f"{key}={value}" for key, value in self.settings.items())
         num_sites = self.layout.num_sites
         num_pairs = num_sites * (num_sites - 1) // 2
         blind = self.blind_spots
         lines = [
+            f"{model} with {named or 'its default settings'}: "
             f"{num_sites} sites of {self.layout.spec.shape}; of {num_pairs:,} pairs of an earlier "
             f"and a later site {num_pairs - len(blind):,} are seen, {len(blind):,} are blind spots"
         ]
@@ -78,6 +88,8 @@ class ReceptiveField:
             lines.append(f"  {self._place(t)} never sees {named}{more}")
         if len(by_site) > _NUM_NAMED:
             lines.append(f"  and {len(by_site) - _NUM_NAMED} more sites have blind spots")
+        if self.is_small:
+            lines.append("This is a small network; --set KEY=VALUE draws another.")
         return "\n".join(lines)
 
     def draw(self) -> Image.Image:
@@ -160,10 +172,13 @@ def receptive_field(
         ConformanceError: if the network refuses such events.
     """
     tiny = TinyEvents(EventSpec(shape, Discrete(num_values)))
-    subject = Subject(network_class, tiny, hyperparameters=hyperparameters or {})
+    given = hyperparameters or {}
+    subject = Subject(network_class, tiny, hyperparameters=given)
+    settings = {**getattr(network_class, "tiny_hyperparameters", {}), **given}
     try:
-        return ReceptiveField(subject.layout, influence(subject, advance))
+        layout, strength = subject.layout, influence(subject, advance)
     except NotApplicableError as error:
         raise ConformanceError(
             f"the network refuses events of shape {shape} with {num_values} values: {error}"
         ) from error
+    return ReceptiveField(layout, strength, settings, bool(settings.keys() - given.keys()))

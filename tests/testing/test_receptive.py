@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from torch import Tensor, nn
 
+from arbench.probability.layouts import Layout
 from arbench.testing.receptive import receptive_field
 from arbench.testing.subject import ConformanceError
 from arbench.testing.toys import LinearNetwork
@@ -20,6 +23,15 @@ class NeverSeesTheFirst(LinearNetwork):
         return super().forward(rest)
 
 
+class Wide(LinearNetwork):
+    """Has settings, and is small in the checks."""
+
+    tiny_hyperparameters: ClassVar = {"hidden": 3, "kernels": [1]}
+
+    def __init__(self, layout: Layout, num_params: int, *, hidden: int, kernels: list[int]) -> None:
+        super().__init__(layout, num_params)
+
+
 class SeesItself(LinearNetwork):
     """The diagonal leaks."""
 
@@ -31,16 +43,31 @@ def test_a_network_that_sees_everything_has_no_blind_spots() -> None:
     found = receptive_field(LinearNetwork, (1, 3, 2), 2)
     assert found.blind_spots == []
     assert found.leaks == []
-    assert "of 15 pairs of an earlier and a later site 15 are seen, 0 are blind" in found.describe()
+    assert "of 15 pairs of an earlier and a later site 15 are seen, 0 are blind" in found.describe(
+        "linear"
+    )
 
 
 def test_blind_spots_and_leaks_are_listed() -> None:
     found = receptive_field(NeverSeesTheFirst, (4,), 3)
     assert found.blind_spots == [(0, 1), (0, 2), (0, 3)]
-    assert "  site 3 never sees site 0" in found.describe().splitlines()
+    assert "  site 3 never sees site 0" in found.describe("linear").splitlines()
     leaking = receptive_field(SeesItself, (4,), 3)
     assert leaking.leaks == [(0, 0), (1, 1), (2, 2), (3, 3)]
-    assert "LEAKS: 4 pairs are seen that must not be, site 0 sees itself" in leaking.describe()
+    assert "LEAKS: 4 pairs are seen that must not be, site 0 sees itself" in leaking.describe(
+        "leaky"
+    )
+
+
+def test_the_words_say_of_which_network_it_is() -> None:
+    plain = receptive_field(LinearNetwork, (3,), 2).describe("linear")
+    assert plain.startswith("linear with its default settings: 3 sites of (3,); of 3 pairs")
+    assert "small network" not in plain
+    small = receptive_field(Wide, (3,), 2, hyperparameters={"hidden": 9}).describe("wide")
+    assert small.startswith("wide with hidden=9, kernels=[1]: 3 sites of (3,)")
+    assert small.splitlines()[-1] == "This is a small network; --set KEY=VALUE draws another."
+    own = receptive_field(Wide, (3,), 2, hyperparameters={"hidden": 9, "kernels": [2]})
+    assert "small network" not in own.describe("wide")
 
 
 def test_picture_has_a_tile_per_pixel_with_what_it_is_blind_to_in_red() -> None:
