@@ -10,7 +10,7 @@ from torch import Tensor
 from arbench.errors import Interrupted
 from arbench.show.reporting import Advance
 from arbench.training.checkpoints import Progress
-from arbench.training.signals import StopSignal, listening_for_stop
+from arbench.training.signals import listening_for_stop
 from arbench.training.trainer import Trainer
 
 
@@ -27,21 +27,21 @@ def fit(trainer: Trainer) -> Progress:
     if trainer.accelerator.is_main_process:
         trainer.metrics.write_bytes(b"")  # it begins anew, also when it is resumed
     started = time.monotonic()
-    with listening_for_stop() as stop, trainer.reporter.bar("fitting") as advance:
-        trainer.network.fit(_sites(trainer, stop, advance))  # type: ignore[operator]
-        _require_no_signal(trainer, stop)  # nor one since the last batch
+    with listening_for_stop() as heard, trainer.reporter.bar("fitting") as advance:
+        trainer.network.fit(_sites(trainer, heard, advance))  # type: ignore[operator]
+        _require_no_signal(trainer, heard)  # nor one since the last batch
     progress.elapsed_s = time.monotonic() - started
-    progress.best_nats, progress.best_step = trainer.validate().nats_per_event, progress.step
+    trainer.evaluate(1.0)
     return progress
 
 
 def _sites(
-    trainer: Trainer, stop: StopSignal, advance: Advance
+    trainer: Trainer, heard: list[int], advance: Advance
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Every batch as sites `(B, T, site_dim)`, and which of them count, `(B, T)` or None."""
     layout, total = trainer.members[0].layout, trainer.num_steps
     for step in range(total):
-        _require_no_signal(trainer, stop)
+        _require_no_signal(trainer, heard)
         batch = trainer.batches.batch(step)
         scored = batch.scored
         mask = None if scored is None else layout.scored_sites(scored)
@@ -50,10 +50,10 @@ def _sites(
         advance((step + 1) / total, "counting")
 
 
-def _require_no_signal(trainer: Trainer, stop: StopSignal) -> None:
-    if stop.received:
+def _require_no_signal(trainer: Trainer, heard: list[int]) -> None:
+    if heard:
         raise Interrupted(
             "interrupted while fitting, which keeps no partial result; start again with "
             f"`arbench resume {trainer.metrics.parent}`",
-            stop.received,
+            heard[0],
         )

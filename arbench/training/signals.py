@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import FrameType
 
 from arbench.errors import Interrupted
@@ -17,34 +16,30 @@ _STDERR = 2
 _ACKNOWLEDGEMENT = "stopping after this step; press Ctrl-C again to stop at once\n"
 
 
-@dataclass
-class StopSignal:
-    """What has been heard meanwhile: the number of the first stop signal, or None."""
-
-    received: int | None = None
-
-
 @contextlib.contextmanager
-def listening_for_stop(at_once: Callable[[], str] | None = None) -> Iterator[StopSignal]:
+def listening_for_stop(at_once: Callable[[], str] | None = None) -> Iterator[list[int]]:
     """Within, the first stop signal is acknowledged and remembered; the second ends at once.
 
     Args:
         at_once: where given, the first one raises wherever the work stands, and this is what the
             error says.
 
+    Yields:
+        What was heard: nothing, or the number of the first signal.
+
     Raises:
         Interrupted: at the first signal, if it is to end the work at once; in the main thread.
     """
-    stop = StopSignal()
+    heard: list[int] = []
     # Only the main thread may set handlers; elsewhere the caller's own handling stays.
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield heard
         return
 
     def hear(number: int, frame: FrameType | None) -> None:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-        stop.received = number
+        heard.append(number)
         if at_once is not None:
             raise Interrupted(at_once(), number)
         if os.environ.get("RANK", "0") == "0":  # several processes acknowledge once
@@ -52,7 +47,7 @@ def listening_for_stop(at_once: Callable[[], str] | None = None) -> Iterator[Sto
 
     previous = {number: signal.signal(number, hear) for number in _SIGNALS}
     try:
-        yield stop
+        yield heard
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -107,6 +107,7 @@ class Trainer:
         reporter: who watches.
         progress: where the training stands.
         best: the weights of the best evaluation so far.
+        average: the averaged weights, if the recipe wants any.
     """
 
     network: nn.Module
@@ -125,6 +126,7 @@ class Trainer:
     reporter: Reporter
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] | None = None
 
     def run(self) -> Progress:
         """Train to the end and leave the best weights in the network.
@@ -137,15 +139,15 @@ class Trainer:
         progress, recipe = self.progress, self.recipe
         last_checkpoint = time.monotonic()
         started = last_checkpoint - progress.elapsed_s
-        with listening_for_stop() as stop, self.reporter.bar("training") as advance:
+        with listening_for_stop() as heard, self.reporter.bar("training") as advance:
             finished = False
             while not finished:
-                elapsed, stop_signal = self._agree(time.monotonic() - started, stop.received)
+                elapsed, stop_signal = self._agree(time.monotonic() - started, heard)
                 progress.elapsed_s = elapsed
                 fraction = fraction_done(progress, self.num_steps, self.budget_s)
                 due = math.floor(fraction * recipe.evaluations)
                 if progress.step > 0 and due > progress.evaluations:
-                    self._evaluate(fraction)
+                    self.evaluate(fraction)
                 advance(fraction, self._note())
                 finished = fraction >= 1 and progress.step > 0
                 since = time.monotonic() - last_checkpoint
@@ -154,7 +156,7 @@ class Trainer:
                     self._checkpoint()
                     last_checkpoint = time.monotonic()
                 if finished:
-                    _, stop_signal = self._agree(elapsed, stop.received)  # since the last step
+                    _, stop_signal = self._agree(elapsed, heard)  # since the last step
                 if stop_signal:
                     raise Interrupted(
                         f"interrupted after step {progress.step}, with a checkpoint; continue with "
@@ -233,32 +235,32 @@ class Trainer:
             else:
                 average[name].copy_(value)
 
-    def _evaluate(self, fraction: float) -> None:
-        """Validate the averaged weights, if there are any, and keep them if they are the best."""
+    def evaluate(self, fraction: float) -> None:
+        """Measure validation, keep the weights if they are the best, write a line of metrics.
+
+        The weights are the averaged ones, if there are any. The sums of the training loss begin
+        anew.
+
+        Raises:
+            Diverged: when a log-probability is not finite.
+            RunError: when the disk is full.
+        """
+        progress = self.progress
         own = None if self.average is None else _snapshot(self.network)
         if self.average is not None:
             self.network.load_state_dict(self.average)
         try:
-            nll, progress = self.validate(), self.progress
+            log_probs = evaluate_log_probs(self.density, self.validation)
+            nll = nll_of(log_probs, self.validation, self.density.spec.domain)
             if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
                 progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
-                self.best = _snapshot(self.network)
+                if not hasattr(self.network, "fit"):  # such a network is evaluated once
+                    self.best = _snapshot(self.network)
         finally:
             if own is not None:
                 self.network.load_state_dict(own)
         progress.evaluations = math.floor(fraction * self.recipe.evaluations)
 
-    def validate(self) -> NLL:
-        """The likelihood of validation under the weights as they are now, and a line of metrics.
-
-        The sums of the training loss begin anew.
-
-        Raises:
-            RunError: when the disk is full.
-        """
-        log_probs = evaluate_log_probs(self.density, self.validation)
-        nll = nll_of(log_probs, self.validation, self.density.spec.domain)
-        progress = self.progress
         line: dict[str, float | None] = {
             "step": progress.step,
             "epoch": progress.step / self.batches.steps_per_epoch,
@@ -278,7 +280,6 @@ class Trainer:
                 file.flush()
                 os.fsync(file.fileno())
                 progress.metrics_bytes = file.tell()
-        return nll
 
     def _note(self) -> str:
         best = self.progress.best_nats
@@ -358,11 +359,12 @@ class Trainer:
             if not fits:
                 raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}")
 
-    def _agree(self, elapsed: float, signal_number: int | None) -> tuple[float, int]:
-        """The main process's clock and stop signal, the same in every process."""
+    def _agree(self, elapsed: float, heard: list[int]) -> tuple[float, int]:
+        """The main process's clock and stop signal, or 0, the same in every process."""
+        stop_signal = heard[0] if heard else 0
         if self.accelerator.num_processes == 1:
-            return elapsed, signal_number or 0
-        shared = torch.tensor([elapsed, float(signal_number or 0)], device=self.accelerator.device)
+            return elapsed, stop_signal
+        shared = torch.tensor([elapsed, float(stop_signal)], device=self.accelerator.device)
         shared = broadcast(shared)
         return float(shared[0]), int(shared[1])
 

@@ -84,7 +84,7 @@ def test_a_stop_signal_in_the_final_evaluation_is_told_and_written_down(
 def test_a_stop_signal_in_the_last_step_is_not_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Trainer._evaluate
+    real = Trainer.evaluate
 
     def evaluate(trainer: Trainer, fraction: float) -> None:
         if fraction >= 1:
@@ -93,7 +93,7 @@ def test_a_stop_signal_in_the_last_step_is_not_forgotten(
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_evaluate", evaluate)
+        patch.setattr(Trainer, "evaluate", evaluate)
         assert main([*TRAIN, "--out", str(folder)]) == 143
     assert "interrupted after step 2, with a checkpoint" in capsys.readouterr().err
     assert _status(folder) == "interrupted"
