@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from arbench.data.dataset import Dataset
-from arbench.data.tasks import Split, open_task
+from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of
 from arbench.files.tensors import save_tensors
@@ -26,8 +26,7 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
 from arbench.probability.randomness import derive_seed, keyed_generator
-from arbench.runs.building import Assembly, assemble
-from arbench.runs.config import RunConfig
+from arbench.runs.config import Assembly, RunConfig, assemble
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, load_density, read_config
 from arbench.runs.record.binding import PER_EVENT
@@ -48,7 +47,6 @@ from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.devices import make_accelerator
 from arbench.training.fitting import fit
-from arbench.training.recipes import Recipe
 from arbench.training.trainer import Trainer
 
 
@@ -73,20 +71,13 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     """
     config, dataset = resolve(request, open_task(request.task))
     accelerator = make_accelerator(request.device, config.precision)
-    shared: list[RunFolder | None] = [None]
-    if accelerator.is_main_process:
-        shared = [new_run_folder(request.out, config.task, request.model)]
-    folder = broadcast_object_list(shared)[0]
-    with _held(folder, accelerator):
-        if accelerator.is_main_process:
-            folder.require_new()
+    is_main = accelerator.is_main_process
+    own = new_run_folder(request.out, config.task, request.model) if is_main else None
+    folder: RunFolder = broadcast_object_list([own])[0]
+    with folder.locked(is_new=True) if is_main else nullcontext():
+        if is_main:
             config.write(folder.config)
-        experiment = _Experiment(config, dataset, folder, accelerator, reporter)
-        if request.measure:
-            from arbench.runs.measuring import require_askable
-
-            require_askable(request.measure, experiment.measuring, config)
-        return experiment.run(request.measure)
+        return _Experiment(config, dataset, folder, accelerator, reporter).run(request.measure)
 
 
 def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | None = None) -> Run:
@@ -109,16 +100,12 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
     dataset = reopen(config, task_text, limit=config.limit)
     dataset.require_likelihood(config.model, config.layouts)
     accelerator = make_accelerator(device, config.precision)
-    with _held(folder, accelerator):
-        if accelerator.is_main_process:
+    is_main = accelerator.is_main_process
+    with folder.locked() if is_main else nullcontext():
+        if is_main:
             for place in (folder.path, folder.checkpoint):
                 remove_abandoned(place)
         return _Experiment(config, dataset, folder, accelerator, reporter).run()
-
-
-def _held(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
-    """The folder's lock, held by the main process for all."""
-    return folder.locked() if accelerator.is_main_process else nullcontext()
 
 
 class _Experiment:
@@ -144,6 +131,10 @@ class _Experiment:
         self.assembly: Assembly = assemble(config)
         self.assembly.network.to(self.device)
         self.assembly.density.to(self.device)
+        # Trainable parameters, or fitted counts where a network has no gradient.
+        self.num_parameters = sum(p.numel() for p in self.assembly.network.parameters()) or sum(
+            t.numel() for t in self.assembly.network.state_dict().values()
+        )
         self.measuring = Measuring(
             self.assembly.density,
             dataset,
@@ -156,28 +147,20 @@ class _Experiment:
 
     def run(self, more: Sequence[Measurement] = ()) -> Run:
         """Train, measure and write down; then measure more, writing every answer down at once."""
-        train = self.dataset.split("train")
-        validation = self.dataset.split("validation")
-        fits_itself = self.assembly.fits_itself
-        self._announce(train)
-        if not self.config.recipe.training.evaluate_test:
-            self.dataset.drop("test")
-        batches = TrainingBatches(
-            self.task,
-            train,
-            batch_size=self.config.recipe.training.batch_size,
-            seed=self.config.seed,
-            device=self.device,
-            # A network that fits itself sees all batches in every process: nobody adds up counts.
-            process=0 if fits_itself else self.accelerator.process_index,
-            num_processes=1 if fits_itself else self.accelerator.num_processes,
-        )
+        if more:
+            from arbench.runs.measuring import measure_more, require_askable
+
+            require_askable(more, self.measuring, self.config)
+        trainer = self._prepare()
         try:
             with kept_for_reuse():
-                progress = self._train(batches, validation)
-                record = self._measure(batches, progress)
+                if hasattr(trainer.network, "fit"):
+                    fit(trainer)
+                else:
+                    trainer.run()
+                record = self._measure(trainer)
         except (Interrupted, Diverged, Refused) as error:
-            self._write_unfinished(batches, error)
+            self._write_unfinished(trainer, error)
             raise
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -185,56 +168,62 @@ class _Experiment:
             raise self._out_of_memory(error) from error
         if self.is_main:
             record = record.write(self.folder.record)
-            CheckpointStore(self.folder.checkpoint).clear()
+            trainer.store.clear()
             if more:
-                from arbench.runs.measuring import measure_more
-
                 record = measure_more(self.folder, record, more, self.measuring)
         self.accelerator.wait_for_everyone()
         return Run(self.folder.path, record, is_main=self.is_main)
 
-    def _announce(self, train: Split) -> None:
-        config, recipe = self.config, self.config.recipe
-        epochs = counted(recipe.training.epochs, "epoch")
-        length = f"{config.budget_s:g} s" if config.budget_s else epochs
+    def _prepare(self) -> Trainer:
+        """Say what is trained, on what and where, and make ready for it."""
+        config, recipe, task = self.config, self.config.recipe.training, self.task
+        train, validation = self.dataset.split("train"), self.dataset.split("validation")
+        length = f"{config.budget_s:g} s" if config.budget_s else counted(recipe.epochs, "epoch")
         members = f", {len(config.members)} members" if len(config.members) > 1 else ""
-        self.reporter.say(
-            f"task    {self.task.name} (version {self.task.version}): {len(train):,} train events "
-            f"of {self.task.spec.num_dims} dims, data sha256 {self.config.data_sha256[:12]}"
-        )
-        for line in self.dataset.describe_own() if self.is_main else ():
-            self.reporter.say(line)
-        self.reporter.say(
-            f"model   {config.model}: {self.assembly.num_parameters:,} parameters{members}, "
-            f"head {config.head}, recipe {config.recipe_name}, {length}"
-        )
-        self.reporter.say(
+        lines = [
+            f"task    {task.name} (version {task.version}): {len(train):,} train events "
+            f"of {task.spec.num_dims} dims, data sha256 {config.data_sha256[:12]}",
+            *(self.dataset.describe_own() if self.is_main else ()),
+            f"model   {config.model}: {self.num_parameters:,} parameters{members}, "
+            f"head {config.head}, recipe {config.recipe_name}, {length}",
             f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
-            f"seed {config.seed}; folder {self.folder.path}"
-        )
+            f"seed {config.seed}; folder {self.folder.path}",
+        ]
+        for line in lines:
+            self.reporter.say(line)
+        if not recipe.evaluate_test:
+            self.dataset.drop("test")
 
-    def _train(self, batches: TrainingBatches, validation: Split) -> Progress:
-        """Train the network in place, whichever way it offers, and say where that ended."""
-        recipe = self.config.recipe.training
-        trainer = Trainer(
-            network=self.assembly.network,
+        network = self.assembly.network
+        # A network that fits itself sees all batches in every process: nobody adds up counts.
+        is_shared = not hasattr(network, "fit")
+        batches = TrainingBatches(
+            task,
+            train,
+            batch_size=recipe.batch_size,
+            seed=config.seed,
+            device=self.device,
+            process=self.accelerator.process_index if is_shared else 0,
+            num_processes=self.accelerator.num_processes if is_shared else 1,
+        )
+        return Trainer(
+            network=network,
             members=self.assembly.members,
             density=self.assembly.density,
             batches=batches,
             validation=validation,
             recipe=recipe,
             num_steps=recipe.epochs * batches.steps_per_epoch,
-            budget_s=self.config.budget_s,
-            seed=self.config.seed,
-            compile_loss=self.config.compile,
+            budget_s=config.budget_s,
+            seed=config.seed,
+            compile_loss=config.compile,
             accelerator=self.accelerator,
             store=CheckpointStore(self.folder.checkpoint),
             metrics=self.folder.metrics,
             reporter=self.reporter,
         )
-        return fit(trainer) if self.assembly.fits_itself else trainer.run()
 
-    def _measure(self, batches: TrainingBatches, progress: Progress) -> Record:
+    def _measure(self, trainer: Trainer) -> Record:
         """Ask what every run asks: likelihood and truth, then checks, samples and speed.
 
         Nothing but this sees how well the model does on test, once, at the end of the run. (The
@@ -252,23 +241,16 @@ class _Experiment:
         checks: ChecksRecord | None = None
         if self.is_main:
             # First what cannot be made again in a moment, then checks, pictures and timings.
-            weights = self.assembly.network.state_dict()
-            hashes["weights"] = save_tensors(self.folder.model, weights)
-            events = self.dataset.split("validation").events
+            hashes["weights"] = save_tensors(self.folder.model, trainer.network.state_dict())
+            events = trainer.validation.events
             checks = check_trained(
                 self.assembly, self.config, events, self.reporter, self._draw_samples
             )
             if measuring.values:  # only what no check refuses is a number
                 hashes["per_event"] = save_per_event(self.folder.path / PER_EVENT, measuring.values)
             measuring.ask(Speed())
-        return self._record(
-            batches,
-            progress,
-            "finished",
-            measurements=measuring.sections,
-            hashes=hashes,
-            checks=checks,
-        )
+        measured = {"measurements": measuring.sections, "checks": checks}
+        return self._record(trainer, trainer.progress, "finished", hashes=hashes, **measured)
 
     def _draw_samples(self) -> Tensor:
         """Draw the samples of the run, and leave them in its folder."""
@@ -290,7 +272,7 @@ class _Experiment:
 
     def _record(
         self,
-        batches: TrainingBatches,
+        trainer: Trainer,
         progress: Progress,
         status: str,
         *,
@@ -302,7 +284,10 @@ class _Experiment:
         bound = {"config": sha256_of(self.folder.config)} if self.is_main else {}
         if hashes:  # only of a finished training; another writes on
             bound["metrics"] = sha256_of(self.folder.metrics)
-        layout = self.assembly.members[0].layout
+        layout, num_orderings = config.recipe.layout, config.recipe.ensemble.num_orderings
+        is_raster = self.assembly.members[0].layout.is_raster
+        order = "raster" if is_raster else f"permuted (seed {layout.seed})"
+        orders = f"{num_orderings} orderings, the first {order}" if num_orderings > 1 else order
         return Record.model_validate(
             {
                 "sha256": HashesRecord(**bound, **(hashes or {})),
@@ -314,10 +299,10 @@ class _Experiment:
                     hyperparameters=config.hyperparameters,
                     head=config.head,
                     head_options=config.head_options,
-                    layout=describe_layout(config.recipe, layout.is_raster),
+                    layout=f"{orders} by {layout.sites}",
                     num_copies=config.recipe.ensemble.num_copies,
                     num_members=len(config.members),
-                    num_parameters=self.assembly.num_parameters,
+                    num_parameters=self.num_parameters,
                 ),
                 "training": TrainingRecord(
                     recipe=config.recipe_name,
@@ -325,7 +310,7 @@ class _Experiment:
                     settings=config.recipe.model_dump(mode="json"),
                     seed=config.seed,
                     steps=progress.step,
-                    epochs=progress.step / batches.steps_per_epoch,
+                    epochs=progress.step / trainer.batches.steps_per_epoch,
                     seconds=progress.elapsed_s,
                     budget_s=config.budget_s,
                     limit=config.limit,
@@ -341,13 +326,12 @@ class _Experiment:
             }
         )
 
-    def _write_unfinished(self, batches: TrainingBatches, error: ArbenchError) -> None:
+    def _write_unfinished(self, trainer: Trainer, error: ArbenchError) -> None:
         """A record without a number: it says how far the training got and why it ended."""
         if not self.is_main:
             return
-        store = CheckpointStore(self.folder.checkpoint)
-        loaded = store.load()
-        progress = Progress() if loaded is None else loaded.progress
+        loaded = trainer.store.load()
+        progress = Progress() if loaded is None else loaded[0]
         checks: ChecksRecord | None = None
         match error:
             case Refused():
@@ -356,7 +340,7 @@ class _Experiment:
                 status = "diverged"
             case _:
                 status = "interrupted"
-        self._record(batches, progress, status, checks=checks).write(self.folder.record)
+        self._record(trainer, progress, status, checks=checks).write(self.folder.record)
 
     def _out_of_memory(self, error: BaseException) -> RunError:
         batch_size = self.config.recipe.training.batch_size
@@ -365,11 +349,3 @@ class _Experiment:
             f"--set batch_size={max(1, batch_size // 2)} (the learning rate may want to follow): "
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
         )
-
-
-def describe_layout(recipe: Recipe, is_raster: bool) -> str:
-    """A layout in a few words, such as "raster by dim" or "permuted (seed 3) by pixel"."""
-    order = "raster" if is_raster else f"permuted (seed {recipe.layout.seed})"
-    many = recipe.ensemble.num_orderings
-    orders = f"{many} orderings, the first {order}" if many > 1 else order
-    return f"{orders} by {recipe.layout.sites}"

@@ -79,17 +79,6 @@ class RunFolder:
             f"{self.path}: this run is unfinished; continue it with `arbench resume {self.path}`"
         )
 
-    def require_new(self) -> None:
-        """Check, once the folder is held, that no other run has begun in it meanwhile.
-
-        Raises:
-            ConfigError: if one has.
-        """
-        if self.config.exists():
-            raise ConfigError(
-                f"{self.path}: another run has begun there; choose another folder with --out"
-            )
-
     def require_begun(self) -> None:
         """Check that there is a run to go on with; any other folder is the reader's business.
 
@@ -114,21 +103,30 @@ class RunFolder:
             return True
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, is_new: bool = False) -> Iterator[None]:
         """Hold this folder; the operating system lets go if the process dies.
 
         A new run that fails before it has left anything but its configuration takes the folder
         away again.
 
+        Args:
+            is_new: whether a run is to begin in it.
+
         Raises:
-            ConfigError: if another run holds it, or it cannot be made or written.
+            ConfigError: if another run holds it, or has begun in it meanwhile, or it cannot be made
+                or written.
             Interrupted: at a stop signal that nobody handles inside; the line says how to go on.
         """
         make_folder(self.path)
-        is_new = not self.config.exists()
+        is_bare = not self.config.exists()
         try:
             with FileLock(self._lock, timeout=0), listening_for_stop(self._how_to_go_on):
-                is_new = not self.config.exists()
+                is_bare = not self.config.exists()
+                if is_new and not is_bare:
+                    raise ConfigError(
+                        f"{self.path}: another run has begun there; choose another folder with "
+                        "--out"
+                    )
                 yield
         except Timeout as error:
             raise ConfigError(
@@ -140,7 +138,7 @@ class RunFolder:
             raise Interrupted(self._how_to_go_on(), signal.SIGINT) from error
         except Exception as error:
             begun = isinstance(error, Interrupted) and self.config.exists()
-            if is_new and not begun:
+            if is_bare and not begun:
                 self._remove_if_bare()
             raise
 

@@ -17,8 +17,7 @@ from torch.nn.modules.module import (
 
 from arbench.errors import CheckpointError
 from arbench.files.tensors import load_tensors
-from arbench.runs.building import Assembly, assemble
-from arbench.runs.config import RunConfig
+from arbench.runs.config import Assembly, RunConfig, assemble
 from arbench.runs.folder import RunFolder
 from arbench.runs.record.binding import PARTS, binding_fault
 from arbench.runs.record.record import Record

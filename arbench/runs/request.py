@@ -18,8 +18,7 @@ from arbench.measure.measurement import Measurement
 from arbench.probability.heads.natural import natural_head
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
-from arbench.runs.building import plan_members, require_combination
-from arbench.runs.config import RunConfig
+from arbench.runs.config import RunConfig, plan_members, require_combination
 from arbench.runs.record.record import TaskRecord
 from arbench.training.recipes import resolve_recipe, with_head
 

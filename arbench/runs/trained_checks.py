@@ -29,8 +29,7 @@ from arbench.probability.model import Model
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import derive_seed, keyed_generator, seeded
 from arbench.probability.surprise import MOST_ERRORS, Surprise, event_surprise, site_surprise
-from arbench.runs.building import Assembly, assemble
-from arbench.runs.config import RunConfig
+from arbench.runs.config import Assembly, RunConfig, assemble
 from arbench.runs.record.record import CheckRecord, ChecksRecord
 from arbench.show.reporting import Reporter
 from arbench.show.samples import NUM_SAMPLES

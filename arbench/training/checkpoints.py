@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
@@ -64,20 +64,6 @@ class Progress:
     metrics_bytes: _Count = 0
 
 
-class Checkpoint(NamedTuple):
-    """The state of a training, as it was read.
-
-    Attributes:
-        progress: where it stands.
-        tensors: weights, averages, the optimiser's moments.
-        cautions: warnings for the user who continues from here; a line each.
-    """
-
-    progress: Progress
-    tensors: dict[str, Tensor]
-    cautions: list[str]
-
-
 @dataclass(frozen=True)
 class CheckpointStore:
     """The `checkpoint/` folder of a run; it belongs to the configuration that lies beside it."""
@@ -115,8 +101,12 @@ class CheckpointStore:
             if old.name != name:
                 old.unlink()
 
-    def load(self) -> Checkpoint | None:
+    def load(self) -> tuple[Progress, dict[str, Tensor], list[str]] | None:
         """The current checkpoint, or None when there is none yet.
+
+        Returns:
+            Where the training stands; its tensors, which are weights, averages and the optimiser's
+            moments; warnings for the user who continues from there, a line each.
 
         Raises:
             CheckpointError: if it is damaged, was changed, or belongs to another run.
@@ -144,7 +134,7 @@ class CheckpointStore:
             raise CheckpointError(
                 f"{path}: names a file that is no checkpoint, or outside its folder: {name!r}"
             )
-        return Checkpoint(progress, load_tensors(self.folder / name, sha256=digest), cautions)
+        return progress, load_tensors(self.folder / name, sha256=digest), cautions
 
     def _cautions(self, state: dict[str, Any], metrics_bytes: int) -> list[str]:
         """What to say of a state that may be believed.

@@ -30,7 +30,7 @@ from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
 from arbench.show.reporting import Reporter
 from arbench.training.batches import TrainingBatches
-from arbench.training.checkpoints import Checkpoint, CheckpointStore, Progress
+from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
 
@@ -183,12 +183,12 @@ class Trainer:
         self.average = _snapshot(self.network) if self.recipe.ema_decay else None
 
         loaded = self.store.load()
+        if loaded is not None:
+            self._take_up(*loaded)
         if self.accelerator.is_main_process:
             # What was measured after the checkpoint will be measured again.
             with open(self.metrics, "ab") as file:
-                file.truncate(0 if loaded is None else loaded.progress.metrics_bytes)
-        if loaded is not None:
-            self._take_up(loaded)
+                file.truncate(self.progress.metrics_bytes)
 
     def _step(self, fraction: float) -> None:
         """One optimiser step."""
@@ -302,13 +302,13 @@ class Trainer:
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         self.store.save(self.progress, tensors)
 
-    def _take_up(self, loaded: Checkpoint) -> None:
+    def _take_up(self, progress: Progress, tensors: dict[str, Tensor], cautions: list[str]) -> None:
         """Go on from a checkpoint.
 
         Raises:
             CheckpointError: if it is of another training.
         """
-        self.progress, tensors, cautions = loaded
+        self.progress = progress
         try:
             self._require_own(tensors)
             self.network.load_state_dict(_under(tensors, "network."))

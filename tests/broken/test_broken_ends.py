@@ -22,7 +22,7 @@ from arbench.files.tensors import load_tensors
 from arbench.registry import surroundings
 from arbench.registry.surroundings import TamperedError, undisturbed
 from arbench.runs.folder import RunFolder, new_run_folder
-from arbench.training.checkpoints import Checkpoint, CheckpointStore, Progress
+from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.signals import listening_for_stop
 
 # Wrong: as it was, or as one would write it first.
@@ -31,16 +31,16 @@ from arbench.training.signals import listening_for_stop
 class BelievingStore(CheckpointStore):
     """Holds the tensors against their hash, and believes what stands beside it."""
 
-    def load(self) -> Checkpoint:
+    def load(self) -> tuple[Progress, dict[str, torch.Tensor], list[str]]:
         state = json.loads((self.folder / "state.json").read_text())
         tensors = load_tensors(self.folder / state["tensors"], sha256=state["sha256"])
-        return Checkpoint(Progress(**state["progress"]), tensors, [])
+        return Progress(**state["progress"]), tensors, []
 
 
 class ForgettingStore(CheckpointStore):
     """Takes a state without a hash for one of the format that had none."""
 
-    def load(self) -> Checkpoint | None:
+    def load(self) -> tuple[Progress, dict[str, torch.Tensor], list[str]] | None:
         path = self.folder / "state.json"
         state = json.loads(path.read_text())
         if "state_sha256" not in state:

@@ -313,13 +313,14 @@ def test_a_test_split_that_is_not_evaluated_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[set[SplitName]] = []
-    train = experiment._Experiment._train
+    prepare = experiment._Experiment._prepare
 
-    def watched(self: Any, *arguments: Any) -> object:
+    def watched(self: Any) -> object:
+        trainer = prepare(self)
         kept.append({*self.dataset._stored} | {*self.dataset._splits})
-        return train(self, *arguments)
+        return trainer
 
-    monkeypatch.setattr(experiment._Experiment, "_train", watched)
+    monkeypatch.setattr(experiment._Experiment, "_prepare", watched)
     for number, wanted in enumerate((False, True)):
         out = tmp_path / str(number)
         arbench.run("toy-markov", "made", out=out, evaluate_test=wanted, **QUICK)

@@ -28,13 +28,14 @@ from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed, uniforms
-from arbench.registry.entries import ModelEntry
+from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
-from arbench.runs.building import make_head, plan_members
+from arbench.runs.config import plan_members
 from arbench.testing.conformance import subjects
 from arbench.testing.subject import NotApplicableError, Subject, learn
 from arbench.training.recipes import Recipe, resolve_recipe
+from arbench.training.settings import check_options
 
 FILE = Path(__file__).with_name("golden.json")
 NUM_SAMPLES = 4
@@ -66,7 +67,8 @@ def build(model: str, recipe: Recipe, spec: EventSpec, device: str = "cpu") -> n
     """The network of a recipe, on "meta" without memory for its weights."""
     layout = plan_members(recipe, spec)[0].layout.build()
     head_name = natural_head(layout).name if recipe.head.name == "auto" else recipe.head.name
-    head = make_head(head_name, layout, recipe.head.options)
+    head_class = registry().find(HeadEntry, head_name).load()
+    head = head_class(layout, **dict(check_options(head_class, recipe.head.options)))
     with torch.device(device):
         network: nn.Module = (
             registry().find(ModelEntry, model).load()(layout, head.num_params, **recipe.network)

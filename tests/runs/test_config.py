@@ -23,8 +23,7 @@ from arbench.probability.model import Model
 from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 from arbench.runs import config as config_module
-from arbench.runs.building import assemble
-from arbench.runs.config import LayoutConfig
+from arbench.runs.config import LayoutConfig, assemble
 from arbench.runs.request import RunRequest, resolve
 from arbench_made.network import MADE
 

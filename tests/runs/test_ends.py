@@ -22,6 +22,7 @@ from arbench.measure import speed
 from arbench.registry.surroundings import UnfitError, contained
 from arbench.runs import experiment as run_module
 from arbench.runs import measuring
+from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.training.trainer import Trainer
 
@@ -105,7 +106,7 @@ def test_a_stop_signal_before_anything_is_written_leaves_nothing(
 ) -> None:
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        _signalled(signal.SIGTERM, "require_new", RunFolder, patch)
+        _signalled(signal.SIGTERM, "write", RunConfig, patch)
         assert main([*RUN, "--out", str(folder)]) == 143
     assert "before there was anything to keep; run the same" in capsys.readouterr().err
     assert not folder.exists()
@@ -146,11 +147,14 @@ def test_there_is_nothing_in_it_to_resume_and_that_is_said(
 
 def test_a_folder_that_another_run_took_meanwhile_is_left_alone(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    with folder.locked():
-        folder.require_new()
+    with folder.locked(is_new=True):
         folder.config.write_text("{}")
-        with pytest.raises(ConfigError, match="another run has begun there"):
-            folder.require_new()
+    with (
+        pytest.raises(ConfigError, match="another run has begun there"),
+        folder.locked(is_new=True),
+    ):
+        raise AssertionError("it was taken")
+    assert folder.config.read_text() == "{}"
 
 
 def test_a_finished_run_is_resumed_without_a_stroke(tmp_path: Path) -> None:

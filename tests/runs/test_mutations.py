@@ -179,7 +179,8 @@ def _hold_begun(run: Path, to: Path, number: int) -> dict[str, int]:
         config = RunConfig.read(folder / "config.json")
         loaded = store.load()
         assert loaded is not None
-        return config, vars(loaded.progress), loaded.tensors, loaded.cautions
+        progress, tensors, cautions = loaded
+        return config, vars(progress), tensors, cautions
 
     return _hold(folder, number, {"state": state})
 

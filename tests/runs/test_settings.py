@@ -26,8 +26,7 @@ from arbench.probability.layouts import Layout
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import Registered, registry
 from arbench.runs import experiment
-from arbench.runs.building import assemble, make_head
-from arbench.runs.config import RunConfig
+from arbench.runs.config import RunConfig, assemble
 from arbench.runs.request import RunRequest, resolve
 from arbench.training import recipes
 
@@ -287,7 +286,7 @@ def test_a_head_is_given_the_tuple_that_it_asks_for(monkeypatch: pytest.MonkeyPa
     overrides = {"head": "ranged", "head.limits": (2, 3)}
     config = resolved(RunRequest(task=TASK, model="net", overrides=overrides))
     assert config.recipe.head.options == {"limits": [2, 3]}  # as given: it is what is hashed
-    head: Any = make_head("ranged", config.layouts[0], config.head_options)
+    head: Any = assemble(config).members[0].head
     assert head.given == (2.0, 3.0)
 
 
