@@ -18,10 +18,9 @@ from arbench.api import resume
 from arbench.cli import VERBS, main
 from arbench.cli.options import UserPath
 from arbench.errors import ConfigError
-from arbench.measure import speed
+from arbench.measure import asking, speed
 from arbench.registry.surroundings import UnfitError, contained
 from arbench.runs import experiment as run_module
-from arbench.runs import measuring
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.training.trainer import Trainer
@@ -36,7 +35,7 @@ def _status(folder: Path) -> str:
 
 
 OWNERS = {
-    "evaluate_log_probs": measuring,
+    "evaluate_log_probs": asking,
     "save_samples": run_module,
     "measure_sampling": speed,
 }

@@ -54,7 +54,7 @@ POINTS = {
         (1, 3),
     ),
     "in the final evaluation": (
-        "measuring.evaluate_log_probs = deadly(measuring.evaluate_log_probs, {n})",
+        "asking.evaluate_log_probs = deadly(asking.evaluate_log_probs, {n})",
         (1, 2),
     ),
     "in the checks": ("checks.check_samples = deadly(checks.check_samples, 1)", (1, 1)),
@@ -71,7 +71,8 @@ import arbench.api, arbench.cli, arbench.cli.resume, arbench.cli.run
 from arbench.training import checkpoints, trainer
 from arbench.runs.record import record as records
 from arbench.measure import speed
-from arbench.runs import measuring, trained_checks as checks
+from arbench.measure import asking
+from arbench.runs import trained_checks as checks
 from arbench.measure.sections import SpeedRecord
 
 row = dict(batch_size=1, median_s=1.0, iqr_s=0.0, events_per_s=1.0, repeats=1)

@@ -146,7 +146,7 @@ POINTS = {
         "t.evaluate_log_probs = deadly(t.evaluate_log_probs, 3)"
     ),
     "in the final evaluation": (
-        "import arbench.runs.measuring as r; r.evaluate_log_probs = deadly(r.evaluate_log_probs, 2)"
+        "import arbench.measure.asking as a; a.evaluate_log_probs = deadly(a.evaluate_log_probs, 2)"
     ),
     "after the weights, before the record": (
         "from arbench.runs.record.record import Record; Record.write = deadly(Record.write, 1)"
