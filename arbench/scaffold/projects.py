@@ -1,7 +1,7 @@
 """Writes a project for a model, task, head or measurement from its template.
 
-A template is a text file under `templates/<kind>/`, ending in `.txt`; `$name` and the other fields
-of a project are filled in, in paths too: the folder `package` becomes that of the package.
+A template is a text file under `templates/<kind>/` that ends in `.txt`. The text may contain `$name`
+and the other fields of a project. A folder `package` gets the name of the project's package.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _TRIALS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Project:
-    """What a new project is called, everywhere.
+    """The names of a new project: of what it offers, its package, distribution and class.
 
     Attributes:
         kind: what it offers.
-        name: of the model, task, head or measurement.
+        name: the name of the model, task, head or measurement.
     """
 
     kind: Kind
@@ -74,7 +74,7 @@ class Project:
 
     @property
     def class_name(self) -> str:
-        """Such as `AboveNetwork`; the ending keeps it apart from names that templates import."""
+        """Such as `AboveNetwork`; the ending avoids clashes with names that templates import."""
         words = "".join(word.capitalize() for word in self._words) + _CLASS_ENDINGS[self.kind]
         return words if words.isidentifier() else f"N{words}"
 
@@ -85,7 +85,7 @@ class Project:
 
     @property
     def fields(self) -> dict[str, str]:
-        """What templates may name."""
+        """The fields that templates may contain."""
         return {
             "name": self.name,
             "package": self.package,
@@ -103,8 +103,8 @@ def write_project(project: Project, folder: Path) -> list[Path]:
     """Write the project into a new folder: all of it or, if anything fails, nothing.
 
     Args:
-        project: whose name is free.
-        folder: does not exist; its parent does.
+        project: one whose name is free.
+        folder: must not exist; its parent must.
 
     Returns:
         The files written, relative to the folder.
@@ -120,7 +120,7 @@ def write_project(project: Project, folder: Path) -> list[Path]:
         )
     files = dict(_filled(project))
     try:
-        # Beside its place, so that the one rename that puts it there crosses no file system.
+        # Beside the new folder, so that the final rename stays on one file system.
         with tempfile.TemporaryDirectory(prefix=".arbench-new-", dir=folder.parent) as scratch:
             made = Path(scratch) / "project"  # with ordinary permissions, unlike the scratch folder
             for path, text in files.items():
