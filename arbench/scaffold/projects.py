@@ -1,7 +1,7 @@
 """Writes a project for a model, task, head or measurement from its template.
 
-A template is a text file under `templates/<kind>/` that ends in `.txt`. The text may contain `$name`
-and the other fields of a project. A folder `package` gets the name of the project's package.
+A template is a text file under `templates/<kind>/` that ends in `.txt`. It may contain `$name` and
+the other fields of a project. A folder `package` gets the name of the project's package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The floor: independent dims."""
+"""Independent dims, the weakest baseline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ arbench_entries = [
     ModelEntry(
         name="bernoulli",
         network="arbench_bernoulli.network:Independent",
-        summary="independent dims, fitted by counting: the floor for every other model",
+        summary="independent dims, fitted by counting: the weakest baseline",
         recipes="arbench_bernoulli",
     )
 ]

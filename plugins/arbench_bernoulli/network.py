@@ -15,14 +15,14 @@ from arbench_bernoulli.state import IndependentState
 class Independent(nn.Module):
     """`p(x) = prod_t p_t(x_t)`: Bernoulli dims for binary data, categorical ones for any K.
 
-    The maximum of the likelihood is known in closed form, so `fit` counts:
+    The maximum of the likelihood has a closed form, so `fit` counts:
     `p_t(v) = (n_t(v) + smoothing) / (N_t + K * smoothing)`, the posterior mean under a symmetric
-    Dirichlet prior. Until then every distribution is uniform.
+    Dirichlet prior. Before `fit`, every distribution is uniform.
 
     Args:
         layout: discrete dims, drawn one at a time.
         num_params: P; K log-probabilities, or 1 logit where K = 2.
-        smoothing: pseudo-count of every value, positive.
+        smoothing: pseudo-count of every value, more than 0.
 
     Raises:
         ValueError: if the layout or an argument is not one of these.
@@ -45,7 +45,7 @@ class Independent(nn.Module):
             )
         if not smoothing > 0:
             raise ValueError(
-                f"smoothing is positive, got {smoothing}: unseen values would be impossible"
+                f"smoothing must be positive, got {smoothing}: unseen values would be impossible"
             )
         self.num_params = num_params
         self.smoothing = smoothing

@@ -18,16 +18,16 @@ _MAX_ENTRIES = 1 << 26
 class Tables(nn.Module):
     """`p(x) = prod_t p_t(x_t | c_t)`, where the context c_t is the k nearest earlier sites of t.
 
-    Nearest is Euclidean distance between `layout.coordinates`, whatever the order; of equally near
-    sites the latest come first. For sequences and table rows in raster order these are the k
-    previous ones. A site with fewer than k sites before it uses those it has; the missing ones
-    count as neighbours with a known value, which smooths once more and splits nothing.
+    Distance is Euclidean, between `layout.coordinates`, whatever the order. Of equally near sites,
+    the latest come first. For sequences and table rows in raster order, these are the k previous
+    sites. A site with fewer than k earlier sites uses those. Each missing one counts as a neighbour
+    with a known value, which only smooths once more.
 
-    `fit` counts. Contexts are nested, nearest first, and each length m is smoothed towards the next
+    `fit` counts. Contexts are nested, nearest first. Each length m is smoothed towards the next
     shorter one, down to the uniform distribution:
     `p_m(v | c) = (n(c, v) + s * p_{m-1}(v | c')) / (n(c) + s)`, with c' the m - 1 nearest of c.
-    That is normalised whatever the counts, and an unseen context costs only its farthest site.
-    Until `fit` every conditional is uniform.
+    This is normalised for any counts, and an unseen context falls back to the next shorter one.
+    Before `fit`, every conditional is uniform.
 
     Source: the interpolation is MacKay and Peto, "A hierarchical Dirichlet language model", Natural
     Language Engineering, 1995, with one fixed strength s instead of a fitted one per length.
@@ -36,7 +36,7 @@ class Tables(nn.Module):
         layout: discrete dims, drawn one at a time.
         num_params: P; K log-probabilities, or 1 logit where K = 2.
         neighbours: k; the tables have `T * K**(k+1)` entries.
-        smoothing: s, the strength of the shorter context as a number of observations.
+        smoothing: s, how many observations the shorter context is worth.
 
     Raises:
         ValueError: if the layout or an argument is not one of these, or the tables are too large.
@@ -61,10 +61,10 @@ class Tables(nn.Module):
                 f"needs {size} parameters per site (or 1 logit for binary data), got {num_params}"
             )
         if neighbours < 0:
-            raise ValueError(f"neighbours is at least 0, got {neighbours}")
+            raise ValueError(f"neighbours must be at least 0, got {neighbours}")
         if not smoothing > 0:
             raise ValueError(
-                f"smoothing is positive, got {smoothing}: unseen values would be impossible"
+                f"smoothing must be positive, got {smoothing}: unseen values would be impossible"
             )
         self.num_sites = layout.num_sites
         # More than T - 1 earlier sites do not exist.
@@ -82,7 +82,7 @@ class Tables(nn.Module):
         self.log_probs: Tensor
         shape = (layout.num_sites, size**self.num_neighbours, size)
         self.register_buffer("log_probs", torch.zeros(shape).log_softmax(-1))
-        # Neither is state: the first follows from the layout, the second from the arguments.
+        # Neither is saved: the first follows from the layout, the second from the arguments.
         self.context: Tensor
         self.place_values: Tensor
         self.register_buffer("context", self._nearest(layout), persistent=False)
@@ -105,7 +105,7 @@ class Tables(nn.Module):
 
         Args:
             batches: pairs of sites `(B, T, 1)` int64 and which of them are scored, `(B, T)`
-                boolean or None for all; a site that is not scored serves as context only.
+                boolean or None for all; a site that is not scored is only context.
         """
         table = self.log_probs
         counts = torch.zeros(table.numel(), dtype=torch.int64, device=table.device)
@@ -124,7 +124,7 @@ class Tables(nn.Module):
         size, most = self.alphabet_size, self.num_neighbours
         probs = counts.new_full((self.num_sites, 1, size), 1 / size)
         for length in range(most + 1):
-            # The nearest site has the largest place value, so the farthest is what is summed out.
+            # The nearest site has the largest place value, so this sums out the farthest.
             shape = (self.num_sites, size**length, size ** (most - length), size)
             seen = counts.view(shape).sum(2)
             shorter = probs if length == 0 else probs.repeat_interleave(size, dim=1)
@@ -144,7 +144,7 @@ class Tables(nn.Module):
     def step(
         self, state: TablesState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, TablesState]:
-        """Parameters `(B, P)` of a site by one look-up; `previous` is `(B, 1)` or None at first."""
+        """Parameters `(B, P)` of a site by one look-up; `previous` is `(B, 1)`, None at site 0."""
         values = state.values
         if previous is not None:
             values[:, site - 1] = previous[:, 0]
@@ -160,5 +160,5 @@ class Tables(nn.Module):
         return codes
 
     def _params(self, log_probs: Tensor) -> Tensor:
-        """`(..., P)` from `(..., K)`: themselves, or the logit `log p(1) - log p(0)`."""
+        """`(..., P)` from `(..., K)`: the same, or the logit `log p(1) - log p(0)`."""
         return log_probs.diff(dim=-1) if self.num_params == 1 else log_probs

@@ -1,4 +1,4 @@
-"""FVSBN: a logistic regression per site, all of them one strictly triangular matrix product."""
+"""FVSBN: a logistic regression per site; one product with a triangular matrix does them all."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from arbench_fvsbn.state import FVSBNState
 class FVSBN(nn.Module):
     """The fully visible sigmoid belief network: `params_t = b_t + sum_{s < t} W_ts f(x_s)`.
 
-    Binary values enter as one feature (F = 1), `f(x) = x - 1/2`; values of a larger alphabet as
-    F = K features, `f(x)_v = [x = v] - 1/K`. Centring moves a constant into b: it changes how fast
-    weights are learnt, not what can be expressed. For n binary dims there are n biases and
-    n (n - 1) / 2 weights, `n (n + 1) / 2` free parameters in all.
+    A binary value is one feature (F = 1), `f(x) = x - 1/2`. A value of a larger alphabet is F = K
+    features, `f(x)_v = [x = v] - 1/K`. Centring moves a constant into b. It changes how fast the
+    weights learn, but not the family of distributions. For n binary dims there are n biases and
+    n (n - 1) / 2 weights, together `n (n + 1) / 2` free parameters.
 
-    W is a `PairwiseWeights`: its options are a prior that knows which sites are near, and change
-    nothing about what the model can be.
+    W is a `PairwiseWeights`. Its options are a prior that knows which sites are near; they do not
+    change the family of distributions either.
 
     Source: Frey, "Graphical models for machine learning and digital communication", MIT Press,
     1998; Gan, Henao, Carlson and Carin, "Learning deep sigmoid belief networks with data
@@ -32,8 +32,8 @@ class FVSBN(nn.Module):
         num_params: P, parameters per site.
         locality: exponent by which a pair's own weight is scaled down with distance; 0 is none.
         kernel_grids: for each entry g, kernels that vary over a grid of g points along each axis
-            of the event, interpolated linearly; 1 is a kernel that is the same everywhere.
-        kernel_range: distance at which the kernels' scale has fallen to 1/e.
+            of the event, interpolated linearly; with 1 the kernel is the same everywhere.
+        kernel_range: distance at which the scale of the kernels has fallen to 1/e.
 
     Raises:
         ValueError: if the layout or an argument is not one of these, or there are too many weights.
@@ -71,7 +71,7 @@ class FVSBN(nn.Module):
     def num_free_parameters(self) -> int:
         """Biases and weights between pairs of sites: `n (n + 1) / 2` for n binary dims.
 
-        Kernels add parameters to the training, none to what the trained matrix can be.
+        Kernels add parameters to training, but none to the trained matrix.
         """
         return self.bias.numel() + self.pairs.weight.numel()
 

@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Below, a plain product is faster: its operands fit into a core's own cache.
+# Below this, a plain product is faster: its operands fit into a core's own cache.
 _SMALLEST_PACKED = 1 << 17
 
 
 class Affine:
-    """`x W + b`, and what comes right after it, for a small number of rows x.
+    """`x W + b`, alone or fused with the next operation, for a small number of rows x.
 
-    A product with few rows takes as long as reading W, and the usual one first rearranges W, at
-    every call. On a CPU, in float32, large weights are therefore arranged once, by oneDNN, through
-    the operators that `torch.compile` uses when it freezes weights.
+    A product with few rows takes as long as reading W, and torch's product first rearranges W at
+    every call. So on a CPU, in float32, oneDNN packs large weights once, through the operators
+    that `torch.compile` uses when it freezes weights.
 
     Args:
-        weight: `(outputs, inputs)`, not changed afterwards.
+        weight: `(outputs, inputs)`; must not change afterwards.
         bias: `(outputs,)`, or None.
         num_rows: B.
     """

@@ -19,8 +19,8 @@ class Block(nn.Module):
     Args:
         width: H.
         num_heads: of the attention.
-        mlp: "gelu" is `W_2 gelu(W_1 x)` with 4 H hidden units, "swiglu" is
-            `W_2 (silu(W_1 x) * V x)` with two thirds of that, hence as many weights.
+        mlp: "gelu" is `W_2 gelu(W_1 x)` with 4 H hidden units; "swiglu" is
+            `W_2 (silu(W_1 x) * V x)` with two thirds as many units, so with as many weights.
         bias: whether linear maps and norms have biases.
     """
 
@@ -44,7 +44,7 @@ class Block(nn.Module):
         Args:
             values: `(B, T, H)`.
             turns: from `rotary_turns`, or None.
-            dropout: probability that a unit is left out of what a branch adds.
+            dropout: probability that a training step drops a unit of a branch's output.
 
         Returns:
             `(B, T, H)`.
@@ -70,7 +70,7 @@ def rotary_turns(num_sites: int, head_dim: int, like: Tensor) -> tuple[Tensor, T
     At site t, pair i turns by `t * 10000^(-2 i / head_dim)`.
 
     Source: Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021,
-    equations 14 and 15. Deviation: a pair is units i and i + head_dim / 2, not neighbours, which
+    equations 14 and 15. Deviation: a pair is units i and i + head_dim / 2, not neighbours; that
     only renames units.
 
     Args:

@@ -1,4 +1,4 @@
-"""Buffers for keys and values, kept by a network from one of its states to the next."""
+"""Buffers for keys and values; a network keeps those of its last state for the next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_KEPT_BYTES = 1 << 30
 
 
 class BufferShape(NamedTuple):
-    """The shape of the buffer for one block's keys, or values, of a whole batch of events.
+    """The shape of one block's keys, or values, of a whole batch of events.
 
     Attributes:
         batch_size: B.
@@ -47,34 +47,35 @@ class BufferShape(NamedTuple):
 def fresh_buffer(num_bytes: int) -> NDArray[np.uint8]:
     """Uninitialised bytes, on a CPU.
 
-    They come from numpy, which asks Linux for huge pages: with ordinary ones, finding the pages
+    numpy allocates them, because it asks Linux for huge pages. With ordinary pages, finding them
     takes longer than reading them.
     """
     return np.empty(num_bytes, np.uint8)
 
 
 class SpareBuffers:
-    """Buffers that keys or values on a CPU have left, for others to move into.
+    """Buffers of earlier keys and values on a CPU, to be used again.
 
-    A system hands out fresh memory page by page, each set to 0, which costs a sampler of many
+    A system hands out fresh memory page by page, each set to 0. That costs a sampler of many
     events a fifth of its time (docs/decisions/0014). So a network keeps the buffers of its last
-    state: of one size, and no more of them than one state needs. Who takes a buffer has it alone
-    until it is given back. Copies and pickles of a network start without any.
+    state: all of one size, and no more than one state needs. A taken buffer has one owner until
+    that gives it back. Copies and pickles of a network start without buffers.
 
     Args:
-        most: how many buffers are kept.
+        most: the largest number of buffers to keep.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
-        # The size of the buffers kept, and they; replaced together: threads may share a network.
+        # The size of the kept buffers, and the buffers. Threads may share a network, so both are
+        # replaced together.
         self._kept: tuple[int, list[NDArray[np.uint8]]] = (0, [])
 
     def __reduce__(self) -> tuple[type[SpareBuffers], tuple[int]]:
         return type(self), (self.most,)
 
     def take(self, num_bytes: int) -> NDArray[np.uint8]:
-        """A buffer with anything in it; what is kept of another size is let go."""
+        """A buffer with arbitrary content; kept buffers of another size are freed."""
         size, kept = self._kept
         if size != num_bytes:
             self._kept = num_bytes, []
@@ -85,7 +86,7 @@ class SpareBuffers:
             return fresh_buffer(num_bytes)
 
     def give_back(self, buffers: list[NDArray[np.uint8]]) -> None:
-        """Empty a list of buffers; those of the size last taken are kept."""
+        """Empty a list of buffers; keep those of the size that was taken last."""
         size, kept = self._kept
         while buffers:
             buffer = buffers.pop()

@@ -1,4 +1,4 @@
-"""Key-value caches: keys and values of the sites so far, as fast to read as they can be."""
+"""Key-value caches: keys and values of the sites so far, laid out for fast reading."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from arbench_gpt.buffers import BufferShape, SpareBuffers
 
-# So many numbers as keys of all blocks, and a step no longer finds them in a CPU's caches.
+# From this many numbers as keys of all blocks on, they no longer fit into a CPU's caches.
 BEYOND_CACHES = 1 << 22
-# It then reads the keys in use and half of this; every so many steps all keys are copied.
+# The buffer of keys grows by so many sites at a time; each time all keys are copied.
 MORE_SITES = 32
 
 
@@ -21,7 +21,7 @@ class KeyValueCache(Protocol):
     """Keys and values of all sites so far, in one block."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
-        """Keep a site's key and value; mix the values of all sites by its query.
+        """Keep a site's key and value, and mix the values of all sites so far by its query.
 
         Args:
             query: `(B, heads, head_dim)`, scaled.
@@ -36,7 +36,7 @@ class KeyValueCache(Protocol):
 
 
 class PlainKeyValueCache:
-    """Keys and values that a step finds in a CPU's caches, or on a GPU.
+    """Keys and values that fit into a CPU's caches, or lie on a GPU.
 
     Args:
         shape: of the keys, and of the values.
@@ -58,25 +58,25 @@ class PlainKeyValueCache:
 
 
 class LargeKeyValueCache:
-    """Keys and values so many that a CPU fetches them from memory: what counts is how it reads.
+    """Keys and values that do not fit into a CPU's caches, laid out for fast reading from memory.
 
-    Products read fastest with the matrix first, and what has no gaps: over the part in use of a
-    buffer for all sites they take up to twice as long. So a buffer for keys is laid out for a few
-    sites more at a time, and used whole. `embedding_bag`, which sums lines of a table, reads faster
-    still, gaps or not: it mixes the values.
+    Products read fastest if the matrix comes first and has no gaps. Over the used part of a buffer
+    for all sites they take up to twice as long. So the buffer for keys grows by a few sites at a
+    time, without gaps. `embedding_bag`, which sums lines of a table, reads even faster, with gaps
+    or without, so it mixes the values.
 
     Args:
         shape: of the keys when all are known, and of the values.
-        like: gives dtype; on a CPU.
+        like: a tensor on a CPU, which gives the dtype.
         lines: shared by all blocks.
-        spare: where buffers come from, and go to when nothing refers to this any longer.
+        spare: provides the buffers, and gets them back when this cache is no longer referenced.
     """
 
     def __init__(self, shape: BufferShape, like: Tensor, lines: Lines, spare: SpareBuffers) -> None:
         self.shape = shape
         self.lines = lines
         self.spare = spare
-        # Of the values, and of the keys if there are any.
+        # The buffer of the values, then that of the keys, if there are any.
         self.taken = [spare.take(shape.num_bytes(like.dtype))]
         weakref.finalize(self, spare.give_back, self.taken).atexit = False
         self.values = shape.laid_over(self.taken[0], like.dtype)
@@ -109,7 +109,7 @@ class LargeKeyValueCache:
 
 
 class Lines:
-    """Where the values of the sites up to one lie in a table `(B * heads * T, head_dim)`.
+    """Where the values of the sites up to a given one lie in a table `(B * heads * T, head_dim)`.
 
     Args:
         shape: of the values.
@@ -121,7 +121,7 @@ class Lines:
         self.site = -1
 
     def up_to(self, site: int) -> tuple[Tensor, Tensor]:
-        """Lines `(B * heads * (site + 1),)`, row by row, and where among them each row begins."""
+        """Lines `(B * heads * (site + 1),)`, row by row, and where each row begins among them."""
         if site != self.site:
             count = site + 1
             self.site = site
@@ -133,7 +133,7 @@ class Lines:
 def make_caches(
     num_blocks: int, shape: BufferShape, like: Tensor, spare: SpareBuffers
 ) -> list[KeyValueCache]:
-    """One per block, of the kind that suits device and size; see `LargeKeyValueCache`."""
+    """One cache per block, of the kind that suits device and size; see `LargeKeyValueCache`."""
     if like.device.type != "cpu" or num_blocks * math.prod(shape) < BEYOND_CACHES:
         return [PlainKeyValueCache(shape, like) for _ in range(num_blocks)]
     lines = Lines(shape)

@@ -17,40 +17,40 @@ from arbench_gpt.state import GPTState, advance, make_state
 
 
 class GPT(nn.Module):
-    """A decoder-only transformer over the sites in their order, whatever it is.
+    """A decoder-only transformer over the sites, in any order.
 
-    The input at a site is the value of the site before, and a learned start vector at the first.
-    The output at site t sees all sites before t, across the ends of image rows too, and no other.
+    The input at a site is the value of the site before, or a learned start vector at the first.
+    The output at site t sees all sites before t, also across the ends of image rows, and no other.
 
     Source: Radford et al., "Language models are unsupervised multitask learners", 2019, section
     2.3 (norms first, one more at the end, the initialisation); Chen et al., "Generative pretraining
     from pixels", ICML 2020, for pixels. Deviations: rotary positions, SwiGLU (Shazeer, "GLU
-    variants improve transformer", 2020) and networks without biases are choices; the output layer
-    has weights of its own; attention weights are never dropped, only units.
+    variants improve transformer", 2020) and networks without biases are options; the output layer
+    has weights of its own; dropout drops units, never attention weights.
 
-    Weights start normal with standard deviation 0.02, that of the two maps which add to the
-    residual stream divided by the root of their number; biases start at 0.
+    Weights start normal with standard deviation 0.02; that of maps which add to the residual
+    stream is divided by the root of their number. Biases start at 0.
 
     Args:
         layout: any.
         num_params: P.
         num_layers: blocks.
         width: H, of the residual stream.
-        num_heads: of every attention; divides the width.
+        num_heads: heads per attention; must divide the width.
         positions: "rotary" turns queries and keys, so that attention knows distances; "learned"
             adds a vector to the input of every site.
-        coordinates: add vectors for row, column and channel of the site whose turn it is; with
+        coordinates: add vectors for the row, column and channel of the site to predict; with
             learned positions they replace the vector per site.
         ordinal: see `SiteVectors`.
         mlp: "gelu" or "swiglu"; see `Block`.
         bias: whether linear maps and norms have biases.
-        dropout: probability that a unit of the input, or of what a branch of a block adds, is left
-            out of a training step.
+        dropout: probability that a training step drops a unit of the input, or of the output of a
+            branch of a block.
 
     Raises:
         ValueError: for sizes below 1, heads that do not divide the width, rotary positions with an
-            odd number of units per head, a dropout outside [0, 1), ordinal real values, or a choice
-            that is none.
+            odd number of units per head, a dropout outside [0, 1), ordinal real values, or an
+            unknown choice of `positions` or `mlp`.
     """
 
     tiny_hyperparameters: ClassVar = {"num_layers": 2, "width": 12, "num_heads": 2}
@@ -73,24 +73,24 @@ class GPT(nn.Module):
         super().__init__()
         if min(num_layers, width, num_heads) < 1:
             raise ValueError(
-                "num_layers, width and num_heads are at least 1, got "
+                "num_layers, width and num_heads must be at least 1, got "
                 f"{num_layers}, {width} and {num_heads}"
             )
         if positions not in ("rotary", "learned"):
-            raise ValueError(f"positions are 'rotary' or 'learned', got {positions!r}")
+            raise ValueError(f"positions must be 'rotary' or 'learned', got {positions!r}")
         if mlp not in get_args(MLP):
-            raise ValueError(f"mlp is 'gelu' or 'swiglu', got {mlp!r}")
+            raise ValueError(f"mlp must be 'gelu' or 'swiglu', got {mlp!r}")
         if width % num_heads:
-            raise ValueError(f"num_heads divides the width, got {num_heads} and {width}")
+            raise ValueError(f"num_heads must divide the width, got {num_heads} and {width}")
         self.head_dim = width // num_heads
         self.rotary = positions == "rotary"
         if self.rotary and self.head_dim % 2:
             raise ValueError(
-                "rotary positions turn pairs of units: width / num_heads is even, got "
+                "rotary positions turn pairs of units, so width / num_heads must be even, got "
                 f"{width} / {num_heads}"
             )
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+            raise ValueError(f"dropout must be a probability below 1, got {dropout}")
         self.num_sites = layout.num_sites
         self.dropout = dropout
         self.inputs = SiteVectors(layout, width, ordinal=ordinal, coordinates=coordinates)
@@ -99,12 +99,12 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(width, num_heads, mlp, bias) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width, bias=bias)
         self.outputs = nn.Linear(width, num_params, bias=bias)
-        # For keys and values of every block, and one more: keys move.
+        # One each for keys and values of every block, and one more, because keys move.
         self._spare = SpareBuffers(2 * num_layers + 1)
         self._initialise()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Every move and cast comes through here, and what was kept is no longer what is wanted.
+        # Every move and cast calls this, and then the kept buffers no longer fit.
         self._spare = SpareBuffers(self._spare.most)
         moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
@@ -155,10 +155,10 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def step(self, state: GPTState, previous: Tensor | None, site: int) -> tuple[Tensor, GPTState]:
-        """Parameters of one site; its queries meet the keys of the sites before, and its own.
+        """Parameters of one site; its queries meet its own key and those of earlier sites.
 
         Args:
-            state: from `init_state`, updated in place. Sites are visited in order, from 0.
+            state: from `init_state`, updated in place. Sites come in order, from 0.
             previous: `(B, site_dim)` value of site - 1, or None at the first site.
             site: t.
 

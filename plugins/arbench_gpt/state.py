@@ -16,7 +16,7 @@ from arbench_gpt.key_value_cache import KeyValueCache, make_caches
 
 
 class StepWeights(NamedTuple):
-    """One block's weights; norms, and the scale of the scores, are part of what follows them."""
+    """One block's weights; norms and the scale of the scores are folded into what follows them."""
 
     qkv: Affine
     mix: Affine
@@ -30,10 +30,10 @@ class GPTState(NamedTuple):
     """What `GPT.step` keeps for one batch.
 
     Attributes:
-        inputs: of a site.
+        inputs: looks up the input of a site.
         layers: weights of every block.
-        outputs: the last map, with the final norm in it.
-        places: per site the vector of its place, `(H,)`; empty unless it has one of its own.
+        outputs: the last map, with the final norm folded in.
+        places: per site the learned vector of its position, `(H,)`; empty if there is none.
         turns: per site `(head_dim / 2,)` complex, by which queries and keys are multiplied; empty
             unless positions are rotary.
         caches: per block, the keys and values of all sites so far.
@@ -65,14 +65,14 @@ def make_state(
 
     Args:
         blocks: in order.
-        norm: the one after the last block.
-        outputs: what reads it.
-        inputs: of the first block.
-        places: `(T, H)`, added to them, or None.
+        norm: the norm after the last block.
+        outputs: the map that reads it.
+        inputs: the inputs of the first block.
+        places: `(T, H)`, added to the inputs, or None.
         num_sites: T.
         batch_size: B.
         rotary: whether queries and keys are turned.
-        spare: buffers that earlier states have left.
+        spare: buffers of earlier states.
     """
     like = outputs.weight
     num_heads = blocks[0].num_heads
@@ -116,7 +116,7 @@ def advance(state: GPTState, previous: Tensor | None, site: int) -> Tensor:
 def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
     width, num_heads = block.mix.in_features, block.num_heads
     weight, bias = _fold(block.attention_norm, block.qkv)
-    # The scores are scaled by what the queries are.
+    # Scaling the queries scales the scores.
     scale = (width / num_heads) ** -0.5
     weight[:width] *= scale
     if bias is not None:
@@ -138,9 +138,9 @@ def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
 
 
 def _fold(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """A linear map of what a norm returns, as a map of what it has before its gain and bias.
+    """Weight and bias of a linear map after a norm, with the norm's gain and bias folded in.
 
-    What is returned is nobody else's.
+    Both are new tensors.
     """
     weight = linear.weight * norm.weight
     if norm.bias is None:

@@ -1,4 +1,4 @@
-"""Who may see whom: one degree per unit, and every mask follows from the degrees."""
+"""Which unit may see which: one degree per unit; every mask follows from the degrees."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Degrees(nn.Module):
 
     An input at position s has degree s + 1, an output at position t has degree t, hidden units
     have degrees from 1 to T - 1. One rule then covers every pair of layers, direct connections
-    included: a unit may read another one if its own degree is at least the other's. Degrees, a few
-    bytes per unit, are kept; masks, as large as the weights, are computed when they are used.
+    included: a unit may read another one if its own degree is at least the other's. The network
+    keeps degrees, a few bytes per unit. It computes masks, as large as the weights, when needed.
 
-    Source: Germain et al., ICML 2015, equations 12 and 13. There degrees of outputs are larger by
-    one and compared strictly. Deviation: the degrees of a layer are spread evenly over their range
-    (a systematic sample with a random start, shuffled) instead of drawn independently, so that a
-    layer of at least T - 1 units misses no degree.
+    Source: Germain et al., ICML 2015, equations 12 and 13. There, degrees of outputs are larger by
+    one and the comparison is strict. Deviation: the degrees of a layer are spread evenly over their
+    range (a systematic sample with a random start, shuffled) instead of drawn independently, so
+    that a layer of at least T - 1 units misses no degree.
 
     Args:
         layout: the order; unit i of the input and output layers belongs to canonical site i.

@@ -25,22 +25,22 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class MADE(nn.Module):
     """Masked autoencoder for distribution estimation.
 
-    Weights belong to canonical sites, not to positions in an order, so one set of weights serves
-    every order and every choice of masks: see `reordered`.
+    Weights belong to canonical sites, not to positions in an order. So one set of weights serves
+    every order and every choice of masks; see `reordered`.
 
     Source: Germain, Gregor, Murray and Larochelle, "MADE: Masked Autoencoder for Distribution
     Estimation", ICML 2015; `direct` is the paper's matrix A.
-    Deviation: discrete values beyond two enter one-hot and leave as P parameters; dropout on the
-    hidden units is ours; for the degrees see `Degrees`.
+    Deviation: alphabets of more than two values have one-hot inputs and P parameters per site;
+    dropout on the hidden units is ours; for the degrees see `Degrees`.
 
     Args:
         layout: any order.
         num_params: P.
         hidden: widths of the hidden layers, at least one.
-        direct: connect inputs straight to outputs as well.
+        direct: also connect inputs directly to outputs.
         activation: of the hidden units.
-        dropout: probability that a hidden unit is left out of a training step.
-        mask_seed: decides which hidden unit sees how much.
+        dropout: probability that a training step drops a hidden unit.
+        mask_seed: decides how many sites each hidden unit sees.
 
     Raises:
         ValueError: for a width below 1, an unknown activation, a dropout outside [0, 1) or a
@@ -60,18 +60,19 @@ class MADE(nn.Module):
     ) -> None:
         super().__init__()
         if not hidden or min(hidden) < 1:
-            raise ValueError(f"hidden is one or more widths of at least 1, got {list(hidden)}")
+            raise ValueError(f"hidden must be one or more widths of at least 1, got {list(hidden)}")
         if activation not in ACTIVATIONS:
-            raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+            known = ", ".join(ACTIVATIONS)
+            raise ValueError(f"activation must be one of {known}, got {activation!r}")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+            raise ValueError(f"dropout must be a probability below 1, got {dropout}")
         if mask_seed < 0:
-            raise ValueError(f"mask_seed is not negative, got {mask_seed}")
+            raise ValueError(f"mask_seed must be at least 0, got {mask_seed}")
         self.num_params = num_params
         self.hidden = tuple(hidden)
         self.activation = ACTIVATIONS[activation]
         self.dropout = dropout
-        # One number tells two values apart; more values need one input each.
+        # Two values need one number; more values need one input each.
         size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
         self.one_hot_size = size if size > 2 else 0
         self.inputs_per_site = layout.site_dim * (self.one_hot_size or 1)
@@ -109,16 +110,16 @@ class MADE(nn.Module):
     def reordered(self, layout: Layout, mask_seed: int) -> MADE:
         """The same weights in another order and with other masks.
 
-        The result shares every Parameter with this network and owns nothing but its degrees, one
-        small integer per unit. Source: Germain et al., order-agnostic and connectivity-agnostic
+        The result shares every Parameter with this network. It owns only its degrees, one small
+        integer per unit. Source: Germain et al., order-agnostic and connectivity-agnostic
         training.
 
         Args:
             layout: the order, of the same events.
-            mask_seed: decides which hidden unit sees how much.
+            mask_seed: decides how many sites each hidden unit sees.
         """
         view = copy.copy(self)
-        # A shallow copy shares the table of submodules too; the view needs one of its own.
+        # A shallow copy also shares the table of submodules; the view needs its own.
         view._modules = self._modules.copy()
         view.degrees = self._make_degrees(layout, mask_seed).to(self.degrees.positions.device)
         return view
@@ -143,10 +144,10 @@ class MADE(nn.Module):
     ) -> tuple[Tensor, MADEState]:
         """Parameters `(B, P)` of a site; those of all sites cost one forward pass.
 
-        Knowing the first t sites makes exactly the units of degree t final, in every layer: they
-        read units of degree at most t, all final by now, and are computed here once and for all.
-        In order of degree they are a few rows of the weights and what they read is a prefix of
-        the columns, so no mask is needed. See `SteppingNetwork.step`.
+        As soon as the first t sites are known, exactly the units of degree t become final, in every
+        layer: they read only units of degree at most t, which are final. This step computes them,
+        once. In order of degree they are a few rows of the weights and read a prefix of the
+        columns, so no mask is needed. See `SteppingNetwork.step`.
         """
         values, starts = state.values, state.starts
         if previous is not None:

@@ -14,8 +14,8 @@ class MADEState(NamedTuple):
         weights: per layer `(units, units of the layer before)`.
         biases: per layer `(units, 1)`.
         direct: `(T * P, T * I)`, or None.
-        starts: per layer, the input first: entry d is the number of units of degree below d.
-        values: per layer but the output, the input first: `(units, B)`, filled as units get final.
+        starts: per layer, the input first; entry d is the number of units of degree below d.
+        values: per layer but the last, the input first: `(units, B)`, filled as units become final.
     """
 
     weights: list[Tensor]

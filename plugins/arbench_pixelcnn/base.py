@@ -1,4 +1,4 @@
-"""What PixelCNN and its gated successor share: images drawn dim by dim, in one walk of rows."""
+"""What PixelCNN and Gated PixelCNN share: images, drawn dim by dim and row by row."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from arbench_pixelcnn.state import DimwiseState
 
 
 class DimwiseNetwork(nn.Module):
-    """A network of masked convolutions over the dims of images, with two 1x1 ones at its end.
+    """A network of masked convolutions over the dims of images; the last two are 1x1.
 
     Args:
         layout: images in raster order, drawn dim by dim.
         encoding: see `Inputs`.
-        units: in the layers; at least as many as there are colours.
-        outputs: units before the last convolution, likewise.
+        units: units of the layers; at least one per colour.
+        outputs: units before the last convolution; at least one per colour.
         first_kernel: odd and at least 3.
         dropout: a probability below 1.
 
@@ -46,16 +46,16 @@ class DimwiseNetwork(nn.Module):
         num_colours = self.inputs.num_colours
         if min(units, outputs) < num_colours:
             raise ValueError(
-                f"needs at least {num_colours} units for as many colours, got {units} in the "
+                f"needs at least one unit for each of {num_colours} colours, got {units} in the "
                 f"layers and outputs={outputs}"
             )
         if first_kernel < 3 or first_kernel % 2 == 0:
-            raise ValueError(f"first_kernel is odd and at least 3, got {first_kernel}")
+            raise ValueError(f"first_kernel must be odd and at least 3, got {first_kernel}")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+            raise ValueError(f"dropout must be a probability below 1, got {dropout}")
 
     def add_readout(self, stream: Tensor, outputs: int, num_params: int) -> None:
-        """The last two convolutions, from units of the given colours `(I,)` to parameters."""
+        """Add the last two convolutions, from units of the given colours `(I,)` to parameters."""
         num_colours = self.inputs.num_colours
         last = colours_of(outputs, num_colours)
         params = colours_of(num_colours * num_params, num_colours)
@@ -63,7 +63,7 @@ class DimwiseNetwork(nn.Module):
         self.last = MaskedConv(last, params, above=0, reach=0, kind="B", gain=1.0)
 
     def readout(self, batch_size: int) -> DimReadout:
-        """The same, one dim at a time, for the state of one batch."""
+        """The last two convolutions, one dim at a time, for the state of one batch."""
         return DimReadout(self.before_last, self.last, batch_size, self.inputs.num_colours)
 
     def forward(self, sites: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class DimwiseNetwork(nn.Module):
 
     @abstractmethod
     def features(self, pictures: Tensor) -> Tensor:
-        """What the last two convolutions read, `(B, I, H, W)`, of the units of the first ones."""
+        """The input `(B, I, H, W)` of the last two convolutions, from the units of the pictures."""
 
     @abstractmethod
     def init_state(self, batch_size: int) -> DimwiseState:

@@ -1,4 +1,4 @@
-"""The blocks of PixelCNN and the layers of its gated successor, over a whole picture at once."""
+"""The blocks of PixelCNN and the layers of Gated PixelCNN, over a whole picture at once."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class GatedLayer(nn.Module):
 
     Args:
         inputs: the colour of every unit that the horizontal stack reads.
-        stream: of every unit of the stacks after the gates.
-        num_colours: of the pictures.
+        stream: the colour of every unit of the stacks after the gates.
+        num_colours: number of colours of the pictures.
         kernel: width of both convolutions.
-        is_first: see above.
-        gain: of the horizontal stack's residual convolution; see `MaskedConv`.
+        is_first: whether this is the first layer; see above.
+        gain: for the horizontal stack's residual convolution; see `MaskedConv`.
         dropout: see `GatedPixelCNN`.
     """
 
@@ -67,7 +67,7 @@ class GatedLayer(nn.Module):
         super().__init__()
         channels, reach = len(stream), kernel // 2
         halves = colours_of(channels, num_colours, repeats=2)
-        # The values of the own row are not among what the first layer reads: they were moved down.
+        # The first layer does not read the values of its own row: they were moved down.
         rows = reach if is_first else reach + 1
         self.vertical = ShiftedConv(len(inputs), 2 * channels, (rows, kernel), right=False)
         self.link = nn.Conv2d(2 * channels, 2 * channels, 1)

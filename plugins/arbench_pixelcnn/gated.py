@@ -19,30 +19,29 @@ from arbench_pixelcnn.state import GatedPixelCNNState
 class GatedPixelCNN(DimwiseNetwork):
     """PixelCNN of gated units in two stacks, which see all earlier pixels within reach.
 
-    The vertical stack sees the rows above a pixel, a rectangle that grows with every layer; the
-    horizontal one sees what is at the left, and listens to the vertical one. Units of the
-    horizontal stack are divided among the colours: red sees the pixels before, green also red, blue
-    both; the vertical stack knows all colours of the rows above.
+    The vertical stack sees the rows above a pixel, a rectangle that grows with every layer. The
+    horizontal stack sees the pixels at the left and reads the vertical one. Its units are divided
+    among the colours: red sees the pixels before, green also sees red, and blue sees both. The
+    vertical stack sees all colours of the rows above.
 
     Source: van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves and Kavukcuoglu, "Conditional
     image generation with PixelCNN decoders", NeurIPS 2016, sections 2.1 and 2.2, equation 2 and
-    figure 2. Deviations: it is the picture that is moved down by a row, not every layer's output;
-    no conditioning; the output layers are those of PixelCNN; He's initialisation where a rectifier
+    figure 2. Deviations: the picture is moved down by a row, not every layer's output; no
+    conditioning; the output layers are those of PixelCNN; He's initialisation where a rectifier
     follows, with residual convolutions scaled by `num_layers ** -0.5`; dropout.
 
     Args:
         layout: images in raster order, drawn dim by dim.
         num_params: P.
-        channels: p, units of either stack after the gates; at least as many as there are colours.
+        channels: p, units of each stack after the gates; at least one per colour.
         num_layers: gated layers after the first one.
         first_kernel: width of the first layer's kernels, odd and at least 3.
-        outputs: units before the last convolution; at least as many as there are colours.
+        outputs: units before the last convolution; at least one per colour.
         encoding: how a value enters: "scalar", a number in [-1, 1] if discrete, or "one-hot".
-        places: add a learned vector per pixel, at first 0, to what the first vertical convolution
-            gives: a picture's content depends on where in it one is, and borders alone tell that to
-            the convolutions only as far as they reach.
-        dropout: probability that a gated unit of the horizontal stack is left out of a training
-            step.
+        places: add a learned vector per pixel, at first 0, to the output of the first vertical
+            convolution. It tells the network where in the picture it is; otherwise only borders
+            within reach tell that.
+        dropout: probability that a training step drops a gated unit of the horizontal stack.
 
     Raises:
         ValueError: for any other layout, or for unacceptable settings.
@@ -77,7 +76,7 @@ class GatedPixelCNN(DimwiseNetwork):
             dropout=dropout,
         )
         if num_layers < 1:
-            raise ValueError(f"num_layers is at least 1, got {num_layers}")
+            raise ValueError(f"num_layers must be at least 1, got {num_layers}")
         num_colours = self.inputs.num_colours
         stream = colours_of(channels, num_colours)
         self.layers = cast(
@@ -102,11 +101,11 @@ class GatedPixelCNN(DimwiseNetwork):
     def features(self, pictures: Tensor) -> Tensor:
         """The horizontal stack `(B, p, H, W)` after the last layer."""
         horizontal, places = pictures, self.places
-        # Moved down by a row: what is in a row of the vertical stack knows the rows before only.
+        # Moved down by a row: a row of the vertical stack sees only the rows before.
         vertical = F.pad(pictures, (0, 0, 1, -1))
         for layer in self.layers:
             vertical, horizontal = layer(vertical, horizontal, places)
-            places = None  # Told once.
+            places = None  # only the first layer adds them
         return horizontal
 
     @torch.no_grad()

@@ -30,7 +30,7 @@ class Inputs(RasterDims):
     def __init__(self, layout: Layout, encoding: Literal["scalar", "one-hot"]) -> None:
         super().__init__(layout)
         if encoding not in ("scalar", "one-hot"):
-            raise ValueError(f"encoding is 'scalar' or 'one-hot', got {encoding!r}")
+            raise ValueError(f"encoding must be 'scalar' or 'one-hot', got {encoding!r}")
         self._num_values = layout.alphabet_size if encoding == "one-hot" else 0
         self.colours = colours_of(self.num_colours, self.num_colours).repeat_interleave(
             self._num_values or 1

@@ -1,8 +1,8 @@
 """Masked convolutions one dim at a time, for sampling.
 
-At a dim of colour c only units of colour c are computed, in every layer: those of earlier colours
-were computed when the dims before were drawn, and nothing that was known then has changed. So each
-unit of each pixel is computed once. States are made for one batch and updated in place.
+At a dim of colour c, only units of colour c are computed, in every layer. Units of earlier colours
+were computed at earlier dims, and what they read has not changed since. So each unit of each pixel
+is computed once. States are made for one batch and updated in place.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from arbench.networks.masked import MaskedConv
 class DimConv:
     """A `MaskedConv`, one dim at a time.
 
-    What it reads of the rows above is computed for a whole row at once, when the row above is
-    complete; a dim then costs one product of a matrix with the pixels at the left and its own.
+    When the row above is complete, its contribution is computed for a whole row at once. A dim then
+    costs one product of a matrix with its own pixel and the pixels at the left.
 
     Args:
-        conv: whose weights are laid out here as steps need them.
+        conv: the convolution; its weights are laid out here as steps need them.
         batch_size: B.
-        width: of the pictures.
-        num_colours: of the pictures.
+        width: width of the pictures.
+        num_colours: number of colours of the pictures.
 
     Attributes:
-        row: `(B, W, I)`, the row at hand of the input; a view.
-        slots: per colour and column a view `(B, I_c)` of it, to be filled before the call.
+        row: `(B, W, I)`, the current row of the input; a view.
+        slots: per colour and column a view `(B, I_c)` of `row`, to be filled before the call.
     """
 
     def __init__(self, conv: MaskedConv, batch_size: int, width: int, num_colours: int) -> None:
         kernel = conv.masked
         reach, num_inputs = conv.reach, conv.in_channels
-        # Outputs in order of colour: a colour's are then neighbours.
+        # Sorted by colour, the outputs of one colour are neighbours.
         order = conv.output_colours.argsort(stable=True)
         kernel = kernel[order.to(kernel.device)]
         assert conv.bias is not None
@@ -45,7 +45,7 @@ class DimConv:
             kernel[:, :, i].permute(2, 1, 0).flatten(0, 1).contiguous() for i in range(conv.above)
         ]
         padded = width + 2 * reach
-        # The rows above, the topmost first, then the row at hand, in a border of zeros.
+        # The rows above, the topmost first, then the current row, in a border of zeros.
         self.rows = kernel.new_zeros(conv.above + 1, batch_size, padded, num_inputs)
         self.row = self.rows[-1, :, reach : reach + width]
         in_sizes = torch.bincount(conv.input_colours, minlength=num_colours).tolist()
@@ -63,7 +63,7 @@ class DimConv:
         self.order = order.to(kernel.device)
 
     def start_row(self, term: Tensor | None = None) -> None:
-        """The row at hand is complete and becomes one of those above; at first it holds zeros.
+        """Move the current row, which is complete, to the rows above; at first it holds zeros.
 
         Args:
             term: `(B, W, O)` or `(W, O)`, added to the outputs of the row that starts.
@@ -84,16 +84,16 @@ class DimConv:
 class DimLinear:
     """A 1x1 `MaskedConv` of kind "B", one dim at a time.
 
-    Its input has a first column of ones, which the bias belongs to.
+    Its input has a first column of ones, for the bias.
 
     Args:
-        conv: whose outputs are in order of colour.
+        conv: a convolution with outputs in order of colour.
         batch_size: B.
-        num_colours: of the pictures.
+        num_colours: number of colours of the pictures.
 
     Attributes:
         inputs: per colour a view `(B, I_c)`, to be filled before the call.
-        known: per colour a view `(B, 1 + I_0 + ... + I_c)` of what its outputs read.
+        known: per colour a view `(B, 1 + I_0 + ... + I_c)` of everything that its outputs read.
         weights: per colour, `(1 + I_0 + ... + I_c, O_c)`.
     """
 
@@ -124,10 +124,10 @@ class DimReadout:
     """The last two 1x1 convolutions, each after a rectifier, one dim at a time.
 
     Args:
-        first: the one before the last.
-        last: to parameters.
+        first: the last but one.
+        last: the last, which gives the parameters.
         batch_size: B.
-        num_colours: of the pictures.
+        num_colours: number of colours of the pictures.
     """
 
     def __init__(

@@ -19,27 +19,27 @@ class PixelCNN(DimwiseNetwork):
     """PixelCNN with masks A and B.
 
     A k x k convolution with mask A, residual blocks with mask B, then two 1x1 convolutions. Units
-    are divided among the colours: red sees the pixels before, green also red, blue both. What lies
-    more than `n + k // 2 - 1` columns to the right, in the n-th row above, is a blind spot.
+    are divided among the colours: red sees the pixels before, green also sees red, and blue sees
+    both. In the n-th row above, pixels more than `n + k // 2 - 1` columns to the right are a blind
+    spot.
 
     Source: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel recurrent neural networks", ICML
-    2016, sections 3.3 to 3.5, figure 5 and table 1. Deviations: sizes by default are smaller; He's
+    2016, sections 3.3 to 3.5, figure 5 and table 1. Deviations: the default sizes are smaller; He's
     initialisation, with the last convolution of a block scaled by `num_blocks ** -0.5`; dropout;
     places.
 
     Args:
         layout: images in raster order, drawn dim by dim.
         num_params: P.
-        hidden: h, units inside a block; the stream between blocks has 2 h. At least as many as
-            there are colours.
+        hidden: h, units inside a block; the stream between blocks has 2 h. At least one per
+            colour.
         num_blocks: residual blocks.
         first_kernel: k, odd and at least 3.
-        outputs: units before the last convolution; at least as many as there are colours.
+        outputs: units before the last convolution; at least one per colour.
         encoding: how a value enters: "scalar", a number in [-1, 1] if discrete, or "one-hot".
-        places: add a learned vector per pixel, at first 0, to what the first convolution gives:
-            where in the picture it is matters if what it shows is always at the same place.
-        dropout: probability that a unit in front of a block's last convolution is left out of a
-            training step.
+        places: add a learned vector per pixel, at first 0, to the output of the first convolution;
+            this helps if pictures show their content always at the same place.
+        dropout: probability that a training step drops a unit before a block's last convolution.
 
     Raises:
         ValueError: for any other layout, or for unacceptable settings.
@@ -77,7 +77,7 @@ class PixelCNN(DimwiseNetwork):
             dropout=dropout,
         )
         if num_blocks < 0:
-            raise ValueError(f"num_blocks is not negative, got {num_blocks}")
+            raise ValueError(f"num_blocks must be at least 0, got {num_blocks}")
         num_colours = self.inputs.num_colours
         stream = colours_of(2 * hidden, num_colours)
         reach = first_kernel // 2
@@ -97,7 +97,7 @@ class PixelCNN(DimwiseNetwork):
 
     def features(self, pictures: Tensor) -> Tensor:
         """The stream `(B, 2 h, H, W)` after the last block."""
-        # Convolutions of few units take half the time where those of a pixel lie side by side.
+        # Convolutions of few units take half the time if the units of a pixel lie side by side.
         x: Tensor = self.first(pictures).contiguous(memory_format=torch.channels_last)
         if self.places is not None:
             x = x + self.places.to(x.dtype)

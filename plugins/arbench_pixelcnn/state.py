@@ -1,4 +1,4 @@
-"""What PixelCNN and its gated successor keep while they draw one batch: rows of every layer."""
+"""What PixelCNN and Gated PixelCNN keep while they draw one batch: rows of every layer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DimwiseState:
     """What a step of either network keeps for one batch.
 
     Args:
-        inputs: how values become units.
-        values: the first convolution, which reads them.
+        inputs: turns values into units.
+        values: the first convolution, which reads the units.
         readout: the last two convolutions.
     """
 
@@ -30,18 +30,18 @@ class DimwiseState:
         self.readout = readout
 
     def take(self, values: Tensor, site: int) -> None:
-        """The values `(B, 1)` of a site."""
+        """Keep the values `(B, 1)` of a site."""
         pixel, colour = divmod(site, self.inputs.num_colours)
         slot = self.values.slots[colour][pixel % self.inputs.width]
         slot.copy_(self.inputs.encoded(values, slot.dtype))
 
     @abstractmethod
     def start_row(self, row: int) -> None:
-        """A row begins, and the one above it, if any, is complete."""
+        """Start a row; the row above it, if any, is complete."""
 
     @abstractmethod
     def features(self, column: int, colour: int) -> Tensor:
-        """What the last two convolutions read of a colour at a column of the row, `(B, I_c)`."""
+        """The input `(B, I_c)` of the last two convolutions, for a colour at a column."""
 
 
 class PixelCNNState(DimwiseState):
@@ -121,11 +121,11 @@ class GatedPixelCNNState(DimwiseState):
         super().__init__(inputs, self.layers[0].horizontal, readout)
         # Per row, `(2 p, 1, W)`.
         self.places = () if places is None else places.unsqueeze(2).unbind(1)
-        # Per colour, where the last layer's output goes.
+        # Per colour, the output of the last layer.
         self.outputs = [torch.empty_like(view) for view in self.layers[-1].residual.inputs]
 
     def start_row(self, row: int) -> None:
-        """See `DimwiseState.start_row`; the vertical stack goes on by a row, all at once."""
+        """See `DimwiseState.start_row`; computes the next row of the vertical stack."""
         vertical = self.values.row.transpose(1, 2).unsqueeze(2)
         places = self.places[row] if self.places else None
         for layer in self.layers:
@@ -149,7 +149,7 @@ class GatedLayerState:
         self.link = layer.link
         self.horizontal = DimConv(layer.horizontal, batch_size, width, num_colours)
         self.residual = DimLinear(layer.residual, batch_size, num_colours)
-        # Per colour, the two halves of what the gates read.
+        # Per colour, the pre-activations of the gates, and their two halves.
         self.gates = [torch.empty_like(part[0]) for part in self.horizontal.totals]
         self.halves = [gates.chunk(2, 1) for gates in self.gates]
 

@@ -15,7 +15,7 @@ from arbench.networks.shifted import (
 
 
 class Level(nn.Module):
-    """All blocks of both streams at one resolution, and the ways to the next smaller one."""
+    """All blocks of both streams at one resolution, and the layers to and from the next smaller."""
 
     def __init__(self, channels: int, num_blocks: int, dropout: float, *, is_last: bool) -> None:
         super().__init__()

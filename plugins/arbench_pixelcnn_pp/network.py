@@ -24,24 +24,24 @@ from arbench_pixelcnn_pp.state import PixelCNNPPState
 class PixelCNNPP(nn.Module):
     """PixelCNN++.
 
-    The vertical stream sees the rows above a pixel, the horizontal one also what is at its left,
-    and listens to the vertical one: nothing earlier is hidden. Blocks on the way to smaller
-    resolutions (`up`, as in the authors' code) leave their outputs as shortcuts for those on the
-    way back (`down`), last in, first out.
+    The vertical stream sees the rows above a pixel. The horizontal stream also sees the pixels at
+    the left, and reads the vertical one. So there is no blind spot. Blocks on the way to smaller
+    resolutions (`up`, as in the authors' code) leave their outputs as shortcuts for the blocks on
+    the way back (`down`), last in, first out.
 
     Source: Salimans, Karpathy, Chen and Kingma, "PixelCNN++: Improving the PixelCNN with
     Discretized Logistic Mixture Likelihood and Other Modifications", ICLR 2017, sections 2.2 to
-    2.5 and the authors' code. Deviations: see `GatedBlock` and `EarlierPixels`; sides that no power
-    of 2 divides are rounded up on the way to smaller resolutions and cut on the way back.
+    2.5 and the authors' code. Deviations: see `GatedBlock` and `EarlierPixels`; odd sides are
+    rounded up on the way to smaller resolutions and cut on the way back.
 
     Args:
         layout: images in raster order, `sites="pixel"` if they have colours.
         num_params: P.
-        channels: of both streams.
-        num_blocks: per stream and resolution, on the way to smaller ones; on the way back there is
-            one more wherever there is a smaller one.
-        num_levels: resolutions, each half of the one before; 1 for tiny images.
-        dropout: probability that a hidden unit of a block is left out of a training step.
+        channels: width of both streams.
+        num_blocks: blocks per stream and resolution on the way to smaller ones; on the way back
+            there is one more, except at the smallest.
+        num_levels: number of resolutions, each half of the one before; 1 for tiny images.
+        dropout: probability that a training step drops a hidden unit of a block.
 
     Raises:
         ValueError: for any other layout, for images too small for the levels, or for unacceptable
@@ -64,9 +64,9 @@ class PixelCNNPP(nn.Module):
         self.pictures = RasterPictures(layout)
         smallest_side = min(self.pictures.height, self.pictures.width)
         if min(channels, num_blocks, num_levels) < 1:
-            raise ValueError("channels, num_blocks and num_levels are at least 1")
+            raise ValueError("channels, num_blocks and num_levels must be at least 1")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+            raise ValueError(f"dropout must be a probability below 1, got {dropout}")
         if smallest_side < 2 ** (num_levels - 1):
             raise ValueError(
                 f"{num_levels} levels need sides of at least {2 ** (num_levels - 1)} pixels, got "
@@ -133,11 +133,11 @@ class PixelCNNPP(nn.Module):
     def step(
         self, state: PixelCNNPPState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, PixelCNNPPState]:
-        """Parameters `(B, P)` of a site; those of all cost little more than one forward pass.
+        """Parameters `(B, P)` of a site.
 
         The vertical stream depends on complete rows, so it is computed a row at a time. A pixel of
-        a smaller resolution depends on what is before the first of the pixels that it stands for,
-        so it is computed together with that one and then kept: caching is exact at all levels.
+        a smaller resolution stands for four and depends on what comes before the first of them. So
+        it is computed with that one and then kept: caching is exact at all levels.
         See `SteppingNetwork.step`.
         """
         row, column = divmod(site, self.pictures.width)

@@ -1,4 +1,4 @@
-"""What PixelCNN++ keeps while it draws one batch, and how a row and a pixel are added."""
+"""What PixelCNN++ keeps while it draws one batch, and how it adds a row or a pixel."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class PixelCNNPPState:
     """Rows and pixels of every convolution that later ones still read; updated in place.
 
     Args:
-        intake: of the horizontal stream.
+        intake: the horizontal stream's first layer.
         vertical_in: the vertical stream's first convolution.
-        levels: of the network, whose weights are laid out here as steps need them.
+        levels: the network's levels; their weights are laid out here as steps need them.
         readout: from features `(B, C)` to parameters `(B, P)`.
         width: W.
         batch_size: B.
@@ -50,7 +50,7 @@ class PixelCNNPPState:
             width = -(-width // 2)
 
     def start_row(self, row: int) -> None:
-        """All rows above are complete: the vertical stream moves on to this one."""
+        """Compute this row of the vertical stream; all rows above are complete."""
         self.vertical_in.push(self.intake.start_row())
         vertical = self.vertical_in()
         num_due = self._num_due(row)
@@ -65,7 +65,7 @@ class PixelCNNPPState:
             vertical = level.start_row_down(row >> index)
 
     def pixel(self, row: int, column: int) -> Tensor:
-        """The horizontal stream's output `(B, C)` at a pixel, all before it being taken."""
+        """The horizontal stream's output `(B, C)` at a pixel; all earlier ones must be known."""
         x = self.intake(column)
         num_due = self._num_due(row | column)
         for index, level in enumerate(self.levels[:num_due]):
@@ -81,7 +81,7 @@ class PixelCNNPPState:
         return x
 
     def _num_due(self, position: int) -> int:
-        """How many levels have a pixel (or row) of their own there: 2^l divides the position."""
+        """How many levels have a pixel (or row) that starts there: 2^l divides the position."""
         return sum(position % 2**index == 0 for index in range(len(self.levels)))
 
 
@@ -89,8 +89,8 @@ class LevelState:
     """One resolution of a `PixelCNNPPState`.
 
     Attributes:
-        has_smaller: whether there is a next, smaller one.
-        outputs: per column `(B, C)`, what the horizontal stream left there last.
+        has_smaller: whether there is a smaller resolution.
+        outputs: per column `(B, C)`, the last output of the horizontal stream there.
     """
 
     def __init__(self, level: Level, batch_size: int, width: int) -> None:
@@ -115,7 +115,7 @@ class LevelState:
                 [weight.contiguous() for weight in half.unbind(-1)]
                 for half in larger.weight.unbind(2)
             ]
-            # The last block's output is nobody's input at this level, so nobody activated it.
+            # No block of this level reads the last block's output, so no block has activated it.
             channels = smaller.in_channels
             self.last_active = larger.weight.new_zeros(batch_size, 2 * channels)
             shortcuts.insert(0, (self.last_active,) * width)
@@ -138,12 +138,12 @@ class LevelState:
         return self.smaller_rows()
 
     def keep_larger_rows(self, smaller: Tensor) -> None:
-        """A row of the next level is complete: it stands for two rows here."""
+        """Keep a complete row of the next level; it stands for two rows here."""
         assert self.larger is not None
         self.larger_rows: Tensor = self.larger(smaller, (2, self.width))
 
     def start_row_down(self, row: int) -> Tensor:
-        """The row of the vertical stream after the other blocks."""
+        """The row of the vertical stream after the blocks on the way back."""
         if self.has_smaller:
             vertical = self.larger_rows.narrow(2, row % 2, 1)
         else:
@@ -154,7 +154,7 @@ class LevelState:
         return vertical
 
     def pixel_up(self, x: Tensor, column: int) -> Tensor:
-        """The horizontal stream `(B, C)` at a pixel after the first blocks."""
+        """The horizontal stream `(B, C)` at a pixel after the blocks on the way down."""
         for block in self.pixels_up:
             x = block(x, column)
         if self.has_smaller:
@@ -167,12 +167,12 @@ class LevelState:
         return self.smaller_pixels(column)
 
     def larger_pixel(self, smaller: Tensor, row: int, column: int) -> Tensor:
-        """What a pixel of the next level says to one of the four pixels that it stands for."""
+        """The contribution of a pixel of the next level to one of the four that it stands for."""
         weight = self.larger_weights[row % 2][column % 2]
         return torch.addmm(self.larger_bias, smaller, weight)
 
     def pixel_down(self, x: Tensor, column: int) -> Tensor:
-        """The horizontal stream at a pixel after the other blocks."""
+        """The horizontal stream at a pixel after the blocks on the way back."""
         for block, shortcut in zip(self.pixels_down, self.shortcuts[column], strict=True):
             x = block(x, column, shortcut)
         self.outputs[column] = x

@@ -1,4 +1,4 @@
-"""PixelRNN, two-dimensional recurrences over pixels."""
+"""PixelRNN: two-dimensional recurrences over pixels."""
 
 from __future__ import annotations
 

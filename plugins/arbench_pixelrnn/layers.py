@@ -14,7 +14,7 @@ def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """One step of an LSTM.
 
     Args:
-        gates: `(..., 4 H)`, pre-activations of input, forget and output gate and of the content.
+        gates: `(..., 4 H)`, pre-activations of input, forget, output and content.
         cell: `(..., H)`.
 
     Returns:
@@ -37,7 +37,7 @@ def input_to_state(hidden: int, num_colours: int, reach: int) -> MaskedConv:
 
 
 def state_to_state(num_inputs: int, hidden: int) -> nn.Parameter:
-    """Weights `(inputs, 4 H)` from units of earlier pixels, which all colours may know."""
+    """Weights `(inputs, 4 H)` from units of earlier pixels, which all colours may see."""
     return nn.Parameter(torch.empty(num_inputs, 4 * hidden).uniform_(-1, 1) * num_inputs**-0.5)
 
 
@@ -48,7 +48,7 @@ def residual(hidden: int, num_colours: int) -> MaskedConv:
 
 
 class RowLayer(nn.Module):
-    """Row LSTM: a row of states at a time, each from three states of the row above.
+    """Row LSTM: computes a row of states at a time, each from three states of the row above.
 
     Source: van den Oord et al., ICML 2016, section 3.1.
 
@@ -93,11 +93,12 @@ class RowLayer(nn.Module):
 class DiagonalLayer(nn.Module):
     """Diagonal BiLSTM: one LSTM from the left and one from the right, each over all diagonals.
 
-    The state of a pixel comes from its neighbour above and the one before it on its row. What comes
-    from the right is moved down by a row, so that nobody sees a later pixel. Source: van den Oord
-    et al., ICML 2016, section 3.2. Deviation: the LSTM from the right also reads the pixels that it
-    stands on, all colours, since those below may know them; features alone do not tell their own
-    pixel, and the last one of a row would be hidden from most of the next row.
+    The state of a pixel comes from its neighbour above and from the one before it on its row. The
+    output of the LSTM from the right moves down by a row, so that no site sees a later pixel.
+    Source: van den Oord et al., ICML 2016, section 3.2. Deviation: the LSTM from the right also
+    reads the pixel at its own position, in all colours, because the row below may see it. The
+    features of a pixel do not contain that pixel, so the last one of a row would otherwise be
+    hidden from most of the next row.
 
     Args:
         hidden: H.
@@ -109,7 +110,7 @@ class DiagonalLayer(nn.Module):
         self.hidden = hidden
         self.inputs = nn.ModuleList(input_to_state(hidden, num_colours, 0) for _ in range(2))
         self.values = nn.Linear(num_colours, 4 * hidden, bias=False)
-        # Of each direction, from the pixel before on the row, then from the one above.
+        # Per direction: from the pixel before on the row, then from the one above.
         self.states = nn.ParameterList(state_to_state(2 * hidden, hidden) for _ in range(2))
         self.residual = residual(hidden, num_colours)
 
@@ -156,7 +157,7 @@ class DiagonalLayer(nn.Module):
 def skew(maps: Tensor) -> Tensor:
     """Maps `(..., H, W)` with row r moved to the right by r, `(..., H, W + H - 1)`; the rest is 0.
 
-    What lies on a diagonal then lies in a column.
+    A diagonal becomes a column.
     """
     *outer, height, width = maps.shape
     padded = F.pad(maps, (0, height)).reshape(*outer, -1)

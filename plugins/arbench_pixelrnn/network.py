@@ -18,21 +18,21 @@ from arbench_pixelrnn.state import PixelRNNState
 class PixelRNN(nn.Module):
     """The pixel recurrent neural network with Diagonal BiLSTM layers: it sees all earlier pixels.
 
-    A masked convolution reads the pixels, then each layer adds to 2 H feature maps what LSTMs of H
-    units found on their way over the picture, then two 1x1 convolutions give the parameters. Units
-    are divided among the colours, and masks let a colour know the ones before it in its pixel.
+    A masked convolution reads the pixels. Then each layer runs LSTMs of H units over the picture
+    and adds their output to 2 H feature maps. Two 1x1 convolutions give the parameters. Units are
+    divided among the colours, and masks let a colour see the earlier ones of its pixel.
 
     Source: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel recurrent neural networks", ICML
     2016, sections 3.1 to 3.4. Deviations: values enter as numbers in [-1, 1]; fewer and smaller
-    layers by default; forget gates start open; one of `DiagonalLayer`.
+    layers by default; forget gates start open; see also `DiagonalLayer`.
 
     Args:
         layout: images in raster order, drawn dim by dim.
         num_params: P.
-        hidden: H, units of an LSTM; at least as many as there are colours.
+        hidden: H, units of an LSTM; at least one per colour.
         num_layers: LSTM layers.
         first_kernel: width of the first convolution, odd and at least 3.
-        outputs: units before the last convolution; at least as many as there are colours.
+        outputs: units before the last convolution; at least one per colour.
 
     Raises:
         ValueError: if the layout or an argument is not one of these.
@@ -41,7 +41,7 @@ class PixelRNN(nn.Module):
     layer: ClassVar[type[DiagonalLayer] | type[RowLayer]] = DiagonalLayer
 
     tiny_hyperparameters = {"hidden": 6, "num_layers": 2, "first_kernel": 3, "outputs": 24}  # noqa: RUF012
-    # How a product rounds depends on how many pixels it is of.
+    # The rounding of a product depends on its number of pixels.
     reordered_sums = True
 
     def __init__(
@@ -59,11 +59,11 @@ class PixelRNN(nn.Module):
         num_colours = self.images.num_colours
         if min(hidden, outputs) < num_colours or num_layers < 1:
             raise ValueError(
-                f"needs a layer and at least {num_colours} units for as many colours, got "
+                f"needs a layer and at least one unit for each of {num_colours} colours, got "
                 f"num_layers={num_layers}, hidden={hidden}, outputs={outputs}"
             )
         if first_kernel < 3 or first_kernel % 2 == 0:
-            raise ValueError(f"first_kernel is odd and at least 3, got {first_kernel}")
+            raise ValueError(f"first_kernel must be odd and at least 3, got {first_kernel}")
         self.num_params = num_params
         colours = colours_of(num_colours, num_colours)
         features = colours_of(2 * hidden, num_colours)
@@ -121,8 +121,8 @@ class PixelRNN(nn.Module):
     ) -> tuple[Tensor, PixelRNNState]:
         """Parameters `(B, P)` of one site; `state` is updated in place.
 
-        A pixel goes through the layers once for each of its colours, and what the layers need of
-        the row above is worked out once a row.
+        A pixel goes through the layers once for each of its colours. What the layers need from the
+        row above is computed once per row.
         """
         reach, width = self.reach, self.images.width
         pixel, colour = divmod(site, self.images.num_colours)
@@ -150,8 +150,8 @@ class PixelRNN(nn.Module):
 class RowPixelRNN(PixelRNN):
     """The pixel recurrent neural network with Row LSTM layers, which work on whole rows at once.
 
-    Of the rows above, a layer sees a triangle that widens by a column a row, and its first
-    convolution some columns more: the rest is a blind spot.
+    In the rows above, a layer sees a triangle that widens by one column per row. The first
+    convolution adds some columns. The rest is a blind spot.
     """
 
     layer = RowLayer

@@ -1,7 +1,7 @@
-"""What PixelRNN keeps while it draws one batch: pixels, and its layers at the pixel at hand.
+"""What PixelRNN keeps while it draws one batch: pixels, and its layers at the current pixel.
 
-A pixel is seen once for each of its colours, with more of them known each time. What it was seen to
-be at last is kept when the next pixel arrives.
+The layers see a pixel once for each of its colours, each time with one more colour known. When the
+next pixel arrives, they keep their last result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Cell:
         self.cell = like.new_zeros(batch_size, num_units)
 
     def __call__(self, gates: Tensor, cell: Tensor) -> Tensor:
-        """Hidden units `(B, H)` from gates `(B, 4 H)`, which are lost, and the cell before."""
+        """Hidden units `(B, H)` from gates `(B, 4 H)`, which it overwrites, and the cell before."""
         units = self.num_units
         opened = gates[:, : 3 * units].sigmoid_()
         torch.mul(opened[:, units : 2 * units], cell, out=self.cell)
@@ -63,7 +63,7 @@ class RowLayerState:
         num_units = len(residual.T)
         self.lstm = Cell(inputs, batch_size, num_units)
         self.features = inputs.new_zeros(batch_size, 2 * num_units)
-        # A row in a border of zeros, and what the row above says to every pixel of this one.
+        # A row in a border of zeros, and the contribution of the row above to each of its pixels.
         self.row = inputs.new_zeros(width + 2, batch_size, num_units)
         self.cells = inputs.new_zeros(width, batch_size, num_units)
         self.above = self.bias.expand(width, batch_size, -1).clone()
@@ -136,7 +136,7 @@ class DiagonalLayerState:
         like = inputs[0]
         self.lstm = Cell(like, batch_size, num_units)
         self.right_lstm = Cell(like, batch_size, num_units)
-        # States of the row at hand up to its pixel, and of the row above from there on.
+        # States of the current row up to its pixel, and of the row above from there on.
         self.row = like.new_zeros(width, batch_size, num_units)
         self.right_row = torch.zeros_like(self.row)
         self.features = like.new_zeros(width, batch_size, 2 * num_units)
@@ -171,7 +171,7 @@ class DiagonalLayerState:
         return torch.addmm(self.residual_bias, hidden, self.residual)
 
     def _finish_row(self, values: Tensor) -> None:
-        """The LSTM from the right over the row that is now known to its end."""
+        """Run the LSTM from the right over the row that is now complete."""
         gates = self.features @ self.right_inputs
         gates += values @ self.right_values
         gates += self.right_row @ self.right_over

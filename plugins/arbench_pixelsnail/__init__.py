@@ -1,4 +1,4 @@
-"""PixelSNAIL, causal convolutions and attention in turn."""
+"""PixelSNAIL: causal convolutions and attention in turn."""
 
 from __future__ import annotations
 

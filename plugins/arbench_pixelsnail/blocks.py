@@ -13,7 +13,7 @@ from arbench.networks.shifted import GatedBlock
 
 
 class SnailBlock(nn.Module):
-    """Residual causal convolutions, then attention, whose answer a 1x1 residual block takes in.
+    """Residual causal convolutions, then attention; a 1x1 residual block merges its output.
 
     Source: Chen et al., figures 4 and 5.
     """
@@ -48,11 +48,11 @@ class SnailBlock(nn.Module):
 class Attention(nn.Module):
     """Attention of every pixel over all earlier ones, with one head.
 
-    Keys and values know the pixel itself, so a query may read those of earlier pixels only. Where
-    there is no earlier one, the answer is zero.
+    Keys and values depend on the pixel itself, so a query may read only those of earlier pixels. If
+    there is no earlier pixel, the output is zero.
 
-    Source: Chen et al., section 3.1 and figure 5. Deviation: next to the keys of earlier pixels
-    every query finds one key of zeros, whose value is zero, so that it may also answer nothing.
+    Source: Chen et al., section 3.1 and figure 5. Deviation: besides the keys of earlier pixels,
+    every query sees one key of zeros, whose value is zero, so that it may attend to nothing.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Attention(nn.Module):
         self.query = nn.Conv2d(own, key_size, 1)
 
     def forward(self, x: Tensor, pictures: Tensor, places: Tensor) -> Tensor:
-        """The answers `(B, value_size, H, W)` to a stream `(B, C, H, W)`."""
+        """The output `(B, value_size, H, W)` for a stream `(B, C, H, W)`."""
         known = self.key_value(self.content(torch.cat((pictures, x, places), 1)))
-        # Moved on by one, behind the key of zeros, what a site may read is what lies before it.
+        # Moved on by one, behind the key of zeros: a site reads up to its own index.
         earlier = F.pad(known.flatten(2), (1, -1))
         query = self.query(self.question(torch.cat((x, places), 1))).flatten(2)
-        # One head; contiguous vectors are what the fast kernels ask for.
+        # One head; the fast kernels need contiguous vectors.
         query, keys, values = (
             part.transpose(1, 2).unsqueeze(1).contiguous()
             for part in (query, *torch.split(earlier, self.sizes, 1))

@@ -1,4 +1,4 @@
-"""PixelSNAIL: residual causal convolutions, and attention over everything that was drawn before."""
+"""PixelSNAIL: residual causal convolutions, and attention over all earlier pixels."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from arbench_pixelsnail.state import PixelSNAILState
 class PixelSNAIL(nn.Module):
     """PixelSNAIL.
 
-    Convolutions see well what is near, attention reaches every earlier pixel directly: the two take
-    turns, and nothing earlier is hidden.
+    Convolutions see the neighbourhood of a pixel in detail; attention reaches every earlier pixel
+    directly. The two take turns, and there is no blind spot.
 
     Source: Chen, Mishra, Rohaninejad and Abbeel, "PixelSNAIL: An Improved Autoregressive Generative
     Model", ICML 2018, sections 2.2 and 3.1 and figures 3 to 5. Deviations: see `GatedBlock`,
@@ -30,12 +30,12 @@ class PixelSNAIL(nn.Module):
     Args:
         layout: images in raster order, `sites="pixel"` if they have colours.
         num_params: P.
-        channels: of the stream.
-        num_blocks: how many times convolutions and attention take turns.
-        num_layers: residual blocks between two attentions.
-        key_size: of the keys and queries of an attention.
-        value_size: of its values; kernels are fastest where it equals key_size.
-        dropout: probability that a hidden unit of a residual block is left out of a training step.
+        channels: width of the stream.
+        num_blocks: blocks, each of residual convolutions and then attention.
+        num_layers: residual convolutions per block.
+        key_size: size of the keys and queries of an attention.
+        value_size: size of its values; kernels are fastest if it equals key_size.
+        dropout: probability that a training step drops a hidden unit of a residual block.
 
     Raises:
         ValueError: for any other layout, or for unacceptable settings.
@@ -63,9 +63,11 @@ class PixelSNAIL(nn.Module):
     ) -> None:
         super().__init__()
         if min(channels, num_blocks, num_layers, key_size, value_size) < 1:
-            raise ValueError("channels, blocks, layers and the sizes of attention are at least 1")
+            raise ValueError(
+                "channels, num_blocks, num_layers, key_size and value_size must be at least 1"
+            )
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+            raise ValueError(f"dropout must be a probability below 1, got {dropout}")
         self.pictures = RasterPictures(layout)
         inputs = self.pictures.num_channels
         self.intake = EarlierPixels(inputs, channels)
@@ -104,7 +106,7 @@ class PixelSNAIL(nn.Module):
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> PixelSNAILState:
-        """Room for all keys and values, and the weights as steps read them."""
+        """Memory for all keys and values, and the weights as steps read them."""
         return PixelSNAILState(
             PixelIntake(self.intake, self.pictures, batch_size),
             [*self.blocks],

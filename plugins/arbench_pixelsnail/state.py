@@ -18,11 +18,11 @@ from arbench_pixelsnail.blocks import Attention, SnailBlock
 
 
 class PixelSNAILState:
-    """Updated in place as sites are taken.
+    """What `PixelSNAIL.step` keeps for one batch; updated in place.
 
     Args:
-        intake: what is known of the pixels so far.
-        blocks: of the network, whose weights are laid out here as steps need them.
+        intake: the network's first layer, with the pixels so far.
+        blocks: the network's blocks; their weights are laid out here as steps need them.
         readout: from features `(B, C)` to parameters `(B, P)`.
         places: `(H * W, 2)`, the row and the column of every pixel.
         width: W.
@@ -46,7 +46,7 @@ class PixelSNAILState:
         ]
 
     def take(self, values: Tensor, site: int) -> None:
-        """The values `(B, site_dim)` of a site: its keys and values are now known."""
+        """Keep the values `(B, site_dim)` of a site, and compute its keys and values."""
         column = site % self.width
         self.intake.take(values, column)
         pixel = self.intake.pixels[column]
@@ -54,7 +54,7 @@ class PixelSNAILState:
             block.attention.keep(pixel, site)
 
     def pixel(self, site: int) -> Tensor:
-        """The stream's output `(B, C)` at a site, all before it being taken."""
+        """The stream's output `(B, C)` at a site; all earlier ones must be known."""
         column = site % self.width
         if column == 0:
             self.intake.start_row()
@@ -78,7 +78,7 @@ class BlockState:
         self.active = places.new_zeros(batch_size, 2 * block.attention.sizes[1])
 
     def start_row(self) -> None:
-        """A row is complete."""
+        """Start the next row; the current one is complete."""
         for layer in self.residual:
             layer.start_row()
 
@@ -91,7 +91,7 @@ class BlockState:
 
 
 class AttentionState:
-    """The keys and values of all sites taken, after the key of zeros; see `Attention`."""
+    """The keys and values of all known sites, after the key of zeros; see `Attention`."""
 
     def __init__(
         self, attention: Attention, batch_size: int, num_sites: int, places: Tensor
@@ -109,14 +109,14 @@ class AttentionState:
         self.values = places.new_zeros(batch_size, num_sites, value_size)
 
     def keep(self, pixel: Tensor, site: int) -> None:
-        """The pixel `(B, C)` of the site that was asked last becomes known."""
+        """Keep the pixel `(B, C)` of the site of the last query."""
         self.known[:, : pixel.shape[1]] = pixel
         known = self.key_value(self.content(self.known, 0))
         self.keys[:, :, site + 1] = known[:, : self.key_size]
         self.values[:, site + 1] = known[:, self.key_size :]
 
     def __call__(self, x: Tensor, site: int) -> Tensor:
-        """The answer `(B, value_size)` to the stream `(B, C)` at a site."""
+        """The output `(B, value_size)` for the stream `(B, C)` at a site."""
         self.asked[:, :-2] = x
         self.asked[:, -2:] = self.places[site]
         query = self.query(self.question(self.asked, 0)).unsqueeze(1)

@@ -12,7 +12,7 @@ from arbench_rnade.state import RNADEState
 
 Activation = Literal["relu", "sigmoid"]
 
-# Of the first readout weights: a small one starts every site near what the head means by zeros.
+# Scale of the initial readout weights: small, so that parameters start near zero at every site.
 _READOUT_SCALE = 0.1
 
 
@@ -20,8 +20,8 @@ class RNADE(nn.Module):
     """The real-valued neural autoregressive density estimator.
 
     Site t has hidden units `h_t = act(r_t a_t)` with `a_t = c + sum_{s < t} x_s W_s`, and
-    parameters `b_t + U_t h_t`, which a head for real dims makes a density of. All conditionals of
-    an event cost O(T H P), and so does sampling one.
+    parameters `b_t + U_t h_t`, from which a head for real dims makes a density. All conditionals
+    of an event cost O(T H P), and so does sampling one.
 
     Source: Uria, Murray and Larochelle, "RNADE: the real-valued neural autoregressive
     density-estimator", NeurIPS 2013, section 3; Uria, Cote, Gregor, Murray and Larochelle, "Neural
@@ -29,12 +29,12 @@ class RNADE(nn.Module):
     README says what differs in training.
 
     Args:
-        layout: real dims, drawn one at a time; values of about unit size are expected.
+        layout: real dims, drawn one at a time; values should be of about unit size.
         num_params: P, parameters per site.
         hidden: H, hidden units per conditional.
         activation: "relu" or "sigmoid".
-        rescale: whether every site has its own factor r_t on the pre-activation, which otherwise
-            grows with the number of values that were added up.
+        rescale: whether every site has its own factor r_t on the pre-activation; without it the
+            pre-activation grows with the number of earlier sites.
 
     Raises:
         ValueError: if the layout or an argument is not one of these.
@@ -53,15 +53,15 @@ class RNADE(nn.Module):
         if not isinstance(layout.domain, Real) or layout.site_dim != 1:
             raise ValueError(
                 "RNADE needs real dims drawn one at a time, but the data are "
-                f"{layout.domain} with {layout.site_dim} dims per site; nade takes discrete ones"
+                f"{layout.domain} with {layout.site_dim} dims per site; use nade for discrete data"
             )
         if hidden < 1:
-            raise ValueError(f"hidden is at least 1, got {hidden}")
+            raise ValueError(f"hidden must be at least 1, got {hidden}")
         if activation not in ("relu", "sigmoid"):
-            raise ValueError(f"activation is 'relu' or 'sigmoid', got {activation!r}")
+            raise ValueError(f"activation must be 'relu' or 'sigmoid', got {activation!r}")
         self.num_sites = num_sites = layout.num_sites
         self.activation: Activation = activation
-        # The last site speaks to none.
+        # No later site reads the last one.
         self.weight = nn.Parameter(torch.empty(num_sites - 1, hidden))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.rescaling = nn.Parameter(torch.ones(num_sites, 1)) if rescale else None

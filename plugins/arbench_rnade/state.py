@@ -15,7 +15,7 @@ class RNADEState(NamedTuple):
         weight: per site but the last, `(H,)`.
         readout: per site, `(H, P)`.
         readout_bias: per site, `(P,)`.
-        rescaling: per site, `(1,)`; empty where nothing is rescaled.
+        rescaling: per site, `(1,)`; empty without `rescale`.
     """
 
     pre: Tensor

@@ -1,4 +1,4 @@
-"""Recurrent networks: a state goes from site to site, and all that is known is in it."""
+"""Recurrent networks: a state passes from site to site and holds all that they know."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from arbench_rnn.state import Cell, GRUCell, LayerWeights, LSTMCell, RecurrentSt
 
 
 class RecurrentNetwork(nn.Module):
-    """Layers of one kind over the sites in their order, and a linear map to the parameters.
+    """Layers of one kind over the sites, in any order, and a linear map to the parameters.
 
-    The input at a site is a vector for the value of the site before; states start from learned
-    vectors. Recurrent matrices start orthogonal, one block per gate, those that read inputs as
-    Glorot and Bengio's uniform initialisation has them; biases start at 0, an LSTM's forget gates
+    The input at a site is a vector for the value of the site before. First states are learned.
+    Recurrent matrices start orthogonal, one block per gate. Matrices that read inputs start with
+    Glorot and Bengio's uniform initialisation. Biases start at 0, those of an LSTM's forget gates
     at 1 (Jozefowicz, Zaremba and Sutskever, ICML 2015); first states start at 0.
 
     Args:
-        layout: any order; a sequence needs no geometry.
+        layout: any order.
         num_params: P.
         hidden: H, units per layer.
-        num_layers: L, each of which reads the units of the one below.
-        embedding: width of the vectors that stand for values.
-        dropout: probability that a unit is left out on its way to the next layer, or from the
-            last one to the parameters, in a training step; never on its way to the next site.
-        locked_dropout: leave out the same units at every site of an event, not others at each
-            (Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent
-            neural networks", NeurIPS 2016, section 4, without its masks inside the recurrence).
-        weight_dropout: probability that a weight of a recurrent matrix is left out of a training
-            step, the same at every site of every event (Merity, Keskar and Socher, "Regularizing
-            and optimizing LSTM language models", ICLR 2018, section 2).
-        ordinal: add to the vector of a discrete value a multiple of the value itself, so that
-            neighbouring values start alike.
-        coordinates: add vectors for the row, column and channel of the site whose turn it is.
+        num_layers: L; each layer reads the units of the one below.
+        embedding: width of the vectors for values.
+        dropout: probability that a training step drops a unit on its way to the next layer, or
+            from the last one to the parameters; never on its way to the next site.
+        locked_dropout: drop the same units at every site of an event, not others at each (Gal and
+            Ghahramani, "A theoretically grounded application of dropout in recurrent neural
+            networks", NeurIPS 2016, section 4, without its masks inside the recurrence).
+        weight_dropout: probability that a training step drops a weight of a recurrent matrix, the
+            same at every site of every event (Merity, Keskar and Socher, "Regularizing and
+            optimizing LSTM language models", ICLR 2018, section 2).
+        ordinal: add a multiple of a discrete value to its vector, so that neighbouring values
+            start with similar vectors.
+        coordinates: add vectors for the row, column and channel of the site to predict.
 
     Raises:
         ValueError: for sizes below 1 or a dropout outside [0, 1).
@@ -68,12 +68,12 @@ class RecurrentNetwork(nn.Module):
         super().__init__()
         if min(hidden, num_layers, embedding) < 1:
             raise ValueError(
-                "hidden, num_layers and embedding are at least 1, got "
+                "hidden, num_layers and embedding must be at least 1, got "
                 f"{hidden}, {num_layers} and {embedding}"
             )
         for probability in (dropout, weight_dropout):
             if not 0 <= probability < 1:
-                raise ValueError(f"dropout is a probability below 1, got {probability}")
+                raise ValueError(f"dropout must be a probability below 1, got {probability}")
         self.num_layers = num_layers
         self.dropout = dropout
         self.locked_dropout = locked_dropout
@@ -130,7 +130,7 @@ class RecurrentNetwork(nn.Module):
         return LayerWeights(*(self.layers.get_parameter(f"{kind}_l{layer}") for kind in kinds))
 
     def _thinned(self, weights: LayerWeights) -> LayerWeights:
-        """A layer's weights, some of the recurrent ones left out in training."""
+        """A layer's weights; in training some of the recurrent ones are dropped."""
         kept = unit_dropout(weights.weight_hh, self.weight_dropout, self.training)
         return weights._replace(weight_hh=kept)
 
@@ -159,7 +159,7 @@ class RecurrentNetwork(nn.Module):
     def step(
         self, state: RecurrentState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, RecurrentState]:
-        """Parameters `(B, P)` of a site at a cost that never grows; see `SteppingNetwork.step`."""
+        """Parameters `(B, P)` of a site, at the same cost for all; see `SteppingNetwork.step`."""
         first = state.cells[0]
         state.lookup(previous, site, first.inputs)
         first.advance()
@@ -174,7 +174,7 @@ class RNN(RecurrentNetwork):
     """The plain recurrence, `h_t = tanh(W h_{t-1} + V x_{t-1} + b)`; see `RecurrentNetwork`.
 
     Source: Elman, "Finding structure in time", Cognitive Science 14, 1990. Deviations: learned
-    first states; b is the sum of two biases, as torch's kernels have it.
+    first states; b is the sum of two biases, as in torch's kernels.
     """
 
     layer_class = nn.RNN
@@ -209,7 +209,7 @@ class GRU(RecurrentNetwork):
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
     machine translation", EMNLP 2014, equations 5 to 8. Deviations: the reset gate multiplies
-    `U h + b` and not h, the form of torch's kernels; learned first states.
+    `U h + b` and not h, as in torch's kernels; learned first states.
     """
 
     layer_class = nn.GRU

@@ -1,7 +1,7 @@
 """What a recurrent network keeps while it draws one batch: its layers, updated in place.
 
-All room is made once, weights lie as products of matrices read them fastest, and gates lie side by
-side so that one operation serves several. None of it has gradients.
+All memory is allocated once. Weights are laid out for the fastest products of matrices, and gates
+lie side by side, so that one operation serves several. Nothing here has gradients.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Cell(ABC):
     """One layer of a batch.
 
     Args:
-        weights: of the layer.
+        weights: weights of the layer.
         initial: `(S, H)`, first states.
         batch_size: B.
 
     Attributes:
-        weight_in: `(I, G)`, what the layer makes of its inputs.
+        weight_in: `(I, G)`, maps the layer's inputs to the gates.
         bias_in: `(G,)`, added to that.
-        inputs: `(B, G)`, where the caller writes the sum; `advance` uses it up.
+        inputs: `(B, G)`; the caller writes the sum there, and `advance` overwrites it.
         hidden: `(B, H)`, the layer's units.
     """
 
@@ -55,7 +55,7 @@ class Cell(ABC):
 
     @abstractmethod
     def advance(self) -> None:
-        """Turn the inputs of a site, and the units of the site before, into its own units."""
+        """Compute the units of a site from its inputs and the units of the site before."""
 
 
 class TanhCell(Cell):
@@ -71,7 +71,7 @@ class LSTMCell(Cell):
     """`c <- f c + i g; h <- o tanh(c)`, where i, f, o are sigmoids and g is a tanh."""
 
     def __init__(self, weights: LayerWeights, initial: Tensor, batch_size: int) -> None:
-        # Torch has the gates as i, f, g, o; with the three sigmoids first, one call does them all.
+        # Torch orders the gates i, f, g, o. With the three sigmoids first, one call does them all.
         size = weights.weight_hh.shape[1]
         order = torch.arange(4 * size, device=weights.weight_hh.device).view(4, size)
         order = order[[0, 1, 3, 2]].flatten()
@@ -95,7 +95,7 @@ class GRUCell(Cell):
 
     def __init__(self, weights: LayerWeights, initial: Tensor, batch_size: int) -> None:
         super().__init__(weights, initial, batch_size)
-        # The reset gate comes between the inputs and what the units say, so these stay apart.
+        # The reset gate multiplies only the part from the units, so the two parts stay separate.
         self.bias_in = weights.bias_ih
         self.bias = weights.bias_hh
         self.own = torch.empty_like(self.inputs)
@@ -116,7 +116,7 @@ class RecurrentState(NamedTuple):
     """What `RecurrentNetwork.step` keeps for one batch.
 
     Attributes:
-        lookup: the first layer's inputs, by the value of the site before.
+        lookup: looks up the first layer's inputs by the value of the site before.
         cells: the layers from first to last.
         pairs: neighbouring layers.
         readout: `(H, P)`.

@@ -1,4 +1,4 @@
-"""S4D, a diagonal state space."""
+"""S4D: diagonal state spaces."""
 
 from __future__ import annotations
 

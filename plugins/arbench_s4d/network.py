@@ -16,36 +16,35 @@ from arbench_s4d.state_space import DiagonalStateSpace
 
 
 class S4D(ResidualNetwork):
-    """Blocks `x + GLU(W gelu(SSM(norm(x))))` over the sites in their order.
+    """Blocks `x + GLU(W gelu(SSM(norm(x))))` over the sites, in any order.
 
     Source: Gu, Gupta, Goel and Ré, "On the parameterization and initialization of diagonal state
     space models", NeurIPS 2022; the block is that of Gu, Goel and Ré, "Efficiently modeling long
     sequences with structured state spaces", ICLR 2022, with the norm before it. See
-    `DiagonalStateSpace`. Deviations: one learning rate for all weights, where the authors have a
-    smaller one for A and the steps; the input is the value of the site before, and a learned
-    vector at the first.
+    `DiagonalStateSpace`. Deviations: one learning rate for all weights, where the authors use a
+    smaller one for A and the step sizes; the input is the value of the site before, or a learned
+    vector at the first site.
 
-    W starts as Glorot and Bengio's uniform initialisation has it, smaller by the root of the number
-    of blocks.
+    W starts with Glorot and Bengio's uniform initialisation, divided by the root of the number of
+    blocks.
 
     Args:
-        layout: any order; a sequence needs no geometry.
+        layout: any order.
         num_params: P.
-        width: H, of the stream, and the number of state spaces in each block.
-        num_blocks: how many.
+        width: H, width of the stream, and number of state spaces in each block.
+        num_blocks: number of blocks.
         num_states: N, states per state space; conjugate pairs count as two.
-        init: of A: "lin" has frequencies at equal distances, "inv" has them ever closer to 0.
-        shortest: least step of the state spaces; what is remembered reaches about 2 / step sites.
-        longest: largest step of the state spaces.
-        dropout: probability that a unit of a block is left out of a training step, before W and
-            where the values enter.
-        ordinal: add to the vector of a discrete value a multiple of the value itself, so that
-            neighbouring values start alike.
-        coordinates: add vectors for the row, column and channel of the site whose turn it is.
+        init: how A starts: "lin" has equally spaced frequencies, "inv" has ever smaller ones.
+        shortest: smallest initial step size; the memory reaches back about 2 / step sites.
+        longest: largest initial step size.
+        dropout: probability that a training step drops a unit before W, or of the input.
+        ordinal: add a multiple of a discrete value to its vector, so that neighbouring values
+            start with similar vectors.
+        coordinates: add vectors for the row, column and channel of the site to predict.
 
     Raises:
-        ValueError: for sizes below 1, an odd number of states, steps that are not positive and in
-            order, or a dropout outside [0, 1).
+        ValueError: for sizes below 1, an odd number of states, an unknown `init`, step sizes that
+            are not 0 < shortest <= longest, or a dropout outside [0, 1).
     """
 
     tiny_hyperparameters: ClassVar = {"width": 8, "num_blocks": 2, "num_states": 8}
@@ -67,15 +66,19 @@ class S4D(ResidualNetwork):
         coordinates: bool = False,
     ) -> None:
         if min(width, num_blocks) < 1:
-            raise ValueError(f"width and num_blocks are at least 1, got {width} and {num_blocks}")
+            raise ValueError(
+                f"width and num_blocks must be at least 1, got {width} and {num_blocks}"
+            )
         if num_states < 2 or num_states % 2:
             raise ValueError(
-                f"states come in conjugate pairs: num_states is even, got {num_states}"
+                f"num_states must be even, for conjugate pairs, and at least 2, got {num_states}"
             )
         if init not in ("lin", "inv"):
-            raise ValueError(f"init is 'lin' or 'inv', got {init!r}")
+            raise ValueError(f"init must be 'lin' or 'inv', got {init!r}")
         if not 0 < shortest <= longest:
-            raise ValueError(f"steps are 0 < shortest <= longest, got {shortest} and {longest}")
+            raise ValueError(
+                f"expected 0 < shortest <= longest, got shortest {shortest} and longest {longest}"
+            )
         super().__init__(layout, width, dropout=dropout, ordinal=ordinal, coordinates=coordinates)
         blocks: list[Block] = []
         for _ in range(num_blocks):
@@ -97,8 +100,8 @@ class Block(Branch):
 
     Args:
         width: H.
-        space: of H channels.
-        scale: of the initial W, beside what its shape asks for.
+        space: the state spaces of H channels.
+        scale: factor on the initial W.
         dropout: see `S4D`.
     """
 
@@ -124,6 +127,6 @@ class Block(Branch):
         return self._mixed(state(self.norm(stream)))
 
     def _mixed(self, values: Tensor) -> Tensor:
-        """What comes after the state space, `(..., H)` to `(..., H)`."""
+        """The part of the block after the state space, `(..., H)` to `(..., H)`."""
         values = unit_dropout(F.gelu(values), self.dropout, self.training)
         return F.glu(self.mix(values), -1)

@@ -1,4 +1,4 @@
-"""What S4D keeps while it draws one batch: its state spaces as recurrences, site by site."""
+"""What S4D keeps while it draws one batch: its state spaces as recurrences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from arbench_s4d.state_space import DiagonalStateSpace
 
 
 class Recurrence:
-    """A `DiagonalStateSpace` one site at a time, for one batch, in place.
+    """A `DiagonalStateSpace`, one site at a time, for one batch; updated in place.
 
     Args:
         space: the state spaces.
@@ -22,7 +22,7 @@ class Recurrence:
         self.factor = log_factor.exp().unsqueeze(-1)
         self.readout = 2 * readout.unsqueeze(1)
         self.skip = space.skip.detach()
-        # Events last, (H, N / 2, B): a sum over states is then a product of matrices per channel.
+        # With events last, (H, N / 2, B), a sum over states is a product of matrices per channel.
         self.states = self.factor.new_zeros(*readout.shape, batch_size)
 
     def __call__(self, inputs: Tensor) -> Tensor:

@@ -10,24 +10,24 @@ from torch import Tensor, nn
 
 
 class DiagonalStateSpace(nn.Module):
-    """`x' = A x + u, y = 2 Re(C x) + D u` for each channel, A diagonal and complex, in steps.
+    """`x' = A x + u, y = 2 Re(C x) + D u` for each channel, with A diagonal and complex.
 
-    Held constant over a step of length s, the input makes of it the recurrence `x_t = exp(s A)
-    x_{t-1} + u_t` with `y_t = 2 Re(C (exp(s A) - 1) / A x_t) + D u_t`, where a diagonal lets the
-    factor of the input move to the output. From x = 0 that is a convolution with the kernel
-    `K_l = 2 Re(C (exp(s A) - 1) / A exp(l s A))`, done by FFT.
+    If the input is constant over a step of length s, this is the recurrence `x_t = exp(s A)
+    x_{t-1} + u_t` with `y_t = 2 Re(C (exp(s A) - 1) / A x_t) + D u_t`. (Because A is diagonal, the
+    factor of the input can move to the output.) From x = 0 it is a convolution with the kernel
+    `K_l = 2 Re(C (exp(s A) - 1) / A exp(l s A))`, computed by FFT.
 
     Source: Gu, Gupta, Goel and Ré, "On the parameterization and initialization of diagonal state
     space models", NeurIPS 2022 (S4D-Lin and S4D-Inv; zero-order hold, real parts -exp, conjugate
-    pairs, B fixed to 1). Deviations: C starts with a variance of 1, D standard
-    normal, as in the authors' code.
+    pairs, B fixed to 1). Deviations: C starts with variance 1 and D standard normal, as in the
+    authors' code.
 
     Args:
         channels: H.
-        num_states: N, of which conjugate pairs are kept as one; even.
-        init: of A: "lin" is `-1/2 + i pi n`, "inv" is `-1/2 + i N / pi (N / (2n + 1) - 1)`.
-        shortest: the least of the steps, spread evenly in logarithm over the channels at random.
-        longest: the largest.
+        num_states: N, even; a conjugate pair is stored as one state.
+        init: how A starts: "lin" is `-1/2 + i pi n`, "inv" is `-1/2 + i N / pi (N / (2n + 1) - 1)`.
+        shortest: the smallest step size; each channel draws one, uniformly in its logarithm.
+        longest: the largest step size.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DiagonalStateSpace(nn.Module):
         self.log_step = nn.Parameter(math.log(shortest) + log_range * torch.rand(channels, 1))
         self.log_decay = nn.Parameter(torch.full((channels, half), math.log(0.5)))
         self.frequency = nn.Parameter(frequencies.repeat(channels, 1))
-        # Real and imaginary parts: not every optimiser and file knows complex numbers.
+        # Real and imaginary parts: not all optimisers and files support complex numbers.
         self.readout = nn.Parameter(torch.randn(channels, half, 2) * 0.5**0.5)
         self.skip = nn.Parameter(torch.randn(channels))
 
@@ -64,8 +64,8 @@ class DiagonalStateSpace(nn.Module):
     def kernel(self, length: int) -> Tensor:
         """K, `(H, T)`.
 
-        Powers 0 to T - 1 are products of about sqrt(T) small and sqrt(T) large ones, and the sums
-        over states products of two matrices per channel.
+        Powers 0 to T - 1 are products of about sqrt(T) small and sqrt(T) large powers. So the sums
+        over states are a product of two matrices per channel.
         """
         log_factor, readout = self.discrete()
         piece = math.isqrt(length - 1) + 1
@@ -82,7 +82,7 @@ class DiagonalStateSpace(nn.Module):
         with torch.autocast(inputs.device.type, enabled=False):
             inputs = inputs.to(self.skip.dtype).mT.contiguous()
             length = inputs.shape[-1]
-            # Twice as long, so that what goes round falls on zeros.
+            # Twice as long, because an FFT convolves in a circle.
             spectrum = torch.fft.rfft(inputs, 2 * length)
             spectrum = spectrum * torch.fft.rfft(self.kernel(length), 2 * length)
             outputs = torch.fft.irfft(spectrum, 2 * length)[..., :length]

@@ -1,4 +1,4 @@
-"""WaveNet, a stack of dilated causal convolutions."""
+"""WaveNet: a stack of dilated causal convolutions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ arbench_entries = [
     ModelEntry(
         name="wavenet",
         network="arbench_wavenet.network:WaveNet",
-        summary="dilated causal convolutions with gates; a site costs the same however long",
+        summary="gated dilated causal convolutions; a step costs the same at every site",
         paper="van den Oord et al., 2016",
         recipes="arbench_wavenet",
     )

@@ -15,36 +15,36 @@ from arbench_wavenet.state import LayerState, WaveNetState
 
 
 class WaveNet(nn.Module):
-    """A stack of dilated causal convolutions over the sites in their order, whatever it is.
+    """A stack of dilated causal convolutions over the sites, in any order.
 
     Source: van den Oord et al., "WaveNet: a generative model for raw audio", 2016, equation 2 and
     figure 4; sampling after Paine et al., "Fast WaveNet generation algorithm", 2016. Deviations:
     the 1x1 convolutions within layers have no biases (the gates and the output layers have
-    theirs); dropout is ours. The paper feeds one-hot values to a convolution: the same as looking
-    up a vector per value, which is what happens here.
+    biases); dropout is ours. The paper feeds one-hot values to a convolution; here a vector is
+    looked up for each value, which is the same.
 
-    Layers start as Glorot and Bengio's uniform initialisation has them, with the 1x1 convolutions
-    smaller by the root of the number of layers, so that their sum is of the same size however
-    many there are; the vectors of values start standard normal.
+    Layers start with Glorot and Bengio's uniform initialisation. The 1x1 convolutions are divided
+    by the root of the number of layers, so that the size of their sum does not depend on it. The
+    vectors of values start standard normal.
 
     Args:
-        layout: any order; networks like this one need no geometry.
+        layout: any order.
         num_params: P.
         channels: C, width of the residual stream.
         skip_channels: S, width of the sum of skip connections.
-        num_blocks: how often the dilations are gone through.
-        dilations: sites between the taps of each layer of a block.
+        num_blocks: number of blocks; each repeats the dilations.
+        dilations: distance between the taps of each layer of a block, in sites.
         kernel_size: taps per layer.
-        ordinal: add to the vector of a discrete value a multiple of the value itself, so that
-            neighbouring values start alike.
-        coordinates: add vectors for where in the event a site lies: its row and column, say.
-        dropout: probability that a gated unit is left out of a training step.
+        ordinal: add a multiple of a discrete value to its vector, so that neighbouring values
+            start with similar vectors.
+        coordinates: add vectors for the position of a site in the event, such as row and column.
+        dropout: probability that a training step drops a gated unit.
 
     Raises:
         ValueError: for sizes below 1, a kernel below 2 or a dropout outside [0, 1).
 
     Attributes:
-        receptive_field: how many sites before a site its parameters see.
+        receptive_field: how many earlier sites the parameters of a site see.
     """
 
     tiny_hyperparameters: ClassVar = {
@@ -71,13 +71,13 @@ class WaveNet(nn.Module):
         super().__init__()
         if min(channels, skip_channels, num_blocks) < 1 or not dilations or min(dilations) < 1:
             raise ValueError(
-                "channels, skip_channels, num_blocks and every dilation are at least 1, got "
+                "channels, skip_channels, num_blocks and every dilation must be at least 1, got "
                 f"{channels}, {skip_channels}, {num_blocks} and {list(dilations)}"
             )
         if kernel_size < 2:
-            raise ValueError(f"a kernel has at least 2 taps, got kernel_size {kernel_size}")
+            raise ValueError(f"kernel_size must be at least 2, got {kernel_size}")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a probability below 1, got {dropout}")
+            raise ValueError(f"dropout must be a probability below 1, got {dropout}")
         all_dilations = [dilation for _ in range(num_blocks) for dilation in dilations]
         self.receptive_field = 1 + (kernel_size - 1) * sum(all_dilations)
         self.dropout = dropout
@@ -127,7 +127,7 @@ class WaveNet(nn.Module):
     def step(
         self, state: WaveNetState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, WaveNetState]:
-        """Parameters `(B, P)` of a site at a cost that never grows; see `SteppingNetwork.step`."""
+        """Parameters `(B, P)` of a site, at the same cost for all; see `SteppingNetwork.step`."""
         state.lookup(previous, site, state.vectors)
         state.stream.copy_(state.vectors.T)
         state.skips.zero_()
@@ -149,7 +149,7 @@ class GatedLayer(nn.Module):
         skip_channels: S.
         kernel_size: taps.
         dilation: sites between taps.
-        scale: of the initial 1x1 convolutions, beside what their shapes ask for.
+        scale: factor on the initial weights of the 1x1 convolutions.
         has_next: whether a layer follows; without one there is no `W_r`.
     """
 
@@ -181,7 +181,7 @@ class GatedLayer(nn.Module):
 
         Args:
             values: `(B, T, C)`.
-            dropout: probability that a gated unit is left out.
+            dropout: probability that a gated unit is dropped.
 
         Returns:
             `(B, T, C)` and `(B, T, S)`.

@@ -1,4 +1,4 @@
-"""What a WaveNet keeps while it draws one batch: a queue per layer, so nothing is read twice."""
+"""What WaveNet keeps while it draws one batch: a queue of contributions for each layer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class WaveNetState(NamedTuple):
     """What `WaveNet.step` keeps for one batch; units come first, events last.
 
     Attributes:
-        lookup: of the vector that stands for the value of the site before.
-        vectors: `(B, C)`, room for what it finds.
+        lookup: looks up the vector for the value of the site before.
+        vectors: `(B, C)`, memory for its result.
         running: `(C + S, B)`, the residual stream and below it the sum of skip connections.
         stream: `(C, B)`, the upper part of `running`.
         skips: `(S, B)`, the lower part.
@@ -31,18 +31,18 @@ class WaveNetState(NamedTuple):
 
 
 class LayerState:
-    """One layer of a batch: its weights, its queue, and room for one site's gates.
+    """One layer of a batch: its weights, its queue, and memory for one site's gates.
 
-    A queue could hold the layer's past inputs; it holds what they are going to contribute to the
-    gates instead, computed when they arrive. Both are a ring of as many entries as the kernel
-    reaches back, and this way an entry is what the gates of its site start from.
+    A queue could hold the layer's past inputs. Instead it holds their contributions to later gates,
+    computed when they arrive. Either way it is a ring with as many entries as the kernel reaches
+    back. With contributions, an entry is the start value for the gates of its site.
 
     Source: Paine et al., "Fast WaveNet generation algorithm", 2016, section 2.
 
     Args:
         taps: `(2C, C)` each, from the layer's input to the gates of the same site, then of the
-            site one dilation later, and so on; the switches halved.
-        bias: `(2C, B)`, the switches' halved.
+            site one dilation later, and so on; the rows of the switches are halved.
+        bias: `(2C, B)`; the rows of the switches are halved.
         mix: `(C + S, C)`, from twice the gated units to `WaveNetState.running`.
         dilation: sites between taps.
     """
@@ -52,7 +52,7 @@ class LayerState:
         self.bias = bias
         self.mix = mix
         self.dilation = dilation
-        # What lies before the first site is zeros, and contributes nothing.
+        # Before the first site there are zeros, which contribute nothing.
         reach = (len(taps) - 1) * dilation
         self.queue = bias.repeat(reach, 1, 1).unbind(0)
         self.gates = torch.empty_like(bias)
@@ -60,7 +60,7 @@ class LayerState:
         self.gated = torch.empty_like(self.filters)
 
     def advance(self, state: WaveNetState, site: int) -> None:
-        """Take the stream past this layer at one site, and queue what later sites will need."""
+        """Apply this layer to the stream at a site, and queue its contributions to later sites."""
         stream = state.stream
         entry = self.queue[site % len(self.queue)]
         torch.addmm(entry, self.now, stream, out=self.gates)

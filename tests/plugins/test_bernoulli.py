@@ -65,7 +65,7 @@ def test_fit_forgets_an_earlier_fit() -> None:
 
 def test_refusals() -> None:
     layout = Layout(EventSpec((4,), Discrete(3)))
-    with pytest.raises(ValueError, match="smoothing is positive"):
+    with pytest.raises(ValueError, match="smoothing must be positive"):
         Independent(layout, 3, smoothing=0)
     with pytest.raises(ValueError, match="needs 3 parameters per site"):
         Independent(layout, 1)

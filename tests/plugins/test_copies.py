@@ -162,8 +162,8 @@ class Grey(Pictures):
 @pytest.mark.parametrize(
     ("task", "reason"),
     [
-        (Text().windows(6, 3), "text is one sequence: where its windows begin means nothing"),
-        (Grey(), "what training sees of grey is drawn anew in every epoch"),
+        (Text().windows(6, 3), "text is one sequence, and its windows begin at arbitrary places"),
+        (Grey(), "the train events of grey are drawn anew in every epoch"),
     ],
 )
 def test_it_refuses_what_means_nothing(task: Task, reason: str, copies: Any) -> None:

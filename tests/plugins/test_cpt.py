@@ -132,7 +132,7 @@ def test_refusals() -> None:
     layout = Layout(EventSpec((1, 28, 28), Discrete(256)))
     with pytest.raises(ValueError, match="use fewer neighbours"):
         Tables(layout, 256, neighbours=3)
-    with pytest.raises(ValueError, match="smoothing is positive"):
+    with pytest.raises(ValueError, match="smoothing must be positive"):
         Tables(layout, 256, neighbours=0, smoothing=0)
     with pytest.raises(ValueError, match="at least 0"):
         Tables(layout, 256, neighbours=-1)

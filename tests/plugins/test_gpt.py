@@ -299,8 +299,8 @@ def test_builds_without_data(options: dict[str, object]) -> None:
     ("options", "message"),
     [
         ({"num_layers": 0}, "at least 1"),
-        ({"width": 10, "num_heads": 3}, "divides the width"),
-        ({"width": 6, "num_heads": 2}, "width / num_heads is even"),
+        ({"width": 10, "num_heads": 3}, "must divide the width"),
+        ({"width": 6, "num_heads": 2}, "width / num_heads must be even"),
         ({"dropout": 1.0}, "probability below 1"),
         ({"positions": "rotray"}, "'rotary' or 'learned'"),
         ({"mlp": "relu"}, "'gelu' or 'swiglu'"),

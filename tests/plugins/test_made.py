@@ -320,7 +320,7 @@ def test_one_site_alone_is_a_bias() -> None:
         ({"hidden": [5, 0]}, "widths of at least 1"),
         ({"dropout": 1.0}, "probability below 1"),
         ({"activation": "gelu"}, "one of relu, softplus, tanh"),
-        ({"mask_seed": -1}, "not negative"),
+        ({"mask_seed": -1}, "mask_seed must be at least 0"),
     ],
 )
 def test_unacceptable_settings_are_refused(options: dict[str, object], message: str) -> None:

@@ -241,7 +241,7 @@ def test_builds_on_the_meta_device(kind: str) -> None:
         (Layout(EventSpec((1, 2, 2), Real())), {"encoding": "one-hot"}, "needs discrete data"),
         (make_layout(1, 2, 2), {"encoding": "binary"}, "'scalar' or 'one-hot'"),
         (make_layout(1, 2, 2), {"first_kernel": 4}, "odd and at least 3"),
-        (make_layout(3, 2, 2), {"outputs": 2}, "at least 3 units"),
+        (make_layout(3, 2, 2), {"outputs": 2}, "one unit for each of 3 colours"),
         (make_layout(1, 2, 2), {"dropout": 1.0}, "probability below 1"),
     ],
 )

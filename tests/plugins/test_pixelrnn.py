@@ -155,7 +155,7 @@ def test_what_it_cannot_draw_is_refused() -> None:
         PixelRNN(Layout.permuted(spec, 1), 1)
     with pytest.raises(ValueError, match="raster order"):
         PixelRNN(Layout(EventSpec((9,), Discrete(2))), 1)
-    with pytest.raises(ValueError, match="at least 3 units for as many colours"):
+    with pytest.raises(ValueError, match="at least one unit for each of 3 colours"):
         PixelRNN(make_layout((3, 2, 2)), 2, hidden=2)
     with pytest.raises(ValueError, match="odd and at least 3, got 4"):
         PixelRNN(Layout(spec), 1, first_kernel=4)

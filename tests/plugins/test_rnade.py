@@ -114,14 +114,14 @@ def test_a_strong_dependence_is_learned() -> None:
 
 
 def test_other_data_and_bad_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="needs real dims .* nade takes discrete ones"):
+    with pytest.raises(ValueError, match="needs real dims .* use nade for discrete data"):
         RNADE(Layout(EventSpec((4,), Discrete(2))), 2)
     with pytest.raises(ValueError, match="3 dims per site"):
         RNADE(Layout(EventSpec((3, 1, 2), Real()), sites="pixel"), 2)
     layout = Layout(EventSpec((4,), Real()))
-    with pytest.raises(ValueError, match="hidden is at least 1, got 0"):
+    with pytest.raises(ValueError, match="hidden must be at least 1, got 0"):
         RNADE(layout, 2, hidden=0)
-    with pytest.raises(ValueError, match="activation is 'relu' or 'sigmoid', got 'tanh'"):
+    with pytest.raises(ValueError, match="activation must be 'relu' or 'sigmoid', got 'tanh'"):
         RNADE(layout, 2, activation="tanh")  # type: ignore[arg-type]
 
 

@@ -176,10 +176,10 @@ def test_builds_without_memory() -> None:
     ("options", "message"),
     [
         ({"width": 0}, "at least 1, got 0 and 4"),
-        ({"num_states": 5}, "num_states is even, got 5"),
-        ({"num_states": 0}, "num_states is even, got 0"),
+        ({"num_states": 5}, "num_states must be even, .*, got 5"),
+        ({"num_states": 0}, "num_states must be even, .*, got 0"),
         ({"init": "legs"}, "'lin' or 'inv', got 'legs'"),
-        ({"shortest": 0.2}, "0 < shortest <= longest, got 0.2 and 0.1"),
+        ({"shortest": 0.2}, "0 < shortest <= longest, got shortest 0.2 and longest 0.1"),
         ({"shortest": 0.0}, "0 < shortest"),
         ({"dropout": 1.0}, "probability below 1"),
     ],

@@ -280,7 +280,7 @@ def test_activations_start_at_the_same_size_however_deep() -> None:
         ({"dilations": []}, "every dilation"),
         ({"dilations": [1, 0]}, "every dilation"),
         ({"num_blocks": 0}, "at least 1"),
-        ({"kernel_size": 1}, "at least 2 taps"),
+        ({"kernel_size": 1}, "kernel_size must be at least 2"),
         ({"dropout": 1.0}, "probability below 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""minGRU: a recurrence that is linear in its state, so that training needs no walk along it."""
+"""minGRU: a recurrence that is linear in its state, so that a parallel scan can train it."""
 
 from __future__ import annotations
 
@@ -16,34 +16,32 @@ from arbench_rnn.mingru.scan import scan
 
 
 class MinGRU(ResidualNetwork):
-    """Residual blocks of minGRUs and perceptrons over the sites in their order.
+    """Residual blocks of minGRUs and perceptrons over the sites, in any order.
 
-    `h_t = (1 - z_t) h_{t-1} + z_t n_t`, where the gate `z_t = sigmoid(W x_t)` and what is new,
-    `n_t = V x_t`, are functions of the layer's input alone. The stream of width H goes through
-    normalisation, minGRU and a linear map, which is added to it; the same with a perceptron; and
-    so on.
+    `h_t = (1 - z_t) h_{t-1} + z_t n_t`, where the gate `z_t = sigmoid(W x_t)` and the candidate
+    `n_t = V x_t` depend on the layer's input alone. A branch of norm, minGRU and linear map adds to
+    the stream of width H, then a branch with a perceptron does, and so on.
 
-    Source: Feng et al., "Were RNNs all we needed?", 2024. Deviations:
-    the scan is one of blocks and in plain numbers, for which it needs no positive states, instead
-    of one in logarithms, and n is linear as in their simplest form; first states are learned;
-    around the layer stand the blocks of a pre-normalised transformer.
+    Source: Feng et al., "Were RNNs all we needed?", 2024. Deviations: the scan works in blocks and
+    with plain numbers, so it needs no positive states; theirs uses logarithms. n is linear, as in
+    their simplest form. First states are learned. The blocks are those of a pre-norm transformer.
 
-    Linear maps start as Glorot and Bengio's uniform initialisation has them, those that add to the
-    stream smaller by the root of their number; biases start at 0, those of the gates such that
-    units are kept for 2 to 64 sites; first states start at 0.
+    Linear maps start with Glorot and Bengio's uniform initialisation; those that add to the stream
+    are divided by the root of their number. Biases start at 0, those of the gates so that units
+    keep their value for 2 to 64 sites. First states start at 0.
 
     Args:
-        layout: any order; a sequence needs no geometry.
+        layout: any order.
         num_params: P.
-        width: H, of the stream.
+        width: H, width of the stream.
         hidden: units of each minGRU.
-        num_blocks: of a minGRU and a perceptron each.
-        perceptron: hidden units of each perceptron; 0 leaves them out.
-        dropout: probability that a unit of what is added to the stream, or enters it first, is
-            left out of a training step.
-        ordinal: add to the vector of a discrete value a multiple of the value itself, so that
-            neighbouring values start alike.
-        coordinates: add vectors for the row, column and channel of the site whose turn it is.
+        num_blocks: number of blocks, of a minGRU and a perceptron each.
+        perceptron: hidden units of each perceptron; 0 for none.
+        dropout: probability that a training step drops a unit of the input, or of the output of a
+            branch.
+        ordinal: add a multiple of a discrete value to its vector, so that neighbouring values
+            start with similar vectors.
+        coordinates: add vectors for the row, column and channel of the site to predict.
 
     Raises:
         ValueError: for sizes below 1 (the perceptrons' below 0) or a dropout outside [0, 1).
@@ -66,7 +64,7 @@ class MinGRU(ResidualNetwork):
     ) -> None:
         if min(width, hidden, num_blocks) < 1 or perceptron < 0:
             raise ValueError(
-                "width, hidden and num_blocks are at least 1 and perceptron at least 0, got "
+                "width, hidden and num_blocks must be at least 1 and perceptron at least 0, got "
                 f"{width}, {hidden}, {num_blocks} and {perceptron}"
             )
         super().__init__(layout, width, dropout=dropout, ordinal=ordinal, coordinates=coordinates)
@@ -87,14 +85,14 @@ class MinGRU(ResidualNetwork):
 
 
 class Part(Branch):
-    """A branch of a norm, a linear map, what a subclass makes of that, and a linear map back.
+    """A branch: a norm, a linear map, a function of the subclass, and a linear map back.
 
     Args:
-        width: H, of the stream.
+        width: H, width of the stream.
         num_inner: outputs of the first linear map.
         num_units: inputs of the last one.
-        scale: of the last one's initial weights, beside what their shape asks for.
-        dropout: probability that a unit of what is added is left out of a training step.
+        scale: factor on the initial weights of the last one.
+        dropout: probability that a training step drops a unit of the output.
     """
 
     def __init__(
@@ -111,7 +109,7 @@ class Part(Branch):
         nn.init.xavier_uniform_(self.mix.weight, gain=scale)
 
     def added(self, units: Tensor) -> Tensor:
-        """What is added to the stream, `(..., H)`, from units `(..., num_units)`."""
+        """The output `(..., H)` of the branch, from units `(..., num_units)`."""
         return unit_dropout(self.mix(units), self.dropout, self.training)
 
 
@@ -157,7 +155,7 @@ class GatedUnits(Part):
     def forward(self, stream: Tensor) -> Tensor:
         """`(B, T, H)` to `(B, T, H)`."""
         gates, new = self.inner(self.norm(stream)).chunk(2, -1)
-        if gates.dtype in (torch.bfloat16, torch.float16):  # of many sites, sums need more digits
+        if gates.dtype in (torch.bfloat16, torch.float16):  # sums over many sites need more digits
             gates, new = gates.float(), new.float()
         first = self.initial.to(new.dtype).expand(len(stream), -1)
         return self.added(scan((-gates).sigmoid(), gates.sigmoid() * new, first))

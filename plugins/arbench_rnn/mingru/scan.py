@@ -14,13 +14,13 @@ from torch.nn import functional as F
 def scan(keep: Tensor, add: Tensor, first: Tensor) -> Tensor:
     """States `h_t = keep_t h_{t-1} + add_t` of linear recurrences, differentiable.
 
-    The sites are cut into about sqrt(T) pieces of about sqrt(T) sites. All pieces are walked side
-    by side as if each began at 0, then the states are taken from piece to piece: 2 sqrt(T) steps
-    one after the other, each for all that can be done at once. With keep in [0, 1] no number on
-    the way is larger than the states are, and nothing is divided, so it is stable without logs.
+    The scan cuts the sites into about sqrt(T) pieces of about sqrt(T) sites. It computes all pieces
+    at the same time, as if each began at 0, and then carries the states from piece to piece. That
+    takes 2 sqrt(T) steps one after the other. With keep in [0, 1], no intermediate number is larger
+    than the states, and nothing is divided, so the scan is stable without logarithms.
 
     Source: Blelloch, "Prefix sums and their applications", 1990, section 1.4, for first-order
-    recurrences as scans; in one level of blocks instead of a tree.
+    recurrences as scans; here with one level of blocks instead of a tree.
 
     Args:
         keep: `(B, T, H)`, in [0, 1].
@@ -35,7 +35,7 @@ def scan(keep: Tensor, add: Tensor, first: Tensor) -> Tensor:
 
 
 class _Scan(torch.autograd.Function):
-    """The scan, whose gradient is a scan backwards: nothing else has to be kept."""
+    """The scan; its gradient is a scan backwards, so nothing else must be kept."""
 
     @staticmethod
     def forward(ctx: Any, keep: Tensor, add: Tensor, first: Tensor) -> Tensor:
@@ -47,8 +47,8 @@ class _Scan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         keep, first, states = ctx.saved_tensors
-        # What is added at t reaches the state at t, and from there on is kept: a recurrence from
-        # the last site to the first.
+        # What is added at t is in all states from t on, as far as it is kept. So the gradient is a
+        # recurrence from the last site to the first.
         later = F.pad(keep[:, 1:], (0, 0, 0, 1))
         none = torch.zeros_like(first)
         to_add = _scan(later.flip(1), gradient.flip(1), none).flip(1)

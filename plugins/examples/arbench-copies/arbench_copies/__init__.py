@@ -1,4 +1,4 @@
-"""A measurement, registered by the name of its class: so listing it imports no torch."""
+"""Registers the measurement copies by the name of its class, so that listing imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of what a model draws it has seen: samples that are copies of train events."""
+"""How many of its samples a model has copied from train events."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MOST_SHOWN = 16  # copies in the picture
 
 
 class Copies(Measurement):
-    """The share of samples that equal a train event in every dim that is scored there.
+    """The share of samples that equal a train event in every dim that is scored in that event.
 
-    Where few different events are likely, a good model repeats some by chance, and so do the data:
+    If few different events are likely, a good model repeats some by chance, and so do the data. So
     the baseline is the share of test events that equal a train event.
 
     Args:
-        num_samples: how many are drawn.
+        num_samples: number of samples.
     """
 
     name = "copies"
@@ -42,11 +42,11 @@ class Copies(Measurement):
         if not isinstance(dataset.spec.domain, Discrete):
             return f"the dims of {dataset.name} are real numbers: two events are never quite equal"
         if dataset.windows is not None:
-            return f"{dataset.name} is one sequence: where its windows begin means nothing"
+            return f"{dataset.name} is one sequence, and its windows begin at arbitrary places"
         try:
             dataset.spec.validate(dataset.split("train").events)
         except ValueError:
-            return f"what training sees of {dataset.name} is drawn anew in every epoch"
+            return f"the train events of {dataset.name} are drawn anew in every epoch"
         return None
 
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
@@ -73,7 +73,7 @@ class Copies(Measurement):
 
 
 def copies_of(train: Split, events: Tensor) -> Tensor:
-    """Which events `(N, *event_shape)` equal a train event where that is scored, `(N,)` boolean."""
+    """Which events `(N, *event_shape)` equal a train event where it is scored, `(N,)` boolean."""
     flat, originals = events.flatten(1).int(), train.events.flatten(1).int()
     masks, which = torch.ones(1, flat.shape[1], dtype=torch.bool), torch.zeros(len(train))
     if train.scored is not None:

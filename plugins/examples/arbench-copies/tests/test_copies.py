@@ -1,4 +1,4 @@
-"""The measurement keeps every promise of arbench about measurements, each a test of its own."""
+"""Checks every promise of arbench about measurements on copies; each is one test."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ arbench_entries = [
     ModelEntry(
         name="example-chain",
         network="arbench_example.network:Chain",
-        summary="each site looks at the one before it",
+        summary="each site depends on the site before",
         recipes="arbench_example",
     ),
     TaskEntry(
@@ -19,6 +19,6 @@ arbench_entries = [
     CommandEntry(
         name="perplexity",
         command="arbench_example.command:perplexity",
-        summary="Show how many equally likely values a model hesitates between.",
+        summary="Show the perplexity of a run per dim.",
     ),
 ]

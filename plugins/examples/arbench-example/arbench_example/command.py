@@ -1,4 +1,4 @@
-"""`arbench perplexity`: a number that linguists like better than bits."""
+"""`arbench perplexity`: 2 to the power of bits per dim."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def perplexity(run: Path) -> None:
-    """Show how many equally likely values the model of RUN hesitates between, per dim.
+    """Show the perplexity per dim of RUN on its test events.
+
+    A perplexity of 2 is as uncertain as a fair coin.
 
     RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision.
     """
@@ -21,5 +23,5 @@ def perplexity(run: Path) -> None:
     folder.require_finished()
     bits = Record.read(folder.record).splits["test"].bits_per_dim
     if bits is None:
-        raise DataError(f"{run} is on real data, where nobody counts values")
+        raise DataError(f"{run} is on real data, which have no perplexity")
     click.echo(f"{2**bits:.4f}")

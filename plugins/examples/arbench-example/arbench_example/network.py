@@ -1,4 +1,4 @@
-"""A Markov chain: every site has a table, with a row of parameters for every value before it."""
+"""A Markov chain: every site has a table with a row of parameters for each earlier value."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Chain(nn.Module):
         return torch.cat((first, self.tables[earlier, sites[:, :-1, 0]]), 1)
 
     def init_state(self, batch_size: int) -> Tensor:
-        """The parameters of the first site, `(B, P)`; nothing has to be remembered."""
+        """The parameters of the first site, `(B, P)`; the chain keeps nothing else."""
         return self.first.expand(batch_size, -1)
 
     def step(self, state: Tensor, previous: Tensor | None, site: int) -> tuple[Tensor, Tensor]:

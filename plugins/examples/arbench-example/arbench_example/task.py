@@ -17,7 +17,7 @@ NUM_EVENTS: dict[SplitName, int] = {"train": 20000, "validation": 500, "test": 1
 
 
 class Clock(Task):
-    """40 readings of a clock; from one to the next an hour passes, or with probability 0.3 none."""
+    """40 readings of a clock; between two of them an hour passes, or none (probability 0.3)."""
 
     name = "example-clock"
     version = "1"
