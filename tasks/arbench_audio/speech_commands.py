@@ -1,4 +1,4 @@
-"""`sc09`: the ten digits of Speech Commands, one clip an event."""
+"""`sc09`: the ten digits of Speech Commands, one clip per event."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _MEMBER = re.compile(
     r"(\./)?(?P<name>(validation|testing)_list\.txt"
     r"|(zero|one|two|three|four|five|six|seven|eight|nine)/[0-9a-f]+_nohash_\d+\.wav)"
 )
-# Of the S4 repository's scaling, so that a clip of nothing but zeros is not divided by zero.
+# From the S4 repository's scaling: avoids a division by zero for a clip of zeros.
 _EPSILON = 1e-6
 
 
 class SpeechCommandDigits(Task):
     """Clips of one second at 16 kHz, each scaled to [-1, 1], 256 mu-law levels.
 
-    Shorter clips are padded at the end, and padding is not scored. The splits are those of the two
-    lists in the archive, which divide by speaker; the clips of one speaker are one group. Scaling
-    each clip by its own extremes, and version 0.02 of the data, are those of SaShiMi, whose
-    published numbers are meant to stand beside ours.
+    Shorter clips are padded at the end, and padding is not scored. Two lists in the archive state
+    validation and test, by speaker. The clips of one speaker are one group. As in SaShiMi, the data
+    are version 0.02, and each clip is scaled by its own extremes, so that its published numbers and
+    ours can be compared.
 
     Source: Warden, "Speech Commands: a dataset for limited-vocabulary speech recognition", 2018;
         Donahue et al., "Adversarial audio synthesis", ICLR 2019, for the ten digits; Goel et al.,
@@ -77,13 +77,13 @@ class SpeechCommandDigits(Task):
     def load(self, split: SplitName) -> Split:
         """The clips `(N, 16000)` of a split, uint8, by name.
 
-        The levels of all clips are worked out once and kept in the cache.
+        The levels of all clips are computed once and kept in the cache.
 
         Raises:
-            DataError: if the archive is damaged or is not the one described.
-            NetworkError: if it is nowhere and cannot be downloaded.
+            DataError: if the archive is damaged or not the published one.
+            NetworkError: if it is not on this machine and cannot be downloaded.
         """
-        # Without "-speakers" it held none, and another arbench may still look for that.
+        # An older arbench may still look for the file without "-speakers", which held none.
         kept = cache_dir() / f"sc09-{self.version}-speakers.npz"
         if not kept.is_file():
             keep_levels(fetch(self.files[0]), kept)
@@ -98,11 +98,11 @@ class SpeechCommandDigits(Task):
 
 
 def keep_levels(archive: Path, kept: Path) -> None:
-    """Write the levels of every split, joined, and the length and speaker of each clip, to an npz.
+    """Write to an npz, for every split: all levels, joined, and each clip's length and speaker.
 
     Raises:
-        DataError: if something is missing in the archive or is no clip, or the cache cannot be
-            written.
+        DataError: if something is missing in the archive or is not a clip, or if the cache cannot
+            be written.
     """
     clips: dict[str, NDArray[np.uint8]] = {}
     listed: dict[str, SplitName] = {}
@@ -130,7 +130,7 @@ def keep_levels(archive: Path, kept: Path) -> None:
 
 
 def _speaker(name: str) -> str:
-    """Who says a clip: the archive's own key of the person, such as "0a" in "zero/0a_nohash_1"."""
+    """The archive's key of a clip's speaker, such as "0a" in "zero/0a_nohash_1"."""
     return name.partition("/")[2].partition("_")[0]
 
 

@@ -33,7 +33,7 @@ ARCHIVE = SourceFile(
     urls=(
         "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz",
     ),
-    # GitHub may pack the same files differently one day, so what is pinned is their content.
+    # GitHub may pack the same files differently one day, so the manifest pins their content.
     sha256=None,
 )
 MANIFEST_SHA256 = "1801eae019c063377d98f831d3f93574f259475df7332bb0e3d1b080fb5e6959"
@@ -49,9 +49,9 @@ _INDICES: dict[SplitName, range] = {
 class SpokenDigits(Task):
     """Six speakers say each digit 50 times; 8 kHz, 256 mu-law levels, windows of 2,048 samples.
 
-    A recording is cut into consecutive windows, of which the last one is padded; padding is not
-    scored. Test are the recordings 0 to 4 of each speaker and digit, as its authors say;
-    validation, which they do not have, is 5 to 9.
+    A recording is cut into consecutive windows. The last one is padded, and padding is not scored.
+    Test is recordings 0 to 4 of each speaker and digit, as the authors say. They have no
+    validation; here it is 5 to 9.
 
     Source: Jackson et al., "Free Spoken Digit Dataset", release 1.0.10, 2020.
     """
@@ -78,8 +78,8 @@ class SpokenDigits(Task):
         """The windows `(N, 2048)` of a split, uint8: by digit, speaker, index, then in time.
 
         Raises:
-            DataError: if any of the 3,000 recordings is missing or is not the published one.
-            NetworkError: if they are nowhere and cannot be downloaded.
+            DataError: if any of the 3,000 recordings is missing or not the published one.
+            NetworkError: if they are not on this machine and cannot be downloaded.
         """
         contents = self._contents
         keys = {name: _key(name) for name in contents}
@@ -92,7 +92,7 @@ class SpokenDigits(Task):
 
     @functools.cached_property
     def _contents(self) -> dict[str, bytes]:
-        """All recordings by name, proven to be the published ones: 20 MB, read for all splits."""
+        """All recordings by name, checked against the manifest: 20 MB, read once for all splits."""
         if self._folder is None:
             place = fetch(ARCHIVE)
             contents = dict(read_members(place, _MEMBER))
@@ -108,7 +108,7 @@ class SpokenDigits(Task):
 
 
 def check_manifest(contents: Mapping[str, bytes], place: Path) -> None:
-    """Refuse recordings that are not, all of them, those of the release.
+    """Refuse recordings that are not exactly those of the release.
 
     Raises:
         DataError: with both hashes.

@@ -31,7 +31,7 @@ class CaltechSilhouettes(Task):
     """Filled outlines of objects, `(1, 28, 28)`, rows from top to bottom, object 1, background 0.
 
     Both choices change the result of an autoregressive model. The file stores each picture column
-    by column with the object as 0, so it is transposed and inverted here, and nowhere else.
+    by column, with the object as 0. Only this class transposes and inverts it.
 
     Source: Marlin, Swersky, Chen and de Freitas, "Inductive principles for restricted Boltzmann
         machine learning", AISTATS 2010.

@@ -50,11 +50,11 @@ class Cifar10(Task):
     def load(self, split: SplitName) -> Split:
         """The events `(N, 3, 32, 32)` of a split, uint8.
 
-        The archive that is read holds plain bytes; the better known one for Python holds pickles.
+        The archive holds plain bytes; the better known one for Python holds pickles.
 
         Raises:
-            DataError: if the archive is damaged or is not the one described.
-            NetworkError: if it is nowhere and cannot be downloaded.
+            DataError: if the archive is damaged or not the published one.
+            NetworkError: if it is not on this machine and cannot be downloaded.
         """
         archive, wanted = fetch(self.files[0]), _TEST if split == "test" else _TRAIN
         batches = dict(read_members(archive, wanted, max_bytes=_PER_BATCH * _ROW))

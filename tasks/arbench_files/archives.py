@@ -24,13 +24,14 @@ def read_parts(
 ) -> dict[PartName, dict[str, Array]]:
     """The arrays of each part of the data, by their keys; CIFAR-10's train batches are several.
 
-    Keys that name a split make that split. Without any, the one array of at least `min_ndim`
-    axes is all the data. Arrays with fewer axes under other keys, labels and counts, are left out.
+    A key that names a split gives that split. If no key does, the only array with at least
+    `min_ndim` axes is all the data. Arrays with fewer axes under other keys (labels, counts) are
+    skipped.
 
     Args:
-        path: of the archive.
-        min_ndim: axes that data have.
-        check: refuses arrays by key and header, before any of them is unpacked.
+        path: the archive.
+        min_ndim: the smallest number of axes of data.
+        check: refuses an array by key and header, before any is unpacked.
 
     Raises:
         DataError: if the archive is damaged or if it is not clear which array is which split.
@@ -66,8 +67,8 @@ def _keys_of_parts(
     ]
     if parts and others:
         raise DataError(
-            f"{path}: {others[0]!r} is of no split that is known by its name; "
-            "expected train_data, valid_data and test_data"
+            f"{path}: the key {others[0]!r} names no split; expected train_data, valid_data and "
+            "test_data"
         )
     if not parts:
         if len(others) != 1:
@@ -81,7 +82,7 @@ def _keys_of_parts(
 
 
 def join(arrays: dict[str, Array], path: Path) -> Array:
-    """The arrays of one part as one, all rows of the first, then of the next.
+    """All arrays of one part as one array, in order.
 
     Raises:
         DataError: if their rows differ in shape.

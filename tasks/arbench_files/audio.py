@@ -26,14 +26,14 @@ from arbench_files.splits import FileTask, split_option
 
 EXTENSIONS = frozenset({".wav", ".flac"})
 WINDOW = 2048
-MOST_SAMPLES = 1 << 20  # a second
+MOST_SAMPLES = 1 << 20  # per second
 
 
 class AudioTask(FileTask):
     """Consecutive windows of 2,048 samples over recordings of one channel, 256 levels.
 
-    A recording is in one split with all of its windows. Its last window is padded, and padding is
-    not scored. Levels are mu-law; where every file holds the codes of telephones they are those.
+    All windows of a recording are in one split. Its last window is padded, and padding is not
+    scored. Levels are mu-law. If all files hold telephone codes (G.711), the codes are the levels.
 
     Attributes:
         sample_rate: of all recordings, in samples per second.
@@ -48,10 +48,10 @@ class AudioTask(FileTask):
         """Read all recordings.
 
         Args:
-            argument: the folder, and perhaps `?split=rows`, for which equal files are independent.
+            argument: the folder, with an optional `?split=rows`: then equal files are independent.
 
         Raises:
-            ConfigError: if there is no such way to divide.
+            ConfigError: for an unknown rule.
             DataError: if they are not recordings of one channel and one sample rate; one sentence
                 with the file, what was found and what was expected.
         """
@@ -73,14 +73,14 @@ class AudioTask(FileTask):
         first, self.sample_rate = next(iter(rates.items()))
         if not 1 <= self.sample_rate <= MOST_SAMPLES:
             raise DataError(
-                f"{folder}: {first} has {self.sample_rate:,} samples a second, expected 1 to "
+                f"{folder}: {first} has {self.sample_rate:,} samples per second, expected 1 to "
                 f"{MOST_SAMPLES:,}"
             )
         for name, rate in rates.items():
             if rate != self.sample_rate:
                 raise DataError(
-                    f"{folder}: {name} has {rate:,} samples a second, expected "
-                    f"{self.sample_rate:,} as in {first}; nothing is resampled here"
+                    f"{folder}: {name} has {rate:,} samples per second, expected "
+                    f"{self.sample_rate:,} as in {first}; arbench does not resample"
                 )
         if sum(map(len, codes.values())) == len(rates):
             parts, self.companding = codes, "g711"
@@ -88,7 +88,7 @@ class AudioTask(FileTask):
         super().__init__("audio", folder, spec, parts, rule=rule, usual="files")
 
     def as_of(self, version: str, division: Division | None) -> FileTask:
-        """See the base class; version 1 read the codes of telephones as any other sound."""
+        """See the base class; version 1 read telephone codes by amplitude, like any other sound."""
         if version != "1" or self.companding != "g711":
             return super().as_of(version, division)
         other = copy.copy(self)
@@ -98,7 +98,7 @@ class AudioTask(FileTask):
         return super(AudioTask, other).as_of(version, division)
 
     def events_of(self, part: PartName, indices: Indices) -> Split:
-        """The windows of some recordings, one recording after the other."""
+        """The windows of some recordings, one recording after another."""
         recordings = self._parts[part]
         return recording_windows([recordings[index] for index in indices], WINDOW)
 
@@ -109,10 +109,10 @@ class AudioTask(FileTask):
 
 
 def _read(file: Path) -> Recording:
-    """The recording in a file that is of the kind its name says.
+    """The recording in a file.
 
     Raises:
-        DataError: if it is not, or cannot be read.
+        DataError: if the file cannot be read, or is of another kind than its name says.
     """
     try:
         content = file.read_bytes()

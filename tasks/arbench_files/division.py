@@ -1,4 +1,4 @@
-"""Which row or file goes to which split, where the data do not say it themselves."""
+"""Divides rows or files into splits if the data state none."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _KEY = 0x73706C6974  # "split": no order of a layout is drawn from this stream
 
 
 def check_parts(found: Collection[str], path: Path) -> None:
-    """Refuse parts of which nobody has said what the missing ones would be.
+    """Refuse parts that leave open what the missing splits are.
 
     Raises:
-        DataError: unless they are all three splits, or train and test, or everything undivided.
+        DataError: unless the parts are all three splits, or train and test, or all data undivided.
     """
     if set(found) not in ({"all"}, {"train", "test"}, set(SPLITS)):
         raise DataError(
@@ -35,18 +35,18 @@ def check_parts(found: Collection[str], path: Path) -> None:
 def places(
     parts: Mapping[PartName, Sequence[Array] | Array], path: Path, division: Division | None
 ) -> Places:
-    """Of which part, and of which items of it in their order, each split is.
+    """The part that each split comes from, and the indices of its items there, in order.
 
-    Undivided items go 80 % to train, 10 % to validation, 10 % to test; of a train part without a
-    validation part every ninth becomes that.
+    Of undivided items, 80 % go to train, 10 % to validation and 10 % to test. If only train and
+    test are stated, a ninth of train becomes validation.
 
     Args:
-        parts: rows, images or recordings, which need not have one shape.
+        parts: rows, images or recordings; they may differ in shape.
         path: what an error message names.
-        division: how; None is by content, as the first version did it.
+        division: the rule and its seed; None divides by content, as version 1 did.
 
     Raises:
-        DataError: if other parts are given or if a split would be empty.
+        DataError: for other combinations of parts, or if a split would be empty.
     """
     check_parts(parts, path)
     found: Places = {name: (name, np.arange(len(parts[name]))) for name in SPLITS if name in parts}
@@ -73,14 +73,14 @@ def places(
 
 
 def _by_index(count: int, num_splits: int, seed: int) -> list[Indices]:
-    """Random items of exact numbers, whatever they hold; item i is drawn by the i-th number."""
+    """Random indices in splits of exact sizes; the content of items does not matter."""
     return [np.sort(part) for part in _shared_out(random_order(count, _KEY, seed), num_splits)]
 
 
 def _by_work(items: Iterable[Array], num_splits: int, seed: int) -> list[Indices]:
-    """Random works of exact numbers; a work is what is equal, and its copies go with it.
+    """Random works in splits of exact sizes; equal items are one work and stay together.
 
-    The number of a work is one of its content alone: another name of its file moves it nowhere.
+    The random number of a work depends only on its content, so renaming a file moves nothing.
     """
     works: dict[bytes, list[int]] = {}
     for index, content in enumerate(_contents(items)):
@@ -95,9 +95,10 @@ def _by_work(items: Iterable[Array], num_splits: int, seed: int) -> list[Indices
 
 
 def _shared_out(order: Indices, num_splits: int) -> list[Indices]:
-    """Train, validation and perhaps test of an order: a tenth each, or a ninth, and at least one.
+    """Cut an order into train, validation and, of three splits, test.
 
-    Fewer than one for each leaves train without any.
+    Validation and test each get a tenth (of two splits, validation gets a ninth), and at least one
+    item. With too few items, train is empty.
     """
     share = max(1, len(order) // (10 if num_splits == 3 else 9))
     ends = [len(order) - share * later for later in range(num_splits - 1, -1, -1)]
@@ -106,9 +107,9 @@ def _shared_out(order: Indices, num_splits: int) -> list[Indices]:
 
 
 def _by_content(items: Iterable[Array], num_splits: int) -> list[Indices]:
-    """The rule of version 1: all copies of a row meet in one split, so nothing draws as the data.
+    """The rule of version 1: all copies of a row are in one split, so test is not like the data.
 
-    Only runs from then are divided so.
+    Only runs of version 1 use it.
     """
     edges = np.cumsum([0.8, 0.1])
     shares = row_shares(items) * (1.0 if num_splits == 3 else edges[-1])
@@ -117,7 +118,7 @@ def _by_content(items: Iterable[Array], num_splits: int) -> list[Indices]:
 
 
 def row_shares(rows: Iterable[Array]) -> NDArray[np.float64]:
-    """A number `(N,)` in [0, 1) for each row, a function of its content alone."""
+    """A number `(N,)` in [0, 1) for each row; it depends only on the row's content."""
     digests = (hashlib.sha256(content).digest() for content in _contents(rows))
     # 53 bits, so that the quotient is exact and below 1.
     numbers = [(int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53 for digest in digests]

@@ -13,18 +13,19 @@ import numpy as np
 from arbench import IMAGE_EXTENSIONS, SPLITS, DataError, Pixels, read_pixels
 from arbench_files.division import Array, PartName, check_parts
 
-# Who writes these means a split; it must not be taken for a class of images.
+# These names mean a split; they must not be taken for a class of images.
 _NEARLY_SPLITS = re.compile(r"train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval", re.IGNORECASE)
 
 
 def read_folder(folder: Path) -> dict[PartName, Array]:
     """Images `(N, C, H, W)`, uint8, of each part, ordered by their path within the folder.
 
-    Subfolders named after splits are splits; any other subfolder (a class, say) is only looked
-    into. Files whose names start with a dot are left out.
+    Subfolders named after splits are splits. The names of other subfolders, such as classes, mean
+    nothing. Files whose names start with a dot are skipped.
 
     Raises:
-        DataError: if a file is not an image, not one like the first, or cannot be read exactly.
+        DataError: if a file is not an image, differs from the first in size or mode, or cannot be
+            read exactly.
     """
     first: tuple[str, Pixels] | None = None
     parts: dict[PartName, Array] = {}
@@ -46,11 +47,11 @@ def read_folder(folder: Path) -> dict[PartName, Array]:
 
 
 def part_roots(folder: Path) -> dict[PartName, Path]:
-    """Where each part lies: in subfolders named after splits, or undivided in the folder itself.
+    """The folder of each part: subfolders named after splits, or the folder itself, undivided.
 
     Raises:
-        DataError: if something lies beside the folders of splits, a split is missing, or a folder
-            has a name that only resembles one.
+        DataError: if there is anything beside the folders of splits, a split is missing, or the
+            name of a folder only resembles a split.
     """
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
@@ -66,8 +67,8 @@ def part_roots(folder: Path) -> dict[PartName, Path]:
     for entry in sorted(entries):
         if entry not in stated and entry.is_dir() and _NEARLY_SPLITS.fullmatch(entry.name):
             raise DataError(
-                f"{folder}: found the folder {entry.name!r}, which may be a split or not; expected "
-                "train, validation and test for splits, and other names for all else"
+                f"{folder}: found the folder {entry.name!r}, which may or may not be a split; "
+                "expected train, validation and test for splits, and other names for the rest"
             )
     roots: dict[PartName, Path] = {
         split: folder / split for split in SPLITS if folder / split in stated
@@ -79,26 +80,28 @@ def part_roots(folder: Path) -> dict[PartName, Path]:
 
 
 def files_under(root: Path, extensions: Collection[str], kind: str) -> list[Path]:
-    """All files of a folder, in the order of their paths; names that start with a dot are left out.
+    """All files of a folder and its subfolders, in the order of their paths.
+
+    Names that start with a dot are skipped.
 
     Args:
-        root: looked into with all its subfolders.
-        extensions: those that are known, in lower case.
-        kind: what such files are, for messages.
+        root: the folder.
+        extensions: known extensions, in lower case.
+        kind: the kind of such files, for messages.
 
     Raises:
-        DataError: if there is none, a file has another extension or is no file, or a subfolder
-            cannot be looked into or lies elsewhere.
+        DataError: if there are no files, a file has another extension or cannot be read as a file,
+            or a subfolder cannot be read or is a symbolic link.
     """
     files = []
     for folder, subfolders, names in os.walk(root, onerror=_refuse):
-        # What is taken out here is not walked into.
+        # `os.walk` skips what is removed here.
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in subfolders:
             if (path := Path(folder, name)).is_symlink():
                 raise DataError(
-                    f"{path}: found a symbolic link to a folder, which is not followed, since it "
-                    "may lead in a circle; put the folder itself there"
+                    f"{path}: found a symbolic link to a folder, which arbench does not follow, "
+                    "because it may lead in a circle; put the folder itself there"
                 )
         for name in names:
             path = Path(folder, name)
@@ -118,7 +121,7 @@ def files_under(root: Path, extensions: Collection[str], kind: str) -> list[Path
 
 
 def _refuse(error: OSError) -> NoReturn:
-    raise DataError(f"{error.filename}: cannot be looked into ({error.strerror})") from error
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
 def _describe(image: Pixels) -> str:

@@ -16,7 +16,7 @@ NUM_CHANNELS = (1, 3)  # grey, RGB
 
 
 class ImagesTask(FileTask):
-    """Images `(C, H, W)`, uint8: 256 levels, or binary if no value but 0 and 1 occurs anywhere."""
+    """Images `(C, H, W)`, uint8: 256 levels, or binary if only 0 and 1 occur in all splits."""
 
     unit = "pixel"
 
@@ -24,13 +24,13 @@ class ImagesTask(FileTask):
         """Read all images.
 
         Args:
-            argument: the path, and perhaps `?split=rows` or `?split=files`. By default the images
-                of an archive are rows, and files are files.
+            argument: the path, with an optional `?split=rows` or `?split=files`. By default the
+                rule is rows for an archive and files for a folder.
 
         Raises:
-            ConfigError: if there is no such way to divide.
-            DataError: if they are not images of one shape in uint8; one sentence with the file,
-                the image, what was found and what was expected.
+            ConfigError: for an unknown rule.
+            DataError: if they are not uint8 images of one shape; one sentence with the file, the
+                image, what was found and what was expected.
         """
         place, rule = split_option(argument)
         if place.is_dir():
@@ -60,10 +60,10 @@ def _read_archive(file: Path) -> dict[PartName, Array]:
 
 
 def _check(header: ArrayHeader, key: str, file: Path) -> None:
-    """Refuse what are no images of uint8, and channels of which nothing says at which end they are.
+    """Refuse arrays that are not uint8 images, and images whose channel axis is not clear.
 
-    Channels are the axis after the first, or the last one, that has 1 or 3 entries; if both
-    have, nothing in the array says which it is.
+    The channel axis is the second or the last one, whichever has 1 or 3 entries. If both have,
+    nothing in the array tells which it is.
     """
     place = f"{file}: {key!r}"
     if header.dtype not in (np.uint8, np.bool_):

@@ -1,4 +1,4 @@
-"""Tasks over the user's own data: splits as they are stated, else divided by a rule."""
+"""The base class of tasks on the user's own data: stated splits, or divided by a rule."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _SPLIT_OPTION = re.compile(r"(?P<path>.*)\?split=(?P<rule>[^?]*)", re.DOTALL)
 
 
 class FileTask(Task):
-    """Data of the user's own, named after its content and never after its path.
+    """Data of the user's own, named after the content and never after the path.
 
-    The name is the kind and the first 8 digits of a sha256 over the splits' events, so equal data,
-    divided alike, have one name, whatever file they come from. No result on it stands on a board.
+    The name is the kind and the first 8 digits of a sha256 over the splits' events. So equal data
+    in equal splits have one name, whatever file they come from. No result stands on a board.
     """
 
     version = "2"
@@ -50,18 +50,18 @@ class FileTask(Task):
         rule: DivisionRule | None,
         usual: DivisionRule,
     ) -> None:
-        """Divide what is not divided already.
+        """Divide the data if they state no splits.
 
         Args:
             kind: how the name starts.
-            path: where the data came from; only its last part is kept.
-            spec: of the events.
+            path: where the data are; only the last part is kept.
+            spec: shape and domain of the events.
             parts: rows or images `(N, *event_shape)`, or recordings, uint8.
-            rule: by which the user wants them divided; None for what is usual.
-            usual: that.
+            rule: the rule that the user chose, or None.
+            usual: the rule for None.
 
         Raises:
-            ConfigError: if there is a rule, and nothing to divide.
+            ConfigError: if the user chose a rule, but the data state their splits.
             DataError: if a split would be empty.
         """
         stated = set(parts) == set(SPLITS)
@@ -73,11 +73,11 @@ class FileTask(Task):
         self.spec = spec
         self.source = path.resolve().name
         self._kind, self._parts, self._usual = kind, parts, usual
-        self._grouped = self.group  # by the task itself, such as windows by their file
+        self._grouped = self.group  # the subclass's own group, such as the file of a window
         self._divide(None if stated else Division(rule=rule or usual), path)
 
     def as_of(self, version: str, division: Division | None) -> FileTask:
-        """The same data as a run of another version, or of another division, found them."""
+        """The same data as a run of another version or division read them."""
         if (version, division) == (self.version, self.division):
             return self
         other = copy.copy(self)
@@ -94,7 +94,7 @@ class FileTask(Task):
         self.name = f"{self._kind}-{content_hash({s: self.load(s) for s in SPLITS})[:8]}"
 
     def load(self, split: SplitName) -> Split:
-        """The events `(N, *event_shape)` of a split, uint8; copies of a work are one group."""
+        """The events `(N, *event_shape)` of a split, uint8; all copies of a work are one group."""
         part, indices = self._places[split]
         found = self.events_of(part, indices)
         if not self._of_works:
@@ -110,10 +110,10 @@ class FileTask(Task):
 
 
 def split_option(argument: str) -> tuple[Path, DivisionRule | None]:
-    """The path of an argument `PATH[?split=rows|files]`, and the rule, if one is asked for.
+    """The path of an argument `PATH[?split=rows|files]`, and the rule or None.
 
     Raises:
-        ConfigError: if that is no rule.
+        ConfigError: for an unknown rule.
     """
     match = _SPLIT_OPTION.fullmatch(argument)
     if match is None:
@@ -121,7 +121,7 @@ def split_option(argument: str) -> tuple[Path, DivisionRule | None]:
     rule = next((rule for rule in DIVISION_RULES if rule == match["rule"]), None)
     if rule is None:
         raise ConfigError(
-            f"?split={match['rule']} is no way to divide data, expected "
+            f"?split={match['rule']} is not a rule for dividing data, expected "
             f"{' or '.join(f'?split={rule}' for rule in DIVISION_RULES)}"
         )
     return Path(match["path"]).expanduser(), rule
@@ -131,7 +131,7 @@ def one_shape(parts: Mapping[PartName, Array], path: Path) -> tuple[int, ...]:
     """The event shape of arrays `(N, *event_shape)`.
 
     Raises:
-        DataError: if they differ in it.
+        DataError: if their shapes differ.
     """
     shapes = {name: rows.shape[1:] for name, rows in parts.items()}
     if len(set(shapes.values())) > 1:
@@ -141,7 +141,7 @@ def one_shape(parts: Mapping[PartName, Array], path: Path) -> tuple[int, ...]:
 
 
 def work_numbers(items: Sequence[Array]) -> Tensor:
-    """The number of each item's work, `(N,)` int64, in the order in which they first come."""
+    """The number of each item's work, `(N,)` int64, in order of first occurrence."""
     numbers: dict[bytes, int] = {}
     return torch.tensor([numbers.setdefault(item.tobytes(), len(numbers)) for item in items])
 

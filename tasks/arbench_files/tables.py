@@ -24,10 +24,10 @@ class TableTask(FileTask):
         """Read the whole table.
 
         Args:
-            argument: the path, and perhaps `?split=files`, for which equal rows are one.
+            argument: the path, with an optional `?split=files`: then equal rows are one work.
 
         Raises:
-            ConfigError: if there is no such way to divide.
+            ConfigError: for an unknown rule.
             DataError: if it is not a table of zeros and ones; one sentence with the file, the row,
                 what was found and what was expected.
         """
@@ -87,17 +87,17 @@ def _read_csv(file: Path) -> Array:
             f"{file}: row {len(rows)} (line {reader.line_num}): {error}, expected fields 0 or 1"
         ) from error
     if not rows:
-        raise DataError(f"{file}: found no rows, expected lines of 0 and 1 with commas between")
+        raise DataError(f"{file}: found no rows, expected lines of 0 and 1, separated by commas")
     return np.stack(rows)
 
 
 def _is_name(field: str) -> bool:
-    """Whether it can only be a column's name: it starts with a letter and is no missing value."""
+    """Whether a field is a column's name: it starts with a letter and is not a missing value."""
     return field[:1].isalpha() and field.lower() not in _MISSING
 
 
 def _check(header: ArrayHeader, key: str, file: Path) -> None:
-    """Refuse what is no table of numbers."""
+    """Refuse arrays that are not tables of numbers."""
     shape, dtype = header.shape, header.dtype
     if len(shape) != 2 or 0 in shape:
         raise DataError(
@@ -108,7 +108,7 @@ def _check(header: ArrayHeader, key: str, file: Path) -> None:
 
 
 def _bits(array: Array, key: str, file: Path) -> Array:
-    """The array as uint8, if every value of it is exactly 0 or 1 (or a boolean)."""
+    """The array as uint8, if all its values are exactly 0 or 1 (or booleans)."""
     bad = ~((array == 0) | (array == 1))
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])

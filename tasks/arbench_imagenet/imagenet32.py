@@ -46,9 +46,9 @@ _MEMBER = re.compile(r"(\./)?(?:train|valid)_32x32/(?P<name>[\w.-]+\.png)")
 class ImageNet32(Task):
     """Photographs `(3, 32, 32)`, 256 levels, downsampled by van den Oord et al.
 
-    Two data sets are called ImageNet 32x32. This one is that of PixelRNN and of most likelihoods in
-    print; the other, by Chrabaszcz et al. (2017), is smoother, costs fewer bits and is not
-    comparable. Test is what its authors call validation; ours is the end of their train images.
+    Two data sets are called ImageNet 32x32. PixelRNN and most published likelihoods use this one.
+    The other, by Chrabaszcz et al. (2017), is smoother, costs fewer bits and is not comparable.
+    Test is what the authors call validation. Validation is the end of their train images.
 
     Source: van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel recurrent neural networks", ICML
         2016, section 5.1.
@@ -67,8 +67,10 @@ class ImageNet32(Task):
         The pixels of an archive are decoded once and kept in the cache.
 
         Raises:
-            DataError: if an archive is damaged, is not the one described, or holds another picture.
-            NetworkError: if it is nowhere; its server has taken it down, so it says whom to ask.
+            DataError: if an archive is damaged, not the published one, or has a picture of another
+                size.
+            NetworkError: if it is not on this machine; says where to sign in for it, because the
+                server has taken it down.
         """
         images = self._images(self.files[1 if split == "test" else 0])
         if split != "test":
@@ -95,7 +97,7 @@ class ImageNet32(Task):
                 open(temporary, "wb") as file,
             ):
                 np.savez(file, images=images)
-        # Made here from an archive with the right sha256; zip's CRC-32 finds later damage.
+        # Made from an archive with the right sha256; zip's CRC-32 finds later damage.
         return read_npz(kept, ["images"])["images"]
 
 

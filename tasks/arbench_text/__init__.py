@@ -13,7 +13,7 @@ arbench_entries = [
     TaskEntry(
         name="names",
         task="arbench_text.names:Names",
-        summary="32,033 first names, up to 15 letters and an end",
+        summary="32,033 first names, up to 15 letters and an end symbol",
     ),
     TaskEntry(
         name="enwik8",

@@ -22,9 +22,9 @@ SYMBOLS = "\n" + string.ascii_lowercase
 
 
 class Names(Task):
-    """32,033 names of 2 to 15 letters, then value 0, their end; what follows it is not scored.
+    """32,033 names of 2 to 15 letters, each with value 0 at its end; padding is not scored.
 
-    The split is that of the makemore lectures: shuffled by Python's generator with seed 42, then
+    The split is that of the makemore lectures: a shuffle by Python's generator with seed 42, then
     80 % train, 10 % validation, 10 % test. Many names occur more than once, also across splits;
     the README counts them.
 
@@ -46,7 +46,7 @@ class Names(Task):
     }
 
     def load(self, split: SplitName) -> Split:
-        """Names `(N, 16)`, uint8; scored are the letters and one end."""
+        """Names `(N, 16)`, uint8; the letters and one end are scored."""
         names = split_names(fetch(LIST).read_text(encoding="ascii"))[split]
         events = torch.full((len(names), *self.spec.shape), END, dtype=torch.uint8)
         for event, name in zip(events, names, strict=True):

@@ -17,9 +17,9 @@ _BYTES = "?bytes"
 class OwnText(StreamTask):
     """One file: the first 90 % train, 5 % validation, 5 % test.
 
-    By characters, those that occur in train; with `?bytes` after the path by bytes. The name is
-    `text-` and the first 8 digits of a sha256 of the content and the way it is read, and never the
-    path. No result on it stands on a board.
+    It is read by characters, with the alphabet of train, or by bytes, with `?bytes` after the path.
+    The name is `text-` and the first 8 digits of a sha256 of the content and the way it is read,
+    never the path. No result stands on a board.
     """
 
     version = "1"
@@ -32,8 +32,8 @@ class OwnText(StreamTask):
             argument: the path, and `?bytes` after it for bytes.
 
         Raises:
-            DataError: if it cannot be read, is no UTF-8, is too short, or has a character outside
-                of train that is not in train; one sentence with the place in the file.
+            DataError: if it cannot be read, is not UTF-8, is too short, or has a character in
+                validation or test that is not in train; one sentence with the place in the file.
         """
         by_bytes = argument.endswith(_BYTES)
         path = Path(argument.removesuffix(_BYTES)).expanduser()
@@ -41,7 +41,7 @@ class OwnText(StreamTask):
             content = path.read_bytes()
         except OSError as error:
             raise DataError(
-                f"{path}: cannot be read ({error.strerror}), expected a text"
+                f"{path}: cannot be read ({error.strerror}), expected a text file"
             ) from error
         self.unit = "byte" if by_bytes else "char"
         self.source = path.resolve().name
@@ -57,12 +57,12 @@ class OwnText(StreamTask):
             if len(self.load_stream(split)) == 0:
                 raise DataError(
                     f"{path}: found {len(self._symbols)} {self.unit}s, expected enough for three "
-                    "splits, of 90, 5 and 5 %"
+                    "splits of 90, 5 and 5 %"
                 )
 
     @property
     def rendering(self) -> Rendering:
-        """Characters or bytes, as they were read."""
+        """Characters or bytes, as the file was read."""
         return self._rendering
 
     def load_stream(self, split: SplitName) -> Tensor:
@@ -76,7 +76,7 @@ class OwnText(StreamTask):
 
 
 def _characters(content: bytes, path: Path) -> tuple[Tensor, TextRendering]:
-    """The text by the characters of its first 90 %."""
+    """The symbols of the text, and its rendering with the characters of the first 90 %."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -85,7 +85,7 @@ def _characters(content: bytes, path: Path) -> tuple[Tensor, TextRendering]:
         ) from error
     symbols = sorted(set(text[: len(text) * 9 // 10]))
     if len(symbols) < 2:
-        raise DataError(f"{path}: found {len(symbols)} kinds of characters, expected two or more")
+        raise DataError(f"{path}: found {len(symbols)} different characters, expected two or more")
     rendering = TextRendering(symbols=tuple(symbols))
     try:
         return rendering.encode(text), rendering

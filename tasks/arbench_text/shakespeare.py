@@ -21,9 +21,9 @@ SYMBOLS = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 class Shakespeare(StreamTask):
     """1,115,394 characters of 65 kinds.
 
-    Test is the last tenth, which nanoGPT holds out; validation, which it does not have, is the
-    last hundredth of the rest: short, because test begins in the midst of a play, whose beginning
-    is where a model hears the names of its characters.
+    Test is the last tenth, which nanoGPT holds out. nanoGPT has no validation; here it is the last
+    hundredth of the rest. It is short because test begins in the middle of a play, and a model
+    should have read the beginning, which names the persons.
 
     Source: Karpathy, "The unreasonable effectiveness of recurrent neural networks", 2015; the
     split: Karpathy, nanoGPT, data/shakespeare_char, 2022.

@@ -25,7 +25,7 @@ class _HundredMillion(StreamTask):
     """100,000,000 symbols in one member: the first 90 % train, 5 % validation, 5 % test.
 
     Attributes:
-        num_bytes: that the member has to have.
+        num_bytes: the size that the member must have.
     """
 
     num_bytes = 100_000_000
@@ -35,7 +35,7 @@ class _HundredMillion(StreamTask):
 
         Raises:
             DataError: if the archive is not the published one.
-            NetworkError: if it is nowhere and cannot be downloaded.
+            NetworkError: if it is not on this machine and cannot be downloaded.
         """
         symbols = self._symbols
         train, test = len(symbols) * 9 // 10, len(symbols) * 19 // 20
@@ -104,7 +104,7 @@ class Text8(_HundredMillion):
     rendering = TextRendering(symbols=(" ", *string.ascii_lowercase))
 
     def _values(self, content: bytes) -> Tensor:
-        # Latin-1 gives every byte a character, so that a wrong one is named like any other.
+        # Latin-1 has a character for every byte, so the error can name any wrong one.
         try:
             return self.rendering.encode(content.decode("latin-1"))
         except ValueError as error:
@@ -141,8 +141,8 @@ class WikiText2(StreamTask):
         """The bytes of a split, uint8.
 
         Raises:
-            DataError: if the archive is damaged or is not the one of the first use.
-            NetworkError: if it is nowhere and cannot be downloaded.
+            DataError: if the archive is damaged or not that of the first use.
+            NetworkError: if it is not on this machine and cannot be downloaded.
         """
         stem = {"train": "train", "validation": "valid", "test": "test"}[split]
         member = f"wikitext-2-raw/wiki.{stem}.raw"

@@ -12,7 +12,7 @@ from arbench_toys.distributions import Distribution, Events, Float
 class GaussianAR1(Distribution):
     """`x_t = coefficient * x_{t-1} + sqrt(1 - coefficient^2) * e_t`, with standard normal e_t.
 
-    The first value is standard normal, and so is every other one on its own.
+    Each value alone is standard normal.
     """
 
     domain = Real()
@@ -27,7 +27,7 @@ class GaussianAR1(Distribution):
 
     @property
     def entropy_nats(self) -> float:
-        """The differential entropy: that of the normal innovations, which are independent."""
+        """The differential entropy: that of the independent normal innovations."""
         return float((0.5 * np.log(2 * np.pi * np.e) + np.log(self._scales)).sum())
 
     def log_prob(self, events: Events) -> Float:

@@ -1,4 +1,4 @@
-"""What a toy is drawn from: a distribution that knows itself exactly."""
+"""The base class of a toy's distribution: exact log-probability and entropy."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Events = NDArray[Any]  # Bits, or float32 where dims are real
 
 
 class Distribution(ABC):
-    """A distribution over events, binary ones unless it says otherwise.
+    """A distribution over events, which are binary unless `domain` says otherwise.
 
     Attributes:
         domain: what a dim may be.
         event_shape: shape of one event.
-        num_uniforms: how many uniform numbers one sample is a function of.
+        num_uniforms: how many uniform numbers one sample needs.
     """
 
     domain: Domain = Discrete(2)
@@ -31,7 +31,7 @@ class Distribution(ABC):
     @property
     @abstractmethod
     def entropy_nats(self) -> float:
-        """Entropy of one event in nats, from a formula and not from samples."""
+        """Entropy of one event in nats, computed by a formula and not from samples."""
 
     @abstractmethod
     def log_prob(self, events: Events) -> Float:

@@ -1,8 +1,8 @@
 """The two-dimensional Ising model on a small lattice, exactly.
 
 A row of W spins has 2^W states, and the rows form a Markov chain over these states. So the
-partition function is a product of matrices, and a sample is drawn row by row from the chain's
-conditionals.
+partition function is a product of matrices, and the chain's conditionals give a sample row by
+row.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Ising(Distribution):
     The first sum runs over horizontal and vertical neighbours; the boundary is free. The event is
     an image `(1, H, W)` of bits x.
 
-    Source: Ising 1925; the transfer matrix is that of Kramers and Wannier 1941, used for sampling
-        through its backward messages.
+    Source: Ising 1925; the transfer matrix of Kramers and Wannier 1941. Its backward messages give
+        the conditionals for sampling.
     """
 
     def __init__(self, height: int, width: int, coupling: float, field: float) -> None:
@@ -44,7 +44,7 @@ class Ising(Distribution):
 
     @cached_property
     def _row_weights(self) -> Float:
-        """Log-weight `(2^W,)` of each state of a row on its own."""
+        """Log-weight `(2^W,)` of each state of a row alone."""
         return _row_terms(self.row_bits, self.coupling, self.field)
 
     @cached_property
@@ -85,7 +85,7 @@ class Ising(Distribution):
         return float(total_nats)
 
     def log_prob(self, events: Bits) -> Float:
-        """Log-probability `(N,)` in nats of events `(N, 1, H, W)`, straight from the definition."""
+        """Log-probability `(N,)` in nats of events `(N, 1, H, W)`, by the definition."""
         rows = events[:, 0]
         spins = _spins(rows)
         vertical = (spins[:, 1:] * spins[:, :-1]).sum(axis=(1, 2))
@@ -108,7 +108,7 @@ def _spins(bits: Bits) -> Float:
 
 
 def _row_terms(bits: Bits, coupling: float, field: float) -> Float:
-    """Log-weight `(...)` of rows `(..., W)` on their own: horizontal bonds and the field."""
+    """Log-weight `(...)` of rows `(..., W)` alone: horizontal bonds and the field."""
     spins = _spins(bits)
     bonds = (spins[..., 1:] * spins[..., :-1]).sum(axis=-1)
     return np.asarray(coupling * bonds + field * spins.sum(axis=-1))

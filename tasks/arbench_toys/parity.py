@@ -1,4 +1,4 @@
-"""Groups of bits of which the last is the parity of the others, give or take some noise."""
+"""Groups of bits whose last one is the noisy parity of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The toys as tasks: which distribution, how many events, which stream of random numbers."""
+"""The tasks: which distribution, how many events, which stream of random numbers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NUM_EVENTS: dict[SplitName, int] = {"train": 8000, "validation": 2000, "test": 4
 
 
 class ToyTask(Task):
-    """Events drawn from a distribution that knows its own density.
+    """Events drawn from a distribution with known density.
 
     Attributes:
-        distribution: what the events are drawn from.
-        seed: of the stream of random numbers; each split has a stream of its own.
+        distribution: the distribution of the events.
+        seed: seeds the random numbers; each split has its own stream of them.
     """
 
     version = "1"
@@ -32,7 +32,7 @@ class ToyTask(Task):
     seed: ClassVar[int]
 
     def __init__(self, distribution: Distribution) -> None:
-        """Take what to draw from; its event shape is the task's."""
+        """Set the distribution; the task has its event shape and domain."""
         self.distribution = distribution
         self.spec = EventSpec(distribution.event_shape, distribution.domain)
 
@@ -60,7 +60,7 @@ class ToyTask(Task):
 
 
 class ParityTask(ToyTask):
-    """Six groups of four bits; the last of each is the parity of the others, flipped 1 in 10."""
+    """Six groups of four bits; the last is the parity of the others, flipped with chance 0.1."""
 
     name = "toy-parity"
     seed = 1
@@ -92,7 +92,7 @@ class MarkovTask(ToyTask):
 
 
 class IsingTask(ToyTask):
-    """An 8x8 lattice just above its critical temperature, with a field that tells 0 from 1."""
+    """An 8x8 lattice just above its critical temperature, with a weak field that favours 1."""
 
     name = "toy-ising"
     unit = "pixel"

@@ -1,4 +1,4 @@
-"""The eight sets: one class says how to read them, eight names say which file."""
+"""The eight data sets: one class reads them, and each has a subclass with its file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEYS: dict[SplitName, str] = {
 class BinarySet(Task):
     """Rows `(D,)` of zeros and ones, read from `uci/<name>.npz`.
 
-    A subclass gives the numbers; with no sha256 its task is not pinned.
+    A subclass states name, dims and file. Without a sha256, its task is not pinned.
 
     Source: Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS
         2011, section 6.1; files by Germain et al., "MADE", ICML 2015.
@@ -41,7 +41,7 @@ class BinarySet(Task):
     def __init_subclass__(
         cls, *, name: str, num_dims: int, sha256: str | None = None, size: int | None = None
     ) -> None:
-        """State what the set is called, how wide it is and which file it is."""
+        """Set the name, the number of dims and the file of the data set."""
         stem = name.replace("-", "_")
         released = f"{_REPOSITORY}/releases/download/ICML2015/{stem}.npz"
         committed = f"{_REPOSITORY}/raw/master/datasets/{stem}.npz"

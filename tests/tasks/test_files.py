@@ -132,7 +132,7 @@ def test_bad_csv_is_answered_with_file_row_and_expectation(
         ({"a": BITS, "b": BITS}, "found a (200, 7), b (200, 7)"),
         ({"labels": np.arange(3)}, "found labels (3,)"),
         ({}, "found nothing"),
-        ({"train": BITS, "other": BITS, "test": BITS}, "'other' is of no split"),
+        ({"train": BITS, "other": BITS, "test": BITS}, "the key 'other' names no split"),
         ({"train": BITS, "train_data": BITS}, "expected one train array, found train, train_data"),
         ({"train": BITS, "validation": BITS}, "found train and validation alone"),
         ({"train": BITS, "val": BITS, "test": BITS[:, :5]}, "test (5,)"),
@@ -292,11 +292,11 @@ def test_folders_elsewhere_and_folders_that_may_be_splits_are_refused(tmp_path: 
     assert ImagesTask(str(tmp_path / "linked")).name == task.name
     _save(GREY[20], tmp_path / "data" / "Test" / "0.png")
     message = _refusal(ImagesTask, str(tmp_path / "data"))
-    assert "found the folder 'Test', which may be a split or not" in message
+    assert "found the folder 'Test', which may or may not be a split" in message
 
 
 def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none: cannot be looked into \(No such file"):
+    with pytest.raises(DataError, match=r"none: cannot be read \(No such file"):
         files_under(tmp_path / "none", {".png"}, "image")
 
 

@@ -58,13 +58,17 @@ def test_own_recordings_are_named_and_split_by_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("a.wav", wav(tone(9, 0), 8000), "z.wav has 16,000 samples a second, expected 8,000 as in"),
+        (
+            "a.wav",
+            wav(tone(9, 0), 8000),
+            "z.wav has 16,000 samples per second, expected 8,000 as in",
+        ),
         ("a.wav", wav(np.zeros((9, 2), np.int16)), "a.wav: found 2 channels, expected one"),
         ("a.wav", b"RIFF....WAVE", "a.wav: expected a wav or flac file"),
         (
             "a.wav",
             wav(tone(9, 0), 2_000_000),
-            "2,000,000 samples a second, expected 1 to 1,048,576",
+            "2,000,000 samples per second, expected 1 to 1,048,576",
         ),
         ("a.mp3", b"", "found the extension '.mp3', expected wav or flac files only"),
         ("a.flac", b"", "a.flac: expected a wav or flac file"),

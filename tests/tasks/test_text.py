@@ -285,8 +285,8 @@ def test_its_name_is_of_the_content_and_never_of_the_path(tmp_path: Path) -> Non
     [
         ("ab" * 500 + "x" + "ab" * 10, "a.txt: the character 'x' at offset 1,000 is none of the 2"),
         (b"ab" * 500 + b"\xff", r"a.txt: byte 1,000 is not UTF-8.*\?bytes"),
-        ("a" * 1000, "found 1 kinds of characters"),
-        ("", "found 0 kinds of characters"),
+        ("a" * 1000, "found 1 different characters"),
+        ("", "found 0 different characters"),
         ("abababab", "found 8 chars, expected enough for three splits"),
     ],
 )
