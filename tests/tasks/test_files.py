@@ -282,7 +282,7 @@ def test_folders_elsewhere_and_folders_that_may_be_splits_are_refused(tmp_path: 
     link = tmp_path / "data" / "dogs"
     link.symlink_to(tmp_path / "elsewhere")
     message = _refusal(ImagesTask, str(tmp_path / "data"))
-    assert f"{link}: found a symbolic link to a folder, which is not followed" in message
+    assert f"{link}: found a symbolic link to a folder, which arbench does not follow" in message
     link.unlink()
     (tmp_path / "data" / ".hidden").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "data" / "one.png").symlink_to(tmp_path / "elsewhere" / "0.png")

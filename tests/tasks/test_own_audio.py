@@ -61,7 +61,7 @@ def test_own_recordings_are_named_and_split_by_content(tmp_path: Path) -> None:
         (
             "a.wav",
             wav(tone(9, 0), 8000),
-            "z.wav has 16,000 samples per second, expected 8,000 as in",
+            "z.wav has 16,000 samples per second, expected 8,000 as",
         ),
         ("a.wav", wav(np.zeros((9, 2), np.int16)), "a.wav: found 2 channels, expected one"),
         ("a.wav", b"RIFF....WAVE", "a.wav: expected a wav or flac file"),

@@ -1,4 +1,4 @@
-"""Registers the measurement copies by the name of its class, so that listing imports no torch."""
+"""Registers the measurement copies by its class name, so that listing imports no torch."""
 
 from __future__ import annotations
 
