@@ -100,29 +100,31 @@ def measure_sampling(
         progress: told the fraction of calls done and what is being timed, never inside what is.
     """
     rows: list[SpeedRecord] = []
-    num_rows, num_calls, device = len(methods) * len(batch_sizes), 1 + repeats, density.device
+    num_rows, num_calls = len(methods) * len(batch_sizes), 1 + repeats
+    device, precision = density.device, str(density.dtype).removeprefix("torch.")
     module = density if isinstance(density, nn.Module) else nn.Module()
     for method, batch_size in itertools.product(methods, batch_sizes):
         note = f"{method}, batch {batch_size:,}"
         progress(len(rows) / num_rows, note)
         excerpt = None if full else density.excerpt(method, batch_size)
-        part: Callable[[], object] = partial(_draw, density, batch_size, method)
-        part, num_parts = (part, 1.0) if excerpt is None else (excerpt.call, excerpt.num_parts)
+        generator = keyed_generator(0, "bench")
+        draw = partial(density.sample, batch_size, generator=generator, method=method)
+        part, num_parts = (excerpt.call, excerpt.num_parts) if excerpt else (draw, 1.0)
         seconds: list[float] = []
         with kept_for_reuse(), evaluation_mode(module):
             calls = timed_calls(part, device=device, repeats=repeats, cap_s=cap_s)
             for number, each in enumerate(calls, 1):
                 progress((len(rows) + number / num_calls) / num_rows, note)
                 seconds += [] if each is None else [each]
-        # The quartiles of one repeat are itself.
-        spread = seconds if len(seconds) > 1 else seconds * 2
-        low, median, high = statistics.quantiles(spread, n=4, method="inclusive")
+                generator.manual_seed(generator.initial_seed())  # every call draws the same events
+        of_two = seconds if len(seconds) > 1 else seconds * 2  # the fewest that have quartiles
+        low, median, high = statistics.quantiles(of_two, n=4, method="inclusive")
         rows.append(
             SpeedRecord(
                 method=method,
                 batch_size=batch_size,
                 device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-                precision=str(density.dtype).removeprefix("torch."),
+                precision=precision,
                 compiled=False,
                 repeats=len(seconds),
                 median_s=median * num_parts,
@@ -133,11 +135,6 @@ def measure_sampling(
         )
     progress(1.0, "")
     return rows
-
-
-def _draw(density: Density, batch_size: int, method: str) -> object:
-    generator = keyed_generator(0, "bench")
-    return density.sample(batch_size, generator=generator, method=method)
 
 
 def synchronize(device: torch.device) -> None:

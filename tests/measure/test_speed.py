@@ -175,12 +175,15 @@ def test_what_is_timed_is_a_sample_of_one_seed_whenever_it_is_timed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, model = _watched()
-    seeds = []
+    drawn = []
     monkeypatch.setattr(
-        model, "sample", lambda *_, generator, **__: seeds.append(generator.initial_seed())
+        model,
+        "sample",
+        lambda *_, generator, **__: drawn.append(torch.rand(2, generator=generator).tolist()),
     )
     measure_sampling(model, methods=["fixed-point"], batch_sizes=[1, 2], repeats=2)
-    assert seeds == [derive_seed(0, "bench")] * 2 * 3
+    own = torch.Generator().manual_seed(derive_seed(0, "bench"))
+    assert drawn == [torch.rand(2, generator=own).tolist()] * 2 * 3
 
 
 def test_a_timing_stops_at_its_cap_but_measures_at_least_once(
