@@ -86,20 +86,51 @@ def measure_run(
         if not wanted:
             return record
         config = RunConfig.read(folder.config)
-        dataset = reopen(config, task_text, limit=record.limit)
-        dataset.require_likelihood(config.model, config.layouts)
-        density = load_run(path, device=resolve_device(device)).density
-        measuring = Measuring(
-            density,
-            dataset,
-            subject=config.model,
-            seed=config.seed,
-            folder=path,
-            reporter=reporter,
-            load_density=functools.partial(load_density, find=find, device=density.device),
+        measuring = measuring_of(
+            path, config, record, task_text=task_text, device=device, reporter=reporter, find=find
         )
         require_askable(wanted, measuring, config)
         return measure_more(folder, record, wanted, measuring)
+
+
+def measuring_of(
+    path: Path,
+    config: RunConfig,
+    record: Record,
+    *,
+    task_text: str | None,
+    device: str,
+    reporter: Reporter,
+    find: Callable[[str], Path],
+) -> Measuring:
+    """What asks a finished run: its trained density, on the events that its record is about.
+
+    Args:
+        path: the run folder.
+        config: of the run.
+        record: of the run.
+        task_text: for a run on the user's own data, where they are.
+        device: where to compute.
+        reporter: receives progress.
+        find: the folder of a run by its name, for measurements that compare with others.
+
+    Raises:
+        ConfigError: if the model has no likelihood on its task.
+        CheckpointError: if the weights are missing or damaged.
+        DataError: if the data are missing or others.
+    """
+    density = load_run(path, device=resolve_device(device)).density
+    dataset = reopen(config, task_text, limit=record.limit)
+    dataset.require_likelihood(config.model, config.layouts)
+    return Measuring(
+        density,
+        dataset,
+        subject=config.model,
+        seed=config.seed,
+        folder=path,
+        reporter=reporter,
+        load_density=functools.partial(load_density, find=find, device=density.device),
+    )
 
 
 def measure_more(

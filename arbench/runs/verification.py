@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Callable
@@ -26,17 +25,16 @@ from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_
 from arbench.probability.density import Density
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
-from arbench.runs.loading import load_density, load_run
+from arbench.runs.loading import load_run
+from arbench.runs.measuring import measuring_of
 from arbench.runs.record.binding import bound_files
 from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import HashesRecord, Record, TaskRecord
 from arbench.runs.record.renewal import with_errors
 from arbench.runs.record.values import LogProbs, test_of
-from arbench.runs.request import reopen
 from arbench.runs.results.verification import ResultVerification, verify_results
 from arbench.runs.trained_checks import check_trained
 from arbench.show.reporting import Reporter
-from arbench.training.devices import resolve_device
 
 Nats = TypeVar("Nats", float, Tensor)
 
@@ -149,24 +147,22 @@ def verify_run(
     folder.require_finished()
     record = Record.read(folder.record)
     test_of(record, path)
-    density = load_run(path, device=resolve_device(device)).density
-    dataset = reopen(config, task_text, limit=record.limit)
-    dataset.require_likelihood(config.model, config.layouts)
-    dataset.drop("train")
+    measuring = measuring_of(
+        path,
+        config,
+        record,
+        task_text=task_text,
+        device=device,
+        reporter=reporter or Reporter(),
+        find=find,
+    )
+    measuring.dataset.drop("train")
     with TemporaryDirectory() as scratch:  # what the run's measurements left there stays as it is
-        measuring = Measuring(
-            density,
-            dataset,
-            subject=config.model,
-            seed=config.seed,
-            folder=Path(scratch),
-            reporter=reporter or Reporter(),
-            load_density=functools.partial(load_density, find=find, device=density.device),
-        )
+        measuring.folder = Path(scratch)
         measuring.log_probs("test")
         results = _results(folder, record, measuring)
     found = _verified(record, config, _kept(folder), measuring, results)
-    return _bind(path, found, dataset, reporter) if bind else found
+    return _bind(path, found, measuring.dataset, reporter) if bind else found
 
 
 def _verified(

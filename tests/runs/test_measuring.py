@@ -16,9 +16,11 @@ from safetensors.torch import load_file
 import arbench
 from arbench import Context, Density, Handed, Measured, Measurement
 from arbench.cli import main
+from arbench.data.dataset import Dataset
 from arbench.errors import ConfigError, Interrupted, PluginError
 from arbench.files.atomic import sha256_of
 from arbench.measure.per_event import load_per_event, save_per_event
+from arbench.measure.result_sections import ResultSection
 from arbench.runs.folder import RunFolder
 from arbench.runs.measuring import measure_run
 from arbench.runs.record.binding import next_per_event
@@ -55,6 +57,22 @@ class Broken(Length):
 
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
         raise ZeroDivisionError("by its author")
+
+
+class Beside(Length):
+    """One that looks at another task and another run."""
+
+    name = "beside"
+
+    def __init__(self, *, run: str) -> None:
+        super().__init__()
+        self.run = run
+
+    def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
+        other, events = context.load(self.run), dataset.split("test").events
+        assert context.open("toy-ising").task.name == "toy-ising"
+        gap = density.log_prob(events) - other.log_prob(events)
+        return self.measured({"gap": gap.double().detach().cpu()})
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +129,18 @@ def test_what_is_there_is_kept_and_other_settings_are_another_result(run: Path) 
     both = measured(run, Length(), Length(times=2))
     assert Length.asked == ["length", "length?times=2"]
     assert both.measurements["length"] == first.measurements["length"]
+
+
+def test_what_is_opened_elsewhere_is_named_with_its_hash(run: Path, made: Path) -> None:
+    asked = Beside(run=str(made))
+    section = measured(run, asked).measurements[asked.key]
+    weights = Record.read(made / "record.json").sha256.weights
+    assert isinstance(section, ResultSection)
+    assert section.opened == {
+        "toy-markov/bernoulli": weights,
+        "toy-ising": Dataset("toy-ising").sha256,
+    }
+    assert section.rows[0].value == 0.0  # the weights are the same
 
 
 def test_another_version_is_measured_anew(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
