@@ -12,7 +12,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
-from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole, move_noise
+from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
 
 if TYPE_CHECKING:
     from arbench.probability.bits import Kind
@@ -184,10 +184,9 @@ class Model(nn.Module):
             values, known = known_values(self.spec, num_events, given, known)
             num_given = self.layout.prefix_length(known)
         with evaluation_mode(self):
-            prepared = self.head.prepare(move_noise(noise, self.device))
             source = self.network if method == "step" else self.site_params
             start = self.sites_of(values)
-            sites = SAMPLERS[method](source, self.head, prepared, start, num_given, progress)
+            sites = SAMPLERS[method](source, self.head, noise, start, num_given, progress)
         return self.layout.to_events(sites)
 
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:

@@ -46,10 +46,19 @@ def draw_noise(
     return torch.rand(shape, generator=generator, dtype=torch.float64)
 
 
+def prepare_noise(head: Head, noise: Tensor, device: torch.device) -> Tensor:
+    """What a head draws from, `(..., U)`: noise on a device, as `Head.prepare` leaves it.
+
+    It is in the widest type that the device has, and still below 1 before the head prepares it.
+    """
+    dtype = widest_dtype(device)
+    return head.prepare(noise.to(dtype).clamp(max=1 - torch.finfo(dtype).eps / 2).to(device))
+
+
 def sample_whole(
     site_params: SiteParams,
     head: Head,
-    prepared: Tensor,
+    noise: Tensor,
     sites: Tensor,
     num_given: int,
     progress: OnSite | None,
@@ -59,7 +68,7 @@ def sample_whole(
     Args:
         site_params: of the model to sample.
         head: draws values from parameters.
-        prepared: `(B, T, U)` float64, noise as `Head.prepare` left it.
+        noise: `(B, T, U)` float64.
         sites: `(B, T, site_dim)`: those that are given, then zeros; may be written to.
         num_given: how many sites are given.
         progress: called with (sites done, T).
@@ -67,7 +76,7 @@ def sample_whole(
     Returns:
         `(B, T, site_dim)` sites, of which the first are those that were given.
     """
-    num_sites = sites.shape[1]
+    num_sites, prepared = sites.shape[1], prepare_noise(head, noise, sites.device)
     for t in range(num_given, num_sites):
         params = site_params(sites)[:, t]
         sites[:, t] = head.draw(params, prepared[:, t])
@@ -95,7 +104,7 @@ def excerpt_of_whole(
     num_sites = sites.shape[1]
     if num_sites <= _EXCERPT_SITES:
         return None
-    prepared = head.prepare(move_noise(noise, sites.device))
+    prepared = prepare_noise(head, noise, sites.device)
     jobs = []
     for t in (num_sites * (2 * i + 1) // (2 * _EXCERPT_SITES) for i in range(_EXCERPT_SITES)):
         before = torch.where(torch.arange(num_sites, device=sites.device) < t, 1, 0)
@@ -112,14 +121,15 @@ def excerpt_of_whole(
 def sample_stepwise(
     network: SteppingNetwork,
     head: Head,
-    prepared: Tensor,
+    noise: Tensor,
     sites: Tensor,
     num_given: int,
     progress: OnSite | None,
 ) -> Tensor:
     """Samples with the network's `step`; other arguments and result as for `sample_whole`."""
     (batch_size, num_sites), dtype = sites.shape[:2], sites.dtype
-    step, draw, by_site = network.step, head.draw, prepared.unbind(1)
+    step, draw = network.step, head.draw
+    by_site = prepare_noise(head, noise, sites.device).unbind(1)
     state = network.init_state(batch_size)
     drawn = list(sites[:, :num_given].unbind(1))
     previous = None
@@ -136,7 +146,7 @@ def sample_stepwise(
 def sample_fixed_point(
     site_params: SiteParams,
     head: Head,
-    prepared: Tensor,
+    noise: Tensor,
     sites: Tensor,
     num_given: int,
     progress: OnSite | None,
@@ -146,6 +156,7 @@ def sample_fixed_point(
     Events that have settled leave the batch, so each event costs only its own rounds.
     """
     given, num_sites = sites[:, :num_given].clone(), sites.shape[1]
+    prepared = prepare_noise(head, noise, sites.device)
     active = torch.arange(len(sites), device=sites.device)
     for round_number in range(num_given, num_sites):
         current = sites[active]
@@ -167,9 +178,3 @@ SAMPLERS: dict[str, Sampler] = {
     "fixed-point": sample_fixed_point,
     "whole": sample_whole,
 }
-
-
-def move_noise(noise: Tensor, device: torch.device) -> Tensor:
-    """The noise on a device, in the widest type that the device has, still below 1."""
-    dtype = widest_dtype(device)
-    return noise.to(dtype).clamp(max=1 - torch.finfo(dtype).eps / 2).to(device)

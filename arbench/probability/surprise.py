@@ -23,7 +23,7 @@ from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
 from arbench.probability.model import Model
 from arbench.probability.precision import widest_dtype
-from arbench.probability.samplers import draw_noise, move_noise
+from arbench.probability.samplers import draw_noise, prepare_noise
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
@@ -100,14 +100,28 @@ def site_surprise(
     is_quick = type(head).value_log_probs is not Head.value_log_probs
     if size is None or (size > _MOST_LISTED and not is_quick):
         return _moved(head, params, sites, generator, scale)
+    # One dim of each of some sites, given the site's other dims too, by all of its values.
     cost = len(sites) * head.num_params * (1 if is_quick else size)
     num_chosen = min(layout.num_sites, max(_LEAST_SITES, _MOST_ELEMENTS // cost))
     chosen = torch.randperm(layout.num_sites, generator=generator)[:num_chosen].sort().values
     dim = int(torch.randint(layout.site_dim, (), generator=generator))
-    found = Surprise()
     at_once = max(1, _MOST_AT_ONCE // (len(sites) * size))
+    found, widest = Surprise(), widest_dtype(params.device)
     for some in torch.split(chosen.to(sites.device), at_once):
-        found += _listed(head, params[:, some], sites[:, some], dim)
+        own_params, values = params[:, some], sites[:, some]
+        joint = head.value_log_probs(own_params, values, dim).to(widest)
+        log_probs = joint - joint.logsumexp(-1, keepdim=True)
+        if layout.site_dim == 1:  # what is reported of it, which has to sum to 1
+            own = head.log_prob(own_params, values).to(widest)
+        else:  # given the other dims
+            own = log_probs.take_along_dim(values[..., dim, None], -1).squeeze(-1)
+        probs = log_probs.exp()
+        entropies = torch.special.entr(probs).sum(-1)
+        squares = torch.where(probs > 0, probs * log_probs.square(), 0.0).sum(-1)
+        variances = (squares - entropies.square()).clamp(min=0)
+        terms = (own + entropies).clamp(min=-_IMPOSSIBLE_NATS)
+        weighed = (terms.square() + 2 * variances) / 3
+        found += Surprise(terms.sum().item(), weighed.sum().item(), terms.numel())
     return found
 
 
@@ -147,25 +161,6 @@ def event_surprise(
     return _symmetric(before, now)
 
 
-def _listed(head: Head, params: Tensor, sites: Tensor, dim: int) -> Surprise:
-    """Of one dim of each site, given the site's other dims too, by all of its values."""
-    widest = widest_dtype(params.device)
-    log_probs = head.value_log_probs(params, sites, dim).to(widest)
-    total = log_probs.logsumexp(-1, keepdim=True)
-    if head.layout.site_dim == 1:  # what is reported of it, which has to sum to 1
-        own = head.log_prob(params, sites).to(widest)
-    else:  # given the other dims
-        own = (log_probs - total).take_along_dim(sites[..., dim, None], -1).squeeze(-1)
-    log_probs = log_probs - total
-    probs = log_probs.exp()
-    entropies = torch.special.entr(probs).sum(-1)
-    squares = torch.where(probs > 0, probs * log_probs.square(), 0.0).sum(-1)
-    variances = (squares - entropies.square()).clamp(min=0)
-    terms = (own + entropies).clamp(min=-_IMPOSSIBLE_NATS)
-    weighed = (terms.square() + 2 * variances) / 3
-    return Surprise(terms.sum().item(), weighed.sum().item(), terms.numel())
-
-
 def _moved(
     head: Head, params: Tensor, sites: Tensor, generator: torch.Generator, scale: float
 ) -> Surprise:
@@ -173,7 +168,7 @@ def _moved(
 
     def draw() -> Tensor:
         noise = draw_noise(len(params), params.shape[1], head.num_uniforms, generator)
-        return head.sample(params, move_noise(noise, params.device))
+        return head.draw(params, prepare_noise(head, noise, params.device))
 
     # The difference of two draws has the right scale, if the draws are right; so not all are such.
     difference = draw() - draw()

@@ -90,8 +90,8 @@ class NADE(nn.Module):
             raise ValueError(f"readout_scale is above 0, got {readout_scale}")
         if not direct and (locality or kernel_grids):
             raise ValueError("locality and kernel_grids are of the direct weights: set direct=true")
-        self.alphabet_size = layout.alphabet_size
-        self.num_features = 1 if self.alphabet_size == 2 else self.alphabet_size
+        size = layout.alphabet_size
+        self.num_features = 1 if size == 2 else size
         self.num_sites = num_sites = layout.num_sites
         self.tied = tied
         self.activation: Activation = activation
@@ -131,7 +131,9 @@ class NADE(nn.Module):
             weight, bias, readout, readout_bias = (
                 own.to(dtype) for own in (self.weight, self.bias, self.readout, self.readout_bias)
             )
-            features = told = self._features(sites.squeeze(-1), dtype)
+            width = self.num_features
+            values = sites if width == 1 else F.one_hot(sites.squeeze(-1), width)
+            features = told = values.to(dtype)
             if self.training and self.input_dropout:
                 features = unit_dropout(told, self.input_dropout, True)
             if self.training and self.dropout:
@@ -182,7 +184,7 @@ class NADE(nn.Module):
         width, known = self.num_features, site * self.num_features
         pre, features, direct = state.pre, state.features, state.direct
         if previous is not None and features is not None:
-            told = self._features(previous, self.weight.dtype).squeeze(1)
+            told = previous if width == 1 else F.one_hot(previous.squeeze(-1), width)
             features[:, known - width : known] = told
         if not self.tied:
             assert features is not None
@@ -198,12 +200,6 @@ class NADE(nn.Module):
             rows = direct[site * params.shape[1] : (site + 1) * params.shape[1], :known]
             params = params + F.linear(features[:, :known], rows)
         return params, state
-
-    def _features(self, values: Tensor, dtype: torch.dtype) -> Tensor:
-        """What values tell later sites, `(B, T)` to `(B, T, F)`."""
-        if self.num_features == 1:
-            return values.unsqueeze(-1).to(dtype)
-        return F.one_hot(values, self.alphabet_size).to(dtype)
 
     def _untied(
         self,

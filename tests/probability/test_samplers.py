@@ -9,10 +9,10 @@ from brute_force import LAYOUTS, chi_square_p, counts, known_prefix, table_log_p
 
 from arbench.probability import samplers as sampling
 from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import Bernoulli
+from arbench.probability.heads import Bernoulli, Categorical
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.probability.samplers import draw_noise, move_noise
+from arbench.probability.samplers import draw_noise, prepare_noise
 from arbench.testing.toys import (
     JointCategorical,
     LinearNetwork,
@@ -151,7 +151,8 @@ def test_noise_stays_below_one_where_types_are_narrow(
 ) -> None:
     monkeypatch.setattr(sampling, "widest_dtype", lambda device: dtype)
     noise = torch.tensor([0.0, 0.25, 1 - 2.0**-53], dtype=torch.float64)
-    moved = move_noise(noise, torch.device("cpu"))
+    head = Categorical(Layout(EventSpec((3,), Discrete(4))))  # prepares nothing
+    moved = prepare_noise(head, noise, torch.device("cpu"))
     assert moved.dtype == dtype
     assert moved[:2].tolist() == [0.0, 0.25]
     assert 1 - 1e-6 < moved[2].item() < 1
