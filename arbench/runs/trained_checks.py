@@ -17,18 +17,21 @@ from torch import Tensor
 
 from arbench.errors import PluginError
 from arbench.measure.allocator import is_out_of_memory
-from arbench.probability.causality import (
+from arbench.probability.model import Model
+from arbench.probability.precision import evaluation_mode
+from arbench.probability.promises import (
+    MOST_ERRORS,
     ROUNDING,
     STEP_ERROR,
+    Surprise,
+    event_surprise,
     moved_up_to,
     other_values,
     rounding_allowed,
+    site_surprise,
     step_differences,
 )
-from arbench.probability.model import Model
-from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import derive_seed, keyed_generator, seeded
-from arbench.probability.surprise import MOST_ERRORS, Surprise, event_surprise, site_surprise
 from arbench.runs.config import Assembly, RunConfig, assemble
 from arbench.runs.record.record import CheckRecord, ChecksRecord
 from arbench.show.reporting import Reporter

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from arbench.probability.causality import ROUNDING, moved_up_to
 from arbench.probability.model import Model
+from arbench.probability.promises import ROUNDING, moved_up_to
 from arbench.testing.subject import ConformanceError, Subject, site_params
 
 _NUM_CONTEXTS = 48

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from arbench.errors import PluginError
-from arbench.probability.causality import STEP_ERROR, step_differences
 from arbench.probability.model import Model
+from arbench.probability.promises import STEP_ERROR, step_differences
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, site_params
 
 _NUM_EVENTS = 64

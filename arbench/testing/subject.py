@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from arbench.errors import PluginError
-from arbench.probability.causality import rounding_allowed
 from arbench.probability.events import EventSpec, Real
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.gaussian_mixture import GaussianMixture
 from arbench.probability.heads.natural import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.probability.promises import rounding_allowed
 from arbench.testing.tiny import TinyEvents
 
 _NUM_SHARPENING_EVENTS = 6

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from arbench.probability.causality import other_values
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
+from arbench.probability.promises import other_values
 from arbench.testing.toys import TINY_SPECS, all_events
 
 _MAX_LISTED = 1 << 16

@@ -90,8 +90,8 @@ class NADE(nn.Module):
             raise ValueError(f"readout_scale is above 0, got {readout_scale}")
         if not direct and (locality or kernel_grids):
             raise ValueError("locality and kernel_grids are of the direct weights: set direct=true")
-        size = layout.alphabet_size
-        self.num_features = 1 if size == 2 else size
+        self.alphabet_size = layout.alphabet_size
+        self.num_features = 1 if self.alphabet_size == 2 else self.alphabet_size
         self.num_sites = num_sites = layout.num_sites
         self.tied = tied
         self.activation: Activation = activation

@@ -18,7 +18,7 @@ from arbench.errors import PluginError
 from arbench.hub.card import card_of
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.foreign import ForeignDensity
-from arbench.probability.surprise import Surprise
+from arbench.probability.promises import Surprise
 from arbench.runs import trained_checks
 from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run

@@ -1,6 +1,8 @@
-"""Whether samples follow `log_prob`: the statistics, and how many standard errors are too many.
+"""Measures what a density promises: causality, that `step` equals `forward`, that samples follow.
 
-Two statistics, both sums of terms with mean 0 if samples are what the density says:
+The conformance checks ask about tiny events, and every run at its end about its own (see
+`arbench.runs.trained_checks`). Whether samples follow `log_prob` is asked by two statistics, both
+sums of terms with mean 0 if samples are what the density says:
 
 * Discrete dims, one of each site: `log p(x) + H`, with H the entropy of the dim given all that its
   conditional sees. The expectation is over all values, by `log_prob` alone, so that neither the
@@ -13,13 +15,15 @@ Two statistics, both sums of terms with mean 0 if samples are what the density s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from arbench.probability.events import Discrete
+from arbench.errors import PluginError
+from arbench.probability.events import Discrete, Domain
 from arbench.probability.heads.base import Head
 from arbench.probability.model import Model
 from arbench.probability.precision import widest_dtype
@@ -28,6 +32,9 @@ from arbench.probability.samplers import draw_noise, prepare_noise
 if TYPE_CHECKING:
     from arbench.probability.density import Density
 
+ROUNDING = 1e-10  # of a float64 sum in another order, relative to the largest parameter
+# Rounding differs between one site's work and the whole pass; a wrong step differs far more.
+STEP_ERROR = 1e-9
 # By how many standard errors samples may differ from what `log_prob` says.
 MOST_ERRORS = 5.0
 # What float32 may add to a term, in nats.
@@ -42,6 +49,68 @@ _MOST_AT_ONCE = 1 << 21
 _LEAST_SITES = 16
 _FINEST = 12  # proposals are of all scales, by powers of 2, down to this one
 _NUM_MOVES = 16
+
+
+def rounding_allowed(network: object) -> float:
+    """How far, relative to the largest parameter, rounding may move what nothing influences.
+
+    Only a network that says `reordered_sums`, itself or a part of it, is allowed any.
+    """
+    parts = network.modules() if isinstance(network, nn.Module) else [network]
+    says = any(getattr(part, "reordered_sums", False) for part in parts)
+    return ROUNDING if says else 0.0
+
+
+def other_values(values: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
+    """Values that all differ from the given ones, of the same shape, dtype and device."""
+    if isinstance(domain, Discrete):
+        shift = torch.randint(1, domain.size, values.shape, generator=generator)
+        return (values + shift.to(values.device)) % domain.size
+    noise = torch.rand(values.shape, generator=generator, dtype=values.dtype)
+    return values + 0.5 + noise.to(values.device)
+
+
+def moved_up_to(site: int, before: Tensor, after: Tensor) -> Tensor:
+    """How far the parameters of sites 0 to `site` moved at most, `(site + 1,)`.
+
+    Args:
+        site: the first site whose value changed.
+        before: `(B, T, P)`.
+        after: `(B, T, P)`.
+    """
+    return (after - before)[:, : site + 1].abs().amax((0, 2))
+
+
+def step_differences(network: Any, sites: Tensor, expected: Tensor) -> Iterator[float]:
+    """How far `step`, fed events site by site, is from the parameters of `forward`.
+
+    Args:
+        network: that can step.
+        sites: `(B, T, site_dim)`.
+        expected: `(B, T, P)`, what `forward` says of them.
+
+    Yields:
+        The largest difference at each site, in order.
+
+    Raises:
+        PluginError: if it returns no parameters and state, or parameters of another shape.
+    """
+    state, previous = network.init_state(len(sites)), None
+    for t in range(sites.shape[1]):
+        returned = network.step(state, previous, t)
+        if not (isinstance(returned, tuple) and len(returned) == 2):
+            raise PluginError(
+                f"step returned a {type(returned).__name__}, expected a pair: parameters "
+                "(B, P) and the state"
+            )
+        params, state = returned
+        if params.shape != expected[:, t].shape:
+            raise PluginError(
+                f"step returned shape {tuple(params.shape)} at site {t}, expected "
+                f"(B, P) = {tuple(expected[:, t].shape)}"
+            )
+        yield (params - expected[:, t]).abs().max().item()
+        previous = sites[:, t]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from arbench.probability.heads import (
 )
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.probability.surprise import Surprise, event_surprise, site_surprise
+from arbench.probability.promises import Surprise, event_surprise, site_surprise
 
 NUM_SITES = 40
 
