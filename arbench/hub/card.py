@@ -70,10 +70,11 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
         curve if curve.rows and not record.no_likelihood else None,
         made_with(values),
     ]
+    drawn = [*map(as_markdown, filter(None, tables))]
     blocks = [
         f"# {markdown(record.model.name)} on {markdown(record.task.name)}",
         shown,
-        *map(as_markdown, filter(None, tables)),
+        *drawn,
         "" if record.foreign else _USE.format(load_as=load_as or "PATH OF THIS FOLDER"),
     ]
     return front + "\n\n".join(filter(None, blocks)) + "\n"
@@ -93,7 +94,7 @@ def card_metadata(record: Record) -> dict[str, Any]:
         "library_name": "arbench",
         "tags": ["arbench", "autoregressive", "density-estimation", model.name],
     }
-    if "test" not in record.splits or record.limit is not None or record.no_likelihood is not None:
+    if record.no_likelihood or "test" not in record.splits or record.limit is not None:
         return metadata
     test, per = record.splits["test"], nats_per(task.unit)
     nats = test.nats_per_event if per == "event" else test.total_nats / test.num_dims
