@@ -17,6 +17,7 @@ from arbench.boards.curves import board_curve, curve_table
 from arbench.boards.page import render_page
 from arbench.boards.results import Result
 from arbench.errors import DataError
+from arbench.files.atomic import sha256_of
 from arbench.hub.card import card_of, write_card
 from arbench.runs.record.record import Record
 from arbench.runs.zoo import zoo_folder
@@ -123,6 +124,7 @@ def test_without_a_curve_the_card_has_none(tmp_path: Path) -> None:
     for _ in range(2):  # without the file, and with an empty one
         assert curve_table(tmp_path, UNBOUND).rows == []
         assert "Training curve" not in card_of(tmp_path, UNBOUND)
+        assert "\n\n\n" not in card_of(tmp_path, UNBOUND)  # what is not there leaves no gap
         (tmp_path / "metrics.jsonl").write_text("")
 
 
@@ -144,6 +146,24 @@ def test_a_damaged_curve_is_named_and_shown_nowhere(tmp_path: Path, line: str) -
     assert points == []
     assert fault is not None
     assert fault.startswith(f"the training curve of {tmp_path}: {metrics}, line 2: expected a line")
+
+
+def test_the_curve_of_another_run_is_named_and_shown_nowhere(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text(GOOD)
+    hashes = {"metrics": sha256_of(metrics)}
+    record = changed(sha256=hashes)
+    assert [len(board_curve(tmp_path, record)[0]), len(curve_table(tmp_path, record).rows)] == [
+        1,
+        1,
+    ]
+    metrics.write_text(GOOD.replace("1.0", "0.9"))
+    points, fault = board_curve(tmp_path, record)
+    assert points == []
+    assert fault is not None
+    assert "its sha256 is not the record's" in fault
+    with pytest.raises(DataError, match="not the record's"):
+        curve_table(tmp_path, record)
 
 
 def test_samples_are_shown_as_what_they_are(tmp_path: Path) -> None:
