@@ -34,10 +34,9 @@ from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
-from arbench.measure.likelihood import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import SplitRecord, evaluate_log_probs, nll_of
 from arbench.measure.opening import open_measurement
-from arbench.measure.sections import SpeedRecord, SplitRecord
-from arbench.measure.speed import measure_sampling
+from arbench.measure.speed import SpeedRecord, measure_sampling
 from arbench.measure.statistics.paired import PairedDifference
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.runs.comparison import compare_runs

@@ -14,7 +14,7 @@ from arbench.errors import DataError
 from arbench.files.atomic import write_text
 from arbench.files.documents import Name, Sha256, read_document
 from arbench.measure.environment import Environment, describe_environment
-from arbench.measure.sections import SpeedRecord, SpeedSection
+from arbench.measure.speed import SpeedRecord, SpeedSection
 from arbench.runs.record.record import Record
 
 SCHEMA_VERSION: Literal[1] = 1

@@ -20,7 +20,6 @@ from arbench.measure.environment import Section, describe_environment
 from arbench.measure.likelihood import evaluate_log_probs
 from arbench.measure.measurement import ROUNDING_SHARE, Measured, Measurement
 from arbench.measure.per_event import EventValues
-from arbench.measure.sections import OWN_SHAPES, sections_of
 from arbench.measure.statistics.resampling import NUM_RESAMPLES, error_of
 from arbench.probability.precision import evaluation_mode
 from arbench.show.reporting import Reporter
@@ -139,8 +138,8 @@ class Measuring:
             "settings": measurement.changed,
             "environment": describe_environment(self.density.device),
         }
-        if measurement.name in OWN_SHAPES:
-            self.sections |= sections_of({key: {**about, **measured.details}})
+        if measurement.section is not None:
+            self.sections[key] = measurement.section(**about, **measured.details)
         else:
             from arbench.measure.result_sections import ResultSection
 

@@ -1,32 +1,155 @@
-"""The measurement `likelihood`: nats and bits/dim of validation and test."""
+"""The measurement `likelihood`: nats and bits/dim of validation and test, and their record."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from arbench.data.tasks import Split, SplitName
 from arbench.errors import Diverged
+from arbench.files.documents import Count, Finite, Line, NonNegative, Part
 from arbench.measure.context import Context, Handed
+from arbench.measure.environment import Section
 from arbench.measure.measurement import Measured, Measurement
-from arbench.measure.sections import (
-    SplitRecord,
-    WindowsRecord,
-)
-from arbench.measure.statistics.metrics import NLL
+from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
+from arbench.probability.bits import Kind, in_bits
 from arbench.probability.events import Domain
 from arbench.probability.precision import evaluation_mode
 from arbench.show.reporting import Advance
 
 if TYPE_CHECKING:
     from arbench.data.streams import Windows
+    from arbench.measure.statistics.blocks import Blocks
     from arbench.probability.density import Density
 
 _MOST_EVENTS = 200
 # Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
 _MOST_DIMS = 1 << 18
+
+
+class WindowsRecord(Part):
+    """How a stream was scored: every symbol once, with at least `context - stride` before it."""
+
+    context: Count
+    stride: Count
+
+    def count(self, num_symbols: int) -> int:
+        """How many windows score so many symbols."""
+        return 1 + max(0, math.ceil((num_symbols - self.context) / self.stride))
+
+
+class BlockRecord(Part):
+    """Into what blocks a stream's events were joined for their standard error.
+
+    Attributes:
+        rule: by which their length was chosen.
+        length: symbols per block.
+        num_blocks: how many there are.
+        still_growing: whether longer blocks would have given a larger error, so that the one
+            stated is a lower bound.
+    """
+
+    rule: Line
+    length: Count
+    num_blocks: Count
+    still_growing: bool
+
+    @classmethod
+    def from_blocks(cls, blocks: Blocks) -> BlockRecord:
+        """The record of measured blocks."""
+        return cls(
+            rule=blocks.rule,
+            length=blocks.length,
+            num_blocks=blocks.num_blocks,
+            still_growing=blocks.still_growing,
+        )
+
+
+class SplitRecord(Part):
+    """The likelihood of one split, totals first; the ratios are those of the totals.
+
+    A density's bits per dim depend on the width of its bins, which no record holds: they are None,
+    or what `arbench verify` finds.
+
+    Attributes:
+        num_groups: how many independent groups of events the errors are over; None in a record of
+            format 1, which took every event for one.
+        block: of a stream, whose groups are blocks.
+    """
+
+    total_nats: Finite
+    num_events: Count
+    num_dims: Count
+    nats_per_event: Finite
+    bits_per_dim: Finite | None
+    standard_error_nats: NonNegative | None
+    standard_error_bits_per_dim: NonNegative | None
+    kind: Kind
+    num_groups: Count | None = None
+    block: BlockRecord | None = None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> SplitRecord:
+        nats = self.total_nats / self.num_events
+        if not math.isclose(self.nats_per_event, nats, rel_tol=FLOAT64_ROUNDING_SHARE):
+            raise ValueError(f"nats_per_event is not total_nats over num_events, {nats:.6f}")
+        bits = in_bits(self.total_nats / self.num_dims)
+        if self.kind == "exact" and (
+            self.bits_per_dim is None
+            or not math.isclose(self.bits_per_dim, bits, rel_tol=FLOAT64_ROUNDING_SHARE)
+        ):
+            raise ValueError(f"bits_per_dim is not total_nats over num_dims in bits, {bits:.6f}")
+        alone = (self.num_groups or self.num_events) == 1
+        if (self.standard_error_nats is None) != alone:
+            raise ValueError(
+                "standard_error_nats must be null for one group of events, and only then"
+            )
+        if (self.standard_error_bits_per_dim is None) != (alone or self.bits_per_dim is None):
+            raise ValueError(
+                "standard_error_bits_per_dim must be given exactly if bits_per_dim and "
+                "standard_error_nats are"
+            )
+        if self.num_groups is not None and self.num_groups > self.num_events:
+            raise ValueError(f"{self.num_groups:,} groups of {self.num_events:,} events")
+        if self.block is not None and self.block.num_blocks != self.num_groups:
+            raise ValueError(
+                f"it has {self.block.num_blocks:,} blocks and another number of groups"
+            )
+        return self
+
+    @classmethod
+    def from_nll(cls, nll: NLL, kind: Kind) -> SplitRecord:
+        """The record of measured totals."""
+        return cls(
+            total_nats=nll.total_nats,
+            num_events=nll.num_events,
+            num_dims=nll.num_dims,
+            nats_per_event=nll.nats_per_event,
+            bits_per_dim=nll.bits_per_dim,
+            standard_error_nats=nll.standard_error_nats,
+            standard_error_bits_per_dim=nll.standard_error_bits_per_dim,
+            kind=kind,
+            num_groups=nll.num_groups,
+            block=None if nll.blocks is None else BlockRecord.from_blocks(nll.blocks),
+        )
+
+
+class LikelihoodSection(Section):
+    """The likelihood of validation and test; `windows` are those of a stream."""
+
+    windows: WindowsRecord | None = None
+    validation: SplitRecord | None = None
+    test: SplitRecord | None = None
+
+    @model_validator(mode="after")
+    def _is_of_a_split(self) -> LikelihoodSection:
+        if self.validation is None and self.test is None:
+            raise ValueError("a likelihood needs validation, test or both")
+        return self
 
 
 class Likelihood(Measurement):
@@ -38,6 +161,7 @@ class Likelihood(Measurement):
     better = "lower"
     reads: tuple[str, ...] = ("validation", "test")
     negates = True
+    section = LikelihoodSection
 
     @classmethod
     def of(cls, *splits: str) -> Self:

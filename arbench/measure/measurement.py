@@ -20,6 +20,7 @@ from arbench.measure.context import Context, Handed
 from arbench.show.escaping import one_line
 
 if TYPE_CHECKING:
+    from arbench.measure.environment import Section
     from arbench.probability.density import Density
 
 Better = Literal["lower", "higher"]
@@ -163,6 +164,8 @@ class Measurement(ABC):
         negates: whether the number is minus the mean of its values, as nats are of
             log-probabilities; of a measurement that has no `value_of` of its own.
         tiny_settings: that make it quick, for the checks.
+        section: of likelihood, speed and truth alone, for which records had places before there
+            were others: the shape of their part of a record, which their details are.
     """
 
     name: ClassVar[str]
@@ -175,6 +178,7 @@ class Measurement(ABC):
     reproducible: ClassVar[bool] = True
     negates: ClassVar[bool] = False
     tiny_settings: ClassVar[Mapping[str, Any]] = {}
+    section: ClassVar[type[Section] | None] = None
 
     _given: Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""The sections of a record that not every run has: truth, and what any other measurement leaves."""
+"""What any measurement but likelihood, speed and truth leaves in a record."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from pydantic import Field
 from arbench.files.documents import Count, Finite, Line, Natural, NonNegative, Part, Sha256, Values
 from arbench.measure.environment import Section
 from arbench.measure.measurement import Measured
-
-
-class TruthSection(Section):
-    """The paired gap to the true density of a synthetic task, test split."""
-
-    true_nats_per_event: Finite
-    gap_nats_per_event: Finite
-    standard_error_nats: Finite
 
 
 class RowRecord(Part):

@@ -7,15 +7,17 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from arbench.files.documents import Count, Finite, Line, Part
 from arbench.measure.allocator import kept_for_reuse
 from arbench.measure.context import Context, Handed
+from arbench.measure.environment import Section
 from arbench.measure.measurement import Measured, Measurement
-from arbench.measure.sections import SpeedRecord
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import keyed_generator
 from arbench.show.reporting import Advance
@@ -24,6 +26,27 @@ if TYPE_CHECKING:
     from arbench.probability.density import Density
 
 SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
+
+
+class SpeedRecord(Part):
+    """How fast one sampler is on one device."""
+
+    method: Line
+    batch_size: Count
+    device: Line
+    precision: Line
+    compiled: bool
+    repeats: Count
+    median_s: Finite
+    iqr_s: Finite
+    events_per_s: Finite
+    extrapolated: bool
+
+
+class SpeedSection(Section):
+    """How fast samplers are, a row for each and each batch size."""
+
+    rows: Annotated[list[SpeedRecord], Field(min_length=1)]
 
 
 class Speed(Measurement):
@@ -37,6 +60,7 @@ class Speed(Measurement):
     needs = ("sample",)
     exclusive = True
     reproducible = False
+    section = SpeedSection
     tiny_settings: ClassVar[Mapping[str, Any]] = {"batch_sizes": [1]}
 
     def __init__(

@@ -9,13 +9,23 @@ from torch import Tensor
 
 from arbench.data.tasks import Split, Task
 from arbench.errors import Impossible
+from arbench.files.documents import Finite
 from arbench.measure.context import Context, Handed
+from arbench.measure.environment import Section
 from arbench.measure.measurement import Measured, Measurement
 from arbench.measure.statistics.paired import paired_difference
 from arbench.measure.statistics.student import FOUR_SIGMA
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
+
+
+class TruthSection(Section):
+    """The paired gap to the true density of a synthetic task, test split."""
+
+    true_nats_per_event: Finite
+    gap_nats_per_event: Finite
+    standard_error_nats: Finite
 
 
 class Truth(Measurement):
@@ -25,6 +35,7 @@ class Truth(Measurement):
     version = "1"
     unit = "nats"
     better = "lower"
+    section = TruthSection
 
     def refuses(self, density: Density, dataset: Handed) -> str | None:
         """Where nobody knows the truth, or one event stands for all."""

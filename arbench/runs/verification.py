@@ -18,9 +18,8 @@ from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.measure.asking import Measuring
-from arbench.measure.likelihood import nll_of, scored_windows
+from arbench.measure.likelihood import SplitRecord, nll_of, scored_windows
 from arbench.measure.per_event import load_per_event, save_per_event
-from arbench.measure.sections import SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.probability.density import Density
 from arbench.runs.config import RunConfig

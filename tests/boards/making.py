@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arbench.boards.results import Result, kept_records, read_results
 from arbench.boards.speeds import SpeedReport
-from arbench.measure.sections import SpeedRecord
+from arbench.measure.speed import SpeedRecord
 from arbench.runs.record.record import Record
 
 KEPT = read_results(kept_records())

@@ -21,7 +21,7 @@ from arbench.boards.ranking import ranks
 from arbench.boards.results import Result, read_results
 from arbench.boards.speeds import SpeedReport
 from arbench.errors import ConfigError
-from arbench.measure.sections import BlockRecord, WindowsRecord
+from arbench.measure.likelihood import BlockRecord, WindowsRecord
 from arbench.runs.record.record import HashesRecord, Record
 
 

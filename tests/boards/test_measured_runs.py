@@ -21,7 +21,7 @@ from arbench.boards.speeds import SpeedReport
 from arbench.cli import main
 from arbench.errors import DataError
 from arbench.measure.per_event import load_per_event
-from arbench.measure.sections import SpeedSection
+from arbench.measure.speed import SpeedSection
 from arbench.runs.measuring import measure_run
 from arbench.runs.record.record import Record
 from arbench.runs.zoo import zoo_folder

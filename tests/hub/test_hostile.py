@@ -19,7 +19,7 @@ import arbench.errors
 from arbench.cli import main
 from arbench.files.atomic import sha256_of
 from arbench.files.canonical import sealed
-from arbench.measure.sections import SplitRecord
+from arbench.measure.likelihood import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 
 Files = dict[str, bytes]

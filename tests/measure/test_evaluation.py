@@ -10,8 +10,7 @@ import arbench
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import DataError, Diverged
-from arbench.measure.likelihood import evaluate_log_probs
-from arbench.measure.sections import SplitRecord
+from arbench.measure.likelihood import SplitRecord, evaluate_log_probs
 from arbench.measure.statistics.paired import FEWEST_GROUPS, paired_difference
 from arbench.measure.truth import compare_with_truth
 from arbench.probability.density import Density

@@ -24,8 +24,7 @@ from arbench.data.tasks import open_task
 from arbench.errors import CheckpointError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.files.tensors import load_tensors
-from arbench.measure.likelihood import nll_of
-from arbench.measure.sections import SplitRecord
+from arbench.measure.likelihood import SplitRecord, nll_of
 from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import ChecksRecord, Record
 from arbench.runs.trained_checks import Refused

@@ -14,7 +14,7 @@ from torch import Tensor
 import arbench
 from arbench.data.streams import overlapping_windows
 from arbench.errors import DataError
-from arbench.measure.sections import WindowsRecord
+from arbench.measure.likelihood import WindowsRecord
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs, difference_of
 from arbench.runs.record.record import Record

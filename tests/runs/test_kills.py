@@ -73,7 +73,7 @@ from arbench.runs.record import record as records
 from arbench.measure import speed
 from arbench.measure import asking
 from arbench.runs import trained_checks as checks
-from arbench.measure.sections import SpeedRecord
+from arbench.measure.speed import SpeedRecord
 
 row = dict(batch_size=1, median_s=1.0, iqr_s=0.0, events_per_s=1.0, repeats=1)
 row |= dict(method="step", device="cpu", precision="float32", compiled=False, extrapolated=False)

@@ -13,7 +13,7 @@ import torch
 from arbench.data.streams import overlapping_windows
 from arbench.data.tasks import open_task
 from arbench.errors import DataError
-from arbench.measure.sections import SplitRecord, WindowsRecord
+from arbench.measure.likelihood import SplitRecord, WindowsRecord
 from arbench.runs.record.record import Record, TaskRecord
 from arbench.runs.zoo import zoo_folder
 

@@ -14,7 +14,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.errors import DataError
-from arbench.measure.sections import SplitRecord
+from arbench.measure.likelihood import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.errors import ArbenchError, DataError, Diverged
-from arbench.measure.result_sections import TruthSection
 from arbench.measure.statistics.metrics import ROUNDING_SHARE
-from arbench.measure.truth import TruthGap, compare_with_truth
+from arbench.measure.truth import TruthGap, TruthSection, compare_with_truth
 from arbench.registry.manager import registry
 from arbench.runs.record.record import Record
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from arbench.data.padding import no_likelihood
 from arbench.errors import DataError
@@ -22,24 +23,20 @@ from arbench.files.documents import (
     Part,
     Sha256,
     Values,
+    describe_validation,
     read_document,
 )
 from arbench.measure.environment import Environment, Section
-from arbench.measure.sections import (
-    LikelihoodSection,
-    SpeedRecord,
-    SpeedSection,
-    SplitRecord,
-    WindowsRecord,
-    sections_of,
-)
+from arbench.measure.likelihood import LikelihoodSection, SplitRecord, WindowsRecord
+from arbench.measure.speed import SpeedRecord, SpeedSection
+from arbench.probability.bits import in_bits
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.record.versions import upgraded
 from arbench.show.escaping import one_line
 
 if TYPE_CHECKING:
     from arbench.data.tasks import Task
-    from arbench.measure.result_sections import TruthSection
+    from arbench.measure.truth import TruthSection
 
 SCHEMA_VERSION: Literal[3] = 3
 # Of a result: a measurement's name, or `name?settings`.
@@ -178,6 +175,41 @@ class ChecksRecord(Part):
     samples_follow: CheckRecord | None = None
 
 
+_OF_EVERY_RUN: dict[str, type[Section]] = {"likelihood": LikelihoodSection, "speed": SpeedSection}
+
+
+def _sections_of(measurements: Any) -> Any:
+    """The sections of results by key, each by the schema of its own; what is no mapping stays.
+
+    A key is a measurement's name, or `name?settings`.
+
+    Raises:
+        ValueError: if one breaks its schema.
+    """
+    if not isinstance(measurements, dict):
+        return measurements
+    found: dict[str, Section] = {}
+    for key, values in measurements.items():
+        if isinstance(values, Section):
+            found[key] = values
+            continue
+        name = key.partition("?")[0]
+        schema = _OF_EVERY_RUN.get(name)
+        if name == "truth":
+            from arbench.measure.truth import TruthSection
+
+            schema = TruthSection
+        elif schema is None:
+            from arbench.measure.result_sections import ResultSection
+
+            schema = ResultSection
+        try:
+            found[key] = schema.model_validate(values)
+        except ValidationError as error:
+            raise ValueError(f"{key}: {describe_validation(error)}") from error
+    return found
+
+
 class Record(Part):
     """What was measured, on what, with what. It has no result unless the training finished.
 
@@ -189,7 +221,7 @@ class Record(Part):
     model: ModelRecord
     training: TrainingRecord | None = None
     foreign: ForeignRecord | None = None
-    measurements: Annotated[dict[Key, SerializeAsAny[Section]], BeforeValidator(sections_of)] = (
+    measurements: Annotated[dict[Key, SerializeAsAny[Section]], BeforeValidator(_sections_of)] = (
         Field(default_factory=dict)
     )
     checks: ChecksRecord | None = None
@@ -221,10 +253,28 @@ class Record(Part):
             raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
         if self.measurements and self.training and self.training.status != "finished":
             raise ValueError(f"a training that is {self.training.status} has no measurements")
-        if (likelihood := self.likelihood) is not None:
-            for name, split in self.splits.items():
-                if fault := split.misfit(self.task.num_dims, likelihood.windows):
-                    raise ValueError(f"{name}: {fault}")
+        if (likelihood := self.likelihood) is None:
+            return self
+        windows = likelihood.windows
+        for name, split in self.splits.items():
+            most = split.num_events * self.task.num_dims
+            if split.num_dims > most:
+                raise ValueError(f"{name}: {split.num_events:,} events have {most:,} dims at most")
+            count = split.num_events if windows is None else windows.count(split.num_dims)
+            if split.num_events != count:
+                raise ValueError(
+                    f"{name}: {split.num_dims:,} symbols are scored in {count:,} windows"
+                )
+            if split.num_groups is not None and (split.block is None) != (windows is None):
+                raise ValueError(f"{name}: a stream has a block, and only a stream has one")
+            by_event, by_dim = split.standard_error_nats, split.standard_error_bits_per_dim
+            # Where all events have as many dims, the errors differ by that factor alone; so they
+            # do over blocks, as the symbols of a window are no chance.
+            alike = split.num_dims == most or split.block is not None
+            if alike and by_event is not None and by_dim is not None:
+                expected = in_bits(by_event * split.num_events / split.num_dims)
+                if not math.isclose(by_dim, expected, rel_tol=1e-6, abs_tol=1e-9):
+                    raise ValueError(f"{name}: standard_error_bits_per_dim is not {expected:.6g}")
         return self
 
     @property
@@ -257,7 +307,7 @@ class Record(Part):
     @property
     def truth(self) -> TruthSection | None:
         """The gap to the true density; None where nobody knows it."""
-        return cast("TruthSection | None", self.measurements.get("truth"))  # see `sections_of`
+        return cast("TruthSection | None", self.measurements.get("truth"))  # see `_sections_of`
 
     @property
     def nll(self) -> dict[Literal["validation", "test"], SplitRecord]:

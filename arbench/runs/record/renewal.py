@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arbench.data.tasks import Split
-from arbench.measure.sections import SplitRecord
+from arbench.measure.likelihood import SplitRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.runs.record.record import Record
 from arbench.runs.record.values import LogProbs, window_dims

@@ -17,11 +17,11 @@ from torch import Tensor
 from arbench.errors import ArbenchError, DataError, PluginError
 from arbench.files.atomic import sha256_of
 from arbench.measure.asking import total_of
+from arbench.measure.likelihood import BlockRecord, SplitRecord
 from arbench.measure.measurement import ROUNDING_SHARE, Measurement
 from arbench.measure.opening import open_measurement
 from arbench.measure.per_event import EventValues, load_per_event, save_per_event
 from arbench.measure.result_sections import ResultSection
-from arbench.measure.sections import BlockRecord, SplitRecord
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
 from arbench.runs.record.record import Record
 
