@@ -282,8 +282,7 @@ def _report_field(
 def _network_settings(network_class: type, settings: Sequence[str]) -> dict[str, Any]:
     """The keyword arguments that `--set` means, of the types that the network asks for."""
     from arbench.cli.options import split_settings
-    from arbench.training.recipes import read_settings
-    from arbench.training.settings import check_options, options_schema
+    from arbench.training.recipes import check_options, options_schema, read_settings
 
     values = read_settings(split_settings(settings), network_class)
     own = {key.removeprefix("network."): value for key, value in values.items()}

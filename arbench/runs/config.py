@@ -31,8 +31,7 @@ from arbench.probability.model import Model
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.registry.surroundings import UnfitError, contained
-from arbench.training.recipes import Recipe
-from arbench.training.settings import check_options
+from arbench.training.recipes import Recipe, check_options
 
 if TYPE_CHECKING:
     from arbench.probability.ensemble import Ensemble

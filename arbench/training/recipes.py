@@ -1,4 +1,4 @@
-"""Recipes: TOML files, the choice of one for a task, overrides by `--set`.
+"""Recipes: TOML files, the choice of one for a task, overrides by `--set`; types of settings.
 
 Configuration has three homes: the network's keyword arguments are the schema, the recipe file
 holds the values, `--set` on the command line overrides them. Unknown keys are errors.
@@ -7,27 +7,25 @@ holds the values, `--set` on the command line overrides them. Unknown keys are e
 from __future__ import annotations
 
 import difflib
+import inspect
 import tomllib
 import typing
 from collections.abc import Mapping
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import from_json, to_json
 
 from arbench.errors import ConfigError
 from arbench.files.documents import Part, describe_validation
 from arbench.registry.entries import ModelEntry
-from arbench.training.settings import (
-    LARGEST,
-    check_options,
-    options_schema,
-    read_text,
-    settle,
-    validate_strictly,
-)
+from arbench.training.settings import read_text, reread
 
+Schema = TypeVar("Schema", bound=BaseModel)
+# A configuration from elsewhere must not be able to ask for more than a machine can count to.
+LARGEST = 1 << 20
+_LONGEST = 1 << 8
 # How much of a running mean stays at a step; at 1 it would never move.
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -105,6 +103,65 @@ class Recipe(Part):
     training: TrainingRecipe = TrainingRecipe()
 
 
+# Those whose settings may be named alone; "network" comes before them.
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "training": TrainingRecipe,
+    "layout": LayoutRecipe,
+    "stream": StreamRecipe,
+    "ensemble": EnsembleRecipe,
+}
+
+
+def options_schema(target: type) -> type[BaseModel]:
+    """A pydantic schema of a network's or head's keyword arguments: names, types and defaults."""
+    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    config = ConfigDict(extra="forbid", protected_namespaces=())
+    return create_model(target.__name__, __config__=config, **fields)
+
+
+def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
+    """Values checked against a network's or head's keyword arguments, defaults filled in.
+
+    Args:
+        target: the class of the network or head.
+        values: by name, as JSON or TOML has them.
+
+    Returns:
+        An instance of `options_schema(target)`: `dict` of it is what the constructor takes, a tuple
+        where it asks for a tuple; `model_dump(mode="json")` is what a configuration keeps.
+
+    Raises:
+        ConfigError: for unknown keys and values of the wrong type.
+    """
+    for key, value in values.items():
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if len(numbers) > _LONGEST:
+            raise ConfigError(
+                f"{target.__name__}: {key} has {len(numbers):,} values, expected at most {_LONGEST}"
+            )
+        for number in numbers:
+            # Written so that what is no number, NaN, is refused too.
+            if isinstance(number, (int, float)) and not abs(number) <= LARGEST:
+                raise ConfigError(
+                    f"{target.__name__}: {key} = {number}: no setting may exceed {LARGEST:,}"
+                )
+    schema = options_schema(target)
+    try:
+        return _validate_strictly(schema, values)
+    except ValidationError as error:
+        known = ", ".join(schema.model_fields) or "none"
+        raise ConfigError(
+            f"{target.__name__}: {describe_validation(error)} (its settings, in a recipe or by "
+            f"--set, are its keyword-only arguments: {known})"
+        ) from error
+
+
 def read_settings(
     texts: Mapping[str, str], network_class: type, head_class: type | None = None
 ) -> dict[str, Any]:
@@ -118,14 +175,14 @@ def read_settings(
     Raises:
         ConfigError: for unknown keys.
     """
-    schema = options_schema(network_class)
+    sections = {"network": options_schema(network_class), **_SECTIONS}
+    fields = {section: schema.model_fields for section, schema in sections.items()}
     options = {} if head_class is None else options_schema(head_class).model_fields
+    fields["head"] = {**options, "name": HeadRecipe.model_fields["name"]}
     values = {}
     for key, text in texts.items():
-        section, name = _locate(key, schema)
-        known = _fields(section, schema)
-        field = known[name] if name in known else options.get(name)
-        values[key] = read_text(text, field)
+        section, name = _locate(key, sections)
+        values[key] = read_text(text, fields[section].get(name))
     return values
 
 
@@ -150,20 +207,16 @@ def resolve_recipe(
         ConfigError: for unknown keys and unacceptable values.
     """
     name, raw = _read_recipe(entry, task_name)
-    schema = options_schema(network_class)
+    sections = {"network": options_schema(network_class), **_SECTIONS}
     # The name of a head comes first, so that options given beside it are its own.
     given = overrides or {}
     heads_first = sorted(given.items(), key=lambda item: item[0] not in ("head", "head.name"))
     for key, value in heads_first:
-        section, field = _locate(key, schema)
+        section, field = _locate(key, sections)
         if (section, field) == ("head", "name"):
             raw["head"] = {}  # what the recipe says of another head is not about this one
         raw.setdefault(section, {})[field] = value
-    for section, values in raw.items():
-        known = _fields(section, schema)
-        raw[section] = {
-            key: settle(f"{section}.{key}", value, known.get(key)) for key, value in values.items()
-        }
+    raw = {section: _settled(section, raw[section], sections.get(section)) for section in raw}
     network = check_options(network_class, raw.get("network", {}))
     raw["network"] = network.model_dump(mode="json")
     head = raw.get("head", {})
@@ -171,7 +224,7 @@ def resolve_recipe(
         options = {key: value for key, value in head.items() if key != "name"}
         raw["head"] = {key: head[key] for key in head if key == "name"} | {"options": options}
     try:
-        return name, validate_strictly(Recipe, raw)
+        return name, _validate_strictly(Recipe, raw)
     except ValidationError as error:
         raise ConfigError(f"recipe {name}: {describe_validation(error)}") from error
 
@@ -182,9 +235,7 @@ def with_head(recipe: Recipe, head_class: type) -> tuple[Recipe, dict[str, Any]]
     Raises:
         ConfigError: for options that the head does not have, and unacceptable values.
     """
-    known = options_schema(head_class).model_fields
-    given = recipe.head.options
-    options = {key: settle(f"head.{key}", value, known.get(key)) for key, value in given.items()}
+    options = _settled("head", recipe.head.options, options_schema(head_class))
     head = recipe.head.model_copy(update={"options": options})
     filled = check_options(head_class, options).model_dump(mode="json")
     return recipe.model_copy(update={"head": head}), filled
@@ -204,22 +255,52 @@ def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]
     return f"{entry.name}/none", {}
 
 
-def _fields(section: str, network: type[BaseModel]) -> dict[str, FieldInfo]:
-    """What a section of a recipe may hold; of a head its name alone."""
-    if section == "network":
-        return network.model_fields
-    if section == "head":
-        return {"name": HeadRecipe.model_fields["name"]}
-    if section not in Recipe.model_fields:
-        return {}
-    annotation = Recipe.model_fields[section].annotation
-    return typing.cast(type[BaseModel], annotation).model_fields
+def _settled(
+    section: str, values: Mapping[str, Any], schema: type[BaseModel] | None
+) -> dict[str, Any]:
+    """Values as a recipe keeps them: as JSON has them, and of the types that the settings take.
+
+    Args:
+        section: of the recipe, for messages.
+        values: by name, as they were given.
+        schema: of the section; None where there is none.
+
+    Raises:
+        ConfigError: if no configuration can hold a value.
+    """
+    plain = {}
+    for key, value in values.items():
+        try:  # a tuple is a list, a number of NumPy's is one of Python's
+            plain[key] = from_json(to_json(value, fallback=lambda other: other.tolist()))
+        except ValueError as error:
+            raise ConfigError(
+                f"{section}.{key} is of type {type(value).__name__}, which no configuration can "
+                "hold: a setting is a number, a text, True, False, None, or a list of such"
+            ) from error
+    if schema is None:
+        return plain
+    try:
+        _validate_strictly(schema, plain)
+    except ValidationError:
+        fields = schema.model_fields
+        for key, value in values.items():
+            plain[key] = reread(f"{section}.{key}", value, plain[key], fields.get(key))
+    return plain
 
 
-def _locate(key: str, schema: type[BaseModel]) -> tuple[str, str]:
+def _validate_strictly(schema: type[Schema], values: Any) -> Schema:
+    """Values, as JSON has them, checked without turning one type into another.
+
+    Raises:
+        ValidationError: if they break the schema.
+    """
+    # As JSON, in which a tuple or a set is a list; strict Python would refuse such a list.
+    return schema.model_validate_json(to_json(values), strict=True)
+
+
+def _locate(key: str, sections: Mapping[str, type[BaseModel]]) -> tuple[str, str]:
     """The section and field that an override names; a bare key may belong to any section."""
-    sections = ("network", "training", "layout", "stream", "ensemble")
-    fields = {section: list(_fields(section, schema)) for section in sections}
+    fields = {section: list(schema.model_fields) for section, schema in sections.items()}
     if key == "head":
         return "head", "name"
     if "." in key:

@@ -1,4 +1,4 @@
-"""Checks settings against the types of a class's keyword arguments; reads them from text.
+"""What a text, or a value of another type, means to a setting.
 
 A setting is a Python value, whoever gives it, and its type is checked strictly: text is no number,
 and a number is no truth value. Only a command line has texts; `read_text` makes values of them.
@@ -6,85 +6,17 @@ and a number is no truth value. Only a command line has texts; `read_text` makes
 
 from __future__ import annotations
 
-import inspect
 import sys
 import tomllib
-import typing
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from arbench.errors import ConfigError
-from arbench.files.documents import describe_validation
-
-Schema = TypeVar("Schema", bound=BaseModel)
-# A configuration from elsewhere must not be able to ask for more than a machine can count to.
-LARGEST = 1 << 20
-_LONGEST = 1 << 8
-
-
-def options_schema(target: type) -> type[BaseModel]:
-    """A pydantic schema of a network's or head's keyword arguments: names, types and defaults."""
-    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[parameter.name] = (hints.get(parameter.name, Any), default)
-    config = ConfigDict(extra="forbid", protected_namespaces=())
-    return create_model(target.__name__, __config__=config, **fields)
-
-
-def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
-    """Values checked against a network's or head's keyword arguments, defaults filled in.
-
-    Args:
-        target: the class of the network or head.
-        values: by name, as JSON or TOML has them.
-
-    Returns:
-        An instance of `options_schema(target)`: `dict` of it is what the constructor takes, a tuple
-        where it asks for a tuple; `model_dump(mode="json")` is what a configuration keeps.
-
-    Raises:
-        ConfigError: for unknown keys and values of the wrong type.
-    """
-    for key, value in values.items():
-        numbers = value if isinstance(value, (list, tuple)) else [value]
-        if len(numbers) > _LONGEST:
-            raise ConfigError(
-                f"{target.__name__}: {key} has {len(numbers):,} values, expected at most {_LONGEST}"
-            )
-        for number in numbers:
-            # Written so that what is no number, NaN, is refused too.
-            if isinstance(number, (int, float)) and not abs(number) <= LARGEST:
-                raise ConfigError(
-                    f"{target.__name__}: {key} = {number}: no setting may exceed {LARGEST:,}"
-                )
-    schema = options_schema(target)
-    try:
-        return validate_strictly(schema, values)
-    except ValidationError as error:
-        known = ", ".join(schema.model_fields) or "none"
-        raise ConfigError(
-            f"{target.__name__}: {describe_validation(error)} (its settings, in a recipe or by "
-            f"--set, are its keyword-only arguments: {known})"
-        ) from error
-
-
-def validate_strictly(schema: type[Schema], values: Any) -> Schema:
-    """Values, as JSON has them, checked without turning one type into another.
-
-    Raises:
-        ValidationError: if they break the schema.
-    """
-    # As JSON, in which a tuple or a set is a list; strict Python would refuse such a list.
-    return schema.model_validate_json(to_json(values), strict=True)
 
 
 def read_text(text: str, field: FieldInfo | None) -> Any:
@@ -110,27 +42,19 @@ def read_text(text: str, field: FieldInfo | None) -> Any:
     return next((reading for reading in readings if _one(field, reading)), value)
 
 
-def settle(key: str, value: Any, field: FieldInfo | None) -> Any:
-    """A value as a recipe keeps it; one value for a list is a list of one.
+def reread(key: str, value: Any, plain: Any, field: FieldInfo | None) -> Any:
+    """What a setting takes, for a value that may not be of its type.
 
-    Texts for what is no text, and floats for integers, are read as arbench 0.1 read them, with a
-    DeprecationWarning. What the setting does not take at all is returned as it is.
+    One value for a list is a list of one. Texts for what is no text, and floats for integers, are
+    read as arbench 0.1 read them, with a DeprecationWarning. What the setting does not take at all
+    is returned as it is.
 
     Args:
         key: the setting's name, for the warning.
         value: what was given.
+        plain: the value as JSON has it.
         field: of the schema; None where the schema does not have it.
-
-    Raises:
-        ConfigError: if no configuration can hold the value.
     """
-    try:  # as JSON has it: a tuple is a list, a number of NumPy's is one of Python's
-        plain = from_json(to_json(value, fallback=lambda other: other.tolist()))
-    except ValueError as error:
-        raise ConfigError(
-            f"{key} is of type {type(value).__name__}, which no configuration can hold: a setting "
-            "is a number, a text, True, False, None, or a list of such"
-        ) from error
     if field is None or _one(field, plain):
         return plain
     if _one(field, [plain]):

@@ -22,7 +22,7 @@ import pytest
 
 from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
-from arbench.training.settings import options_schema
+from arbench.training.recipes import options_schema
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 

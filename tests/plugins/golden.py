@@ -34,8 +34,7 @@ from arbench.registry.source import recipe_names
 from arbench.runs.config import plan_members
 from arbench.testing.conformance import subjects
 from arbench.testing.subject import NotApplicableError, Subject, learn
-from arbench.training.recipes import Recipe, resolve_recipe
-from arbench.training.settings import check_options
+from arbench.training.recipes import Recipe, check_options, resolve_recipe
 
 FILE = Path(__file__).with_name("golden.json")
 NUM_SAMPLES = 4

@@ -11,8 +11,7 @@ from torch import nn
 from arbench.errors import ConfigError
 from arbench.registry.entries import ModelEntry
 from arbench.training import recipes
-from arbench.training.recipes import Recipe, read_settings, resolve_recipe
-from arbench.training.settings import check_options
+from arbench.training.recipes import Recipe, check_options, read_settings, resolve_recipe
 
 
 class Net(nn.Module):
