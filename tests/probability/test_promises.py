@@ -1,4 +1,4 @@
-"""Surprise: mean zero for right samples however skewed they are, far from it for wrong ones."""
+"""Surprise, of samples: mean 0 for right ones, however skewed they are; far from it for wrong ones."""
 
 from __future__ import annotations
 
