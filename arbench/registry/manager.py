@@ -205,7 +205,7 @@ def registry() -> Registry:
             continue
         runs = "torch" in sys.modules  # what only lists does not import it
         try:
-            with undisturbed(str(plugin), _warn):
+            with undisturbed(str(plugin), _warn), contained():
                 entries = offered_by(plugin.name, entry_point)
         except UnfitError as error:
             if runs and isinstance(error, TamperedError):

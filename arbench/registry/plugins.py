@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from arbench.registry.entries import KINDS, Entry
-from arbench.registry.surroundings import UnfitError, contained
+from arbench.registry.surroundings import UnfitError
 
 GROUP = "arbench"
 ENTRIES = "arbench_entries"
@@ -64,14 +64,14 @@ def installed_plugins() -> Iterator[tuple[PluginInfo, importlib.metadata.EntryPo
         damage = ""
         entry_points: list[importlib.metadata.EntryPoint] = []
         try:
-            with contained():
-                if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
-                    continue
-                entry_points = list(distribution.entry_points.select(group=GROUP))
-        except UnfitError as error:
-            damage = f"its entry_points.txt is damaged ({error})"
+            if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            entry_points = list(distribution.entry_points.select(group=GROUP))
+        except Exception as error:  # whatever the parsers of the metadata stumble over
+            says = " ".join(f"{type(error).__name__}: {error}".split())
+            damage = f"its entry_points.txt is damaged ({says})"
         name, version = "(unnamed distribution)", "(unknown version)"
-        with contextlib.suppress(UnfitError), contained():  # the METADATA file may be damaged
+        with contextlib.suppress(Exception):  # the METADATA file may be damaged
             metadata = distribution.metadata
             name, version = metadata["Name"] or name, metadata["Version"] or version
         if normal(name) in seen:
@@ -84,18 +84,18 @@ def installed_plugins() -> Iterator[tuple[PluginInfo, importlib.metadata.EntryPo
 
 
 def offered_by(name: str, entry_point: importlib.metadata.EntryPoint) -> list[Entry]:
-    """The entries of one plugin.
+    """The entries of one plugin; what it raises itself passes through.
 
     Args:
         name: of the plugin.
         entry_point: where it is.
 
     Raises:
-        UnfitError: if it cannot be imported, prints, or registers something unusable.
+        UnfitError: if it prints, or registers something unusable.
     """
     entries: list[Entry] = []
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contained():
+    with contextlib.redirect_stdout(printed):
         plugin = entry_point.load()
         # What begins a message, what is offered, and of which kinds that has to be.
         offers: list[tuple[str, Any, tuple[type[Entry], ...]]] = []

@@ -20,7 +20,7 @@ from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.config import RunConfig, plan_members, require_combination
 from arbench.runs.record.record import TaskRecord
-from arbench.training.recipes import resolve_recipe, with_head
+from arbench.training.recipes import check_options, options_schema, resolve_recipe, settled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,11 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
     dataset.require_likelihood(request.model, layouts)
-    recipe, head_options = with_head(recipe, registry().find(HeadEntry, head).load())
+    head_class = registry().find(HeadEntry, head).load()
+    options = settled("head", recipe.head.options, options_schema(head_class))
+    own_head = recipe.head.model_copy(update={"options": options})  # as that head takes them
+    recipe = recipe.model_copy(update={"head": own_head})
+    head_options = check_options(head_class, options).model_dump(mode="json")
     values = {
         "task": task.name,
         "task_version": task.version,

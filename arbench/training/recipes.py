@@ -216,7 +216,7 @@ def resolve_recipe(
         if (section, field) == ("head", "name"):
             raw["head"] = {}  # what the recipe says of another head is not about this one
         raw.setdefault(section, {})[field] = value
-    raw = {section: _settled(section, raw[section], sections.get(section)) for section in raw}
+    raw = {section: settled(section, raw[section], sections.get(section)) for section in raw}
     network = check_options(network_class, raw.get("network", {}))
     raw["network"] = network.model_dump(mode="json")
     head = raw.get("head", {})
@@ -227,18 +227,6 @@ def resolve_recipe(
         return name, _validate_strictly(Recipe, raw)
     except ValidationError as error:
         raise ConfigError(f"recipe {name}: {describe_validation(error)}") from error
-
-
-def with_head(recipe: Recipe, head_class: type) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe, its head's options as that head takes them, and those with defaults filled in.
-
-    Raises:
-        ConfigError: for options that the head does not have, and unacceptable values.
-    """
-    options = _settled("head", recipe.head.options, options_schema(head_class))
-    head = recipe.head.model_copy(update={"options": options})
-    filled = check_options(head_class, options).model_dump(mode="json")
-    return recipe.model_copy(update={"head": head}), filled
 
 
 def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]]:
@@ -255,7 +243,7 @@ def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]
     return f"{entry.name}/none", {}
 
 
-def _settled(
+def settled(
     section: str, values: Mapping[str, Any], schema: type[BaseModel] | None
 ) -> dict[str, Any]:
     """Values as a recipe keeps them: as JSON has them, and of the types that the settings take.
