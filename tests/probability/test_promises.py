@@ -1,4 +1,4 @@
-"""Surprise, of samples: mean 0 for right ones, however skewed they are; far from it for wrong ones."""
+"""Promises: surprise has mean 0 for right samples, however skewed, and not for wrong ones."""
 
 from __future__ import annotations
 
