@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from arbench.api import leaderboard as leaderboard
     from arbench.api import load as load
     from arbench.api import measure_run as measure_run
+    from arbench.api import open_run as open_run
     from arbench.api import push as push
     from arbench.api import push_board as push_board
     from arbench.api import push_space as push_space
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
     from arbench.api import verify as verify
+    from arbench.api.opening import OpenedRun as OpenedRun
     from arbench.cli import main as main
+    from arbench.cli.console import ConsoleReporter as ConsoleReporter
     from arbench.data.formats import mu_law as mu_law
     from arbench.data.formats.pixels import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
     from arbench.data.formats.pixels import Pixels as Pixels
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from arbench.data.sources import fetch as fetch
     from arbench.data.sources import writing_cache as writing_cache
     from arbench.data.streams import StreamTask as StreamTask
+    from arbench.data.streams import Windows as Windows
     from arbench.data.tasks import DIVISION_RULES as DIVISION_RULES
     from arbench.data.tasks import SPLITS as SPLITS
     from arbench.data.tasks import Division as Division
@@ -85,6 +89,7 @@ if TYPE_CHECKING:
     from arbench.measure.statistics.metrics import NLL as NLL
     from arbench.measure.statistics.paired import PairedDifference as PairedDifference
     from arbench.measure.statistics.paired import paired_difference as paired_difference
+    from arbench.probability.bits import in_bits as in_bits
     from arbench.probability.density import Density as Density
     from arbench.probability.ensemble import Ensemble as Ensemble
     from arbench.probability.events import Discrete as Discrete
@@ -92,6 +97,7 @@ if TYPE_CHECKING:
     from arbench.probability.events import EventSpec as EventSpec
     from arbench.probability.events import Real as Real
     from arbench.probability.extras import Conditionals as Conditionals
+    from arbench.probability.extras import DimByDim as DimByDim
     from arbench.probability.extras import Features as Features
     from arbench.probability.extras import Untrained as Untrained
     from arbench.probability.foreign import ForeignDensity as ForeignDensity
@@ -106,6 +112,7 @@ if TYPE_CHECKING:
     from arbench.probability.precision import widen as widen
     from arbench.probability.randomness import random_order as random_order
     from arbench.probability.randomness import uniforms as uniforms
+    from arbench.probability.samplers import ReferencePath as ReferencePath
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import MeasurementEntry as MeasurementEntry
@@ -114,6 +121,8 @@ if TYPE_CHECKING:
     from arbench.registry.hookspecs import hookimpl as hookimpl
     from arbench.runs.folder import RunFolder as RunFolder
     from arbench.runs.record.record import Record as Record
+    from arbench.runs.zoo import bundled_name as bundled_name
+    from arbench.show.reporting import Reporter as Reporter
 
 # Where each name is; type checkers read the imports above.
 _NAMES = {
@@ -126,6 +135,7 @@ _NAMES = {
         "leaderboard",
         "load",
         "measure_run",
+        "open_run",
         "push",
         "push_board",
         "push_space",
@@ -137,7 +147,9 @@ _NAMES = {
         "sample_texts",
         "verify",
     ),
+    "arbench.api.opening": ("OpenedRun",),
     "arbench.cli": ("main",),
+    "arbench.cli.console": ("ConsoleReporter",),
     "arbench.data.formats": ("mu_law",),
     "arbench.data.formats.pixels": (
         "IMAGE_EXTENSIONS",
@@ -165,7 +177,10 @@ _NAMES = {
         "fetch",
         "writing_cache",
     ),
-    "arbench.data.streams": ("StreamTask",),
+    "arbench.data.streams": (
+        "StreamTask",
+        "Windows",
+    ),
     "arbench.data.tasks": (
         "DIVISION_RULES",
         "Division",
@@ -213,6 +228,7 @@ _NAMES = {
         "PairedDifference",
         "paired_difference",
     ),
+    "arbench.probability.bits": ("in_bits",),
     "arbench.probability.density": ("Density",),
     "arbench.probability.ensemble": ("Ensemble",),
     "arbench.probability.events": (
@@ -223,6 +239,7 @@ _NAMES = {
     ),
     "arbench.probability.extras": (
         "Conditionals",
+        "DimByDim",
         "Features",
         "Untrained",
     ),
@@ -240,6 +257,7 @@ _NAMES = {
         "random_order",
         "uniforms",
     ),
+    "arbench.probability.samplers": ("ReferencePath",),
     "arbench.registry.entries": (
         "CommandEntry",
         "HeadEntry",
@@ -250,6 +268,8 @@ _NAMES = {
     "arbench.registry.hookspecs": ("hookimpl",),
     "arbench.runs.folder": ("RunFolder",),
     "arbench.runs.record.record": ("Record",),
+    "arbench.runs.zoo": ("bundled_name",),
+    "arbench.show.reporting": ("Reporter",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 

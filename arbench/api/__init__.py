@@ -18,6 +18,8 @@ from arbench.api.loading import download as download
 from arbench.api.loading import load as load
 from arbench.api.measuring import measure_run as measure_run
 from arbench.api.measuring import measurement_keys as measurement_keys
+from arbench.api.opening import OpenedRun as OpenedRun
+from arbench.api.opening import open_run as open_run
 from arbench.api.sampling import sample as sample
 from arbench.api.sampling import sample_texts as sample_texts
 from arbench.api.training import RecipeOptions as RecipeOptions

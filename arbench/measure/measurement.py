@@ -156,8 +156,8 @@ class Measurement(ABC):
         unit: of the number, such as "nats" or "AUROC".
         better: which direction is.
         reads: splits, and labels of splits, that it is handed: "test", "labels:train" and so on.
-        needs: what of a density it uses: "log_prob", "sample", "conditionals", "features" or
-            "reinitialise". The core refuses, by name, a density that lacks one.
+        needs: what of a density it uses: "log_prob", "sample", "conditionals", "reference_path",
+            "features" or "reinitialise". The core refuses, by name, a density that lacks one.
         exclusive: whether nothing else may run beside it, as where something is timed.
         reproducible: whether the same density gets the same number again; where not, a
             verification shows it and does not judge.

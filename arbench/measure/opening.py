@@ -18,7 +18,7 @@ from arbench.registry.names import did_you_mean
 from arbench.show.escaping import one_line
 
 READS = (*SPLITS, *(f"labels:{split}" for split in SPLITS))
-NEEDS = ("log_prob", "sample", "conditionals", "features", "reinitialise")
+NEEDS = ("log_prob", "sample", "conditionals", "reference_path", "features", "reinitialise")
 _LONGEST_UNIT = 40
 
 

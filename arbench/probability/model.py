@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -12,7 +13,13 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
-from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
+from arbench.probability.samplers import (
+    SAMPLERS,
+    OnSite,
+    ReferencePath,
+    draw_noise,
+    excerpt_of_whole,
+)
 
 if TYPE_CHECKING:
     from arbench.probability.bits import Kind
@@ -188,6 +195,16 @@ class Model(nn.Module):
             start = self.sites_of(values)
             sites = SAMPLERS[method](source, self.head, noise, start, num_given, progress)
         return self.layout.to_events(sites)
+
+    def reference_path(self) -> ReferencePath:
+        """Its probabilities one dim after the other, from a copy of it; see `ReferencePath`.
+
+        Raises:
+            ValueError: if the dims are real numbers, whose values nobody can list.
+        """
+        if not isinstance(self.layout.domain, Discrete):
+            raise ValueError("the dims are real numbers: their values have no probabilities")
+        return ReferencePath(copy.deepcopy(self).cpu().double().eval())
 
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise for that many samples, `(B, T, U)` float64 on the CPU."""

@@ -19,7 +19,7 @@ from arbench.errors import CheckpointError
 from arbench.files.atomic import sha256_of
 from arbench.files.strict_json import read_json
 
-INDEX = "index.json"
+INDEX, WEIGHTS = "index.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,18 @@ def zoo_folder() -> Path:
 def zoo_index() -> Mapping[str, ZooEntry]:
     """Every zoo entry by its name."""
     return read_index(zoo_folder() / INDEX)
+
+
+def bundled_name(weights: str) -> str | None:
+    """The name of the zoo entry in the package whose weights have this sha256; None if none has."""
+    return next(
+        (
+            name
+            for name, entry in zoo_index().items()
+            if entry.bundled is not None and entry.files[WEIGHTS].sha256 == weights
+        ),
+        None,
+    )
 
 
 def read_index(path: Path) -> Mapping[str, ZooEntry]:

@@ -123,6 +123,7 @@ class OfferingDensity:
             "log_prob": self.model.log_prob,
             "sample": self.model.sample,
             "conditionals": self._conditionals,
+            "reference_path": self.model.reference_path,
             "features": self._features,
             "reinitialise": self._reinitialise,
         }

@@ -72,6 +72,28 @@ class Head(ABC):
             log_probs.append(self.log_prob(params, changed))
         return torch.stack(log_probs, -1)
 
+    def next_log_probs(self, params: Tensor, before: Tensor) -> Tensor:
+        """Log-probabilities of all K values of the first dim of a site that is not known, in nats.
+
+        The dims after it are left out, which not every head for sites of several dims can do.
+
+        Args:
+            params: `(..., P)` floating point.
+            before: `(..., d)` int64, the first d dims of the site, which are known.
+
+        Returns:
+            `(..., K)`, in the dtype of `params`.
+
+        Raises:
+            NotImplementedError: if the head cannot leave out later dims.
+        """
+        if self.layout.site_dim > 1:
+            raise NotImplementedError(
+                f"the {self.name} head draws the dims of a site together and does not say how "
+                "likely the values of the first ones are"
+            )
+        return self.value_log_probs(params, before.new_zeros((*before.shape[:-1], 1)), 0)
+
     @final
     def sample(self, params: Tensor, noise: Tensor) -> Tensor:
         """The site values that the uniforms select, by inverse CDF, computed in float64.

@@ -81,6 +81,19 @@ class LogisticMixture(Head):
             total = total + log_bin_mass(level, mean, log_scales[..., dim], self.num_levels)
         return total.logsumexp(-1)
 
+    def next_log_probs(self, params: Tensor, before: Tensor) -> Tensor:
+        """Of all levels at once: `log_prob` leaves out dims that it is not given.
+
+        See `Head.next_log_probs`.
+        """
+        levels = torch.arange(self.num_levels, device=before.device)
+        known = before.unsqueeze(-2).expand(*before.shape[:-1], self.num_levels, -1)
+        own = levels[:, None].expand(*before.shape[:-1], -1, 1)
+        together = self.log_prob(params.unsqueeze(-2), torch.cat((known, own), -1))
+        if before.shape[-1] == 0:
+            return together
+        return together - self.log_prob(params, before).unsqueeze(-1)
+
     def prepare(self, noise: Tensor) -> Tensor:
         """All uniforms but the first become logits, the quantiles of the standard logistic."""
         standard = torch.logit(noise[..., 1:].clamp(min=2.0**-54))

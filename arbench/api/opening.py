@@ -1,0 +1,82 @@
+"""`arbench.open_run`: a trained run with all that belongs to it, for commands of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from arbench.api.loading import load
+from arbench.data.dataset import Dataset
+from arbench.data.rendering import Rendering
+from arbench.data.streams import Windows
+from arbench.files.atomic import sha256_of
+from arbench.hub.finding import find_run
+from arbench.probability.density import Density
+from arbench.registry.manager import registry
+from arbench.runs.config import RunConfig
+from arbench.runs.folder import RunFolder
+from arbench.runs.loading import read_config
+from arbench.runs.request import reopen
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A trained run: what it learned, from what, and how that is shown.
+
+    Attributes:
+        folder: of the run.
+        name: "task/model".
+        density: trained, in evaluation mode.
+        rendering: how its events are shown.
+        windows: through which it sees a stream; None for a task of events.
+        sha256: of its configuration ("config") and of its weights ("weights"), as files.
+    """
+
+    folder: Path
+    name: str
+    density: Density
+    rendering: Rendering
+    windows: Windows | None
+    sha256: Mapping[str, str]
+    _config: RunConfig
+
+    def dataset(self, task: str | None = None, *, limit: int | None = None) -> Dataset:
+        """The data that it was trained on.
+
+        Args:
+            task: for a run on the user's own data: where they are, such as "images:PATH".
+            limit: only the first so many events of each split.
+
+        Raises:
+            ConfigError: if that is another task, or another version of it.
+            DataError: if the data are missing, or not those of the run.
+        """
+        return reopen(self._config, task, limit=limit)
+
+
+def open_run(path: str | Path, *, device: str = "cpu") -> OpenedRun:
+    """A trained run, by what `load` takes; it raises what `load` raises."""
+    folder = find_run(path)
+    density = load(folder, device=device)
+    config, files = read_config(folder), RunFolder(folder)
+    stream = config.recipe.stream
+    return OpenedRun(
+        folder=folder,
+        name=f"{config.task}/{config.model}",
+        density=density,
+        rendering=config.shown,
+        windows=Windows(stream.context, stream.stride) if _is_stream(config.task) else None,
+        sha256={"config": sha256_of(files.config), "weights": sha256_of(files.model)},
+        _config=config,
+    )
+
+
+def _is_stream(name: str) -> bool:
+    """Whether a task is a stream, by the name in a run; nothing is loaded.
+
+    Data of the user's own are called after the task that reads them, such as "text-1f2e3d4c".
+    """
+    tasks = registry().tasks
+    registered = tasks.get(name) or tasks.get(name.partition("-")[0])
+    return registered is not None and bool(registered.load().needs_windows)
