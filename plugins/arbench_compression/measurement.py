@@ -45,7 +45,7 @@ class Compression(Measurement):
     better = "lower"
     reads = ("test",)
     needs = ("log_prob", "reference_path")
-    tiny_settings: ClassVar = {"num_events": 40, "batch_size": 16}
+    tiny_settings: ClassVar = {"num_events": 24, "batch_size": 16}
 
     def __init__(
         self, *, num_events: int | None = None, batch_size: int = codec.BATCH_SIZE

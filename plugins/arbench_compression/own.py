@@ -1,0 +1,178 @@
+"""Reads files of the user's own as events, and writes events as files.
+
+Nothing is changed on the way: what a model's events cannot say exactly is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arbench import (
+    IMAGE_EXTENSIONS,
+    ConfigError,
+    DataError,
+    Discrete,
+    EventSpec,
+    OpenedRun,
+    TextRendering,
+    atomic_path,
+    read_npz,
+    read_pixels,
+)
+from arbench_compression.content import Content, Ends, Plan
+
+_KEY = "events"
+
+
+def read_files(files: Sequence[Path], run: OpenedRun, batch_size: int) -> Content:
+    """What files hold, as events of a run.
+
+    Args:
+        files: a text, an npz archive with the key "events", or images of the events' own size.
+        run: whose model is to compress them.
+        batch_size: how many events are coded side by side.
+
+    Raises:
+        DataError: if they hold something else.
+    """
+    rendering, spec = run.rendering, run.density.spec
+    is_archive = files[0].suffix.lower() == ".npz"
+    if len(files) > 1 and (is_archive or isinstance(rendering, TextRendering)):
+        raise ConfigError("more than one file: only images come as several, one event each")
+    if is_archive and run.windows is None:
+        events = torch.from_numpy(read_npz(files[0], [_KEY])[_KEY])
+        return Content(Plan(len(events), batch_size), _checked(events, spec, files[0]))
+    if isinstance(rendering, TextRendering):
+        data = _bytes(files[0])
+        if rendering.end is not None:
+            return _words(data, rendering, spec, batch_size, files[0])
+        symbols = _symbols(data, rendering, files[0])
+        return Content(Plan(len(symbols), 1, run.windows), symbols)
+    if any(file.suffix.lower() not in IMAGE_EXTENSIONS for file in files):
+        raise ConfigError(
+            f"{files[0]}: give an npz archive with the events under the key {_KEY!r}, or images"
+        )
+    events = torch.stack([_image(file, spec) for file in files])
+    return Content(Plan(len(events), batch_size), events)
+
+
+def default_out(source: Path, run: OpenedRun) -> Path:
+    """Where the events of a compressed file go if nobody says where."""
+    return source.with_suffix(".txt" if isinstance(run.rendering, TextRendering) else ".npz")
+
+
+def write_file(content: Content, run: OpenedRun, out: Path) -> None:
+    """Write events: texts as text, all others as an npz archive or, images, into a new folder.
+
+    Raises:
+        ConfigError: if the folder is there already, or the events are no images.
+    """
+    rendering = run.rendering
+    if isinstance(rendering, TextRendering):
+        with atomic_path(out) as temporary:
+            temporary.write_bytes(_text(content, rendering))
+    elif out.suffix.lower() == ".npz":
+        with atomic_path(out) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, events=content.items.numpy())
+    else:
+        _write_images(content.items, run.density.spec, out)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+
+
+def _checked(events: Tensor, spec: EventSpec, file: Path) -> Tensor:
+    try:
+        spec.validate(events)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from error
+    if len(events) == 0:
+        raise DataError(f"{file}: it holds no events")
+    return events.long()
+
+
+def _symbols(data: bytes, rendering: TextRendering, file: Path) -> Tensor:
+    """The symbols of a text, `(N,)`."""
+    try:
+        values = np.frombuffer(data, np.uint8).copy() if rendering.symbols is None else None
+        symbols = rendering.encode(data.decode()) if values is None else torch.from_numpy(values)
+    except ValueError as error:  # no UTF-8, too
+        raise DataError(f"{file}: {error}; the model has no probability for it") from error
+    if len(symbols) == 0:
+        raise DataError(f"{file}: it is empty")
+    return symbols
+
+
+def _words(
+    data: bytes, rendering: TextRendering, spec: EventSpec, batch_size: int, file: Path
+) -> Content:
+    """A word a line, each with its end and padding."""
+    end = rendering.end
+    assert end is not None
+    text = data.decode(errors="replace")
+    if not text.endswith("\n"):
+        raise DataError(f"{file}: a word a line is expected, the last line ended too")
+    words = []
+    for number, line in enumerate(text[:-1].split("\n"), 1):
+        letters = rendering.encode(line).tolist() if line else []
+        if len(letters) >= spec.num_dims or end in letters:
+            raise DataError(f"{file}, line {number}: longer than {spec.num_dims - 1} letters")
+        words.append(letters + [end] * (spec.num_dims - len(letters)))
+    return Content(Plan(len(words), batch_size, ends=Ends(end, end)), torch.tensor(words))
+
+
+def _image(file: Path, spec: EventSpec) -> Tensor:
+    """An image as an event, `(C, H, W)`."""
+    pixels = read_pixels(file, str(file))
+    if pixels.levels.shape != spec.shape:
+        raise DataError(f"{file}: found {pixels.levels.shape}, and events have {spec.shape}")
+    levels = torch.from_numpy(np.ascontiguousarray(pixels.levels)).long()
+    size = spec.domain.size if isinstance(spec.domain, Discrete) else 0
+    if size == 2 and pixels.mode != "1":
+        if not set(levels.flatten().tolist()) <= {0, 255}:
+            raise DataError(
+                f"{file}: it has grey pixels, and the model knows black and white alone; make it "
+                "black and white yourself, so that nothing is lost unnoticed"
+            )
+        levels = levels // 255
+    elif size != 256 and size != 2:
+        raise DataError(f"{file}: the model knows {size} levels: give its events as an npz archive")
+    return levels
+
+
+def _text(content: Content, rendering: TextRendering) -> bytes:
+    """A stream as the bytes that it was read from; words a line each."""
+    if rendering.end is not None:
+        return "".join(f"{rendering.decode(word)}\n" for word in content.items).encode()
+    if rendering.symbols is None:
+        return bytes(content.items.tolist())
+    return rendering.decode(content.items).encode()
+
+
+def _write_images(events: Tensor, spec: EventSpec, folder: Path) -> None:
+    """A PNG for each event, `00000.png` and so on."""
+    from PIL import Image
+
+    size = spec.domain.size if isinstance(spec.domain, Discrete) else 0
+    if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or size not in (2, 256):
+        raise ConfigError(f"{folder}: these events are no pictures; write them to a .npz file")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: a new folder for the images cannot be made ({error.strerror}); or name a "
+            ".npz file"
+        ) from error
+    levels = (events.long() * (255 // (size - 1))).byte().permute(0, 2, 3, 1).numpy()
+    for number, image in enumerate(levels):
+        shown = image[..., 0] if image.shape[-1] == 1 else image
+        Image.fromarray(np.ascontiguousarray(shown)).save(folder / f"{number:05}.png")
