@@ -5,12 +5,14 @@ Nothing here runs. Whoever wants one of these asks whether there is such a metho
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from arbench.probability.density import Density
-from arbench.probability.samplers import ReferencePath
+
+if TYPE_CHECKING:
+    from arbench.probability.samplers import ReferencePath
 
 
 class SteppingNetwork(Protocol):

@@ -204,7 +204,8 @@ class Model(nn.Module):
         """
         if not isinstance(self.layout.domain, Discrete):
             raise ValueError("the dims are real numbers: their values have no probabilities")
-        return ReferencePath(copy.deepcopy(self).cpu().double().eval())
+        copied = copy.deepcopy(self).cpu().double().eval()
+        return ReferencePath(copied.network, copied.head, copied.site_params)
 
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise for that many samples, `(B, T, U)` float64 on the CPU."""

@@ -184,23 +184,25 @@ class ReferencePath:
     by some 1e-13.
 
     Args:
-        model: of discrete dims, float64, on the CPU and in evaluation mode.
+        network: float64, on the CPU and in evaluation mode.
+        head: what its parameters mean, of discrete dims.
+        site_params: its whole forward, for a network that has no steps.
 
     Attributes:
-        layout: of the model; dims come site by site, and within a site from the first on.
+        layout: of the head; dims come site by site, and within a site from the first on.
     """
 
-    def __init__(self, model: SiteBySite) -> None:
-        self.layout = model.layout
-        self._model = model
-        self._steps = hasattr(model.network, "step") and hasattr(model.network, "init_state")
+    def __init__(self, network: Any, head: Head, site_params: SiteParams) -> None:
+        self.layout = head.layout
+        self._network, self._head, self._site_params = network, head, site_params
+        self._steps = hasattr(network, "step") and hasattr(network, "init_state")
         self.start(1)
 
     def start(self, batch_size: int) -> None:
         """Begin with the first dim of that many events."""
         layout = self.layout
         self._sites = torch.zeros(batch_size, layout.num_sites, layout.site_dim).long()
-        self._state = self._model.network.init_state(batch_size) if self._steps else None
+        self._state = self._network.init_state(batch_size) if self._steps else None
         self._params: Tensor | None = None
         self._num_told = 0
 
@@ -209,7 +211,7 @@ class ReferencePath:
         """Log-probabilities of the K values of the next dim, `(B, K)` nats, float64."""
         site, dim = divmod(self._num_told, self.layout.site_dim)
         params = self._params_of(site)
-        return self._model.head.next_log_probs(params, self._sites[:, site, :dim])
+        return self._head.next_log_probs(params, self._sites[:, site, :dim])
 
     @torch.no_grad()
     def tell(self, values: Tensor) -> None:
@@ -226,9 +228,9 @@ class ReferencePath:
         """Parameters `(B, P)` of the site that is next."""
         if self._params is None and self._steps:
             previous = self._sites[:, site - 1].clone() if site else None
-            self._params, self._state = self._model.network.step(self._state, previous, site)
+            self._params, self._state = self._network.step(self._state, previous, site)
         elif self._params is None:
-            self._params = self._model.site_params(self._sites)[:, site]
+            self._params = self._site_params(self._sites)[:, site]
         assert self._params is not None
         return self._params
 

@@ -123,7 +123,7 @@ def _content(
         return own.read_files(files, run, batch_size), "symbol"
     dataset = run.dataset(task, limit=limit)
     events = dataset.split("test" if split == "test" else "validation")
-    return content_of(events, run.windows, batch_size), dataset.unit
+    return content_of(events, run.windows, batch_size), dataset.task.unit
 
 
 def _identity(run: OpenedRun) -> Identity:

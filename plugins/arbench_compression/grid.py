@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 STEP_NATS = 1 / 64
-"""From one grid point to the next. Rounding costs `p (1 - p) STEP^2 / 24` nats on average, 4e-6
-bits at most."""
+"""From one grid point to the next. Rounding costs a bit `p (1 - p) STEP^2 / 24` nats, on average
+over where its log-odds fall: 4e-6 bits at most."""
 
 MARGIN_NATS = 1e-9
 """Where log-odds are closer than this to the middle between two points, the choice is written

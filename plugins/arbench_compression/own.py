@@ -123,7 +123,7 @@ def _words(
         raise DataError(f"{file}: a word a line is expected, the last line ended too")
     words = []
     for number, line in enumerate(text[:-1].split("\n"), 1):
-        letters = rendering.encode(line).tolist() if line else []
+        letters = _symbols(line.encode(), rendering, file).tolist() if line else []
         if len(letters) >= spec.num_dims or end in letters:
             raise DataError(f"{file}, line {number}: longer than {spec.num_dims - 1} letters")
         words.append(letters + [end] * (spec.num_dims - len(letters)))
