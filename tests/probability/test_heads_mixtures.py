@@ -362,3 +362,19 @@ def test_what_cannot_be_described_is_refused() -> None:
         GaussianMixture(REAL, num_components=0)
     with pytest.raises(ValueError, match="weights is 'learned' or 'uniform', got 'equal'"):
         GaussianMixture(REAL, weights="equal")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("before", [(), (2,), (0, 4)])
+def test_the_next_dim_of_a_pixel_has_what_all_later_ones_leave_it(before: tuple[int, ...]) -> None:
+    """The sum over all values of the later dims, by brute force."""
+    head = levels_head(5, dims=3, num_components=3)
+    torch.manual_seed(3)
+    params = 2 * torch.randn(4, head.num_params, dtype=torch.float64)
+    probs = torch.zeros(4, *[5] * (3 - len(before)), dtype=torch.float64)
+    for rest in itertools.product(range(5), repeat=3 - len(before)):
+        value = torch.tensor([*before, *rest]).expand(4, -1)
+        probs[(slice(None), *rest)] = head.log_prob(params, value).exp()
+    left = probs.flatten(2).sum(-1) if probs.dim() > 2 else probs
+    expected = (left / left.sum(-1, keepdim=True)).log()
+    known = torch.tensor(before, dtype=torch.int64).expand(4, -1)
+    torch.testing.assert_close(head.next_log_probs(params, known), expected, rtol=1e-9, atol=1e-9)

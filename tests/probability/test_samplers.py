@@ -8,8 +8,8 @@ import torch
 from brute_force import LAYOUTS, chi_square_p, counts, known_prefix, table_log_probs, table_model
 
 from arbench.probability import samplers as sampling
-from arbench.probability.events import Discrete, EventSpec
-from arbench.probability.heads import Bernoulli, Categorical
+from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.heads import Bernoulli, Categorical, Gaussian
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.probability.samplers import draw_noise, prepare_noise
@@ -156,3 +156,44 @@ def test_noise_stays_below_one_where_types_are_narrow(
     assert moved.dtype == dtype
     assert moved[:2].tolist() == [0.0, 0.25]
     assert 1 - 1e-6 < moved[2].item() < 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("has_steps", [True, False])
+def test_the_reference_path_says_what_log_prob_says(layout: Layout, has_steps: bool) -> None:
+    """Dim by dim, in float64, from a copy; also where somebody skips what nobody asks for."""
+    model = table_model(layout).float()
+    events = model.sample(50, generator=torch.Generator().manual_seed(4))
+    if not has_steps:
+        model.network.__class__ = TableNetwork
+    dims = layout.to_sites(events).flatten(1)
+    path, total = model.reference_path(), torch.zeros(50, dtype=torch.float64)
+    for asks_all in (True, False):
+        path.start(50)
+        total.zero_()
+        for number, values in enumerate(dims.unbind(1)):
+            if asks_all or number % 2:
+                log_probs = path.log_probs()
+                assert log_probs.dtype == torch.float64
+                total += log_probs.gather(1, values[:, None]).squeeze(1)
+            path.tell(values)
+        if asks_all:
+            expected = model.double().log_prob(events)
+            torch.testing.assert_close(total, expected.detach(), rtol=1e-12, atol=1e-12)
+            model.float()
+    assert model.dtype == torch.float32
+
+
+def test_heads_that_draw_all_dims_together_have_no_next_one() -> None:
+    layout = Layout(EventSpec((2, 1, 3), Discrete(2)), sites="pixel")
+    head = JointCategorical(layout)
+    model = Model(SteppingTable(layout, head.num_params), head, layout)
+    with pytest.raises(NotImplementedError, match="draws the dims of a site together"):
+        model.reference_path().log_probs()
+
+
+def test_real_dims_have_no_reference_path() -> None:
+    layout = Layout(EventSpec((2,), Real()))
+    model = Model(LinearNetwork(layout, 2), Gaussian(layout), layout)
+    with pytest.raises(ValueError, match="values have no probabilities"):
+        model.reference_path()
