@@ -97,7 +97,6 @@ if TYPE_CHECKING:
     from arbench.probability.events import EventSpec as EventSpec
     from arbench.probability.events import Real as Real
     from arbench.probability.extras import Conditionals as Conditionals
-    from arbench.probability.extras import DimByDim as DimByDim
     from arbench.probability.extras import Features as Features
     from arbench.probability.extras import Untrained as Untrained
     from arbench.probability.foreign import ForeignDensity as ForeignDensity
@@ -112,6 +111,7 @@ if TYPE_CHECKING:
     from arbench.probability.precision import widen as widen
     from arbench.probability.randomness import random_order as random_order
     from arbench.probability.randomness import uniforms as uniforms
+    from arbench.probability.samplers import DimByDim as DimByDim
     from arbench.probability.samplers import ReferencePath as ReferencePath
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
@@ -239,7 +239,6 @@ _NAMES = {
     ),
     "arbench.probability.extras": (
         "Conditionals",
-        "DimByDim",
         "Features",
         "Untrained",
     ),
@@ -257,7 +256,10 @@ _NAMES = {
         "random_order",
         "uniforms",
     ),
-    "arbench.probability.samplers": ("ReferencePath",),
+    "arbench.probability.samplers": (
+        "DimByDim",
+        "ReferencePath",
+    ),
     "arbench.registry.entries": (
         "CommandEntry",
         "HeadEntry",

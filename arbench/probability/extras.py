@@ -5,14 +5,11 @@ Nothing here runs. Whoever wants one of these asks whether there is such a metho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from arbench.probability.density import Density
-
-if TYPE_CHECKING:
-    from arbench.probability.samplers import ReferencePath
 
 
 class SteppingNetwork(Protocol):
@@ -51,18 +48,6 @@ class Conditionals(Protocol):
             `(B, *event_shape, K)` float64, log-probabilities in nats. Those of the values that an
             event has sum to its `log_prob`.
         """
-        ...
-
-
-@runtime_checkable
-class DimByDim(Protocol):
-    """What a density of discrete events may offer, too: its probabilities one dim after the other.
-
-    Each dim can wait until the one before it is known, as when a compressed file is read.
-    """
-
-    def reference_path(self) -> ReferencePath:
-        """Where they come from, in float64 on the CPU; see `ReferencePath`."""
         ...
 
 

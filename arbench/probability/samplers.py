@@ -16,7 +16,7 @@ samplers compute that function, so for equal noise they give equal samples:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -233,6 +233,18 @@ class ReferencePath:
             self._params = self._site_params(self._sites)[:, site]
         assert self._params is not None
         return self._params
+
+
+@runtime_checkable
+class DimByDim(Protocol):
+    """What a density of discrete events may offer, too: its probabilities one dim after the other.
+
+    Each dim can wait until the one before it is known, as when a compressed file is read.
+    """
+
+    def reference_path(self) -> ReferencePath:
+        """Where they come from, in float64 on the CPU; see `ReferencePath`."""
+        ...
 
 
 SAMPLERS: dict[str, Sampler] = {
