@@ -50,13 +50,13 @@ def compress(
     arbench compress shakespeare/gpt poem.txt --out poem.arb
     """  # noqa: D301 - click wants the character
     from arbench import ConsoleReporter, in_bits, open_run
-    from arbench_compression import codec
+    from arbench_compression import codec, own
 
     if (split is None) == (not files):
         raise click.UsageError("give FILES, or --split test.")
     if files and (task or limit):
         raise click.UsageError("--task and --limit belong to --split.")
-    _require_folder_of(out)
+    own.require_place(out)
     opened = open_run(run)
     path = codec.path_of(opened.density, opened.windows)
     content, unit = _content(opened, files, split, task, limit, batch_size)
@@ -89,8 +89,6 @@ def decompress(file: Path, out: Path | None, run: str | None) -> None:
     from arbench_compression import codec, own
     from arbench_compression.file import identity_of
 
-    if out is not None:
-        _require_folder_of(out)
     wrote = identity_of(file)
     run = run or bundled_name(wrote.weights.hex())
     if run is None:
@@ -101,6 +99,7 @@ def decompress(file: Path, out: Path | None, run: str | None) -> None:
     opened = open_run(run)
     path = codec.path_of(opened.density, opened.windows)
     out = out or own.default_out(file, opened)
+    own.require_place(out, is_file=own.is_one_file(out, opened))
     with ConsoleReporter().bar("decompressing") as advance:
         header, content = codec.decompress(path, _identity(opened), file, advance)
     own.write_file(content, opened, out)
@@ -131,15 +130,3 @@ def _identity(run: OpenedRun) -> Identity:
 
     hashes = {name: bytes.fromhex(text) for name, text in run.sha256.items()}
     return Identity(run.name, hashes["config"], hashes["weights"])
-
-
-def _require_folder_of(out: Path) -> None:
-    """Before the work, not after it.
-
-    Raises:
-        ConfigError: if there is no such folder.
-    """
-    from arbench import ConfigError
-
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"{out}: there is no folder {out.parent}")

@@ -66,6 +66,31 @@ def default_out(source: Path, run: OpenedRun) -> Path:
     return source.with_suffix(".txt" if isinstance(run.rendering, TextRendering) else ".npz")
 
 
+def is_one_file(out: Path, run: OpenedRun) -> bool:
+    """Whether events go into one file; else they are images and go into a folder."""
+    return isinstance(run.rendering, TextRendering) or out.suffix.lower() == ".npz"
+
+
+def require_place(out: Path, *, is_file: bool = True) -> None:
+    """Refuse a place where nothing can be written, before the work and not after it.
+
+    Args:
+        out: the place.
+        is_file: whether a file is to be there, which may replace another; else a new folder.
+
+    Raises:
+        ConfigError: with what is in the way.
+    """
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"{out}: there is no folder {out.parent}")
+    if is_file and out.is_dir():
+        raise ConfigError(f"{out}: is a folder, and a file is to be written; give it a name")
+    if not is_file and out.exists():
+        raise ConfigError(
+            f"{out}: exists already, and images go into a new folder; or name a .npz file"
+        )
+
+
 def write_file(content: Content, run: OpenedRun, out: Path) -> None:
     """Write events: texts as text, all others as an npz archive or, images, into a new folder.
 
@@ -76,7 +101,7 @@ def write_file(content: Content, run: OpenedRun, out: Path) -> None:
     if isinstance(rendering, TextRendering):
         with atomic_path(out) as temporary:
             temporary.write_bytes(_text(content, rendering))
-    elif out.suffix.lower() == ".npz":
+    elif is_one_file(out, run):
         with atomic_path(out) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, events=content.items.numpy())
     else:

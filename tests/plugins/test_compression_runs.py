@@ -90,6 +90,7 @@ def test_images_of_ones_own_come_back_as_images(arbench: Run, tmp_path: Path) ->
     assert np.array_equal(np.stack(shown), 255 * digits.numpy())
     code, _, said = arbench("decompress", file, "--out", out)
     assert (code, "a new folder" in said) == (2, True)
+    assert "decompressing" not in said, "before the work"
     Image.fromarray(np.full((28, 28), 100, np.uint8)).save(tmp_path / "grey.png")
     code, _, said = arbench("compress", "mnist-mini/nade", tmp_path / "grey.png", "--out", file)
     assert (code, "grey pixels" in said) == (3, True)
@@ -133,6 +134,8 @@ def test_what_does_not_fit_is_one_sentence(arbench: Run, tmp_path: Path) -> None
     assert (code, "give FILES, or --split test" in said) == (2, True)
     code, _, said = arbench("compress", "mnist-mini/nade", *asked[:-1], tmp_path / "no" / "x.arb")
     assert (code, "there is no folder" in said) == (2, True)
+    code, _, said = arbench("compress", "mnist-mini/nade", *asked[:-1], tmp_path)
+    assert (code, "is a folder" in said) == (2, True)
 
 
 def test_no_model_is_fetched_that_nobody_named(arbench: Run, tmp_path: Path) -> None:
