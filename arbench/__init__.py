@@ -111,8 +111,8 @@ if TYPE_CHECKING:
     from arbench.probability.precision import widen as widen
     from arbench.probability.randomness import random_order as random_order
     from arbench.probability.randomness import uniforms as uniforms
-    from arbench.probability.samplers import DimByDim as DimByDim
-    from arbench.probability.samplers import ReferencePath as ReferencePath
+    from arbench.probability.reference_path import DimByDim as DimByDim
+    from arbench.probability.reference_path import ReferencePath as ReferencePath
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import MeasurementEntry as MeasurementEntry
@@ -256,7 +256,7 @@ _NAMES = {
         "random_order",
         "uniforms",
     ),
-    "arbench.probability.samplers": (
+    "arbench.probability.reference_path": (
         "DimByDim",
         "ReferencePath",
     ),

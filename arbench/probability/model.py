@@ -13,13 +13,8 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
-from arbench.probability.samplers import (
-    SAMPLERS,
-    OnSite,
-    ReferencePath,
-    draw_noise,
-    excerpt_of_whole,
-)
+from arbench.probability.reference_path import ReferencePath
+from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
 
 if TYPE_CHECKING:
     from arbench.probability.bits import Kind
