@@ -96,7 +96,8 @@ class Handed:
         Raises:
             PluginError: unless the measurement says that it reads it.
         """
-        self._open(name)
+        if name not in self._reads:
+            raise self._unread(name)
         return self._dataset.split(name)
 
     def labels(self, name: SplitName) -> Labels:
@@ -105,17 +106,17 @@ class Handed:
         Raises:
             PluginError: unless the measurement says that it reads them.
         """
-        self._open(f"labels:{name}")
+        if f"labels:{name}" not in self._reads:
+            raise self._unread(f"labels:{name}")
         labels = self._dataset.labels(name)
         self.opened[f"labels:{name}"] = tensors_sha256({"values": labels.values})
         return labels
 
-    def _open(self, name: str) -> None:
-        if name not in self._reads:
-            raise PluginError(
-                f"{self._reader} asks for {name!r}, and says that it reads "
-                f"{', '.join(self._reads) or 'nothing'}: its author has to add it to `reads`"
-            )
+    def _unread(self, name: str) -> PluginError:
+        return PluginError(
+            f"{self._reader} asks for {name!r}, and says that it reads "
+            f"{', '.join(self._reads) or 'nothing'}: its author has to add it to `reads`"
+        )
 
 
 # By the name of its run: the trained density, what a record may call it (never a path), and the
