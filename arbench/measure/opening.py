@@ -20,6 +20,7 @@ from arbench.show.escaping import one_line
 READS = (*SPLITS, *(f"labels:{split}" for split in SPLITS))
 NEEDS = ("log_prob", "sample", "conditionals", "reference_path", "features", "reinitialise")
 _LONGEST_UNIT = 40
+_OWN_SECTIONS = ("likelihood", "speed", "truth")  # of which readers of records know the shapes
 
 
 def parse_key(text: str) -> tuple[str, dict[str, Any]]:
@@ -70,6 +71,8 @@ def contract_fault(measurement: type[Measurement]) -> str | None:
     for field in ("exclusive", "reproducible", "negates"):
         if not isinstance(getattr(measurement, field), bool):
             return f"{field} is {getattr(measurement, field)!r}, expected True or False"
+    if measurement.section is not None and name not in _OWN_SECTIONS:
+        return f"only {', '.join(_OWN_SECTIONS)} have a section of a shape of their own"
     for parameter in settings_of(measurement):
         if parameter.kind is not parameter.KEYWORD_ONLY:
             return f"its setting {parameter.name!r} is not keyword-only: put it behind a *"

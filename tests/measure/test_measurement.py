@@ -11,6 +11,7 @@ from asked import Auroc, Cost, Mean
 from torch import Tensor
 
 from arbench import ConfigError, Measured, Measurement, MeasurementEntry, PluginError, Row
+from arbench.measure.likelihood import LikelihoodSection
 from arbench.measure.opening import (
     contract_fault,
     make_measurement,
@@ -110,6 +111,7 @@ class Positional(Auroc):
         ({"reads": "test"}, "reads is 'test', expected a tuple"),
         ({"needs": ("feature",)}, "needs names 'feature': did you mean features"),
         ({"exclusive": "yes"}, "exclusive is 'yes'"),
+        ({"section": LikelihoodSection}, "only likelihood, speed, truth have a section of a shape"),
     ],
 )
 def test_a_class_that_breaks_the_contract_is_told_so(
