@@ -29,6 +29,10 @@ from arbench import (
     in_bits,
 )
 from arbench.data.streams import overlapping_windows
+from arbench.registry.entries import ModelEntry
+from arbench.registry.manager import registry
+from arbench.testing.conformance import subjects
+from arbench.testing.subject import NotApplicableError
 from arbench.testing.toys import JointCategorical, LinearNetwork, SteppingTable, TableNetwork
 from arbench_compression import codec, coder, grid
 from arbench_compression.content import Content, Ends, Plan, content_of
@@ -302,3 +306,29 @@ def test_ends_are_found() -> None:
     assert content_of(Split(events, scored), None, 8).plan.ends == Ends(0, 0)
     told = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]]).bool()
     assert content_of(Split(events, told), None, 8).plan.ends == Ends(None, 0, (2, 1, 4))
+
+
+# Whatever model.
+
+
+@pytest.mark.parametrize("model", registry().models)
+def test_every_model_has_its_events_back(model: str) -> None:
+    """With its own steps, in every order, on every kind of tiny events that it takes."""
+    num_coded = 0
+    for where, subject in subjects(registry().find(ModelEntry, model).load()).items():
+        try:
+            density = subject.fresh().eval()
+        except NotApplicableError:
+            continue
+        if codec.why_not(density, None) is not None:
+            continue
+        events = subject.random_events(20, seed=1)
+        content = content_of(Split(events, subject.tiny.scored(events)), None, 8)
+        path = density.reference_path()
+        coded = coder.write(path, content)
+        back = coder.read(path, content.plan, coded.stack, coded.choices)
+        assert torch.equal(back.items.long(), events.long()), where
+        expected = -density.double().log_prob(events, subject.tiny.scored(events))
+        torch.testing.assert_close(coded.ideal_nats, expected.detach(), rtol=1e-9, atol=1e-9)
+        num_coded += 1
+    assert num_coded or model == "rnade"
