@@ -32,7 +32,7 @@ _NEEDED = {
     "log_prob": "log-probabilities (log_prob)",
     "sample": "samples (sample)",
     "conditionals": "the distribution of every dim (conditionals)",
-    "reference_path": "each dim given those before it, as no ensemble has (reference_path)",
+    "reference_path": "the distribution of each dim given those before it (reference_path)",
     "features": "features of events (features)",
     "reinitialise": "the same model before training (reinitialise)",
 }

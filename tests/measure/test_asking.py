@@ -42,6 +42,7 @@ class Silent(Biased):
         ("sample", Biased(), None),
         ("sample", Silent(), "samples (sample), and this density offers none"),
         ("conditionals", Biased(), "mean needs the distribution of every dim (conditionals)"),
+        ("reference_path", Biased(), "given those before it (reference_path), and this density"),
         ("features", Biased(), "features of events (features), and this density offers none"),
         ("reinitialise", Biased(), "the same model before training (reinitialise)"),
     ],
