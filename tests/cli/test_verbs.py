@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from arbench.cli import main
+from arbench.cli.old_options import as_verb
 from arbench.data.tasks import open_task
 from arbench.runs.record.record import Record
 
@@ -200,3 +201,22 @@ def test_a_foreign_task_s_number_is_per_what_that_task_counts(
     arguments = ["--task", f"images:{tmp_path / 'own.npz'}", "--foreign", "--device", "cpu"]
     assert main(["evaluate", folders["bernoulli"], *arguments]) == 0
     assert "bits/pixel" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("run --device cpu --resume runs/a --json", "resume --device cpu --json -- runs/a"),
+        ("run --resume=runs/a --device cpu", "resume --device cpu -- runs/a"),
+        ("run --out runs --queue file.toml", "queue --out runs -- file.toml"),
+        ("run --queue", "queue --"),
+        ("run --task mnist --model nade", "run --task mnist --model nade"),
+    ],
+)
+def test_an_old_option_is_the_verb_that_took_its_place(
+    given: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert as_verb(given.split()) == meant.split()
+    verb = meant.split()[0]
+    said = capsys.readouterr().err
+    assert (f"is now `arbench {verb} " in said) == (verb != "run")

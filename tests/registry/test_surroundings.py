@@ -95,6 +95,17 @@ def test_a_setting_is_put_back_and_told(setting: str) -> None:
     assert surroundings.undone == [f"plugin bad: {setting}"]
 
 
+def test_a_hook_of_all_modules_that_was_there_before_stays() -> None:
+    handle = nn.modules.module.register_module_forward_hook(lambda *_: torch.zeros(1))
+    try:
+        with undisturbed("plugin bad", print):
+            nn.modules.module.register_module_forward_hook(lambda *_: torch.ones(1))
+            assert nn.Identity()(5) == 1
+        assert nn.Identity()(5) == 0
+    finally:
+        handle.remove()
+
+
 def _failing_import() -> None:
     torch.set_default_dtype(torch.float64)
     raise ZeroDivisionError

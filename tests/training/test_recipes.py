@@ -69,6 +69,7 @@ def test_options_of_a_head_go_with_its_name(monkeypatch: pytest.MonkeyPatch) -> 
 def test_one_value_for_a_list_is_a_list_of_one() -> None:
     recipe = resolved({"hidden": "16"})
     assert recipe.network["hidden"] == [16]
+    assert resolve_recipe(ENTRY, Net, "mnist", {"hidden": 16})[1] == recipe
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,12 @@ def test_what_is_long_is_not_repeated_in_a_message() -> None:
         check_options(Net, values)
     with pytest.raises(ConfigError, match="Net: tied: Input should be a valid boolean"):
         check_options(Net, {"tied": [0] * 200})
+
+
+@pytest.mark.parametrize("values", [[8, 1 << 30], (8, 1 << 30), (float("nan"),)])
+def test_no_number_may_be_huge_in_a_list_or_a_tuple(values: object) -> None:
+    with pytest.raises(ConfigError, match="no setting may exceed 1,048,576"):
+        check_options(Net, {"hidden": values})
 
 
 def test_a_config_cannot_bring_new_keyword_arguments() -> None:
