@@ -322,6 +322,8 @@ def test_a_training_goes_on_where_its_checkpoint_stands(
     store.save(dataclasses.replace(progress, elapsed_s=1000.0), tensors)
     before = (folder / "metrics.jsonl").read_bytes()
     assert len(before) == progress.metrics_bytes
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 7, "ep')  # it was killed while it wrote
     taken: list[int] = []
     real = Trainer._step
 

@@ -97,8 +97,8 @@ def trainer(
 def test_a_training_lasts_a_number_of_steps_or_of_seconds() -> None:
     assert fraction_done(Progress(step=2, elapsed_s=1e9), num_steps=8, budget_s=None) == 0.25
     assert fraction_done(Progress(step=9), num_steps=8, budget_s=None) == 1.0
-    assert fraction_done(Progress(step=10**9, elapsed_s=2.0), num_steps=8, budget_s=8.0) == 0.25
-    assert fraction_done(Progress(elapsed_s=9.0), num_steps=8, budget_s=8.0) == 1.0
+    assert fraction_done(Progress(step=10**9, elapsed_s=2.0), num_steps=4, budget_s=8.0) == 0.25
+    assert fraction_done(Progress(elapsed_s=9.0), num_steps=16, budget_s=8.0) == 1.0
 
 
 def gradient(logit: float) -> float:
@@ -186,6 +186,16 @@ def test_the_best_weights_are_kept_and_not_the_last(tmp_path: Path) -> None:
     assert own.progress.best_step == 2
     assert own.progress.best_nats == pytest.approx(nats(seen[2][0].item()), rel=1e-6)
     assert torch.equal(own.network[0].logit.detach(), seen[2][0])
+
+
+def test_the_last_checkpoint_is_of_the_end_of_training(tmp_path: Path) -> None:
+    """A run that is killed while it measures trains nothing anew."""
+    own = trainer(tmp_path, Coin(), evaluations=3)
+    own.watch()
+    loaded = own.store.load()
+    assert loaded is not None
+    assert loaded[0] == own.progress
+    assert loaded[0].step == 6
 
 
 def test_a_line_of_metrics_has_the_mean_nats_of_training_since_the_last(tmp_path: Path) -> None:
