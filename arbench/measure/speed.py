@@ -110,9 +110,8 @@ def measure_sampling(
 ) -> list[SpeedRecord]:
     """Seconds per batch of samples, for every method and batch size.
 
-    Random numbers are part of a sample, so drawing them is part of its cost. Of a sampler that is
-    slow the density names an excerpt; its time is scaled to the batch, and the row says
-    `extrapolated`.
+    Random numbers are part of a sample, so drawing them is part of its cost. Of a slow sampler the
+    density names an excerpt, whose time is scaled to the batch; the row says `extrapolated`.
 
     Args:
         density: what to sample, where it is to be timed.
