@@ -133,7 +133,7 @@ def _page(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard])
             blocks.append(f"## {escaping.markdown(board.title)}")
         blocks.append(board_table(board, markdown=True))
         notes = [
-            f"- {escaping.markdown_block(row.model)}: {escaping.markdown(row.note)}"
+            f"- {escaping.markdown(row.model, begins=True)}: {escaping.markdown(row.note)}"
             for row in board.rows
             if row.note
         ]

@@ -89,7 +89,10 @@ class Dataset:
                 training sees of it is checked epoch by epoch.
         """
         if name not in self._splits:
-            split = self.unchecked(name).first(self.limit)
+            split = self.stored(name)
+            if self._windowed is not None:
+                split = self._windowed.cut(name, split.events[0])
+            split = split.first(self.limit)
             if len(split) == 0:
                 raise DataError(f"{self.task.name}: its {name} split is empty")
             if name != "train" or not self.task.has_training_view:
@@ -120,11 +123,6 @@ class Dataset:
             source = self.task if self._windowed is None else self._windowed.stream
             self._stored[name] = source.load(name)
         return self._stored[name]
-
-    def unchecked(self, name: SplitName) -> Split:
-        """The whole split as events, whether or not they are what the task says they are."""
-        stored = self.stored(name)
-        return stored if self._windowed is None else self._windowed.cut(name, stored.events[0])
 
     def drop(self, *names: SplitName) -> None:
         """Free the memory of splits that are not needed; a later use loads them again."""

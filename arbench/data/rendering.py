@@ -32,8 +32,7 @@ class ImageRendering(Part):
         Raises:
             ValueError: if they cannot; one sentence that says why.
         """
-        drawable = len(spec.shape) == 3 and spec.shape[0] in (1, 3)
-        if not drawable or not isinstance(spec.domain, Discrete):
+        if natural_rendering(spec) != self:
             raise ValueError(f"only discrete images of 1 or 3 channels can be drawn, not {spec}")
 
 
@@ -155,9 +154,6 @@ Rendering = Annotated[
 
 def natural_rendering(spec: EventSpec) -> Rendering:
     """The rendering of events of which nothing else is stated: images if they can be drawn."""
-    image = ImageRendering()
-    try:
-        image.check(spec)
-    except ValueError:
-        return TableRendering()
-    return image
+    has_pixels = len(spec.shape) == 3 and spec.shape[0] in (1, 3)
+    is_drawable = has_pixels and isinstance(spec.domain, Discrete)
+    return ImageRendering() if is_drawable else TableRendering()

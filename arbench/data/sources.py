@@ -64,7 +64,9 @@ def cache_dir() -> Path:
 
 
 def fetch(source: SourceFile) -> Path:
-    """The path of the file on this machine; downloads it if it is not here.
+    """The path of the checked file: in `$ARBENCH_DATA`, in the cache, or downloaded to it.
+
+    A file that fails the check is never replaced: the user may have no other copy.
 
     Raises:
         NotHereError: within `offline`, if it is nowhere.
@@ -72,9 +74,10 @@ def fetch(source: SourceFile) -> Path:
             something else, or if the cache cannot be written.
         NetworkError: if no address answers.
     """
-    path = locate(source)
-    if path is not None:
-        return path
+    for folder in (data_dir(), cache_dir()):
+        if folder is not None and (path := folder / source.path).is_file():
+            check_source(path, source)
+            return path
     from arbench.data.offline import NotHereError, may_download  # the usual file is here
 
     if not may_download():
@@ -83,18 +86,18 @@ def fetch(source: SourceFile) -> Path:
 
 
 def locate(source: SourceFile) -> Path | None:
-    """Where the checked file is, first in `$ARBENCH_DATA`, then in the cache; None if in neither.
-
-    A file that fails the check is never replaced: the user may have no other copy.
+    """As `fetch`, without a download: None if the file is not on this machine.
 
     Raises:
         DataError: if the file is there but is not the one described.
     """
-    for folder in (data_dir(), cache_dir()):
-        if folder is not None and (path := folder / source.path).is_file():
-            check_source(path, source)
-            return path
-    return None
+    from arbench.data.offline import NotHereError, offline  # no run asks
+
+    try:
+        with offline():
+            return fetch(source)
+    except NotHereError:
+        return None
 
 
 def check_source(path: Path, source: SourceFile) -> None:

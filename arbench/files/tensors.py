@@ -7,7 +7,6 @@ import math
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -88,14 +87,8 @@ def load_tensors(
     return tensors
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What the header says of a tensor; `start` and `end` are bytes of the file."""
-
-    dtype: str
-    shape: list[int]
-    start: int
-    end: int
+# What the header says of a tensor: its dtype and shape, and from where to where its bytes lie.
+_Entry = tuple[str, list[int], int, int]
 
 
 def _read_tensors(path: Path, header: Mapping[str, _Entry]) -> dict[str, Tensor]:
@@ -106,12 +99,10 @@ def _read_tensors(path: Path, header: Mapping[str, _Entry]) -> dict[str, Tensor]
     dtypes = {name: dtype for dtype, name in _DTYPE_NAMES.items()}
     tensors: dict[str, Tensor] = {}
     with open(path, "rb") as file:
-        for name, entry in header.items():
-            tensor = torch.empty(entry.shape, dtype=dtypes[entry.dtype], device="cpu")
-            file.seek(entry.start)
-            if file.readinto(tensor.view(-1).view(torch.uint8).numpy().data) < (
-                entry.end - entry.start
-            ):
+        for name, (dtype, shape, start, end) in header.items():
+            tensor = torch.empty(shape, dtype=dtypes[dtype], device="cpu")
+            file.seek(start)
+            if file.readinto(tensor.view(-1).view(torch.uint8).numpy().data) < end - start:
                 raise CheckpointError(f"{path}: not a valid safetensors file: it was cut meanwhile")
             tensors[name] = tensor
     return tensors
@@ -138,15 +129,12 @@ def _read_header(path: Path) -> dict[str, _Entry]:
             text = file.read(length)
             num_bytes = file.seek(0, os.SEEK_END)
         raw = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
-        header = {
-            name: _Entry(
-                str(entry["dtype"]),
-                [_natural(n) for n in entry["shape"]],
-                *(8 + length + _natural(n) for n in entry["data_offsets"]),
-            )
-            for name, entry in raw.items()
-            if name != "__metadata__"
-        }
+        raw.pop("__metadata__", None)
+        header: dict[str, _Entry] = {}
+        for name, entry in raw.items():
+            shape = [_natural(n) for n in entry["shape"]]
+            start, end = (8 + length + _natural(n) for n in entry["data_offsets"])
+            header[name] = (str(entry["dtype"]), shape, start, end)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except (struct.error, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
@@ -154,16 +142,14 @@ def _read_header(path: Path) -> dict[str, _Entry]:
     except RecursionError as error:
         raise CheckpointError(f"{path}: its header is nested too deeply") from error
     sizes = {name: dtype.itemsize for dtype, name in _DTYPE_NAMES.items()}
-    ordered = dict(sorted(header.items(), key=lambda item: (item[1].start, item[1].end)))
+    ordered = dict(sorted(header.items(), key=lambda item: item[1][2:]))
     position = 8 + length
-    for name, entry in ordered.items():
-        if entry.dtype not in sizes:
+    for name, (dtype, shape, *place) in ordered.items():
+        if dtype not in sizes:
             known = ", ".join(sizes)
-            raise CheckpointError(
-                f"{path}: tensor {name!r} is {entry.dtype!r}, expected one of {known}"
-            )
-        end = position + math.prod(entry.shape) * sizes[entry.dtype]
-        if (entry.start, entry.end) != (position, end):
+            raise CheckpointError(f"{path}: tensor {name!r} is {dtype!r}, expected one of {known}")
+        end = position + math.prod(shape) * sizes[dtype]
+        if place != [position, end]:
             raise CheckpointError(
                 f"{path}: not a valid safetensors file: the bytes of tensor {name!r} are not those "
                 "of its shape"
@@ -209,7 +195,7 @@ def _compare(path: Path, header: Mapping[str, _Entry], expected: Mapping[str, Te
         what = f"lacks {missing[0]!r}" if missing else f"holds an unknown tensor {extra[0]!r}"
         raise CheckpointError(f"{path}: {what}; it does not belong to this configuration")
     for name, tensor in expected.items():
-        dtype, shape = header[name].dtype, header[name].shape
+        dtype, shape, *_ = header[name]
         if shape != list(tensor.shape) or dtype != _DTYPE_NAMES.get(tensor.dtype):
             raise CheckpointError(
                 f"{path}: tensor {name!r} is {dtype} {shape}, the configuration needs "

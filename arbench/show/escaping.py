@@ -28,22 +28,23 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def markdown(text: str) -> str:
-    """Text in a line of Markdown, in a cell of a table too. Addresses stay what they are."""
+def markdown(text: str, *, begins: bool = False) -> str:
+    """Text in a line of Markdown, in a cell of a table too. Addresses stay what they are.
+
+    Args:
+        text: of any kind.
+        begins: whether it begins a block, such as an entry of a list, where more marks count.
+    """
     text = one_line(text)
     parts, start = [], 0
     for address in _ADDRESS.finditer(text):
         parts += [_MARKS.sub(_ESCAPED, text[start : address.start()]), address[0]]
         start = address.end()
-    return "".join([*parts, _MARKS.sub(_ESCAPED, text[start:])])
-
-
-def markdown_block(text: str) -> str:
-    """Text that begins a block of Markdown, such as an entry of a list."""
-    escaped = markdown(text)
-    if re.match(r"[#+=-]", escaped):
-        return f"\\{escaped}"
-    return re.sub(r"\A(\d+)([.)])", r"\1\\\2", escaped)
+    escaped = "".join([*parts, _MARKS.sub(_ESCAPED, text[start:])])
+    if begins:
+        escaped = re.sub(r"\A[#+=-]", _ESCAPED, escaped)
+        escaped = re.sub(r"\A(\d+)([.)])", r"\1\\\2", escaped)
+    return escaped
 
 
 def preformatted(text: str) -> str:

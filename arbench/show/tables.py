@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arbench.show.escaping import html, markdown, markdown_block, one_line, printable
+from arbench.show.escaping import html, markdown, one_line, printable
 from arbench.show.wording import capitalised
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def as_markdown(table: Table) -> str:
         blocks.append(tabulate(cells[1:], cells[0], tablefmt="github", disable_numparse=True))
     elif table.rows:
         blocks.append("\n".join(f"* {markdown(a)}: {markdown(b)}" for a, b in table.rows))
-    blocks += map(markdown_block, table.notes)
+    blocks += [markdown(note, begins=True) for note in table.notes]
     return "\n\n".join(blocks)
 
 

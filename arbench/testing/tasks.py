@@ -21,6 +21,7 @@ from torch import Tensor
 from arbench.data.dataset import Dataset, windows_of
 from arbench.data.offline import NotHereError, offline
 from arbench.data.sources import locate
+from arbench.data.streams import WindowedTask
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.bits import Kind
 from arbench.probability.events import Discrete, EventSpec
@@ -65,13 +66,15 @@ class TaskSubject:
 
     @functools.cached_property
     def splits(self) -> dict[SplitName, Split]:
-        """Its splits as events.
+        """Its whole splits as events, whether or not they are what the task says they are.
 
         Raises:
             NotApplicableError: if a file that they take is not on this machine.
         """
-        with _local_files():
-            return {name: self.dataset.unchecked(name) for name in SPLITS}
+        task = self.events_task
+        if not isinstance(task, WindowedTask):
+            return self.stored
+        return {name: task.cut(name, split.events[0]) for name, split in self.stored.items()}
 
     @functools.cached_property
     def stored(self) -> dict[SplitName, Split]:

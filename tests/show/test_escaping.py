@@ -26,7 +26,7 @@ from arbench.files.plain_text import is_control
 from arbench.hub.card import card_of
 from arbench.runs.record.record import ForeignRecord
 from arbench.runs.zoo import zoo_folder
-from arbench.show.escaping import html, markdown, markdown_block, one_line, preformatted
+from arbench.show.escaping import html, markdown, one_line, preformatted
 
 # HTML, a link, a table's edge, code, stress, an entity; what turns a terminal red, turns the
 # direction of a text, or ends a line for some readers and not for others.
@@ -240,8 +240,8 @@ def test_samples_get_into_no_page(tmp_path: Path) -> None:
     ["# a", "- a", "+ a", "1. a", "12) a", "=== a", "a_b_c", "*a*", "<a@b.c>", "&amp;", "a & b"],
 )
 def test_a_text_is_shown_as_it_is(text: str) -> None:
-    assert read_markdown(f"- {markdown_block(text)}").text.strip() == text
-    assert RENDERED.render(markdown_block(text)).startswith("<p>")
+    assert read_markdown(f"- {markdown(text, begins=True)}").text.strip() == text
+    assert RENDERED.render(markdown(text, begins=True)).startswith("<p>")
     assert read_markdown(f"x {markdown(text)}").text.strip() == f"x {text}"
     assert Reader(html(text)).text == text
     assert Reader(preformatted(text)).text == text
