@@ -7,7 +7,7 @@ A dim is one scalar of it. The domain is a fact about the data, so a task states
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -26,10 +26,6 @@ class Discrete:
     size: int
     bin_width: ClassVar[float] = 1.0
 
-    def __post_init__(self) -> None:
-        if self.size < 2:
-            raise ValueError(f"a discrete domain needs at least 2 values, got {self.size}")
-
 
 @dataclass(frozen=True)
 class Real:
@@ -41,10 +37,6 @@ class Real:
     """
 
     bin_width: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.bin_width is not None and not self.bin_width > 0:
-            raise ValueError(f"a bin width is positive, got {self.bin_width}")
 
 
 Domain = Discrete | Real
@@ -58,21 +50,28 @@ class EventSpec:
     Attributes:
         shape: `(C, H, W)` for images, `(T,)` for sequences, `(D,)` for table rows.
         domain: what every dim may be.
+        num_dims: number of scalars D in one event, colour channels included.
+
+    Raises:
+        ValueError: if there is no event of this shape, a dim has fewer than 2 values, or a bin
+            has no width.
     """
 
     shape: tuple[int, ...]
     domain: Domain
+    num_dims: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (1, 3) or any(n < 1 for n in self.shape):
             raise ValueError(
                 f"an event has shape (C, H, W), (T,) or (D,) with positive sizes, got {self.shape}"
             )
-
-    @property
-    def num_dims(self) -> int:
-        """Number of scalars D in one event, colour channels included."""
-        return math.prod(self.shape)
+        if isinstance(self.domain, Discrete) and self.domain.size < 2:
+            raise ValueError(f"a discrete domain needs at least 2 values, got {self.domain.size}")
+        width = self.domain.bin_width
+        if width is not None and not width > 0:
+            raise ValueError(f"a bin width is positive, got {width}")
+        object.__setattr__(self, "num_dims", math.prod(self.shape))  # it is frozen
 
     def validate(self, events: Tensor) -> None:
         """Check that a batch of events has this shape and stays inside the domain.

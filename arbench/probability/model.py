@@ -13,12 +13,12 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
-from arbench.probability.reference_path import ReferencePath
 from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
 
 if TYPE_CHECKING:
     from arbench.probability.bits import Kind
     from arbench.probability.density import Excerpt
+    from arbench.probability.reference_path import ReferencePath
 
 
 @final
@@ -197,6 +197,8 @@ class Model(nn.Module):
         Raises:
             ValueError: if the dims are real numbers, whose values nobody can list.
         """
+        from arbench.probability.reference_path import ReferencePath
+
         if not isinstance(self.layout.domain, Discrete):
             raise ValueError("the dims are real numbers: their values have no probabilities")
         copied = copy.deepcopy(self).cpu().double().eval()

@@ -70,17 +70,6 @@ def other_values(values: Tensor, domain: Domain, generator: torch.Generator) -> 
     return values + 0.5 + noise.to(values.device)
 
 
-def moved_up_to(site: int, before: Tensor, after: Tensor) -> Tensor:
-    """How far the parameters of sites 0 to `site` moved at most, `(site + 1,)`.
-
-    Args:
-        site: the first site whose value changed.
-        before: `(B, T, P)`.
-        after: `(B, T, P)`.
-    """
-    return (after - before)[:, : site + 1].abs().amax((0, 2))
-
-
 def step_differences(network: Any, sites: Tensor, expected: Tensor) -> Iterator[float]:
     """How far `step`, fed events site by site, is from the parameters of `forward`.
 

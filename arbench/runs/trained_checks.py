@@ -25,7 +25,6 @@ from arbench.probability.promises import (
     STEP_ERROR,
     Surprise,
     event_surprise,
-    moved_up_to,
     other_values,
     rounding_allowed,
     site_surprise,
@@ -275,7 +274,8 @@ def _causality(
             before[which] = member.site_params(sites)
         changed = sites.clone()
         changed[:, site:] = other_values(sites[:, site:], member.layout.domain, generator)
-        moved = moved_up_to(site, before[which], member.site_params(changed))
+        after = member.site_params(changed)
+        moved = (after - before[which])[:, : site + 1].abs().amax((0, 2))
         share = moved / (before[which].abs().nan_to_num(posinf=0.0).max().item() or 1.0)
         num_done += 1
         worst = int(share.nan_to_num(math.inf).argmax())

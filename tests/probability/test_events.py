@@ -33,10 +33,10 @@ def test_shape_is_image_sequence_or_row(shape: tuple[int, ...]) -> None:
 
 def test_degenerate_domains_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 values"):
-        Discrete(1)
+        EventSpec((3,), Discrete(1))
     for width in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="positive"):
-            Real(width)
+            EventSpec((3,), Real(width))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32])
