@@ -6,21 +6,19 @@ registry only, never from the file. Combinations that form no density are refuse
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from torch import nn
 
 from arbench.data.dataset import windows_of
 from arbench.data.rendering import Rendering, natural_rendering
 from arbench.data.tasks import Division, open_task
 from arbench.errors import CheckpointError, ConfigError
-from arbench.files.atomic import write_text
 from arbench.files.canonical import canonical_sha256
 from arbench.files.documents import Count, Line, Name, Natural, Part, Sha256, Values, read_document
 from arbench.measure.allocator import is_out_of_memory
@@ -51,30 +49,12 @@ class DomainConfig(Part):
     size: Annotated[int, Field(ge=2, le=1 << 20)] | None = None
     bin_width: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
-    @model_validator(mode="after")
-    def _has_its_size(self) -> DomainConfig:
-        if (self.kind == "discrete") != (self.size is not None):
-            raise ValueError("a discrete domain has a size, a real one has none")
-        return self
-
 
 class EventConfig(Part):
     """An event spec."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1, le=_MAX_DIMS)]], Field(max_length=3)]
     domain: DomainConfig
-
-    @model_validator(mode="after")
-    def _is_of_a_plausible_size(self) -> EventConfig:
-        if math.prod(self.shape) > _MAX_DIMS:
-            raise ValueError(f"events of {self.shape} have more than {_MAX_DIMS:,} dims")
-        return self
-
-    def build(self) -> EventSpec:
-        """The event spec described."""
-        size = self.domain.size
-        domain = Real(self.domain.bin_width) if size is None else Discrete(size)
-        return EventSpec(tuple(self.shape), domain)
 
 
 class LayoutConfig(Part):
@@ -98,7 +78,11 @@ class LayoutConfig(Part):
 
     def build(self) -> Layout:
         """The layout described."""
-        return Layout(self.event.build(), order=self.order, sites=self.sites)
+        described = self.event.domain
+        size, bin_width = described.size, described.bin_width
+        domain = Real(bin_width) if size is None else Discrete(size)
+        spec = EventSpec(tuple(self.event.shape), domain)
+        return Layout(spec, order=self.order, sites=self.sites)
 
 
 class MemberConfig(Part):
@@ -138,16 +122,21 @@ class RunConfig(Part):
 
     @field_validator("members")
     @classmethod
-    def _are_of_one_event(cls, members: list[MemberConfig]) -> list[MemberConfig]:
+    def _are_of_one_plausible_event(cls, members: list[MemberConfig]) -> list[MemberConfig]:
         first, num_members = members[0].layout, len(members)
+        event = first.event
+        if (event.domain.kind == "discrete") != (event.domain.size is not None):
+            raise ValueError("a discrete domain has a size, a real one has none")
+        if math.prod(event.shape) > _MAX_DIMS:
+            raise ValueError(f"events of {event.shape} have more than {_MAX_DIMS:,} dims")
         for layout in (member.layout for member in members):
-            if (layout.event, layout.sites) != (first.event, first.sites):
+            if (layout.event, layout.sites) != (event, first.sites):
                 raise ValueError("all members are of the same events, in the same sites")
         if num_members > 1 and any(member.mask_seed is None for member in members):
             raise ValueError("each of several members has a mask_seed")
-        if num_members * math.prod(first.event.shape) > _MAX_DIMS:
+        if num_members * math.prod(event.shape) > _MAX_DIMS:
             raise ValueError(
-                f"{num_members:,} members of events {first.event.shape} have more than "
+                f"{num_members:,} members of events {event.shape} have more than "
                 f"{_MAX_DIMS:,} dims together"
             )
         return members
@@ -155,7 +144,7 @@ class RunConfig(Part):
     @property
     def shown(self) -> Rendering:
         """How events are shown: as the task said, else as their spec suggests."""
-        return self.rendering or natural_rendering(self._spec)
+        return self.rendering or natural_rendering(self.members[0].layout.build().spec)
 
     @property
     def layouts(self) -> list[Layout]:
@@ -174,14 +163,6 @@ class RunConfig(Part):
             self.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True)
         )
 
-    @property
-    def _spec(self) -> EventSpec:
-        return self.members[0].layout.event.build()
-
-    def write(self, path: Path) -> None:
-        """Write atomically as JSON."""
-        write_text(path, json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
-
     @classmethod
     def read(cls, path: Path) -> RunConfig:
         """The configuration in a file.
@@ -192,16 +173,14 @@ class RunConfig(Part):
         """
         config = read_document(path, cls, 1, CheckpointError, _MISSING)
         try:
-            found = config.members[0].layout.event.build()
+            found = config.layouts[0].spec
             spec = _spec_of_task(config.task, config.recipe.stream.context)
             if spec not in (None, found):
                 raise ValueError(
                     f"its events are {found}, those of {config.task} are {spec}; it is damaged, or "
                     "of another version of the task"
                 )
-            for member in config.members:
-                member.layout.build()
-            config.shown.check(config._spec)
+            config.shown.check(found)
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from error
         return config

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from torch import Tensor
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
-from arbench.files.atomic import remove_abandoned, sha256_of
+from arbench.files.atomic import remove_abandoned, sha256_of, write_text
 from arbench.files.tensors import save_tensors
 from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
 from arbench.measure.asking import Measuring
@@ -76,7 +78,7 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     folder: RunFolder = broadcast_object_list([own])[0]
     with folder.locked(is_new=True) if is_main else nullcontext():
         if is_main:
-            config.write(folder.config)
+            write_text(folder.config, json.dumps(config.model_dump(mode="json"), indent=1) + "\n")
         return _Experiment(config, dataset, folder, accelerator, reporter).run(request.measure)
 
 
@@ -168,7 +170,8 @@ class _Experiment:
             raise self._out_of_memory(error) from error
         if self.is_main:
             record = record.write(self.folder.record)
-            trainer.store.clear()
+            if self.folder.checkpoint.exists():  # a finished run needs none
+                shutil.rmtree(self.folder.checkpoint)
             if more:
                 record = measure_more(self.folder, record, more, self.measuring)
         self.accelerator.wait_for_everyone()

@@ -194,15 +194,6 @@ class CheckpointStore:
             "environment": {"threads": torch.get_num_threads(), "torch": str(torch.__version__)},
         }
 
-    def clear(self) -> None:
-        """Remove the checkpoint; a finished run needs none."""
-        if not self.folder.exists():
-            return
-        (self.folder / _STATE).unlink(missing_ok=True)
-        for file in self.folder.iterdir():
-            file.unlink()
-        self.folder.rmdir()
-
 
 def _named(key: str, value: object) -> str:
     return f"torch {value}" if key == "torch" else f"{value} {key if value != 1 else 'thread'}"

@@ -21,7 +21,6 @@ from arbench.errors import ConfigError
 from arbench.measure import asking, speed
 from arbench.registry.surroundings import UnfitError, contained
 from arbench.runs import experiment as run_module
-from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.training.trainer import Trainer
 
@@ -105,7 +104,7 @@ def test_a_stop_signal_before_anything_is_written_leaves_nothing(
 ) -> None:
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        _signalled(signal.SIGTERM, "write", RunConfig, patch)
+        _signalled(signal.SIGTERM, "write_text", run_module, patch)
         assert main([*RUN, "--out", str(folder)]) == 143
     assert "before there was anything to keep; run the same" in capsys.readouterr().err
     assert not folder.exists()
