@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor
 
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import open_task
@@ -27,7 +26,7 @@ from arbench.measure.likelihood import Likelihood
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
-from arbench.probability.randomness import derive_seed, keyed_generator
+from arbench.probability.randomness import derive_seed
 from arbench.runs.config import Assembly, RunConfig, assemble
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, load_density, read_config
@@ -43,7 +42,6 @@ from arbench.runs.record.record import (
 from arbench.runs.request import RunRequest, reopen, resolve
 from arbench.runs.trained_checks import Refused, check_trained
 from arbench.show.reporting import Reporter
-from arbench.show.samples import NUM_SAMPLES, save_samples
 from arbench.show.wording import counted
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
@@ -247,31 +245,13 @@ class _Experiment:
             hashes["weights"] = save_tensors(self.folder.model, trainer.network.state_dict())
             events = trainer.validation.events
             checks = check_trained(
-                self.assembly, self.config, events, self.reporter, self._draw_samples
+                self.assembly, self.config, events, self.reporter, self.folder.path
             )
             if measuring.values:  # only what no check refuses is a number
                 hashes["per_event"] = save_per_event(self.folder.path / PER_EVENT, measuring.values)
             measuring.ask(Speed())
         measured = {"measurements": measuring.sections, "checks": checks}
         return self._record(trainer, trainer.progress, "finished", hashes=hashes, **measured)
-
-    def _draw_samples(self) -> Tensor:
-        """Draw the samples of the run, and leave them in its folder."""
-        density = self.assembly.density
-        with self.reporter.bar("sampling") as advance:
-            samples = density.sample(
-                NUM_SAMPLES,
-                generator=keyed_generator(self.config.seed, "samples"),
-                progress=lambda done, total: advance(done / total, ""),
-            )
-            save_samples(
-                None,
-                samples.cpu(),
-                density.spec,
-                rendering=self.config.shown,
-                folder=self.folder.path,
-            )
-        return samples
 
     def _record(
         self,

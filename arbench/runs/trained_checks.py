@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,7 +34,7 @@ from arbench.probability.randomness import derive_seed, keyed_generator, seeded
 from arbench.runs.config import Assembly, RunConfig, assemble
 from arbench.runs.record.record import CheckRecord, ChecksRecord
 from arbench.show.reporting import Reporter
-from arbench.show.samples import NUM_SAMPLES
+from arbench.show.samples import NUM_SAMPLES, save_samples
 from arbench.show.wording import counted
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def check_trained(
     config: RunConfig,
     events: Tensor,
     reporter: Reporter,
-    draw: Callable[[], Tensor] | None = None,
+    folder: Path | None = None,
 ) -> ChecksRecord:
     """All checks of a trained density: first of its network, then of its samples.
 
@@ -77,8 +77,8 @@ def check_trained(
         config: what it was built from.
         events: `(N, *event_shape)` of its task's validation split.
         reporter: receives progress.
-        draw: draws the samples of the run, once the network has passed; by default they are drawn
-            again as the run drew them.
+        folder: where to leave the samples, which are drawn once the network has passed; by default
+            nowhere. They are the same each time.
 
     Raises:
         Refused: if one fails.
@@ -88,12 +88,19 @@ def check_trained(
     seconds = SHORT_S if is_quick else LONG_S
     few = events[: max(1, min(1 if is_quick else _NUM_EVENTS, _MOST_DIMS // events[0].numel()))]
     checks = _check_network(assembly, config, few, seconds, reporter)
-    if draw is None:
-        generator = keyed_generator(config.seed, "samples")
-        draw = partial(assembly.density.sample, NUM_SAMPLES, generator=generator)
+    density = assembly.density
+    with reporter.bar("sampling") as advance:
+        samples = density.sample(
+            NUM_SAMPLES,
+            generator=keyed_generator(config.seed, "samples"),
+            progress=lambda done, total: advance(done / total, ""),
+        )
+        if folder is not None:
+            rendering = config.rendering
+            save_samples(None, samples.cpu(), density.spec, rendering=rendering, folder=folder)
     return check_samples(
-        assembly.density,
-        draw(),
+        density,
+        samples,
         checks,
         name=config.model,
         seed=config.seed,

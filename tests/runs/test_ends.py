@@ -21,6 +21,7 @@ from arbench.errors import ConfigError
 from arbench.measure import asking, speed
 from arbench.registry.surroundings import UnfitError, contained
 from arbench.runs import experiment as run_module
+from arbench.runs import trained_checks
 from arbench.runs.folder import RunFolder
 from arbench.training.trainer import Trainer
 
@@ -35,7 +36,7 @@ def _status(folder: Path) -> str:
 
 OWNERS = {
     "evaluate_log_probs": asking,
-    "save_samples": run_module,
+    "save_samples": trained_checks,
     "measure_sampling": speed,
 }
 
