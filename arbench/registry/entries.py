@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
@@ -22,12 +22,16 @@ class Entry:
         holds: the field that names the object, `"package.module:Object"`.
         name: what users type; `[a-z0-9][a-z0-9._-]{0,63}`.
         summary: one line for `arbench list`.
+        target: where the object is, `"package.module:Object"`.
+        spellings: everything that users may type for it: its name, and the aliases of a model.
     """
 
     kind: ClassVar[Kind]
     holds: ClassVar[str]
     name: str
     summary: str = ""
+    target: str = field(init=False, repr=False, compare=False)
+    spellings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME_PATTERN, self.name):
@@ -40,19 +44,11 @@ class Entry:
                 raise ValueError(
                     f"{self.name}: the alias {alias!r} does not match {_ALIAS_PATTERN}"
                 )
-        if not re.fullmatch(_TARGET_PATTERN, self.target):
-            raise ValueError(f"{self.name}: expected 'package.module:Object', got {self.target!r}")
-
-    @property
-    def target(self) -> str:
-        """Where the object is, `"package.module:Object"`."""
-        target: str = getattr(self, self.holds)
-        return target
-
-    @property
-    def spellings(self) -> tuple[str, ...]:
-        """Everything that users may type for it: its name, and the aliases of a model."""
-        return (self.name, *getattr(self, "aliases", ()))
+        target = getattr(self, self.holds)
+        if not re.fullmatch(_TARGET_PATTERN, target):
+            raise ValueError(f"{self.name}: expected 'package.module:Object', got {target!r}")
+        object.__setattr__(self, "target", target)  # an entry is frozen
+        object.__setattr__(self, "spellings", (self.name, *aliases))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,9 @@ from arbench.registry.surroundings import UnfitError
 GROUP = "arbench"
 ENTRIES = "arbench_entries"
 
-# Fields that may be None, and the one that an entry checks itself.
+# Fields that may be None, and those that an entry checks or makes itself.
 _OPTIONAL = ("recipes", "argument", "extra")
-_CHECKED = ("aliases",)
+_CHECKED = ("aliases", "spellings")
 _SHOWN_CHARACTERS = 60
 
 
