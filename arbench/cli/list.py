@@ -174,13 +174,13 @@ def command(kind: str | None, as_json: bool) -> None:
     tables = {each: KINDS[each](offers) for each in ([kind] if kind else ["models", "tasks"])}
     if as_json:
         clashes = [
-            {"kind": clash.kind, "name": clash.name, "offered_by": list(clash.offered_by)}
-            for clash in offers.clashes
+            {"kind": each, "name": name, "offered_by": who}
+            for (each, name), who in offers.clashes.items()
         ]
         click.echo(json.dumps({**tables, "clashes": clashes}, indent=1))
         return
     blocks = [_table(each, rows) for each, rows in tables.items()]
-    blocks += [f"clash: {clash}" for clash in offers.clashes]
+    blocks += [f"clash: {offers.clash_text(*clash)}" for clash in offers.clashes]
     click.echo("\n\n".join(blocks))
 
 

@@ -31,7 +31,7 @@ from arbench.registry.plugins import (
     normal,
     offered_by,
 )
-from arbench.registry.surroundings import TamperedError, UnfitError, contained, undisturbed
+from arbench.registry.surroundings import UnfitError, tampered, undisturbed
 
 STRICT_VARIABLE = "ARBENCH_STRICT_PLUGINS"
 SELECTION_VARIABLE = "ARBENCH_PLUGINS"
@@ -76,11 +76,7 @@ class Registered(Generic[E]):
         module_name, _, object_name = self.entry.target.partition(":")
         origin = f"plugin {self.plugin} of {self.distribution} {self.version}"
         try:
-            with (
-                contextlib.redirect_stdout(sys.stderr),
-                contained(),
-                undisturbed(origin, _warn),
-            ):
+            with contextlib.redirect_stdout(sys.stderr), undisturbed(origin, _warn):
                 target = getattr(importlib.import_module(module_name), object_name)
             if not isinstance(target, expected):
                 wanted = "class" if expected is type else expected.__name__
@@ -93,22 +89,6 @@ class Registered(Generic[E]):
         return target
 
 
-@dataclass(frozen=True)
-class Clash:
-    """A name that more than one plugin offers: nobody gets it."""
-
-    kind: Kind
-    name: str
-    offered_by: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """One line: who offers it, and what to do."""
-        return (
-            f"the {self.kind} name {self.name!r} is offered by {' and by '.join(self.offered_by)}: "
-            f"uninstall all but one, or choose with {SELECTION_VARIABLE}"
-        )
-
-
 class Registry:
     """Everything on offer by name, plugins with their state, clashes of names.
 
@@ -119,7 +99,8 @@ class Registry:
         measurements: name to measurement, likewise.
         commands: name to command, likewise.
         plugins: every plugin found, in the order they were found.
-        clashes: names that are offered more than once.
+        clashes: kind and name of what more than one plugin offers, so that nobody gets it, with
+            those who offer it.
     """
 
     def __init__(
@@ -127,7 +108,7 @@ class Registry:
     ) -> None:
         """Sort what was offered into names and clashes."""
         self.plugins = list(plugins)
-        self.clashes: list[Clash] = []
+        self.clashes: dict[tuple[Kind, str], list[str]] = {}
         of: dict[type[Entry], Mapping[str, Registered[Any]]] = {}
         for kind in KINDS:
             groups: dict[str, list[Registered[Any]]] = {}
@@ -137,8 +118,8 @@ class Registry:
             names = {}
             for name, group in sorted(groups.items()):
                 if len(group) > 1:
-                    who = tuple(f"{o.distribution} {o.version} ({o.plugin})" for o in group)
-                    self.clashes.append(Clash(kind.kind, name, who))
+                    who = [f"{o.distribution} {o.version} ({o.plugin})" for o in group]
+                    self.clashes[kind.kind, name] = who
                 elif group[0].entry.name == name:
                     names[name] = group[0]
             of[kind] = types.MappingProxyType(names)
@@ -160,9 +141,8 @@ class Registry:
             PluginError: if two plugins offer it.
         """
         wanted = name.strip().lower()
-        for clash in self.clashes:
-            if (clash.kind, clash.name) == (kind.kind, wanted):
-                raise PluginError(str(clash))
+        if (kind.kind, wanted) in self.clashes:
+            raise PluginError(self.clash_text(kind.kind, wanted))
         offers: Mapping[str, Registered[E]] = getattr(self, f"{kind.kind}s")
         for offer in offers.values():
             if wanted in offer.entry.spellings:
@@ -172,6 +152,13 @@ class Registry:
             f"no {kind.kind} is called {name!r}{did_you_mean(wanted, offers)}; "
             f"`arbench list {kind.kind}s` shows all"
             + (f" (plugins that failed to load: {failed})" if failed else "")
+        )
+
+    def clash_text(self, kind: Kind, name: str) -> str:
+        """One line about a name in `clashes`: who offers it, and what to do."""
+        return (
+            f"the {kind} name {name!r} is offered by {' and by '.join(self.clashes[kind, name])}: "
+            f"uninstall all but one, or choose with {SELECTION_VARIABLE}"
         )
 
 
@@ -197,30 +184,32 @@ def registry() -> Registry:
     offered: list[Registered[Any]] = []
     plugins: list[PluginInfo] = []
     for plugin, entry_point in found:
+        called = f"plugin {plugin.name} of {plugin.distribution} {plugin.version}"
         if entry_point is None:
-            plugins.append(_failed(plugin, strict))
+            plugins.append(_failed(plugin, called, strict))
             continue
         if selected and not selected & plugin.names:
             plugins.append(replace(plugin, status="skipped"))
             continue
         runs = "torch" in sys.modules  # what only lists does not import it
         try:
-            with undisturbed(str(plugin), _warn), contained():
+            with undisturbed(called, _warn):
                 entries = offered_by(plugin.name, entry_point)
         except UnfitError as error:
-            if runs and isinstance(error, TamperedError):
+            if runs and called in tampered:
                 raise PluginError(
-                    f"{plugin}: {error}; ask its author, uninstall it, or leave it out with "
+                    f"{called}: {error}; ask its author, uninstall it, or leave it out with "
                     f"{SELECTION_VARIABLE}"
                 ) from error
-            plugins.append(_failed(replace(plugin, status="failed", problem=str(error)), strict))
+            failed = replace(plugin, status="failed", problem=str(error))
+            plugins.append(_failed(failed, called, strict))
             continue
         plugins.append(plugin)
         origin = (plugin.name, plugin.distribution, plugin.version)
         offered += [Registered(entry, *origin) for entry in entries]
     result = Registry(offered, plugins)
     if strict and result.clashes:
-        raise PluginError(str(result.clashes[0]))
+        raise PluginError(result.clash_text(*next(iter(result.clashes))))
     return result
 
 
@@ -240,9 +229,9 @@ def _warn(text: str) -> None:
     print(f"arbench: warning: {text}", file=sys.stderr)
 
 
-def _failed(plugin: PluginInfo, strict: bool) -> PluginInfo:
+def _failed(plugin: PluginInfo, called: str, strict: bool) -> PluginInfo:
     """The failed plugin, after the failure has been told, or raised where that is wanted."""
     if strict:
-        raise PluginError(f"{plugin}: {plugin.problem}")
-    _warn(f"{plugin} is left out: {plugin.problem}")
+        raise PluginError(f"{called}: {plugin.problem}")
+    _warn(f"{called} is left out: {plugin.problem}")
     return plugin

@@ -45,10 +45,6 @@ class PluginInfo:
     status: Literal["loaded", "failed", "skipped"]
     problem: str = ""
 
-    def __str__(self) -> str:
-        """What messages call it."""
-        return f"plugin {self.name} of {self.distribution} {self.version}"
-
     @property
     def names(self) -> set[str]:
         """What `ARBENCH_PLUGINS` may call it, normalised."""

@@ -10,12 +10,12 @@ look is taken once it is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from arbench.errors import Interrupted
 
@@ -24,18 +24,17 @@ _MODULES = ["torch", "torch.nn.functional", "torch.nn", "torch.nn.init", "torch.
 _MODULES += ["torch.linalg", "torch.special", "torch.fft", "torch.autograd"]
 # torch itself sets these: with the default dtype, and when its compiler is imported.
 _STORAGE, _WRAPPED = "torch.Storage", "torch.manual_seed"
+# Modules and classes by name, each with the attributes that it had.
+_Owners = dict[str, tuple[Any, dict[str, Any]]]
 
 undone: list[str] = []
 """What plugins changed in this process and was put back, a line for each plugin."""
-_refused: dict[str, str] = {}
+tampered: dict[str, str] = {}
+"""Which plugins replaced what others compute with, and what is said of each: it is refused."""
 
 
 class UnfitError(Exception):
     """A plugin breaks the rules; the message is one line."""
-
-
-class TamperedError(UnfitError):
-    """A plugin replaced what others compute with."""
 
 
 @contextlib.contextmanager
@@ -43,118 +42,117 @@ def contained() -> Iterator[None]:
     """Turn whatever a plugin's code raises, `SystemExit` included, into `UnfitError`."""
     try:
         yield
-    except (KeyboardInterrupt, Interrupted, MemoryError, UnfitError):
-        raise  # which is nobody's fault
     except BaseException as error:
-        raise UnfitError(" ".join(f"{type(error).__name__}: {error}".split())) from error
+        _blame(error)
+
+
+def _blame(error: BaseException) -> NoReturn:
+    """Raise what a plugin's code raised as `UnfitError`, or as it is if it is nobody's fault."""
+    if isinstance(error, (KeyboardInterrupt, Interrupted, MemoryError, UnfitError)):
+        raise error
+    raise UnfitError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 @contextlib.contextmanager
 def undisturbed(plugin: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Within, a plugin is imported; afterwards everything is as it was.
+    """Within, a plugin is imported, `contained`; afterwards everything is as it was.
 
     Args:
         plugin: what messages call it.
         tell: is given a line about settings that were changed.
 
     Raises:
-        TamperedError: if it replaced an attribute of torch, now or before.
+        UnfitError: if it raises, or replaced an attribute of torch, now or before: see `tampered`.
     """
-    if plugin in _refused:
-        raise TamperedError(_refused[plugin])
-    before = _Look()
-    before.take()
+    if plugin in tampered:
+        raise UnfitError(tampered[plugin])
+    owners: _Owners = {}
+    settings: dict[str, Any] = {}
+    _look(owners, settings)
     with contextlib.ExitStack() as stack:
         if "torch" not in sys.modules:
             from arbench.registry.torch_import import followed_by
 
-            stack.enter_context(followed_by(before.take))
+            stack.enter_context(followed_by(functools.partial(_look, owners, settings)))
         try:
             yield
+        except BaseException as error:
+            _blame(error)
         finally:
-            replaced, settings = before.put_back()
-            if settings:
-                undone.append(f"{plugin}: {', '.join(settings)}")
-                tell(f"{plugin} changes {', '.join(settings)} when it is imported: put back")
+            replaced, changed = _put_back(owners, settings)
+            if changed:
+                undone.append(f"{plugin}: {', '.join(changed)}")
+                tell(f"{plugin} changes {', '.join(changed)} when it is imported: put back")
     if replaced:
-        _refused[plugin] = (
+        tampered[plugin] = (
             f"it replaces {' and '.join(replaced[:3])} when it is imported, which changes the "
             "numbers of other models; everything was put back"
         )
-        raise TamperedError(_refused[plugin])
+        raise UnfitError(tampered[plugin])
 
 
-@dataclass
-class _Look:
-    """The state of everything at one moment; of torch, once it is there.
+def _look(owners: _Owners, settings: dict[str, Any]) -> None:
+    """Take down the state of everything that was not there at the look before.
 
-    Attributes:
-        settings: values that can be compared, by what messages call them.
-        owners: modules and classes by name, each with the attributes that it has.
-        with_compiler: whether torch's compiler was there.
+    Args:
+        owners: is given what has attributes.
+        settings: is given values that can be compared, by what messages call them.
     """
+    settings |= {**_settings(), **settings}
+    seen: set[int] = set()
+    for module_name in _MODULES:
+        if module_name not in sys.modules:
+            continue
+        module = sys.modules[module_name]
+        owners[module_name] = (module, dict(vars(module)))
+        for name, value in vars(module).items():
+            own = isinstance(value, type) and value.__module__.partition(".")[0] == "torch"
+            if own and id(value) not in seen and value.__flags__ & 1 << 9:  # of Python, not C
+                seen.add(id(value))
+                owners[f"{module_name}.{name}"] = (value, dict(vars(value)))
 
-    settings: dict[str, Any] = field(default_factory=dict)
-    owners: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
-    with_compiler: bool = False
 
-    def take(self) -> None:
-        """Look at what has not been looked at before."""
-        self.settings = {**_settings(), **self.settings}
-        self.with_compiler = "torch._dynamo" in sys.modules
-        seen: set[int] = set()
-        for module_name in _MODULES:
-            if module_name not in sys.modules:
+def _put_back(owners: _Owners, settings: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Restore what is not as `_look` found it.
+
+    Returns:
+        The attributes that were replaced, taken away or hidden; the settings that were changed,
+        with the values that they had been given.
+    """
+    replaced = []
+    for owner_name, (owner, before) in owners.items():
+        now = vars(owner)
+        if len(now) == len(before) and all(map(operator.is_, before.values(), now.values())):
+            continue
+        for name, value in before.items():
+            if now.get(name) is value:
                 continue
-            module = sys.modules[module_name]
-            self.owners[module_name] = (module, dict(vars(module)))
-            for name, value in vars(module).items():
-                own = isinstance(value, type) and value.__module__.partition(".")[0] == "torch"
-                if own and id(value) not in seen and value.__flags__ & 1 << 9:  # of Python, not C
-                    seen.add(id(value))
-                    self.owners[f"{module_name}.{name}"] = (value, dict(vars(value)))
-
-    def put_back(self) -> tuple[list[str], list[str]]:
-        """Restore what is not as it was.
-
-        Returns:
-            The attributes that were replaced, taken away or hidden; the settings that were changed,
-            with the values that they had been given.
-        """
-        replaced = []
-        for owner_name, (owner, before) in self.owners.items():
-            now = vars(owner)
-            if len(now) == len(before) and all(map(operator.is_, before.values(), now.values())):
+            if name.startswith("_") and not callable(value):
+                continue  # a note of the module's own, which nobody else uses
+            full_name = f"{owner_name}.{name}"
+            wraps = "_dynamo" in now and "_dynamo" not in before  # torch's compiler has come
+            if full_name == _STORAGE or (full_name == _WRAPPED and wraps):
                 continue
-            for name, value in before.items():
-                if now.get(name) is value:
-                    continue
-                if name.startswith("_") and not callable(value):
-                    continue  # a note of the module's own, which nobody else uses
-                full_name = f"{owner_name}.{name}"
-                wraps = "torch._dynamo" in sys.modules and not self.with_compiler
-                if full_name == _STORAGE or (full_name == _WRAPPED and wraps):
-                    continue
-                setattr(owner, name, value)
-                replaced.append(full_name)
-            # The new methods of a class that hide inherited ones.
-            inherited = owner.__mro__[1:] if isinstance(owner, type) else ()
-            for name, value in [*vars(owner).items()]:
-                is_method = callable(value) or hasattr(value, "__get__")
-                if name in before or not is_method:
-                    continue
-                if any(name in vars(base) for base in inherited):
-                    delattr(owner, name)
-                    replaced.append(f"{owner_name}.{name}")
+            setattr(owner, name, value)
+            replaced.append(full_name)
+        # The new methods of a class that hide inherited ones.
+        inherited = owner.__mro__[1:] if isinstance(owner, type) else ()
+        for name, value in [*vars(owner).items()]:
+            is_method = callable(value) or hasattr(value, "__get__")
+            if name in before or not is_method:
+                continue
+            if any(name in vars(base) for base in inherited):
+                delattr(owner, name)
+                replaced.append(f"{owner_name}.{name}")
 
-        changed = []
-        found = _settings()
-        for name, value in self.settings.items():
-            if found[name] != value:
-                _set(name, value)
-                is_long = isinstance(value, (bytes, tuple, dict)) or len(str(found[name])) > 40
-                changed.append(name if is_long else f"{name} ({found[name]})")
-        return replaced, changed
+    changed = []
+    found = _settings()
+    for name, value in settings.items():
+        if found[name] != value:
+            _set(name, value)
+            is_long = isinstance(value, (bytes, tuple, dict)) or len(str(found[name])) > 40
+            changed.append(name if is_long else f"{name} ({found[name]})")
+    return replaced, changed
 
 
 def _settings() -> dict[str, Any]:

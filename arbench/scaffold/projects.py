@@ -152,11 +152,9 @@ def _require_free(project: Project) -> None:
         f"{offer.distribution} {offer.version}"
         for offer in taken[project.kind].values()
         if project.name in offer.entry.spellings
-    ] + [
-        " and ".join(clash.offered_by)
-        for clash in offers.clashes
-        if (clash.kind, clash.name) == (project.kind, project.name)
     ]
+    if clashing := offers.clashes.get((project.kind, project.name)):
+        owners.append(" and ".join(clashing))
     if owners:
         raise ConfigError(
             f"the {project.kind} name {project.name!r} is taken by {owners[0]}: choose another name"

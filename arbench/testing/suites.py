@@ -266,9 +266,9 @@ def _kind_of(name: str) -> Kind:
         "task": {*registry().tasks},
         "measurement": {*registry().measurements},
     }
-    for clash in registry().clashes:
-        if clash.kind in ("model", "head", "task", "measurement"):
-            spellings[clash.kind].add(clash.name)
+    for kind, clashing in registry().clashes:
+        if kind in spellings:
+            spellings[kind].add(clashing)
     kinds = [kind for kind, names in spellings.items() if wanted in names]
     if not kinds:
         close = did_you_mean(wanted, set().union(*spellings.values()))

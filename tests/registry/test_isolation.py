@@ -174,7 +174,7 @@ def test_a_list_holds_entries_of_all_kinds_and_hooks_add_to_it(
     )
     done = python("-c", code, ARBENCH_PLUGINS="good")
     assert done.stderr == ""
-    assert done.stdout == "[['good', 'of-a-hook'], ['good'], ['good'], ['good'], ['good']] []\n"
+    assert done.stdout == "[['good', 'of-a-hook'], ['good'], ['good'], ['good'], ['good']] {}\n"
 
 
 @pytest.mark.parametrize("kind", ["raises", "exits", "misspells", "bad-name"])
@@ -230,7 +230,7 @@ def test_a_distribution_found_twice_counts_once(
         "from arbench.registry.manager import registry\n"
         "print(registry().find(ModelEntry, 'good-model').version, registry().clashes)"
     )
-    assert python("-c", code).stdout.strip() == "1.2 []"
+    assert python("-c", code).stdout.strip() == "1.2 {}"
 
 
 def test_a_clash_names_both_and_gives_the_name_to_neither(

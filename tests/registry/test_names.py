@@ -74,7 +74,7 @@ def test_an_alias_finds_its_model_and_is_listed_nowhere() -> None:
     for spelling in (" P++ ", "plus"):
         assert registry.find(ModelEntry, spelling).entry.name == "pp"
     assert list(registry.models) == ["pp"]
-    assert registry.clashes == []
+    assert registry.clashes == {}
 
 
 def test_an_alias_that_is_offered_twice_is_refused() -> None:

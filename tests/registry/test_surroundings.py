@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from arbench.cli import main
 from arbench.registry import surroundings
-from arbench.registry.surroundings import TamperedError, UnfitError, undisturbed
+from arbench.registry.surroundings import UnfitError, undisturbed
 
 Install = Callable[..., None]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
@@ -27,7 +27,7 @@ RunPython = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(autouse=True)
 def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surroundings, "undone", [])
-    monkeypatch.setattr(surroundings, "_refused", {})
+    monkeypatch.setattr(surroundings, "tampered", {})
 
 
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
@@ -112,7 +112,7 @@ def _failing_import() -> None:
 
 
 def test_a_setting_is_put_back_when_the_import_fails_too() -> None:
-    with pytest.raises(ZeroDivisionError), undisturbed("plugin bad", print):
+    with pytest.raises(UnfitError, match="ZeroDivisionError"), undisturbed("plugin bad", print):
         _failing_import()
     assert torch.get_default_dtype() == torch.float32
     assert len(surroundings.undone) == 1
@@ -146,12 +146,13 @@ def test_a_replaced_attribute_is_put_back_and_the_plugin_refused(name: str) -> N
     attribute = name.rpartition(".")[2]
     before, was_own = getattr(owner, attribute), attribute in vars(owner)
     said = f"it replaces {name} when it is imported"
-    with pytest.raises(TamperedError, match=said), undisturbed("plugin bad", print):
+    with pytest.raises(UnfitError, match=said), undisturbed("plugin bad", print):
         setattr(owner, attribute, other)
     assert getattr(owner, attribute) == before
     assert (attribute in vars(owner)) == was_own
+    assert [*surroundings.tampered] == ["plugin bad"]
     # It is in `sys.modules` now, and a second import would not show it.
-    with pytest.raises(TamperedError, match=name), undisturbed("plugin bad", print):
+    with pytest.raises(UnfitError, match=said), undisturbed("plugin bad", print):
         raise AssertionError
     with undisturbed("plugin good", print):
         pass
@@ -165,7 +166,7 @@ def test_an_attribute_that_is_taken_away_is_put_back() -> None:
 
 
 FIRST = """
-from arbench.registry.surroundings import TamperedError, undisturbed
+from arbench.registry.surroundings import UnfitError, undisturbed
 told = []
 try:
     with undisturbed("plugin bad", told.append):
@@ -173,7 +174,7 @@ try:
         real = torch.exp
         torch.exp = torch.abs
         torch.set_default_dtype(torch.float64)
-except TamperedError as error:
+except UnfitError as error:
     print(error)
 assert torch.exp is real
 assert torch.get_default_dtype() == torch.float32
