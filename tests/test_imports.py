@@ -279,7 +279,6 @@ def test_nats_become_bits_in_one_place() -> None:
     }
     assert found == {
         "arbench/probability/bits.py",
-        "arbench/measure/statistics/metrics.py",  # the width of a bin
         "arbench/testing/numbers.py",  # recomputes what it checks
         "tasks/arbench_toys/parity.py",  # the entropy of a fair coin
     }

@@ -36,7 +36,7 @@ from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
-from arbench.measure.likelihood import SplitRecord, evaluate_log_probs, nll_of
+from arbench.measure.likelihood import SplitRecord, evaluate_log_probs
 from arbench.measure.opening import open_measurement
 from arbench.measure.speed import SpeedRecord, measure_sampling
 from arbench.measure.statistics.paired import PairedDifference
@@ -111,8 +111,7 @@ def evaluate(
     events = data.split(split)
     with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
         log_probs = evaluate_log_probs(density, events, progress=advance)
-    nll = nll_of(log_probs, events, density.spec.domain)
-    return SplitRecord.from_nll(nll, density.kind)
+    return SplitRecord.of(log_probs, events, density.spec.domain, density.kind)
 
 
 def usual_split(config: RunConfig) -> SplitName:

@@ -122,8 +122,15 @@ class SplitRecord(Part):
         return self
 
     @classmethod
-    def from_nll(cls, nll: NLL, kind: Kind) -> SplitRecord:
-        """The record of measured totals."""
+    def of(cls, log_probs: Tensor, split: Split, domain: Domain, kind: Kind) -> SplitRecord:
+        """The record of a split's log-probabilities `(N,)`, nats."""
+        nll = NLL.from_log_probs(
+            log_probs,
+            split.scored_dims,
+            domain.bin_width,
+            groups=split.groups,
+            is_stream=split.is_stream,
+        )
         return cls(
             total_nats=nll.total_nats,
             num_events=nll.num_events,
@@ -144,12 +151,6 @@ class LikelihoodSection(Section):
     windows: WindowsRecord | None = None
     validation: SplitRecord | None = None
     test: SplitRecord | None = None
-
-    @model_validator(mode="after")
-    def _is_of_a_split(self) -> LikelihoodSection:
-        if self.validation is None and self.test is None:
-            raise ValueError("a likelihood needs validation, test or both")
-        return self
 
 
 class Likelihood(Measurement):
@@ -177,8 +178,8 @@ class Likelihood(Measurement):
         for name in names:
             if name in self.reads:
                 split = dataset.split(name)
-                nll = nll_of(context.log_probs(name), split, density.spec.domain)
-                splits[name] = SplitRecord.from_nll(nll, density.kind)
+                log_probs = context.log_probs(name)
+                splits[name] = SplitRecord.of(log_probs, split, density.spec.domain, density.kind)
         index = "test" if "test" in splits else "validation"
         number = splits[index]
         details: dict[str, Any] = {
@@ -244,14 +245,3 @@ def evaluate_log_probs(
             if progress is not None:
                 progress((start + len(events)) / len(split), "")
     return torch.cat(parts)
-
-
-def nll_of(log_probs: Tensor, split: Split, domain: Domain) -> NLL:
-    """The totals of a split's log-probabilities."""
-    return NLL.from_log_probs(
-        log_probs,
-        split.scored_dims,
-        domain.bin_width,
-        groups=split.groups,
-        is_stream=split.is_stream,
-    )

@@ -78,6 +78,7 @@ class Measured:
         baselines: rows of the data alone, such as what an ordinary compressor reaches.
         details: whatever else is worth a place in the record; JSON.
         pictures: files in the context's folder that people should look at.
+        num_values: N; 0 where there are no values.
     """
 
     rows: Sequence[Row]
@@ -87,6 +88,7 @@ class Measured:
     baselines: Sequence[Row] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     pictures: Sequence[Path] = ()
+    num_values: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Check everything that needs nobody else.
@@ -102,6 +104,8 @@ class Measured:
                 raise ValueError(f"two rows have the case {min(twice)!r}")
         if not self.index or self.index != one_line(self.index):
             raise ValueError(f"the index is a line of text, got {self.index!r}")
+        first = next(iter(self.values.values()), None)
+        object.__setattr__(self, "num_values", 0 if first is None else first.numel())
         for name, values in self.values.items():
             if not re.fullmatch(_VALUE_NAME, name) or name == "groups":
                 raise ValueError(
@@ -119,8 +123,8 @@ class Measured:
             if values.device.type != "cpu":
                 raise ValueError(f"values are on the CPU; {name!r} is on {values.device}")
             if not bool(values.isfinite().all()):
-                first = int((~values.isfinite()).nonzero()[0])
-                raise ValueError(f"{name!r} of {self.index} {first} is {values[first].item()}")
+                place = int((~values.isfinite()).nonzero()[0])
+                raise ValueError(f"{name!r} of {self.index} {place} is {values[place].item()}")
         if self.groups is not None and (
             self.groups.dtype != torch.int64 or self.groups.shape != (self.num_values,)
         ):
@@ -129,12 +133,6 @@ class Measured:
                 f"{tuple(self.groups.shape)} {self.groups.dtype}"
             )
         canonical_json(dict(self.details))
-
-    @property
-    def num_values(self) -> int:
-        """N; 0 where there are no values."""
-        first = next(iter(self.values.values()), None)
-        return 0 if first is None else first.numel()
 
     @property
     def num_groups(self) -> int:
@@ -166,6 +164,10 @@ class Measurement(ABC):
         tiny_settings: that make it quick, for the checks.
         section: of likelihood, speed and truth alone, for which records had places before there
             were others: the shape of their part of a record, which their details are.
+        changed: the settings that differ from their defaults, which its key and its record name.
+        key: what its result is called: the name, or `name?setting=value&...`; see `parse_key`.
+            Named are the changed settings, sorted. Their values are JSON in its canonical form;
+            characters that would be taken for a part of the key are escaped as in an address.
     """
 
     name: ClassVar[str]
@@ -180,12 +182,31 @@ class Measurement(ABC):
     tiny_settings: ClassVar[Mapping[str, Any]] = {}
     section: ClassVar[type[Section] | None] = None
 
+    changed: dict[str, Any]
+    key: str
     _given: Mapping[str, Any]
 
     def __new__(cls, **settings: Any) -> Self:
-        """Remember what it is made with, which is a part of its key."""
+        """Remember what it is made with, which is a part of its key.
+
+        Raises:
+            TypeError: if a setting is no JSON.
+            ValueError: if it is NaN or an infinity.
+        """
         made = super().__new__(cls)
+        texts: dict[str, str] = {}  # of the settings that differ from their defaults
+        known = inspect.signature(cls.__init__).parameters
+        for name, value in settings.items():
+            text = canonical_json(value)
+            # One that there is not, the constructor refuses.
+            default = known[name].default if name in known else inspect.Parameter.empty
+            if default is inspect.Parameter.empty or text != canonical_json(default):
+                texts[name] = quote(text.decode(), safe=_BARE)
         made._given = settings
+        made.changed = {name: settings[name] for name in texts}
+        made.key = cls.name
+        if texts:
+            made.key += "?" + "&".join(f"{name}={texts[name]}" for name in sorted(texts))
         return made
 
     def __init__(self) -> None:
@@ -195,34 +216,6 @@ class Measurement(ABC):
     def settings(self) -> dict[str, Any]:
         """Every setting by name, defaults included."""
         return {**defaults_of(type(self)), **self._given}
-
-    @property
-    def changed(self) -> dict[str, Any]:
-        """The settings that differ from their defaults, which its key and its record name."""
-        changed = {}
-        for name, value in self._given.items():
-            setting = inspect.signature(type(self).__init__).parameters[name]
-            is_default = setting.default is not setting.empty and (
-                canonical_json(value) == canonical_json(setting.default)
-            )
-            if not is_default:
-                changed[name] = value
-        return changed
-
-    @property
-    def key(self) -> str:
-        """What its result is called: the name, or `name?setting=value&...`; see `parse_key`.
-
-        Named are the settings that differ from their defaults, sorted. Their values are JSON in its
-        canonical form; characters that would be taken for a part of the key are escaped as in an
-        address.
-        """
-        changed = self.changed
-        settings = "&".join(
-            f"{setting}={quote(canonical_json(changed[setting]).decode(), safe=_BARE)}"
-            for setting in sorted(changed)
-        )
-        return f"{self.name}?{settings}" if settings else self.name
 
     @property
     def is_mean(self) -> bool:

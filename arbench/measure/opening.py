@@ -76,6 +76,8 @@ def contract_fault(measurement: type[Measurement]) -> str | None:
     for parameter in settings_of(measurement):
         if parameter.kind is not parameter.KEYWORD_ONLY:
             return f"its setting {parameter.name!r} is not keyword-only: put it behind a *"
+        if parameter.name in ("changed", "key"):
+            return f"no setting may be called {parameter.name!r}: every measurement has one itself"
     try:
         canonical_json(defaults_of(measurement))
     except (TypeError, ValueError) as error:

@@ -15,9 +15,17 @@ Kind = Literal["exact", "density", "bound"]
 NATS_PER_BIT = math.log(2)
 
 
-def in_bits(nats: float) -> float:
-    """Nats as bits."""
-    return nats / NATS_PER_BIT
+def in_bits(nats: float, bin_width: float = 1.0) -> float:
+    """Nats as bits.
+
+    A bin of width w and density p has probability about `w p`, so a dim of quantised real data
+    costs `-log2 w` bits more than its density says.
+
+    Args:
+        nats: of anything; of a dim, where bins are given.
+        bin_width: of quantised real data.
+    """
+    return nats / NATS_PER_BIT - math.log2(bin_width)
 
 
 def in_nats(bits: float) -> float:

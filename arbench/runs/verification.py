@@ -18,7 +18,7 @@ from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.measure.asking import Measuring
-from arbench.measure.likelihood import SplitRecord, nll_of, scored_windows
+from arbench.measure.likelihood import SplitRecord, scored_windows
 from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.probability.density import Density
@@ -264,11 +264,11 @@ def _test_of(record: Record, kept: LogProbs, split: Split, density: Density) -> 
 
     One of format 1 took every event for independent of every other.
     """
+    domain, kind = density.spec.domain, density.kind
     if record.splits["test"].num_groups is not None:
-        nll = nll_of(kept.values, split, density.spec.domain)
-        return SplitRecord.from_nll(nll, density.kind)
-    nll = nll_of(kept.values, Split(split.events, split.scored), density.spec.domain)
-    return SplitRecord.from_nll(nll, density.kind).model_copy(update={"num_groups": None})
+        return SplitRecord.of(kept.values, split, domain, kind)
+    alone = SplitRecord.of(kept.values, Split(split.events, split.scored), domain, kind)
+    return alone.model_copy(update={"num_groups": None})
 
 
 def _same_groups(kept: LogProbs, split: Split) -> bool:

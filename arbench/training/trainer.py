@@ -24,8 +24,8 @@ from torch.nn.parallel import DistributedDataParallel
 from arbench.data.tasks import Split
 from arbench.errors import CheckpointError, Diverged, Interrupted
 from arbench.files.atomic import full_disk_named
-from arbench.measure.likelihood import evaluate_log_probs, nll_of
-from arbench.measure.statistics.metrics import NLL
+from arbench.measure.likelihood import SplitRecord, evaluate_log_probs
+from arbench.probability.bits import in_bits
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
 from arbench.show.reporting import Reporter
@@ -251,9 +251,10 @@ class Trainer:
             self.network.load_state_dict(self.average)
         try:
             log_probs = evaluate_log_probs(self.density, self.validation)
-            nll = nll_of(log_probs, self.validation, self.density.spec.domain)
-            if progress.best_nats is None or nll.nats_per_event < progress.best_nats:
-                progress.best_nats, progress.best_step = nll.nats_per_event, progress.step
+            domain, kind = self.density.spec.domain, self.density.kind
+            found = SplitRecord.of(log_probs, self.validation, domain, kind)
+            if progress.best_nats is None or found.nats_per_event < progress.best_nats:
+                progress.best_nats, progress.best_step = found.nats_per_event, progress.step
                 if not hasattr(self.network, "fit"):  # such a network is evaluated once
                     self.best = _snapshot(self.network)
         finally:
@@ -268,8 +269,8 @@ class Trainer:
         if progress.loss_events:  # a network that fits itself has no loss
             line["train_nats_per_event"] = progress.loss_total / progress.loss_events
         line |= {
-            "validation_nats_per_event": nll.nats_per_event,
-            "validation_bits_per_dim": nll.bits_per_dim,
+            "validation_nats_per_event": found.nats_per_event,
+            "validation_bits_per_dim": found.bits_per_dim,
             "seconds": round(progress.elapsed_s, 3),
         }
         progress.loss_total, progress.loss_events = 0.0, 0
@@ -286,10 +287,9 @@ class Trainer:
         if best is None:
             return "validation: not yet"
         width = self.density.spec.domain.bin_width
-        num_events, num_dims = len(self.validation), self.validation.num_scored_dims
-        nll = NLL(best * num_events, num_events, num_dims, None, None, num_events, width)
+        per_dim = best * len(self.validation) / self.validation.num_scored_dims
         unit = self.batches.task.unit
-        bits = "" if nll.bits_per_dim is None else f", {nll.bits_per_dim:.4f} bits/{unit}"
+        bits = "" if width is None else f", {in_bits(per_dim, width):.4f} bits/{unit}"
         return f"best validation {best:.2f} nats{bits}"
 
     def _checkpoint(self) -> None:

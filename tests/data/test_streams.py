@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from arbench.data.streams import StreamTask, WindowedTask, overlapping_windows
 from arbench.data.tasks import SPLITS, SplitName
 from arbench.errors import ConfigError, DataError
-from arbench.measure.likelihood import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import SplitRecord, evaluate_log_probs
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Categorical
 from arbench.probability.layouts import Layout
@@ -120,9 +120,9 @@ def nats(network: nn.Module, windows: WindowedTask) -> float:
     test = windows.load("test")
     model = Model(network, Categorical(layout), layout)
     log_probs = evaluate_log_probs(model, test)
-    nll = nll_of(log_probs, test, windows.spec.domain)
-    assert nll.num_dims == 40
-    return nll.total_nats
+    found = SplitRecord.of(log_probs, test, windows.spec.domain, "exact")
+    assert found.num_dims == 40
+    return found.total_nats
 
 
 @pytest.mark.parametrize("stride", [1, 7, 40])

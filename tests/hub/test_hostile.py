@@ -17,10 +17,11 @@ from safetensors.torch import load, save
 import arbench
 import arbench.errors
 from arbench.cli import main
+from arbench.data.tasks import Split
 from arbench.files.atomic import sha256_of
 from arbench.files.canonical import sealed
 from arbench.measure.likelihood import SplitRecord
-from arbench.measure.statistics.metrics import NLL
+from arbench.probability.events import Discrete
 
 Files = dict[str, bytes]
 MARKER = "somebody-was-here"
@@ -378,7 +379,8 @@ def test_a_result_on_fewer_events_stands_apart_and_in_nobody_s_way(
     few = result(1)
     log_probs = load((few / "per_event.safetensors").read_bytes())["likelihood:log_prob"][:50]
     (few / "per_event.safetensors").write_bytes(save({"test": log_probs}))
-    test = SplitRecord.from_nll(NLL.from_log_probs(log_probs, 784), "exact")
+    split = Split(torch.zeros(50, 784, dtype=torch.long))
+    test = SplitRecord.of(log_probs, split, Discrete(2), "exact")
 
     def claim(record: dict) -> None:
         record["measurements"]["likelihood"] |= {"test": test.model_dump(), "validation": None}

@@ -92,6 +92,11 @@ class Unlisted(Auroc):
         pass
 
 
+class Keyed(Auroc):
+    def __init__(self, *, key: str = "") -> None:
+        self.key = key  # which would be what its result is called
+
+
 class Positional(Auroc):
     def __init__(self, kind: int = 1) -> None:
         pass
@@ -125,6 +130,7 @@ def test_a_class_that_breaks_the_contract_is_told_so(
 def test_settings_are_keywords_with_defaults_of_json() -> None:
     assert "'kind' is not keyword-only" in str(contract_fault(Positional))
     assert "no JSON" in str(contract_fault(Unlisted))
+    assert "no setting may be called 'key'" in str(contract_fault(Keyed))
 
     class Unnamed(Measurement):
         pass

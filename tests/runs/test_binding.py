@@ -24,7 +24,7 @@ from arbench.data.tasks import open_task
 from arbench.errors import CheckpointError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.files.tensors import load_tensors
-from arbench.measure.likelihood import SplitRecord, nll_of
+from arbench.measure.likelihood import SplitRecord
 from arbench.runs.record.plausibility import plausibility_fault
 from arbench.runs.record.record import ChecksRecord, Record
 from arbench.runs.trained_checks import Refused
@@ -102,7 +102,7 @@ def better_than_the_truth(run: Path, *, truth: bool) -> Path:
     log_probs = task.true_log_prob(test.events) + 0.25
     save_file({"test": log_probs}, run / "per_event.safetensors")
     kind = record.splits["test"].kind
-    split = SplitRecord.from_nll(nll_of(log_probs, test, task.spec.domain), kind)
+    split = SplitRecord.of(log_probs, test, task.spec.domain, kind)
 
     def change(raw: Raw) -> None:
         raw["measurements"]["likelihood"]["test"] = split.model_dump(mode="json")

@@ -139,6 +139,19 @@ def test_without_bits_there_is_no_error_of_them() -> None:
         SplitRecord.model_validate(split(-40.0, **values))
 
 
+@pytest.mark.parametrize("left", [{}, {"validation"}, {"test"}])
+def test_a_likelihood_is_of_a_split(left: set[str]) -> None:
+    raw = Record.read(ZOO / "mnist-mini" / "nade" / "record.json").model_dump(mode="json")
+    raw["measurements"]["likelihood"] |= {
+        name: None for name in ("validation", "test") if name not in left
+    }
+    if left:
+        assert {*Record.model_validate(raw).splits} == left
+    else:
+        with pytest.raises(ValueError, match="a likelihood needs validation, test or both"):
+            Record.model_validate(raw)
+
+
 def test_a_number_of_nothing_adds_up() -> None:
     """What is certain costs nothing, and no event differs from another."""
     errors = {"standard_error_nats": 0.0, "standard_error_bits_per_dim": 0.0}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from arbench.data.rendering import AudioRendering, ImageRendering, TableRendering, TextRendering
 from arbench.data.tasks import Split
-from arbench.measure.likelihood import evaluate_log_probs, nll_of
+from arbench.measure.likelihood import SplitRecord, evaluate_log_probs
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Categorical, Gaussian, natural_head
@@ -87,9 +87,9 @@ def test_bits_sum_to_the_likelihood_where_dims_are_scored() -> None:
     model = Model(Fixed(torch.randn(7, 5).double()), Categorical(layout), layout)
     split = Split(torch.randint(5, (50, 7)), torch.arange(7) >= torch.randint(7, (50, 1)))
     surprise = measure_surprise(model, split, unit="dim")
-    nll = nll_of(evaluate_log_probs(model, split), split, spec.domain)
+    found = SplitRecord.of(evaluate_log_probs(model, split), split, spec.domain, "exact")
     assert (np.isnan(surprise.bits) == ~split.scored.numpy()).all()
-    assert surprise.bits_per_dim == pytest.approx(nll.bits_per_dim, rel=1e-12)
+    assert surprise.bits_per_dim == pytest.approx(found.bits_per_dim, rel=1e-12)
     column = np.nanmean(surprise.bits, 0)
     np.testing.assert_allclose(surprise.mean, column, rtol=1e-12)
 

@@ -1,9 +1,9 @@
 """Nats per event and bits/dim from totals, with standard errors.
 
-This is the only place where bits per dim are made of log-probabilities; `bits` turns one unit into
-the other. Totals are float64 sums over every scored dim of every event, the last partial batch
-included, and are divided once. Errors are over independent groups: single events where all are
-independent, else what the task says (a recording), and blocks of a stream.
+This is the only place where totals are made of log-probabilities; `bits` turns nats into bits.
+Totals are float64 sums over every scored dim of every event, the last partial batch included, and
+are divided once. Errors are over independent groups: single events where all are independent, else
+what the task says (a recording), and blocks of a stream.
 """
 
 from __future__ import annotations
@@ -29,9 +29,14 @@ class NLL:
         total_nats: sum over events, float64.
         num_events: N.
         num_dims: number of scored dims, summed over events.
+        nats_per_event: mean nats of an event.
+        bits_per_dim: total bits over total scored dims, see `in_bits`; None for real data without
+            bins.
         standard_error_nats: of `nats_per_event`, over independent groups; None for one group, of
             which nobody knows how far others are.
         standard_error_nats_per_dim: of total nats over total dims, likewise.
+        standard_error_bits_per_dim: of `bits_per_dim`; None for one group, and where there are no
+            bits.
         num_groups: how many independent groups the errors are over; N where all events are.
         bin_width: how wide a region one value stands for: 1 for discrete data, that of the bins for
             quantised real data, None for real data that were not quantised.
@@ -41,8 +46,11 @@ class NLL:
     total_nats: float
     num_events: int
     num_dims: int
+    nats_per_event: float
+    bits_per_dim: float | None
     standard_error_nats: float | None
     standard_error_nats_per_dim: float | None
+    standard_error_bits_per_dim: float | None
     num_groups: int
     bin_width: float | None = 1.0
     blocks: Blocks | None = None
@@ -62,8 +70,7 @@ class NLL:
         Nats per dim is a ratio of two totals. Where events vary in length, part of the spread of
         their nats is that of their lengths, and its error is that of a ratio estimator (Cochran,
         "Sampling techniques", 1977, section 2.11; over clusters of events, section 9A.5): of sums
-        over each group of `nats_i - ratio * dims_i`. Nats per event is likewise a ratio, to the
-        number of events.
+        over each group of `nats_i - ratio * dims_i`. Nats per event is a ratio to their number.
 
         Args:
             log_probs: `(N,)` nats.
@@ -94,38 +101,21 @@ class NLL:
             blocks = blocks_of(by_dim, lengths)
         members = groups if blocks is None else blocks.of_window
         error, error_by_dim = _error_of_sum(by_event, members), _error_of_sum(by_dim, members)
+        per_dim = None if error_by_dim is None else error_by_dim / num_dims
+        bits = None if per_dim is None or bin_width is None else in_bits(per_dim)
         return cls(
             total_nats=total_nats,
             num_events=len(nats),
             num_dims=round(num_dims),
+            nats_per_event=total_nats / len(nats),
+            bits_per_dim=None if bin_width is None else in_bits(total_nats / num_dims, bin_width),
             standard_error_nats=None if error is None else error / len(nats),
-            standard_error_nats_per_dim=None if error_by_dim is None else error_by_dim / num_dims,
+            standard_error_nats_per_dim=per_dim,
+            standard_error_bits_per_dim=bits,
             num_groups=len(nats) if members is None else len(torch.unique(members)),
             bin_width=bin_width,
             blocks=blocks,
         )
-
-    @property
-    def nats_per_event(self) -> float:
-        """Mean nats of an event."""
-        return self.total_nats / self.num_events
-
-    @property
-    def bits_per_dim(self) -> float | None:
-        """Total bits over total scored dims; None for real data without bins.
-
-        A bin of width w and density p has probability about `w p`, so quantised real data cost
-        `-log2 w` bits more per dim than their density says.
-        """
-        if self.bin_width is None:
-            return None
-        return in_bits(self.total_nats / self.num_dims) - math.log2(self.bin_width)
-
-    @property
-    def standard_error_bits_per_dim(self) -> float | None:
-        """Standard error of `bits_per_dim`; None for one group, and where there are no bits."""
-        error = self.standard_error_nats_per_dim
-        return None if error is None or self.bin_width is None else in_bits(error)
 
 
 def _error_of_sum(residuals: Tensor, groups: Tensor | None) -> float | None:

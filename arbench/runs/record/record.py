@@ -8,7 +8,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from arbench.data.padding import no_likelihood
 from arbench.errors import DataError
@@ -228,36 +235,41 @@ class Record(Part):
     environment: Environment
     sha256: HashesRecord = HashesRecord()
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _is_of_the_newest_format(cls, values: Any) -> Any:
-        is_old = isinstance(values, dict) and values.get("schema_version") in (1, 2)
-        return upgraded(values) if is_old else values
+    def _fits_together(cls, values: Any, validate: ModelWrapValidatorHandler[Record]) -> Record:
+        """Read an older format, too, and refuse what does not hold together.
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Record:
-        if (self.training is None) == (self.foreign is None):
+        Raises:
+            ValueError: with what does not.
+        """
+        is_old = isinstance(values, dict) and values.get("schema_version") in (1, 2)
+        record = validate(upgraded(values) if is_old else values)
+        if (record.training is None) == (record.foreign is None):
             raise ValueError("a record needs either training or foreign, and not both")
-        if self.foreign is not None and self.sha256.weights is not None:
+        if record.foreign is not None and record.sha256.weights is not None:
             raise ValueError("a foreign density has no weights here, and its record names some")
-        if self.foreign is not None and self.sha256.per_event is None:
+        if record.foreign is not None and record.sha256.per_event is None:
             raise ValueError(
                 "the record of a foreign density must name the sha256 of its log-probabilities"
             )
         failed = [
             name
-            for name, check in self.checks or ()
+            for name, check in record.checks or ()
             if check and not check.value <= check.threshold
         ]
-        if failed and self.measurements:
+        if failed and record.measurements:
             raise ValueError(f"a model that fails a check ({', '.join(failed)}) has no likelihood")
-        if self.measurements and self.training and self.training.status != "finished":
-            raise ValueError(f"a training that is {self.training.status} has no measurements")
-        if (likelihood := self.likelihood) is None:
-            return self
+        if record.measurements and record.training and record.training.status != "finished":
+            raise ValueError(f"a training that is {record.training.status} has no measurements")
+        likelihood = record.measurements.get("likelihood")
+        if not isinstance(likelihood, LikelihoodSection):
+            return record
+        if not record.splits:
+            raise ValueError("a likelihood needs validation, test or both")
         windows = likelihood.windows
-        for name, split in self.splits.items():
-            most = split.num_events * self.task.num_dims
+        for name, split in record.splits.items():
+            most = split.num_events * record.task.num_dims
             if split.num_dims > most:
                 raise ValueError(f"{name}: {split.num_events:,} events have {most:,} dims at most")
             count = split.num_events if windows is None else windows.count(split.num_dims)
@@ -275,7 +287,7 @@ class Record(Part):
                 expected = in_bits(by_event * split.num_events / split.num_dims)
                 if not math.isclose(by_dim, expected, rel_tol=1e-6, abs_tol=1e-9):
                     raise ValueError(f"{name}: standard_error_bits_per_dim is not {expected:.6g}")
-        return self
+        return record
 
     @property
     def likelihood(self) -> LikelihoodSection | None:
@@ -287,10 +299,11 @@ class Record(Part):
     def splits(self) -> dict[Literal["validation", "test"], SplitRecord]:
         """The likelihood of each split that was evaluated, by its name."""
         found: dict[Literal["validation", "test"], SplitRecord] = {}
-        if self.likelihood is not None and self.likelihood.validation is not None:
-            found["validation"] = self.likelihood.validation
-        if self.likelihood is not None and self.likelihood.test is not None:
-            found["test"] = self.likelihood.test
+        likelihood = self.measurements.get("likelihood")
+        if isinstance(likelihood, LikelihoodSection) and likelihood.validation is not None:
+            found["validation"] = likelihood.validation
+        if isinstance(likelihood, LikelihoodSection) and likelihood.test is not None:
+            found["test"] = likelihood.test
         return found
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arbench.data.tasks import Split
-from arbench.measure.likelihood import SplitRecord
+from arbench.measure.likelihood import BlockRecord
 from arbench.measure.statistics.metrics import NLL
 from arbench.runs.record.record import Record
 from arbench.runs.record.values import LogProbs, window_dims
@@ -41,10 +41,9 @@ def with_errors(record: Record, kept: LogProbs, split: Split | None, group: str)
         nll = NLL.from_log_probs(
             kept.values, dims, groups=kept.groups, is_stream=record.windows is not None
         )
-        found = SplitRecord.from_nll(nll, test.kind)
-        renewed = test.model_copy(
-            update={name: getattr(found, name) for name in ("num_groups", "block", *_ERRORS)}
-        )
+        block = None if nll.blocks is None else BlockRecord.from_blocks(nll.blocks)
+        errors = {name: getattr(nll, name) for name in _ERRORS}
+        renewed = test.model_copy(update={"num_groups": nll.num_groups, "block": block, **errors})
     if test.bits_per_dim is None:
         renewed = renewed.model_copy(update={"standard_error_bits_per_dim": None})
     return record.model_copy(
