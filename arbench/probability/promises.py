@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from arbench.errors import PluginError
 from arbench.probability.events import Discrete, Domain
@@ -32,7 +32,9 @@ from arbench.probability.samplers import draw_noise, prepare_noise
 if TYPE_CHECKING:
     from arbench.probability.density import Density
 
-ROUNDING = 1e-10  # of a float64 sum in another order, relative to the largest parameter
+# How far, relative to the largest parameter, a float64 sum in another order may move what nothing
+# influences. Only a network that says `reordered_sums`, itself or a part of it, is allowed it.
+ROUNDING = 1e-10
 # Rounding differs between one site's work and the whole pass; a wrong step differs far more.
 STEP_ERROR = 1e-9
 # By how many standard errors samples may differ from what `log_prob` says.
@@ -49,16 +51,6 @@ _MOST_AT_ONCE = 1 << 21
 _LEAST_SITES = 16
 _FINEST = 12  # proposals are of all scales, by powers of 2, down to this one
 _NUM_MOVES = 16
-
-
-def rounding_allowed(network: object) -> float:
-    """How far, relative to the largest parameter, rounding may move what nothing influences.
-
-    Only a network that says `reordered_sums`, itself or a part of it, is allowed any.
-    """
-    parts = network.modules() if isinstance(network, nn.Module) else [network]
-    says = any(getattr(part, "reordered_sums", False) for part in parts)
-    return ROUNDING if says else 0.0
 
 
 def other_values(values: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
