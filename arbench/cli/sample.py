@@ -125,6 +125,7 @@ def command(
     else:
         num_events = num_events or 64
         density = api.load(run, device=device)
+        assert out is not None  # as all have it that are not texts
         _save_events(density, num_events, out, given, rows, config, data, drawn)
     Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
 
@@ -151,7 +152,7 @@ def _require_kind(
 def _save_events(
     density: Density,
     count: int,
-    out: Path | None,
+    out: Path,
     given: str | None,
     rows: int | None,
     config: RunConfig,

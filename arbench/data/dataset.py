@@ -130,18 +130,6 @@ class Dataset:
             self._stored.pop(name, None)
             self._splits.pop(name, None)
 
-    def describe_own(self) -> list[str]:
-        """Lines about the user's own events: how many are where, and how many repeat others.
-
-        There are none about a stream, which is one text. Of what comes with arbench the task's
-        README says such things.
-        """
-        if self.task.public or self.windows is not None:
-            return []
-        from arbench.data.repeats import describe_splits  # only the user's own data need it
-
-        return describe_splits(self.task.division, {name: self.split(name) for name in SPLITS})
-
     def require_likelihood(self, model: str, layouts: Sequence[Layout]) -> None:
         """Refuse a model whose layouts would read the padding of the events.
 

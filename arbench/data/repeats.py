@@ -5,8 +5,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from arbench.data.tasks import SPLITS, Division, Split, SplitName
+
+if TYPE_CHECKING:
+    from arbench.data.dataset import Dataset
+
+
+def describe_own(dataset: Dataset) -> list[str]:
+    """Lines about the user's own events: how many are where, and how many repeat others.
+
+    There are none about a stream, which is one text. Of what comes with arbench the task's README
+    says such things.
+    """
+    if dataset.task.public or dataset.windows is not None:
+        return []
+    return describe_splits(dataset.task.division, {name: dataset.split(name) for name in SPLITS})
 
 
 def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:

@@ -59,13 +59,15 @@ def make_folder(folder: Path) -> None:
     Raises:
         ConfigError: if that cannot be, or no files can be written into it.
     """
-    require_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        require_folder(folder)  # which names the usual reasons
         raise ConfigError(
             f"{folder}: cannot be made ({error.strerror}); choose another place"
         ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: you may not write there; choose another place")
 
 
 @contextlib.contextmanager

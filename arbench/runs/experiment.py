@@ -184,7 +184,12 @@ class _Experiment:
         lines = [
             f"task    {task.name} (version {task.version}): {len(train):,} train events "
             f"of {task.spec.num_dims} dims, data sha256 {config.data_sha256[:12]}",
-            *(self.dataset.describe_own() if self.is_main else ()),
+        ]
+        if self.is_main and not task.public:
+            from arbench.data.repeats import describe_own  # of the user's own data alone
+
+            lines += describe_own(self.dataset)
+        lines += [
             f"model   {config.model}: {self.num_parameters:,} parameters{members}, "
             f"head {config.head}, recipe {config.recipe_name}, {length}",
             f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "

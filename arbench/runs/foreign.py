@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from arbench.data.dataset import Dataset
+from arbench.data.repeats import describe_own
 from arbench.data.tasks import Split
 from arbench.errors import ConfigError, PluginError
 from arbench.measure.asking import Measuring
@@ -78,7 +79,7 @@ def evaluate_foreign(
     _distribution(density)  # before any work: the library that the user names is there
     reporter = reporter or Reporter()
     folder = new_run_folder(out, task.name, name)
-    for line in dataset.describe_own():
+    for line in describe_own(dataset):
         reporter.say(line)
     with folder.locked(), seeded(derive_seed(seed, "evaluation"), density.device):
         measuring = Measuring(
@@ -94,7 +95,7 @@ def evaluate_foreign(
         checks = _check(density, samples, dataset, measuring)
         measuring.ask(Speed())
         shown, spec = task.rendering, density.spec
-        save_samples(None, samples.cpu(), spec, rendering=shown, folder=folder.path)
+        save_samples(folder.path, samples.cpu(), spec, rendering=shown)
         digest = save_per_event(folder.per_event, measuring.values)
         record = _record(density, measuring, repeat_nats, checks, HashesRecord(per_event=digest))
         record = record.write(folder.record)

@@ -96,7 +96,7 @@ def check_trained(
         )
         if folder is not None:
             rendering = config.rendering
-            save_samples(None, samples.cpu(), density.spec, rendering=rendering, folder=folder)
+            save_samples(folder, samples.cpu(), density.spec, rendering=rendering)
     return check_samples(
         density,
         samples,

@@ -38,20 +38,20 @@ _ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
-def output_path(path: Path | None, rendering: Rendering, folder: Path = Path()) -> Path:
+def output_path(path: Path | None, rendering: Rendering) -> Path:
     """Where events can be written; ask before drawing them, which may take long.
 
     Args:
-        path: the file asked for; None is `samples.png` or the like, as the rendering has it.
+        path: the file asked for; None is `samples.png` or the like, as the rendering has it, in the
+            current folder.
         rendering: of the events.
-        folder: where that file lies if nobody names one; by default the current folder.
 
     Raises:
         ConfigError: if nothing can be written there or the ending does not fit.
     """
     endings, wanted = _ENDINGS[rendering.kind]
     name = "samples" + endings[0]
-    path = path or folder / name
+    path = path or Path(name)
     require_file(path, name)
     if path.suffix.lower() not in endings:
         raise ConfigError(f"{path}: {wanted}")
@@ -59,13 +59,12 @@ def output_path(path: Path | None, rendering: Rendering, folder: Path = Path()) 
 
 
 def save_samples(
-    path: Path | None,
+    path: Path,
     events: Tensor,
     spec: EventSpec,
     *,
     rendering: Rendering | None = None,
     known: Tensor | None = None,
-    folder: Path = Path(),
 ) -> Path:
     """Write events as people like to look at them, or listen to them.
 
@@ -74,21 +73,19 @@ def save_samples(
     each, longer pieces with a line of dashes between them. Sounds follow one another in one wav.
 
     Args:
-        path: the file; see `output_path`.
+        path: the file, as `output_path` has it; in a folder it is called `samples.png` or the like.
         events: `(B, *event_shape)`.
         spec: their spec.
         rendering: how; by default `natural_rendering`.
         known: `event_shape` boolean, which dims were given; a picture marks them.
-        folder: see `output_path`.
 
     Returns:
         The file written.
-
-    Raises:
-        ConfigError: if nothing can be written there or the ending does not fit.
     """
     rendering = rendering or natural_rendering(spec)
-    path = output_path(path, rendering, folder)
+    if path.is_dir():
+        endings, _ = _ENDINGS[rendering.kind]
+        path /= "samples" + endings[0]
     match rendering:
         case ImageRendering():
             save_picture(draw_grid(events, spec, known=known), path)

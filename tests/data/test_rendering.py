@@ -165,6 +165,7 @@ def test_rows_as_csv_and_as_text(tmp_path: Path) -> None:
     events = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 0]])
     assert save_samples(tmp_path / "a.csv", events, ROW).read_text() == "0,1,1,0\n1,0,0,0\n"
     assert save_samples(tmp_path / "a.txt", events, ROW).read_text() == "0 1 1 0\n1 0 0 0\n"
+    assert save_samples(tmp_path, events, ROW) == tmp_path / "samples.csv"
 
 
 def test_names_stand_on_lines_and_texts_apart(tmp_path: Path) -> None:

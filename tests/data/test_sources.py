@@ -163,6 +163,15 @@ def test_an_unpinned_file_is_held_to_its_first_download(server: str, cache: Path
         fetch(file(f"{server}/tampered", sha256=None))
 
 
+def test_a_file_is_located_without_a_download(server: str, user_data: Path) -> None:
+    source = file(f"{server}/good")
+    assert locate(source) is None
+    assert fetch(source) == locate(source)
+    (user_data / source.path).parent.mkdir(parents=True, exist_ok=True)
+    (user_data / source.path).write_bytes(GOOD)
+    assert locate(source) == user_data / source.path
+
+
 def test_a_data_variable_that_names_no_folder_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

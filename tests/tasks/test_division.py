@@ -16,7 +16,7 @@ from PIL import Image
 
 import arbench
 from arbench.data.dataset import Dataset
-from arbench.data.repeats import describe_splits
+from arbench.data.repeats import describe_own, describe_splits
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import SPLITS, Division, Split, Task, open_task
 from arbench.errors import ConfigError, DataError
@@ -211,12 +211,13 @@ def test_a_run_with_another_rule_is_found_again_by_its_configuration(tmp_path: P
 
 
 def test_what_comes_with_a_task_is_said_in_its_readme(tmp_path: Path) -> None:
-    assert Dataset("toy-parity").describe_own() == []
+    assert describe_own(Dataset("toy-parity")) == []
     (tmp_path / "x.txt").write_text("abc " * 300)
     stream = open_task(f"text:{tmp_path / 'x.txt'}")
     assert isinstance(stream, StreamTask)
-    assert Dataset(stream.windows(8, 8)).describe_own() == []
-    assert "4 train, 4 validation, 4 test" in Dataset(_coins(tmp_path), limit=4).describe_own()[0]
+    assert describe_own(Dataset(stream.windows(8, 8))) == []
+    own = Dataset(_coins(tmp_path), limit=4)
+    assert "4 train, 4 validation, 4 test" in describe_own(own)[0]
 
 
 def test_draws_are_no_fault_of_a_task(tmp_path: Path) -> None:
