@@ -87,12 +87,13 @@ class CheckpointStore:
             f"memory and continue with `arbench resume {self.folder.parent}`"
         )
         with out_of_memory_says(says):
+            surroundings = self._surroundings(progress.metrics_bytes)
             digest = save_tensors(self.folder / name, tensors)
             state = {
                 "format": _FORMAT,
                 "tensors": name,
                 "sha256": digest,
-                **self._surroundings(progress.metrics_bytes),
+                **surroundings,
                 "progress": asdict(progress),
             }
             state["state_sha256"] = canonical_sha256(state)

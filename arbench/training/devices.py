@@ -21,7 +21,8 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     Raises:
         ConfigError: if this machine has no such device.
     """
-    _require(device)
+    if device != "auto":
+        _require(device)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if device.startswith("cuda:"):
             raise ConfigError(
@@ -54,8 +55,8 @@ def resolve_device(device: str) -> torch.device:
     Raises:
         ConfigError: if this machine has no such device.
     """
-    _require(device)
     if device != "auto":
+        _require(device)
         return torch.device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -64,7 +65,7 @@ def resolve_device(device: str) -> torch.device:
 
 def _require(device: str) -> None:
     kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdecimal()):
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
         raise ConfigError(f"--device {device}: expected auto, cpu, cuda, cuda:N or mps")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()

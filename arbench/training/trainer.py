@@ -182,9 +182,8 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, self.recipe, self.accelerator.device)
         self.average = _snapshot(self.network) if self.recipe.ema_decay else None
 
-        loaded = self.store.load()
-        if loaded is not None:
-            self._take_up(*loaded)
+        if self.store.folder.exists():  # a new run has none
+            self._take_up()
         if self.accelerator.is_main_process:
             # What was measured after the checkpoint will be measured again.
             with open(self.metrics, "ab") as file:
@@ -302,13 +301,16 @@ class Trainer:
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         self.store.save(self.progress, tensors)
 
-    def _take_up(self, progress: Progress, tensors: dict[str, Tensor], cautions: list[str]) -> None:
-        """Go on from a checkpoint.
+    def _take_up(self) -> None:
+        """Go on from the checkpoint; there is none if the run was killed while it wrote the first.
 
         Raises:
-            CheckpointError: if it is of another training.
+            CheckpointError: if it is damaged, or of another training.
         """
-        self.progress = progress
+        loaded = self.store.load()
+        if loaded is None:
+            return
+        self.progress, tensors, cautions = loaded
         try:
             self._require_own(tensors)
             self.network.load_state_dict(_under(tensors, "network."))

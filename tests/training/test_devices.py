@@ -96,7 +96,12 @@ def _free_port() -> int:
 @pytest.mark.parametrize("ask", [resolve_device, lambda name: make_accelerator(name, "float32")])
 @pytest.mark.parametrize(
     ("device", "words"),
-    [("cuda:99", "CUDA devices; try auto"), ("tpu", "expected auto"), ("cuda:x", "expected auto")],
+    [
+        ("cuda:99", "CUDA devices; try auto"),
+        ("tpu", "expected auto"),
+        ("cuda:x", "expected auto"),
+        ("auto:1", "expected auto"),
+    ],
 )
 def test_a_device_that_is_not_there_is_refused(ask, device: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
