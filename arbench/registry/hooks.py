@@ -8,10 +8,10 @@ from typing import Any
 
 import pluggy
 
+from arbench.errors import PluginError
 from arbench.registry import hookspecs
 from arbench.registry.entries import KINDS, Entry
 from arbench.registry.names import did_you_mean
-from arbench.registry.surroundings import UnfitError
 
 
 def returned_by_hooks(
@@ -26,7 +26,7 @@ def returned_by_hooks(
         plugin: its module.
 
     Raises:
-        UnfitError: if there is no hook, or one is misspelled, unmarked or returns None.
+        PluginError: if there is no hook, or one is misspelled, unmarked or returns None.
     """
     manager = pluggy.PluginManager("arbench")
     manager.add_hookspecs(hookspecs)
@@ -37,7 +37,7 @@ def returned_by_hooks(
         implementations = [i for i in hook.get_hookimpls() if not (i.wrapper or i.hookwrapper)]
         returned = hook()
         if len(returned) < len(implementations):
-            raise UnfitError(f"{hook.name} returned None, expected a list of {kind.__name__}")
+            raise PluginError(f"{hook.name} returned None, expected a list of {kind.__name__}")
         for offer in returned:
             yield f"{hook.name} returned", offer, (kind,)
 
@@ -47,16 +47,18 @@ def _check_names(manager: pluggy.PluginManager, plugin: object) -> None:
     callers = manager.get_hookcallers(plugin) or []
     for caller in callers:
         if caller.name not in known and not all(i.optionalhook for i in caller.get_hookimpls()):
-            raise UnfitError(f"no hook is called {caller.name!r}{did_you_mean(caller.name, known)}")
+            raise PluginError(
+                f"no hook is called {caller.name!r}{did_you_mean(caller.name, known)}"
+            )
     for name, value in vars(plugin).items():
         if (
             name.startswith("arbench_register_")
             and isinstance(value, types.FunctionType)
             and not hasattr(value, "arbench_impl")
         ):
-            raise UnfitError(f"{name} is not marked with @hookimpl")
+            raise PluginError(f"{name} is not marked with @hookimpl")
     if not callers:
-        raise UnfitError(
+        raise PluginError(
             "it has no list arbench_entries and implements no hook; expected the list, or "
             f"{' or '.join(known)}"
         )

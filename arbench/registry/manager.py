@@ -31,7 +31,7 @@ from arbench.registry.plugins import (
     normal,
     offered_by,
 )
-from arbench.registry.surroundings import UnfitError, tampered, undisturbed
+from arbench.registry.surroundings import tampered, undisturbed
 
 STRICT_VARIABLE = "ARBENCH_STRICT_PLUGINS"
 SELECTION_VARIABLE = "ARBENCH_PLUGINS"
@@ -80,8 +80,8 @@ class Registered(Generic[E]):
                 target = getattr(importlib.import_module(module_name), object_name)
             if not isinstance(target, expected):
                 wanted = "class" if expected is type else expected.__name__
-                raise UnfitError(f"a {type(target).__name__}, not a {wanted}")
-        except UnfitError as error:
+                raise PluginError(f"a {type(target).__name__}, not a {wanted}")
+        except PluginError as error:
             raise PluginError(
                 f"{self.entry.name}: {self.target} of {self.distribution} {self.version} "
                 f"cannot be loaded: {error}; ask its author, or uninstall it"
@@ -195,7 +195,7 @@ def registry() -> Registry:
         try:
             with undisturbed(called, _warn):
                 entries = offered_by(plugin.name, entry_point)
-        except UnfitError as error:
+        except PluginError as error:
             if runs and called in tampered:
                 raise PluginError(
                     f"{called}: {error}; ask its author, uninstall it, or leave it out with "

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from arbench.errors import PluginError
 from arbench.registry.entries import KINDS, Entry
-from arbench.registry.surroundings import UnfitError
 
 GROUP = "arbench"
 ENTRIES = "arbench_entries"
@@ -87,7 +87,7 @@ def offered_by(name: str, entry_point: importlib.metadata.EntryPoint) -> list[En
         entry_point: where it is.
 
     Raises:
-        UnfitError: if it prints, or registers something unusable.
+        PluginError: if it prints, or registers something unusable.
     """
     entries: list[Entry] = []
     printed = io.StringIO()
@@ -109,26 +109,26 @@ def offered_by(name: str, entry_point: importlib.metadata.EntryPoint) -> list[En
         for what, offer, kinds in offers:
             expected = " or ".join(kind.__name__ for kind in kinds)
             if not isinstance(offer, (list, tuple)):
-                raise UnfitError(f"{what} a {type(offer).__name__}, expected a list of {expected}")
+                raise PluginError(f"{what} a {type(offer).__name__}, expected a list of {expected}")
             for entry in offer:
                 if not isinstance(entry, kinds):
                     where = what.partition(" ")[0]
-                    raise UnfitError(
+                    raise PluginError(
                         f"{where} offers a {type(entry).__name__}, expected {expected}"
                     )
                 for field, value in vars(entry).items():
                     is_text = isinstance(value, str) or (value is None and field in _OPTIONAL)
                     if not is_text and field not in _CHECKED:
                         kind = type(value).__name__
-                        raise UnfitError(f"{entry.name}: the {field} is a {kind}, expected text")
+                        raise PluginError(f"{entry.name}: the {field} is a {kind}, expected text")
             entries += offer
 
         offered = [(type(entry), spelling) for entry in entries for spelling in entry.spellings]
         for each in offered:
             if offered.count(each) > 1:
-                raise UnfitError(f"it offers {each[1]!r} twice")
+                raise PluginError(f"it offers {each[1]!r} twice")
     if text := " ".join(printed.getvalue().split()):
-        raise UnfitError(f"it prints while it is imported ({text[:_SHOWN_CHARACTERS]!r})")
+        raise PluginError(f"it prints while it is imported ({text[:_SHOWN_CHARACTERS]!r})")
     return entries
 
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from arbench.errors import Interrupted
+from arbench.errors import Interrupted, PluginError
 
 # Whose attributes are held fast, and those of the classes in them.
 _MODULES = ["torch", "torch.nn.functional", "torch.nn", "torch.nn.init", "torch.optim"]
@@ -33,13 +33,9 @@ tampered: dict[str, str] = {}
 """Which plugins replaced what others compute with, and what is said of each: it is refused."""
 
 
-class UnfitError(Exception):
-    """A plugin breaks the rules; the message is one line."""
-
-
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Turn whatever a plugin's code raises, `SystemExit` included, into `UnfitError`."""
+    """Turn whatever a plugin raises, `SystemExit` included, into `PluginError`, in one line."""
     try:
         yield
     except BaseException as error:
@@ -47,10 +43,11 @@ def contained() -> Iterator[None]:
 
 
 def _blame(error: BaseException) -> NoReturn:
-    """Raise what a plugin's code raised as `UnfitError`, or as it is if it is nobody's fault."""
-    if isinstance(error, (KeyboardInterrupt, Interrupted, MemoryError, UnfitError)):
+    """Raise what a plugin's code raised as `PluginError`, or as it is if it is nobody's fault."""
+    if isinstance(error, (KeyboardInterrupt, Interrupted, MemoryError)):
         raise error
-    raise UnfitError(" ".join(f"{type(error).__name__}: {error}".split())) from error
+    kind = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
+    raise PluginError(" ".join(f"{kind}{error}".split())) from error
 
 
 @contextlib.contextmanager
@@ -62,10 +59,10 @@ def undisturbed(plugin: str, tell: Callable[[str], None]) -> Iterator[None]:
         tell: is given a line about settings that were changed.
 
     Raises:
-        UnfitError: if it raises, or replaced an attribute of torch, now or before: see `tampered`.
+        PluginError: if it raises, or replaced an attribute of torch, now or before: see `tampered`.
     """
     if plugin in tampered:
-        raise UnfitError(tampered[plugin])
+        raise PluginError(tampered[plugin])
     owners: _Owners = {}
     settings: dict[str, Any] = {}
     _look(owners, settings)
@@ -88,7 +85,7 @@ def undisturbed(plugin: str, tell: Callable[[str], None]) -> Iterator[None]:
             f"it replaces {' and '.join(replaced[:3])} when it is imported, which changes the "
             "numbers of other models; everything was put back"
         )
-        raise UnfitError(tampered[plugin])
+        raise PluginError(tampered[plugin])
 
 
 def _look(owners: _Owners, settings: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 from arbench.data.dataset import windows_of
 from arbench.data.rendering import Rendering, natural_rendering
 from arbench.data.tasks import Division, open_task
-from arbench.errors import CheckpointError, ConfigError
+from arbench.errors import CheckpointError, ConfigError, PluginError
 from arbench.files.canonical import canonical_sha256
 from arbench.files.documents import Count, Line, Name, Natural, Part, Sha256, Values, read_document
 from arbench.measure.allocator import is_out_of_memory
@@ -28,7 +28,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
-from arbench.registry.surroundings import UnfitError, contained
+from arbench.registry.surroundings import contained
 from arbench.training.recipes import Recipe, check_options
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _spec_of_task(name: str, context: int) -> EventSpec | None:
     try:
         with contained():
             return windows_of(open_task(name), context).spec
-    except UnfitError:
+    except PluginError:
         return None  # a run can be loaded without its task
 
 

@@ -12,7 +12,7 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from importlib import resources
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import from_json, to_json
@@ -22,7 +22,6 @@ from arbench.files.documents import Part, describe_validation
 from arbench.registry.entries import ModelEntry
 from arbench.training.settings import read_text, reread
 
-Schema = TypeVar("Schema", bound=BaseModel)
 # A configuration from elsewhere must not be able to ask for more than a machine can count to.
 LARGEST = 1 << 20
 _LONGEST = 1 << 8
@@ -153,7 +152,8 @@ def check_options(target: type, values: Mapping[str, Any]) -> BaseModel:
                 )
     schema = options_schema(target)
     try:
-        return _validate_strictly(schema, values)
+        # As JSON, in which a tuple or a set is a list; strict Python would refuse such a list.
+        return schema.model_validate_json(to_json(values), strict=True)
     except ValidationError as error:
         known = ", ".join(schema.model_fields) or "none"
         raise ConfigError(
@@ -224,7 +224,7 @@ def resolve_recipe(
         options = {key: value for key, value in head.items() if key != "name"}
         raw["head"] = {key: head[key] for key in head if key == "name"} | {"options": options}
     try:
-        return name, _validate_strictly(Recipe, raw)
+        return name, Recipe.model_validate_json(to_json(raw), strict=True)
     except ValidationError as error:
         raise ConfigError(f"recipe {name}: {describe_validation(error)}") from error
 
@@ -268,22 +268,12 @@ def settled(
     if schema is None:
         return plain
     try:
-        _validate_strictly(schema, plain)
+        schema.model_validate_json(to_json(plain), strict=True)
     except ValidationError:
         fields = schema.model_fields
         for key, value in values.items():
             plain[key] = reread(f"{section}.{key}", value, plain[key], fields.get(key))
     return plain
-
-
-def _validate_strictly(schema: type[Schema], values: Any) -> Schema:
-    """Values, as JSON has them, checked without turning one type into another.
-
-    Raises:
-        ValidationError: if they break the schema.
-    """
-    # As JSON, in which a tuple or a set is a list; strict Python would refuse such a list.
-    return schema.model_validate_json(to_json(values), strict=True)
 
 
 def _locate(key: str, sections: Mapping[str, type[BaseModel]]) -> tuple[str, str]:

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from arbench.cli.options import UserPath
-from arbench.errors import ArbenchError, ConfigError, Interrupted
+from arbench.errors import ArbenchError, ConfigError, Interrupted, PluginError
 from arbench.files.strict_json import parse_json
 from arbench.files.tensors import load_tensors
 from arbench.registry import surroundings
-from arbench.registry.surroundings import UnfitError, undisturbed
+from arbench.registry.surroundings import undisturbed
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.signals import listening_for_stop
@@ -56,7 +56,7 @@ def shallow(plugin: str, tell: Callable[[str], None]) -> Iterator[None]:
     yield
     replaced = [name for name, value in before.items() if getattr(torch, name) is not value]
     if replaced:
-        raise UnfitError(replaced[0])
+        raise PluginError(replaced[0])
 
 
 @contextlib.contextmanager
@@ -113,7 +113,7 @@ def ask_guard(guard: Callable[..., Any], folder: Path) -> None:
     try:
         with guard("plugin bad", lambda text: None):
             torch.Tensor.sigmoid = torch.Tensor.tanh  # type: ignore[method-assign]
-    except UnfitError:
+    except PluginError:
         return
     finally:
         torch.Tensor.sigmoid = before  # type: ignore[method-assign]

@@ -17,8 +17,9 @@ from torch import nn
 from torch.nn import functional
 
 from arbench.cli import main
+from arbench.errors import PluginError
 from arbench.registry import surroundings
-from arbench.registry.surroundings import UnfitError, undisturbed
+from arbench.registry.surroundings import undisturbed
 
 Install = Callable[..., None]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
@@ -112,7 +113,7 @@ def _failing_import() -> None:
 
 
 def test_a_setting_is_put_back_when_the_import_fails_too() -> None:
-    with pytest.raises(UnfitError, match="ZeroDivisionError"), undisturbed("plugin bad", print):
+    with pytest.raises(PluginError, match="ZeroDivisionError"), undisturbed("plugin bad", print):
         _failing_import()
     assert torch.get_default_dtype() == torch.float32
     assert len(surroundings.undone) == 1
@@ -146,13 +147,13 @@ def test_a_replaced_attribute_is_put_back_and_the_plugin_refused(name: str) -> N
     attribute = name.rpartition(".")[2]
     before, was_own = getattr(owner, attribute), attribute in vars(owner)
     said = f"it replaces {name} when it is imported"
-    with pytest.raises(UnfitError, match=said), undisturbed("plugin bad", print):
+    with pytest.raises(PluginError, match=said), undisturbed("plugin bad", print):
         setattr(owner, attribute, other)
     assert getattr(owner, attribute) == before
     assert (attribute in vars(owner)) == was_own
     assert [*surroundings.tampered] == ["plugin bad"]
     # It is in `sys.modules` now, and a second import would not show it.
-    with pytest.raises(UnfitError, match=said), undisturbed("plugin bad", print):
+    with pytest.raises(PluginError, match=said), undisturbed("plugin bad", print):
         raise AssertionError
     with undisturbed("plugin good", print):
         pass
@@ -160,13 +161,14 @@ def test_a_replaced_attribute_is_put_back_and_the_plugin_refused(name: str) -> N
 
 def test_an_attribute_that_is_taken_away_is_put_back() -> None:
     before = torch.log
-    with pytest.raises(UnfitError, match=r"torch\.log"), undisturbed("plugin bad", print):
+    with pytest.raises(PluginError, match=r"torch\.log"), undisturbed("plugin bad", print):
         del torch.log  # type: ignore[attr-defined]
     assert torch.log is before
 
 
 FIRST = """
-from arbench.registry.surroundings import UnfitError, undisturbed
+from arbench.errors import PluginError
+from arbench.registry.surroundings import undisturbed
 told = []
 try:
     with undisturbed("plugin bad", told.append):
@@ -174,7 +176,7 @@ try:
         real = torch.exp
         torch.exp = torch.abs
         torch.set_default_dtype(torch.float64)
-except UnfitError as error:
+except PluginError as error:
     print(error)
 assert torch.exp is real
 assert torch.get_default_dtype() == torch.float32

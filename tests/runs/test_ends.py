@@ -17,9 +17,9 @@ import pytest
 from arbench.api import resume
 from arbench.cli import VERBS, main
 from arbench.cli.options import UserPath
-from arbench.errors import ConfigError
+from arbench.errors import ConfigError, PluginError
 from arbench.measure import asking, speed
-from arbench.registry.surroundings import UnfitError, contained
+from arbench.registry.surroundings import contained
 from arbench.runs import experiment as run_module
 from arbench.runs import trained_checks
 from arbench.runs.folder import RunFolder
@@ -115,8 +115,10 @@ def test_a_stop_signal_is_no_fault_of_a_plugin() -> None:
     for error in (KeyboardInterrupt, MemoryError):
         with pytest.raises(error), contained():
             raise error
-    with pytest.raises(UnfitError), contained():
-        raise SystemExit
+    with pytest.raises(PluginError, match=r"^SystemExit: 3$"), contained():
+        raise SystemExit(3)
+    with pytest.raises(PluginError, match=r"^it is unfit$"), contained():
+        raise PluginError("it is\n  unfit")
 
 
 @pytest.fixture
