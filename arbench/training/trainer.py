@@ -286,7 +286,7 @@ class Trainer:
         if best is None:
             return "validation: not yet"
         width = self.density.spec.domain.bin_width
-        per_dim = best * len(self.validation) / self.validation.num_scored_dims
+        per_dim = best / self.validation.scored_dims.double().mean().item()
         unit = self.batches.task.unit
         bits = "" if width is None else f", {in_bits(per_dim, width):.4f} bits/{unit}"
         return f"best validation {best:.2f} nats{bits}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.probability.ensemble import Ensemble
-from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Bernoulli
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
@@ -211,6 +211,23 @@ def test_a_line_of_metrics_has_the_mean_nats_of_training_since_the_last(tmp_path
     for index, line in enumerate(lines):
         expected = sum(totals[4 * index : 4 * index + 4]) / 32
         assert line["train_nats_per_event"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("domain", "bits"),
+    [(Discrete(2), ", 2.0000 bits/dim"), (Real(0.25), ", 4.0000 bits/dim"), (Real(None), "")],
+)
+def test_a_watcher_is_told_of_the_best_validation(
+    tmp_path: Path, domain: Discrete | Real, bits: str
+) -> None:
+    """Of 4 events with 6 scored dims in all, an event of 3 bits has 2 bits per dim."""
+    made = trainer(tmp_path, Coin())
+    assert made._note() == "validation: not yet"
+    made.density.spec = EventSpec((2,), domain)
+    scored = torch.tensor([[True, True], [True, True], [True, False], [False, True]])
+    made.validation = Split(torch.zeros(4, 2), scored)
+    made.progress.best_nats = 3 * math.log(2)
+    assert made._note() == f"best validation 2.08 nats{bits}"
 
 
 def test_the_randomness_of_a_step_is_keyed_by_seed_and_step_alone(tmp_path: Path) -> None:
