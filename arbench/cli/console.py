@@ -6,7 +6,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -20,7 +19,6 @@ from rich.progress import (
 )
 
 from arbench.boards.published import published_table
-from arbench.runs.record.record import Record
 from arbench.show.record_tables import measured_tables
 from arbench.show.reporting import Advance, Reporter
 from arbench.show.tables import as_rich
@@ -85,34 +83,29 @@ class ConsoleReporter(Reporter):
             )
 
 
-def conclude(run: Run, *, as_json: bool, push: str | None, reporter: Reporter) -> None:
-    """Print a run that has just finished and push it if that was asked for.
+def conclude(run: Run, *, as_json: bool = False, push: str | None = None) -> None:
+    """Print what a run ends with: its numbers, published ones beside them, its files; push it.
 
     Args:
         run: of several processes, only the main one prints.
         as_json: print the record alone, instead of tables.
         push: the user or organisation whose repository the run goes to; None for nobody's.
-        reporter: who is told where it is on the Hub.
     """
     if not run.is_main:
         return
     if as_json:
         sys.stdout.write(run.record.to_json())
     else:
-        print_result(Console(), run.path, run.record)
+        console, record = Console(), run.record
+        console.print()
+        console.print(f"{record.model.name} on {record.task.name}", markup=False, highlight=False)
+        tables = (*measured_tables(record.model_dump(mode="json")), published_table(record))
+        for table in filter(None, tables):
+            console.print(as_rich(table))
+        console.print(f"files: {run.path}", soft_wrap=True, highlight=False)
+        for picture in sorted(run.path.glob("samples.*")):
+            console.print(f"samples: {picture}", soft_wrap=True, highlight=False)
     if push is not None:
         from arbench.hub.push import push_trained
 
-        reporter.say(f"on the Hub: {push_trained(run, push).url}")
-
-
-def print_result(console: Console, path: Path, record: Record) -> None:
-    """What a run ends with: its numbers, published ones beside them, and its files."""
-    console.print()
-    console.print(f"{record.model.name} on {record.task.name}", markup=False, highlight=False)
-    tables = (*measured_tables(record.model_dump(mode="json")), published_table(record))
-    for table in filter(None, tables):
-        console.print(as_rich(table))
-    console.print(f"files: {path}", soft_wrap=True, highlight=False)
-    for picture in sorted(path.glob("samples.*")):
-        console.print(f"samples: {picture}", soft_wrap=True, highlight=False)
+        ConsoleReporter().say(f"on the Hub: {push_trained(run, push).url}")

@@ -125,10 +125,8 @@ def _evaluate_run(options: dict[str, Any]) -> None:
 
 
 def _evaluate_density(options: dict[str, Any]) -> None:
-    from rich.console import Console
-
     from arbench import api
-    from arbench.cli.console import ConsoleReporter, print_result
+    from arbench.cli.console import ConsoleReporter, conclude
     from arbench.data.dataset import windows_of
     from arbench.registry.targets import import_target
 
@@ -150,13 +148,11 @@ def _evaluate_density(options: dict[str, Any]) -> None:
         limit=options["limit"],
         reporter=reporter,
     )
-    if options["as_json"]:
-        click.echo(evaluated.record.to_json(), nl=False)
-        return
-    print_result(Console(), evaluated.path, evaluated.record)
-    click.echo(
-        "self-reported: the weights are not in that folder, so nobody can verify the numbers"
-    )
+    conclude(evaluated, as_json=options["as_json"])
+    if not options["as_json"]:
+        click.echo(
+            "self-reported: the weights are not in that folder, so nobody can verify the numbers"
+        )
 
 
 def _check(density: ForeignDensity, target: Any, kind: Kind | None, reporter: Reporter) -> None:

@@ -25,12 +25,10 @@ def command(file: Path, out: Path, device: str) -> None:
     Give the same command again after an interruption: it skips finished runs and continues
     unfinished ones.
     """
-    from rich.console import Console
-
     from arbench import api
-    from arbench.cli.console import ConsoleReporter, print_result
+    from arbench.cli.console import ConsoleReporter, conclude
     from arbench.files.atomic import require_folder
 
     require_folder(out)  # once, not for every run of the queue
     for run in api.run_queue(file, out=out, device=device, reporter=ConsoleReporter()):
-        print_result(Console(), run.path, run.record)
+        conclude(run)

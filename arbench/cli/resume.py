@@ -31,6 +31,5 @@ def command(run: Path, task: str | None, device: str, push: str | None, as_json:
         from arbench.hub.push import check_push
 
         check_push(push, task=None, model=None, resume=run)
-    reporter = ConsoleReporter()
-    finished = api.resume(run, task=task, device=device, reporter=reporter)
-    conclude(finished, as_json=as_json, push=push, reporter=reporter)
+    finished = api.resume(run, task=task, device=device, reporter=ConsoleReporter())
+    conclude(finished, as_json=as_json, push=push)

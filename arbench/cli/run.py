@@ -118,7 +118,7 @@ def command(
     run = start_run(request, reporter)
     if run.is_main:
         write_card(run.path, run.record)
-    conclude(run, as_json=as_json, push=push, reporter=reporter)
+    conclude(run, as_json=as_json, push=push)
 
 
 def _refuse_beside_seeds(ctx: click.Context) -> None:

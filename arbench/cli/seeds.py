@@ -6,11 +6,10 @@ import json
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 
 from arbench.api.training import run_seeds
 from arbench.boards.published import nats_error_of, nats_of
-from arbench.cli.console import print_result
+from arbench.cli.console import conclude
 from arbench.data.units import nats_per
 from arbench.measure.statistics.seeds import FEWEST_SEEDS, mean_over_seeds
 from arbench.runs.record.record import Record
@@ -44,7 +43,7 @@ def run_all_seeds(
         click.echo(json.dumps([run.record.model_dump(mode="json") for run in runs], indent=1))
         return
     for run in runs:
-        print_result(Console(), run.path, run.record)
+        conclude(run)
     if runs and (summary := seeds_summary([run.record for run in runs])):
         click.echo(summary)
 
