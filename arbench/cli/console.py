@@ -6,6 +6,8 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -29,11 +31,15 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 60.0
 
 
+@dataclass(eq=False)
 class ConsoleReporter(Reporter):
-    """Bars on a terminal; elsewhere, a line a minute and one when a stage ends."""
+    """Bars on a terminal; elsewhere, a line a minute and one when a stage ends.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+    Attributes:
+        console: where to.
+    """
+
+    console: Console = field(default_factory=partial(Console, stderr=True))
 
     def say(self, text: str) -> None:
         """One line of plain text."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -133,71 +134,55 @@ def not_here(text: str) -> NoReturn:
     raise ConfigError(f"{text}: nothing else can be opened here")
 
 
+@dataclass(eq=False, kw_only=True)
 class Context:
     """What a measurement may ask for while it measures.
 
-    Args:
+    Attributes:
         name: of the measurement.
         version: of the measurement.
         seed: of the run.
         device: where to compute.
-        folder: for pictures and files that are to stay; made when it is first asked for.
-        log_probs: those of a split, `(N,)` float64; see `shared`.
+        place: see `folder`.
+        shared: log-probabilities of a split, `(N,)` float64; see `log_probs`.
         data_sha256: of the dataset.
         cache: where artifacts are kept; None keeps them for this process alone.
         reads: the splits whose log-probabilities may be asked for.
-        open_dataset: opens a task by name.
-        load_density: loads a trained density by the name of its run; see `LoadDensity`.
+        open_dataset: opens a task by name; see `open`.
+        load_density: loads a trained density by the name of its run; see `load`.
         subject: what messages call the density.
-        reporter: receives progress.
-
-    Attributes:
-        seed: of the run.
-        subject: what messages call the density.
-        device: where to compute.
         reporter: receives progress.
         opened: name to sha256 of all that was opened through this.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        version: str,
-        seed: int,
-        device: torch.device,
-        folder: Path,
-        log_probs: Callable[[SplitName], Tensor],
-        data_sha256: str,
-        cache: Path | None = None,
-        reads: Sequence[str] = SPLITS,
-        open_dataset: Callable[[str], Dataset] = not_here,
-        load_density: LoadDensity = not_here,
-        subject: str = "the density",
-        reporter: Reporter | None = None,
-    ) -> None:
-        self.seed, self.subject = seed, subject
-        self.device = device
-        self.reporter = reporter or Reporter()
-        self.opened: dict[str, str] = {}
-        self._name, self._version = name, version
-        self._folder, self._cache = folder, cache
-        self._log_probs, self._reads, self._data_sha256 = log_probs, reads, data_sha256
-        self._open_dataset, self._load_density = open_dataset, load_density
-        self._artifacts: dict[str, dict[str, Tensor]] = {}
+    name: str
+    version: str
+    seed: int
+    device: torch.device
+    place: Path
+    shared: Callable[[SplitName], Tensor]
+    data_sha256: str
+    cache: Path | None = None
+    reads: Sequence[str] = SPLITS
+    open_dataset: Callable[[str], Dataset] = not_here
+    load_density: LoadDensity = not_here
+    subject: str = "the density"
+    reporter: Reporter = field(default_factory=Reporter)
+    opened: dict[str, str] = field(default_factory=dict)
+    _artifacts: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """Where pictures and files go that are to stay with the run."""
-        make_folder(self._folder)
-        return self._folder
+        make_folder(self.place)
+        return self.place
 
     def generator(self, purpose: str, *key: str | int) -> torch.Generator:
         """A CPU generator that depends on the run's seed, the measurement and what it is for.
 
         Every call makes it anew: the same purpose gives the same numbers.
         """
-        return keyed_generator(self.seed, "measure", self._name, purpose, *key)
+        return keyed_generator(self.seed, "measure", self.name, purpose, *key)
 
     def log_probs(self, split: SplitName) -> Tensor:
         """Log-probability of every event of a split, `(N,)` nats, float64, on the CPU.
@@ -208,12 +193,12 @@ class Context:
             Diverged: if one is not finite.
             PluginError: unless the measurement says that it reads the split.
         """
-        if split not in self._reads:
+        if split not in self.reads:
             raise PluginError(
-                f"{self._name} asks for log-probabilities of {split!r}, and does not say that it "
+                f"{self.name} asks for log-probabilities of {split!r}, and does not say that it "
                 "reads it: its author has to add it to `reads`"
             )
-        return self._log_probs(split).clone()
+        return self.shared(split).clone()
 
     def open(self, task: str) -> Dataset:
         """The dataset of another task, such as one whose events should be unlikely.
@@ -222,7 +207,7 @@ class Context:
             ConfigError: if no task has that name.
             DataError: if its data are missing or damaged.
         """
-        dataset = self._open_dataset(task)
+        dataset = self.open_dataset(task)
         self.opened[dataset.task.name] = dataset.sha256
         return dataset
 
@@ -233,7 +218,7 @@ class Context:
             ConfigError: if there is no such run.
             CheckpointError: if it is unfinished or damaged.
         """
-        density, name, sha256 = self._load_density(run)
+        density, name, sha256 = self.load_density(run)
         self.opened[name] = sha256
         return density
 
@@ -257,13 +242,13 @@ class Context:
     def _kept_or_built(
         self, name: str, build: Callable[[torch.Generator], Mapping[str, Tensor]]
     ) -> tuple[dict[str, Tensor], str]:
-        key = (self._data_sha256, self._name, self._version, name)
+        key = (self.data_sha256, self.name, self.version, name)
         generator = keyed_generator(0, "artifact", *key)
-        if self._cache is None:
+        if self.cache is None:
             built = {each: t.detach().cpu() for each, t in build(generator).items()}
             return built, tensors_sha256(built)
         place = hashlib.sha256("\0".join(key).encode()).hexdigest()
-        path = self._cache / "artifacts" / f"{place}.safetensors"
+        path = self.cache / "artifacts" / f"{place}.safetensors"
         try:
             kept = load_tensors(path)
         except CheckpointError:  # none yet, or damaged

@@ -48,22 +48,6 @@ class Row:
     better: Better
     error: float | None = None
 
-    def __post_init__(self) -> None:
-        """Check that it can be written down.
-
-        Raises:
-            ValueError: if a text is empty or no line, or a number is not finite.
-        """
-        for text in (self.case, self.unit):
-            if not text or text != one_line(text):
-                raise ValueError(f"a row has a case and a unit, each a line of text; got {text!r}")
-        if self.better not in ("lower", "higher"):
-            raise ValueError(f"{self.case}: better is {self.better!r}, expected lower or higher")
-        if not math.isfinite(self.value):
-            raise ValueError(f"{self.case}: the value is {self.value}")
-        if self.error is not None and not (math.isfinite(self.error) and self.error >= 0):
-            raise ValueError(f"{self.case}: the standard error is {self.error}")
-
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -102,6 +86,16 @@ class Measured:
             cases = [row.case for row in rows]
             if twice := {case for case in cases if cases.count(case) > 1}:
                 raise ValueError(f"two rows have the case {min(twice)!r}")
+        for row in (*self.rows, *self.baselines):
+            for text in (row.case, row.unit):
+                if not text or text != one_line(text):
+                    raise ValueError(f"a case and a unit are each a line of text; got {text!r}")
+            if row.better not in ("lower", "higher"):
+                raise ValueError(f"{row.case}: better is {row.better!r}, expected lower or higher")
+            if not math.isfinite(row.value):
+                raise ValueError(f"{row.case}: the value is {row.value}")
+            if row.error is not None and not (math.isfinite(row.error) and row.error >= 0):
+                raise ValueError(f"{row.case}: the standard error is {row.error}")
         if not self.index or self.index != one_line(self.index):
             raise ValueError(f"the index is a line of text, got {self.index!r}")
         first = next(iter(self.values.values()), None)
@@ -190,16 +184,16 @@ class Measurement(ABC):
         """Remember what it is made with, which is a part of its key.
 
         Raises:
-            TypeError: if a setting is no JSON.
+            TypeError: if there is no such setting, or one is no JSON.
             ValueError: if it is NaN or an infinity.
         """
         made = super().__new__(cls)
         texts: dict[str, str] = {}  # of the settings that differ from their defaults
         known = inspect.signature(cls.__init__).parameters
         for name, value in settings.items():
-            text = canonical_json(value)
-            # One that there is not, the constructor refuses.
-            default = known[name].default if name in known else inspect.Parameter.empty
+            if cls.__init__ is object.__init__ or name not in known:
+                raise TypeError(f"{cls.__name__} has no setting {name!r}")
+            text, default = canonical_json(value), known[name].default
             if default is inspect.Parameter.empty or text != canonical_json(default):
                 texts[name] = quote(text.decode(), safe=_BARE)
         made._given = settings
@@ -208,9 +202,6 @@ class Measurement(ABC):
         if texts:
             made.key += "?" + "&".join(f"{name}={texts[name]}" for name in sorted(texts))
         return made
-
-    def __init__(self) -> None:
-        super().__init__()  # which takes no settings; without it any would do
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -275,7 +266,9 @@ class Measurement(ABC):
 
 
 def settings_of(measurement: type[Measurement]) -> list[inspect.Parameter]:
-    """The arguments of its constructor."""
+    """The arguments of its constructor; none where it has no constructor of its own."""
+    if measurement.__init__ is object.__init__:
+        return []
     return [*inspect.signature(measurement.__init__).parameters.values()][1:]
 
 

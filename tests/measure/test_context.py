@@ -26,8 +26,8 @@ def context(folder: Path, **more: Any) -> Context:
         "version": "1",
         "seed": 5,
         "device": torch.device("cpu"),
-        "folder": folder / "left",
-        "log_probs": lambda split: torch.zeros(3, dtype=torch.float64),
+        "place": folder / "left",
+        "shared": lambda split: torch.zeros(3, dtype=torch.float64),
         "data_sha256": "ab" * 32,
         "cache": folder / "cache",
         **more,
@@ -73,7 +73,7 @@ def test_a_generator_is_of_the_seed_the_measurement_and_the_purpose(tmp_path: Pa
 
 def test_log_probs_are_shared_and_nobody_changes_them_for_others(tmp_path: Path) -> None:
     kept: dict[str, Tensor] = {"test": torch.zeros(3, dtype=torch.float64)}
-    made = context(tmp_path, log_probs=kept.__getitem__, reads=("test",))
+    made = context(tmp_path, shared=kept.__getitem__, reads=("test",))
     made.log_probs("test").add_(1)
     assert kept["test"].sum() == 0
     with pytest.raises(PluginError, match="does not say that it reads it"):

@@ -217,10 +217,11 @@ def test_an_answer_checks_itself(fields: dict[str, Any], message: str) -> None:
         ({"better": "bigger"}, "expected lower or higher"),
     ],
 )
-def test_a_row_checks_itself(fields: dict[str, Any], message: str) -> None:
+def test_an_answer_checks_its_rows_and_baselines(fields: dict[str, Any], message: str) -> None:
     given = {"case": "test", "value": 1.0, "unit": "nats", "better": "lower", **fields}
-    with pytest.raises(ValueError, match=message):
-        Row(**given)
+    for rows, baselines in (([Row(**given)], []), ([ROW], [Row(**given)])):
+        with pytest.raises(ValueError, match=message):
+            Measured(rows, baselines=baselines)
 
 
 def test_values_make_their_row_and_others_follow() -> None:
