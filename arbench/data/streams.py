@@ -134,6 +134,11 @@ class WindowedTask(Task):
         return events.flatten().roll(-shift).view_as(events)
 
 
+def as_events(task: Task, split: SplitName, stored: Split) -> Split:
+    """What a task has stored of a split, as events: a stream through its windows."""
+    return task.cut(split, stored.events[0]) if isinstance(task, WindowedTask) else stored
+
+
 def overlapping_windows(symbols: Tensor, context: int, stride: int) -> Split:
     """Windows `(M, context)` over symbols `(N,)`, N at least `context`, each symbol scored once."""
     last = len(symbols) - context

@@ -21,7 +21,7 @@ from torch import Tensor
 from arbench.data.dataset import Dataset, windows_of
 from arbench.data.offline import NotHereError, offline
 from arbench.data.sources import locate
-from arbench.data.streams import WindowedTask
+from arbench.data.streams import as_events
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
 from arbench.probability.bits import Kind
 from arbench.probability.events import Discrete, EventSpec
@@ -71,10 +71,7 @@ class TaskSubject:
         Raises:
             NotApplicableError: if a file that they take is not on this machine.
         """
-        task = self.events_task
-        if not isinstance(task, WindowedTask):
-            return self.stored
-        return {name: task.cut(name, split.events[0]) for name, split in self.stored.items()}
+        return {name: as_events(self.events_task, name, own) for name, own in self.stored.items()}
 
     @functools.cached_property
     def stored(self) -> dict[SplitName, Split]:
