@@ -183,8 +183,7 @@ def _written(folder: RunFolder, record: Record, measuring: Measuring) -> Record:
         before = load_per_event(folder.per_event) if folder.per_event.exists() else {}
         digest = save_per_event(next_per_event(folder.path), {**before, **measuring.values})
         hashes = hashes.model_copy(update={"per_event": digest})
-    measured = record.model_copy(
-        update={"measurements": {**record.measurements, **measuring.sections}, "sha256": hashes}
-    ).write(folder.record)
+    measured = record.with_sections(**measuring.sections)
+    measured = measured.model_copy(update={"sha256": hashes}).write(folder.record)
     settle_per_event(folder.path, hashes.per_event)
     return measured

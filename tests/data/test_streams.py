@@ -16,6 +16,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads import Categorical
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.testing.tasks import TaskSubject
 from arbench.testing.toys import LinearNetwork
 
 
@@ -88,6 +89,16 @@ def test_a_smaller_context_is_named_that_fits_every_split() -> None:
         with pytest.raises(DataError, match=words):
             Short().windows(256, 128).load(split)
     assert [len(Short().windows(5, 2).load(split)) for split in SPLITS] == [18, 2, 1]
+
+
+def test_the_checks_of_a_stream_see_its_windows() -> None:
+    subject = TaskSubject(Counting)
+    task = subject.events_task
+    assert isinstance(task, WindowedTask)
+    for name in SPLITS:
+        found, windows = subject.splits[name], task.load(name)
+        assert torch.equal(found.events, windows.events)
+        assert found.is_stream == windows.is_stream == (name != "train")
 
 
 class Symbols(StreamTask):
