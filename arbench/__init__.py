@@ -122,6 +122,8 @@ if TYPE_CHECKING:
     from arbench.runs.folder import RunFolder as RunFolder
     from arbench.runs.record.record import Record as Record
     from arbench.runs.zoo import bundled_name as bundled_name
+    from arbench.show.charts import chart_files as chart_files
+    from arbench.show.charts import drawn_chart as drawn_chart
     from arbench.show.reporting import Reporter as Reporter
 
 # Where each name is; type checkers read the imports above.
@@ -271,6 +273,7 @@ _NAMES = {
     "arbench.runs.folder": ("RunFolder",),
     "arbench.runs.record.record": ("Record",),
     "arbench.runs.zoo": ("bundled_name",),
+    "arbench.show.charts": ("chart_files", "drawn_chart"),
     "arbench.show.reporting": ("Reporter",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}

@@ -1,0 +1,68 @@
+"""Charts such as curves and histograms, on light and dark pages alike: a PNG and an SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arbench.errors import ConfigError
+from arbench.files.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which the colour-blind can tell apart, but for yellow and black.
+# Source: Wong, "Points of view: Color blindness", Nature Methods 8, 2011.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DOTS_PER_INCH = 150
+
+
+@contextmanager
+def drawn_chart(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[Figure]:
+    """A figure to draw on; at the end of the block it is written to two files.
+
+    It has a background of its own, so it can be read on a light page and on a dark one. The same
+    chart is the same bytes again.
+
+    Args:
+        path: of both files, without an extension; they end in ".png" and ".svg".
+        width: inches.
+        height: inches.
+
+    Raises:
+        ConfigError: if matplotlib is not installed.
+    """
+    try:
+        import matplotlib.rcsetup
+        import matplotlib.style
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "charts are drawn by matplotlib, which is not installed: pip install 'arbench[measure]'"
+        ) from error
+    style = {
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "axes.prop_cycle": matplotlib.rcsetup.cycler(color=COLOURS),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "figure.facecolor": "white",
+        "grid.color": "#dddddd",
+        "legend.frameon": False,
+        "savefig.facecolor": "white",
+        "svg.hashsalt": "arbench",
+    }
+    with matplotlib.style.context(["default", style]):
+        figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, layout="constrained")
+        yield figure
+        with atomic_path(path.with_name(f"{path.name}.png")) as file:
+            figure.savefig(file, format="png", metadata={"Software": None})
+        with atomic_path(path.with_name(f"{path.name}.svg")) as file:
+            figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def chart_files(path: Path) -> list[Path]:
+    """The two files of a chart that `drawn_chart` writes to a path."""
+    return [path.with_name(f"{path.name}{extension}") for extension in (".png", ".svg")]
