@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from arbench.api.loading import download
 from arbench.errors import ConfigError
 from arbench.hub.card import write_card
-from arbench.hub.finding import find_run
+from arbench.hub.finding import HUB_PREFIX, find_run
 from arbench.measure.measurement import Measurement
 from arbench.measure.opening import open_measurement
+from arbench.runs.folder import RunFolder
 from arbench.runs.measuring import measure_run as measure_more_of
 from arbench.runs.record.record import Record
 from arbench.show.reporting import Reporter
@@ -20,6 +22,7 @@ def measure_run(
     *names: str,
     task: str | None = None,
     device: str = "auto",
+    out: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Record:
     """Make more measurements of a finished run, and write them into its record and card.
@@ -27,38 +30,81 @@ def measure_run(
     A result that the record already holds, of the same version and settings, stays.
 
     Args:
-        path: the run folder. (A run by another name is a shared copy, which nobody may change.)
+        path: what `load` takes. Of a run that others share, such as a zoo entry, a copy is measured
+            and changed; see `folder_to_measure`.
         names: of measurements, such as "speed" or "speed?batch_sizes=[1,256]".
         task: for a run on your own data: where they are, such as "images:PATH".
         device: where to compute.
+        out: the folder of that copy.
         reporter: receives progress.
 
     Returns:
         The record with all that has been measured.
 
     Raises:
-        ConfigError: if no measurement has that name, it means nothing for this run, or the run is
-            not in a folder of your own.
+        ConfigError: if no measurement has that name, it means nothing for this run, or `out` is
+            no place for its copy.
         CheckpointError: if the run is unfinished or damaged.
         PluginError: if a measurement fails.
     """
-    folder = find_run(path)
-    if folder != Path(path):
-        raise ConfigError(
-            f"{path} is a copy that others share: `arbench download {path} --out DIR` makes one of "
-            "your own to measure"
-        )
     measurements = [open_measurement(name) for name in names]
+    reporter = reporter or Reporter()
+    folder = folder_to_measure(path, out=out, reporter=reporter)
     record = measure_more_of(
         folder,
         measurements,
         task_text=task,
         device=_device_of(measurements, device),
-        reporter=reporter or Reporter(),
+        reporter=reporter,
         find=find_run,
     )
     write_card(folder)
     return record
+
+
+def folder_to_measure(
+    path: str | Path, *, out: str | Path | None = None, reporter: Reporter
+) -> Path:
+    """The folder of a run where results may be written.
+
+    A run folder is its own. A zoo entry, or a run on the Hub, is copied first, unless its copy is
+    there already.
+
+    Args:
+        path: what `load` takes.
+        out: the folder of the copy; by default "runs/zoo/mnist/nade" for "mnist/nade", and
+            "runs/hub/org/name" for "hf:org/name".
+        reporter: is told where the copy is.
+
+    Raises:
+        ConfigError: if a run folder comes with an `out`, or the place is taken by something else.
+    """
+    found = find_run(path)
+    if found == Path(path):
+        if out is not None:
+            raise ConfigError(f"--out is for the copy of a run that others share; {path} is yours")
+        return found
+    name = str(path)
+    hub = name.startswith(HUB_PREFIX)
+    home, entry = ("hub", name.removeprefix(HUB_PREFIX).partition("@")[0]) if hub else ("zoo", name)
+    copy = Path("runs", home, entry) if out is None else Path(out)
+    if not copy.exists():
+        download(name, out=copy)
+    elif not _is_copy(copy, found):
+        raise ConfigError(
+            f"{copy} holds something else than {path}: name another folder for its copy with --out"
+        )
+    reporter.say(f"{path} is shared, so its copy {copy} is measured")
+    return copy
+
+
+def _is_copy(folder: Path, original: Path) -> bool:
+    """Whether a folder holds the run with the same weights."""
+    records = [RunFolder(each).record for each in (folder, original)]
+    if not all(record.exists() for record in records):
+        return False
+    ours, theirs = (Record.read(record).sha256.weights for record in records)
+    return ours == theirs
 
 
 def _device_of(measurements: Sequence[Measurement], device: str) -> str:

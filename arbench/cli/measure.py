@@ -11,21 +11,30 @@ from arbench.cli.options import UserPath
 
 
 @click.command()
-@click.argument("run", type=UserPath(path_type=Path))
+@click.argument("run", type=UserPath())
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--task", metavar="TASK", help="Where your own data are, such as images:PATH.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--out", type=UserPath(path_type=Path), help="Where the copy of a shared run goes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    run: Path, names: tuple[str, ...], task: str | None, device: str, as_json: bool
+    run: str,
+    names: tuple[str, ...],
+    task: str | None,
+    device: str,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
-    """Make the measurements NAME... of the run in folder RUN and write them into its record.
+    """Make the measurements NAME... of RUN and write them into its record.
+
+    A zoo entry or a run on the Hub is copied first, to `runs/zoo` or `runs/hub`.
 
     `arbench list measurements` shows the names, and `arbench show NAME` the settings of one. A
     result that the record already holds, of the same version and settings, stays.
 
     \b
     arbench measure runs/mnist-nade speed
+    arbench measure mnist/nade compression
     arbench measure runs/mnist-nade 'speed?batch_sizes=[1,256]'
     arbench measure runs/mnist-nade 'speed?device=cuda'
     """  # noqa: D301 - click wants the character
@@ -36,7 +45,9 @@ def command(
     from arbench.show.record_tables import measured_tables
     from arbench.show.tables import as_rich
 
-    record = api.measure_run(run, *names, task=task, device=device, reporter=ConsoleReporter())
+    record = api.measure_run(
+        run, *names, task=task, device=device, out=out, reporter=ConsoleReporter()
+    )
     values = record.model_dump(mode="json")
     asked = {key: values["measurements"][key] for key in api.measurement_keys(names)}
     if as_json:

@@ -19,6 +19,7 @@ from arbench.cli import main
 from arbench.data.dataset import Dataset
 from arbench.errors import ConfigError, Interrupted, PluginError
 from arbench.files.atomic import sha256_of
+from arbench.hub.finding import find_run
 from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.measure.result_sections import ResultSection
 from arbench.runs.folder import RunFolder
@@ -247,7 +248,8 @@ def test_times_on_another_device_are_a_result_of_their_own(
     [
         (["RUN", "spede"], 2, "speed"),
         (["RUN", "speed?batches=1"], 2, "has no setting 'batches'"),
-        (["mnist-mini/nade", "speed"], 2, "a copy that others share"),
+        (["RUN", "speed", "--out", "copy"], 2, "--out is for the copy of a run that others share"),
+        (["mnist-mini/nade", "speed", "--out", "RUN"], 2, "name another folder for its copy"),
         (["NONE", "speed"], 2, "no run folder"),
         (["FOREIGN", "speed"], 2, "weights are not here"),
         (["RUN", 'speed?samplers=["none"]'], 2, "there is no sampler 'none'"),
@@ -267,6 +269,23 @@ def test_what_cannot_be_asked_is_refused_in_a_line(
     assert main(["measure", *(named.get(word, word) for word in arguments)]) == code
     assert said in capsys.readouterr().err.splitlines()[-1]
     assert (run / "record.json").read_bytes() == before
+
+
+def test_a_shared_run_is_measured_in_a_copy_that_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shared = find_run("mnist-mini/nade")
+    before = {file.name: file.read_bytes() for file in shared.iterdir() if file.is_file()}
+    asked = "speed?batch_sizes=[2]"
+    assert main(["measure", "mnist-mini/nade", asked, "--device", "cpu"]) == 0
+    assert "its copy runs/zoo/mnist-mini/nade is measured" in capsys.readouterr().err
+    copy = tmp_path / "runs/zoo/mnist-mini/nade"
+    assert asked in Record.read(copy / "record.json").measurements
+    assert asked not in Record.read(shared / "record.json").measurements
+    assert main(["measure", "mnist-mini/nade", asked, "--device", "cpu"]) == 0
+    assert "measured already" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in shared.iterdir() if file.is_file()} == before
 
 
 def test_a_run_measures_more_once_it_is_finished(
