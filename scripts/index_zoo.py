@@ -20,7 +20,7 @@ from typing import Any
 from arbench.errors import ArbenchError, ConfigError
 from arbench.files.atomic import sha256_of, write_text
 from arbench.hub.card import write_card
-from arbench.hub.snapshots import DOCUMENTS, EXTRAS, TENSORS, fetch_commit
+from arbench.hub.snapshots import DOCUMENTS, EXTRAS, TENSORS, fetch_commit, pictures_in
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run
 from arbench.runs.record.record import Record
@@ -60,11 +60,17 @@ def index(zoo: Path, homes: Mapping[str, str]) -> dict[str, Any]:
 
 def _entry(folder: Path) -> dict[str, Any]:
     record = Record.read(folder / "record.json")
-    pins = {
-        file.name: asdict(PinnedFile(sha256_of(file), file.stat().st_size))
+    files = [
+        file
         for file in sorted(folder.iterdir())
         if file.name in (*DOCUMENTS, *TENSORS) or EXTRAS.fullmatch(file.name)
         if file.name != CARD
+    ]
+    pins = {
+        file.relative_to(folder).as_posix(): asdict(
+            PinnedFile(sha256_of(file), file.stat().st_size)
+        )
+        for file in (*files, *pictures_in(folder, record))
     }
     return {
         "files": pins,

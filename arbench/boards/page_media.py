@@ -1,32 +1,59 @@
-"""Samples and training curves on the HTML page."""
+"""Samples, pictures of measurements and training curves on the HTML page."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from arbench.boards.curves import board_curve
 from arbench.boards.rows import Board, Row
 from arbench.show.escaping import html
+from arbench.show.pictures import pictures_of, shown_of
 
 _MOST_BYTES = 600_000  # of one picture or sound
 _MOST_CHARACTERS = 1200
+_KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def gallery(boards: Iterable[Board]) -> str:
-    """The samples of every result whose run is at hand, as HTML; empty if there are none."""
+def gallery(boards: Sequence[Board]) -> str:
+    """Samples and pictures of results whose runs are at hand, as HTML; empty if there are none."""
     figures = [
-        f'<figure class="sample"><div class="frame">{shown}</div>'
-        f"<figcaption>{html(row.model)}</figcaption></figure>"
+        _figure(shown, row.model)
         for board in boards
         for row in board.rows
         if row.result is not None and row.result.folder is not None
         if (shown := _samples(row.result.folder, f"samples of {row.model} on {board.task}"))
     ]
+    pictures = [
+        _figure(f'<img alt="{html(about)}" src="{_data(file, _KINDS[file.suffix])}">', about)
+        for board in boards
+        for row in board.rows
+        if row.result is not None and row.result.folder is not None
+        for about, file in _pictures(row)
+    ]
+    return _grid("Samples", figures) + _grid("Pictures of measurements", pictures)
+
+
+def _grid(title: str, figures: Sequence[str]) -> str:
     if not figures:
         return ""
-    return f'<div class="gallery"><h3>Samples</h3><div class="grid">{"".join(figures)}</div></div>'
+    return f'<div class="gallery"><h3>{title}</h3><div class="grid">{"".join(figures)}</div></div>'
+
+
+def _figure(shown: str, about: str) -> str:
+    frame = f'<div class="frame">{shown}</div>'
+    return f'<figure class="sample">{frame}<figcaption>{html(about)}</figcaption></figure>'
+
+
+def _pictures(row: Row) -> Iterator[tuple[str, Path]]:
+    """What a picture is of, and its file; a chart that is there as PNG is shown once."""
+    assert row.result is not None
+    assert row.result.folder is not None
+    sections = row.result.record.model_dump(mode="json")["measurements"]
+    for key, files in pictures_of(row.result.folder, sections).items():
+        for file in filter(_fits, shown_of(files)):
+            yield f"{row.model}, {key}: {file.stem}", file
 
 
 def _samples(run: Path, description: str) -> str:

@@ -16,6 +16,7 @@ from arbench.runs.folder import CARD, RECORD
 from arbench.runs.loading import check_bound
 from arbench.runs.record.record import Record
 from arbench.show.escaping import markdown, preformatted, printable
+from arbench.show.pictures import pictures_of, shown_of
 from arbench.show.record_tables import made_with, measured_tables
 from arbench.show.tables import as_markdown
 
@@ -41,7 +42,7 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
     """The card of a finished run, for people and for machines.
 
     Args:
-        path: the run folder, for its samples and its training curve.
+        path: the run folder, for its samples, its training curve and pictures of measurements.
         record: of a run that has just been measured; None reads it, and holds files against it.
         load_as: the name that others load it by; None if it has no name but its folder.
 
@@ -64,20 +65,30 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
         shown = "\n".join(f"Samples: [{name}]({name})" for name in samples)
     values = record.model_dump(mode="json")
     curve = curve_table(path, record)
-    tables = [
-        *measured_tables(values),
+    about = [
         published_table(record),
         curve if curve.rows and not record.no_likelihood else None,
         made_with(values),
     ]
-    drawn = [*map(as_markdown, filter(None, tables))]
     blocks = [
         f"# {markdown(record.model.name)} on {markdown(record.task.name)}",
         shown,
-        *drawn,
+        *map(as_markdown, measured_tables(values)),
+        _pictures(path, values["measurements"]),
+        *map(as_markdown, filter(None, about)),
         "" if record.foreign else _USE.format(load_as=load_as or "PATH OF THIS FOLDER"),
     ]
     return front + "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _pictures(path: Path, sections: Mapping[str, Any]) -> str:
+    """The pictures of measurements, a paragraph each; empty if there are none."""
+    shown = [
+        f"![{markdown(f'{key}: {file.stem}')}]({file.relative_to(path).as_posix()})"
+        for key, files in pictures_of(path, sections).items()
+        for file in shown_of(files)
+    ]
+    return "\n\n".join(["## Pictures of measurements", *shown] if shown else [])
 
 
 def card_metadata(record: Record) -> dict[str, Any]:

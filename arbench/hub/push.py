@@ -18,7 +18,7 @@ from arbench.hub.client import Hub
 from arbench.hub.finding import HUB_PREFIX
 from arbench.hub.ownership import require_ownership, with_seal
 from arbench.hub.repositories import Repo, parse_repo
-from arbench.hub.snapshots import DOCUMENTS, EXTRAS, TENSORS
+from arbench.hub.snapshots import DOCUMENTS, EXTRAS, TENSORS, pictures_in
 from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.config import RunConfig
@@ -29,9 +29,11 @@ from arbench.runs.record.binding import unbound_note
 from arbench.runs.record.plausibility import require_plausible
 from arbench.runs.record.record import Record
 from arbench.runs.record.values import read_log_probs, test_of
+from arbench.show.pictures import PICTURE
 
 _RUN_FILES = re.compile(
     rf"(config|record)\.json|{EXTRAS.pattern}|(model|per_event|log_probs)\.safetensors"
+    rf"|{PICTURE.pattern}"
 )
 _PAGE_FILES = re.compile(r"index\.html")
 # From the head's commit, the files that a commit on top of it is to hold.
@@ -146,6 +148,7 @@ def _run_files(path: Path) -> dict[str, Path]:
     needed = (folder.config, folder.record, folder.model, folder.per_event)
     extras = [file for file in sorted(path.iterdir()) if EXTRAS.fullmatch(file.name)]
     files = {file.name: file for file in (*needed, *extras)}
+    files |= {file.relative_to(path).as_posix(): file for file in pictures_in(path, record)}
     for file in files.values():
         if file.is_symlink() or not file.is_file():
             raise CheckpointError(f"{file}: expected a file of the run itself, not a link")

@@ -34,6 +34,7 @@ from arbench.runs.record.binding import PER_EVENT, PER_EVENT_UNTIL_2
 from arbench.runs.record.record import Record
 from arbench.runs.record.values import read_log_probs, test_of
 from arbench.runs.zoo import PinnedFile, check_files, read_pins
+from arbench.show.pictures import MOST_BYTES, named_pictures, pictures_of
 
 MANIFEST = "files.json"
 DOCUMENTS = ("config.json", "record.json")
@@ -127,12 +128,23 @@ def copy_run(folder: Path, out: Path) -> Path:
         for file in sorted(folder.iterdir()):
             if file.name in (*DOCUMENTS, *TENSORS) or EXTRAS.fullmatch(file.name):
                 shutil.copyfile(file, partial / file.name)
+        if (folder / "record.json").is_file():
+            for file in pictures_in(folder, Record.read(folder / "record.json")):
+                copy = partial / file.relative_to(folder)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
         os.replace(partial, out)
     except OSError as error:
         raise DataError(f"--out {out}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def pictures_in(folder: Path, record: Record) -> list[Path]:
+    """The pictures of measurements in a run folder."""
+    found = pictures_of(folder, record.model_dump(mode="json")["measurements"])
+    return [file for files in found.values() for file in files]
 
 
 def _home(repo: Repo) -> Path:
@@ -171,6 +183,9 @@ def _download(
         _limit(repo, file, _MOST_BYTES, "arbench")
     hub.download(repo, commit, small.values(), folder)
     with blamed_on(f"{repo} at {commit[:8]}", folder):
+        pictures = _pictures_named(RunFolder(folder), there)
+        hub.download(repo, commit, pictures.values(), folder)
+        small |= pictures
         _limit_tensors(repo, there, RunFolder(folder), per_event)
         hub.download(repo, commit, [there[name] for name in tensors], folder)
         files = {
@@ -185,6 +200,13 @@ def _download(
         read_log_probs(record, folder / per_event)
     manifest = {name: asdict(file) for name, file in files.items()}
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def _pictures_named(folder: RunFolder, there: Mapping[str, RemoteFile]) -> dict[str, RemoteFile]:
+    """Of the files in a repository, the pictures of measurements that the run's record names."""
+    sections = Record.read(folder.record).model_dump(mode="json")["measurements"]
+    names = [name for names in named_pictures(sections).values() for name in names]
+    return {n: there[n] for n in names if n in there and there[n].size <= MOST_BYTES}
 
 
 @contextmanager

@@ -22,12 +22,12 @@ from arbench.measure.measurement import ROUNDING_SHARE, Measured, Measurement
 from arbench.measure.per_event import EventValues
 from arbench.measure.statistics.resampling import NUM_RESAMPLES, error_of
 from arbench.probability.precision import evaluation_mode
+from arbench.show.pictures import FOLDER, PICTURE
 from arbench.show.reporting import Reporter
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
 
-FOLDER = "measurements"  # within a run folder, for what measurements leave there
 _NEEDED = {
     "log_prob": "log-probabilities (log_prob)",
     "sample": "samples (sample)",
@@ -128,6 +128,7 @@ class Measuring:
             try:
                 measured = measurement.measure(self.density, handed, context)
                 measured = self._completed(measurement, measured)
+                _require_pictures(measured, context.place)
             except (ArbenchError, MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # the code is somebody else's
@@ -192,6 +193,21 @@ class Measuring:
             )
             number = replace(number, error=error)
         return replace(measured, groups=groups, rows=[number, *others])
+
+
+def _require_pictures(measured: Measured, place: Path) -> None:
+    """Refuse pictures that nobody would find, or that no page would show.
+
+    Raises:
+        ValueError: with the first of them.
+    """
+    for file in measured.pictures:
+        name = f"{FOLDER}/{place.name}/{file.name}"
+        if file.parent != place or not PICTURE.fullmatch(name) or not file.is_file():
+            raise ValueError(
+                f"the picture {file} is no .png or .svg file in the context's folder; its name has "
+                "letters, digits, dots, dashes and underscores only"
+            )
 
 
 def total_of(measurement: Measurement, values: Mapping[str, Tensor]) -> float:
