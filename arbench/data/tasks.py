@@ -144,8 +144,8 @@ class Task(ABC):
         pinned: whether every source file has a known sha256; a task that is not pinned is on no
             board.
         public: whether results may stand on a board; False for the user's own files.
-        files: the source files that `load` fetches, for `arbench data`; empty when there are none
-            to fetch.
+        files: the source files that `load` and `load_labels` fetch, for `arbench data`;
+            empty when there are none to fetch.
         division: how splits were made of data that state none; None where nothing was divided.
         shared_events: how many events of the first split have an equal one in the second, where
             the data repeat themselves; `arbench check` counts them.

@@ -270,6 +270,32 @@ def check_groups(subject: TaskSubject) -> None:
             )
 
 
+def check_labels(subject: TaskSubject) -> None:
+    """Every event of every split has a label, always the same one, and all splits have its name.
+
+    Raises:
+        ConformanceError: with the split.
+        NotApplicableError: if the task has no labels, or a file that they take is not here.
+    """
+    task = subject.events_task
+    if not task.has_labels:
+        raise NotApplicableError("the task has no labels")
+    names = None
+    for split in SPLITS:
+        num_events = len(subject.splits[split])
+        with _local_files():
+            labels = task.load_labels(split)
+            with other_global_generators():
+                again = task.load_labels(split)
+        if len(labels) != num_events:
+            raise ConformanceError(f"{split} has {num_events:,} events, and {len(labels):,} labels")
+        if not torch.equal(labels.values, again.values):
+            raise ConformanceError(f"two loads of the labels of {split} differ")
+        names = names or labels.names
+        if labels.names != names:
+            raise ConformanceError(f"the labels of train are {names}, of {split} {labels.names}")
+
+
 def check_true_log_prob(subject: TaskSubject) -> None:
     """The true density sums to 1 where it can be summed, and the events follow it.
 
@@ -319,6 +345,7 @@ TASK_CHECKS: dict[str, Callable[[TaskSubject], None]] = {
     "training_view": check_training_view,
     "padding_last": check_padding_last,
     "groups": check_groups,
+    "labels": check_labels,
     "true_log_prob": check_true_log_prob,
 }
 

@@ -8,11 +8,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from arbench import (
     AudioRendering,
     DataError,
     Discrete,
     EventSpec,
+    Labels,
     SourceFile,
     Split,
     SplitName,
@@ -81,14 +84,23 @@ class SpokenDigits(Task):
             DataError: if any of the 3,000 recordings is missing or not the published one.
             NetworkError: if they are not on this machine and cannot be downloaded.
         """
-        contents = self._contents
-        keys = {name: _key(name) for name in contents}
-        names = [name for name in contents if keys[name][-1] in _INDICES[split]]
         levels = []
-        for name in sorted(names, key=keys.__getitem__):
-            recording = read_recording(contents[name], name)
+        for name in self._names(split):
+            recording = read_recording(self._contents[name], name)
             levels.append(mu_law.encode(recording.amplitudes))
         return recording_windows(levels, WINDOW)
+
+    def load_labels(self, split: SplitName) -> Labels:
+        """The digit of each window, spoken in its recording; raises what `load` does."""
+        groups = self.load(split).groups
+        assert groups is not None  # a window belongs to a recording
+        digits = torch.tensor([_key(name)[0] for name in self._names(split)])
+        return Labels(digits[groups], tuple("0123456789"))
+
+    def _names(self, split: SplitName) -> list[str]:
+        """The recordings of a split: by digit, speaker, index."""
+        keys = {name: _key(name) for name in self._contents}
+        return sorted((n for n in keys if keys[n][-1] in _INDICES[split]), key=keys.__getitem__)
 
     @functools.cached_property
     def _contents(self) -> dict[str, bytes]:

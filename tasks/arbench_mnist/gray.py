@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from arbench import Discrete, EventSpec, Split, SplitName, Task
-from arbench_mnist.raw import NUM_TRAIN, SIDE, TEST_IMAGES, TRAIN_IMAGES, grey_levels
+from arbench import Discrete, EventSpec, Labels, Split, SplitName, Task
+from arbench_mnist.raw import FILES, SIDE, grey_levels_of, labels_of
 
 
 class GrayMNIST(Task):
@@ -20,7 +20,7 @@ class GrayMNIST(Task):
     spec = EventSpec((1, SIDE, SIDE), Discrete(256))
     unit = "pixel"
     source = "MNIST (LeCun et al. 1998), http://yann.lecun.com/exdb/mnist/"
-    files = (TRAIN_IMAGES, TEST_IMAGES)
+    files = FILES
 
     def load(self, split: SplitName) -> Split:
         """The events `(N, 1, 28, 28)` of a split, uint8.
@@ -29,10 +29,8 @@ class GrayMNIST(Task):
             DataError: if a raw file is damaged.
             NetworkError: if it is nowhere and cannot be downloaded.
         """
-        levels = grey_levels(TEST_IMAGES if split == "test" else TRAIN_IMAGES)
-        rows = {
-            "train": slice(NUM_TRAIN),
-            "validation": slice(NUM_TRAIN, None),
-            "test": slice(None),
-        }
-        return Split(torch.from_numpy(levels[rows[split]]).reshape(-1, *self.spec.shape))
+        return Split(torch.from_numpy(grey_levels_of(split)).reshape(-1, *self.spec.shape))
+
+    def load_labels(self, split: SplitName) -> Labels:
+        """The digits; raises what `load` does."""
+        return labels_of(split)

@@ -7,14 +7,29 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from arbench import Discrete, EventSpec, SourceFile, Split, SplitName, Task, check_source
-from arbench_mnist.raw import NUM_PIXELS, SIDE
+from arbench import (
+    Discrete,
+    EventSpec,
+    Labels,
+    SourceFile,
+    Split,
+    SplitName,
+    Task,
+    check_source,
+)
+from arbench_mnist.raw import NUM_PIXELS, SIDE, labelled
 
 FILE = SourceFile(
     path="mnist-mini.bits",
     urls=(),
     sha256="71447f8ab84cc12b874675b7cc06442ee6b4d1c7a853c3d152cc999b4aa26316",
     size=490_000,
+)
+LABELS = SourceFile(
+    path="mnist-mini.labels",
+    urls=(),
+    sha256="6f62161372d36bd20f4b153a81dff88ca6cb1d3be27a6e834842a03c2c38ed17",
+    size=5_000,
 )
 FOLDER = Path(__file__).parent / "data"
 _ROWS: dict[SplitName, slice] = {
@@ -50,3 +65,12 @@ class MiniMNIST(Task):
         packed = np.fromfile(FOLDER / FILE.path, np.uint8).reshape(-1, NUM_PIXELS // 8)
         pixels = np.unpackbits(packed[_ROWS[split]], axis=1)
         return Split(torch.from_numpy(pixels).reshape(-1, *self.spec.shape))
+
+    def load_labels(self, split: SplitName) -> Labels:
+        """The digits.
+
+        Raises:
+            DataError: if the file in the package is missing or damaged.
+        """
+        check_source(FOLDER / LABELS.path, LABELS)
+        return labelled(np.fromfile(FOLDER / LABELS.path, np.uint8)[_ROWS[split]])

@@ -1,15 +1,22 @@
-"""The four raw files of MNIST: grey levels, the bits drawn from them, and labels."""
+"""The four raw files of MNIST: grey levels, the bits drawn from them, and digits."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from arbench import SourceFile, fetch, uniforms
+from arbench import Labels, SourceFile, SplitName, fetch, uniforms
 
 SIDE = 28
 NUM_PIXELS = SIDE * SIDE
 NUM_TRAIN = 50_000  # of the 60,000 training digits; the last 10,000 are validation
+DIGITS = tuple("0123456789")
+_ROWS: dict[SplitName, slice] = {  # of the raw train or test files
+    "train": slice(NUM_TRAIN),
+    "validation": slice(NUM_TRAIN, None),
+    "test": slice(None),
+}
 _IMAGE_HEADER = 16  # bytes: magic number, count, height, width
 _LABEL_HEADER = 8  # bytes: magic number, count
 
@@ -42,6 +49,7 @@ TEST_LABELS = SourceFile(
     size=10_008,
     dataset="MNIST",
 )
+FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
 def grey_levels(file: SourceFile) -> NDArray[np.uint8]:
@@ -63,11 +71,26 @@ def binarised(grey: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     return (grey / 255 > uniforms(grey.size, seed).reshape(grey.shape)).astype(np.uint8)
 
 
-def labels(file: SourceFile) -> NDArray[np.uint8]:
-    """Classes `(N,)`, 0 to 9.
+def digits(file: SourceFile) -> NDArray[np.uint8]:
+    """Digits `(N,)`, 0 to 9.
 
     Raises:
         DataError: if the file is damaged.
         NetworkError: if it is nowhere and cannot be downloaded.
     """
     return np.fromfile(fetch(file), np.uint8, offset=_LABEL_HEADER)
+
+
+def grey_levels_of(split: SplitName) -> NDArray[np.uint8]:
+    """Grey levels `(N, 784)` of a split; train and validation share a raw file."""
+    return grey_levels(TEST_IMAGES if split == "test" else TRAIN_IMAGES)[_ROWS[split]]
+
+
+def labels_of(split: SplitName) -> Labels:
+    """The digits of the same rows."""
+    return labelled(digits(TEST_LABELS if split == "test" else TRAIN_LABELS)[_ROWS[split]])
+
+
+def labelled(digits: NDArray[np.uint8]) -> Labels:
+    """Digits `(N,)` with their names."""
+    return Labels(torch.from_numpy(digits.astype(np.int64)), DIGITS)

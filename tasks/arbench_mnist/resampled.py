@@ -5,18 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arbench import Discrete, EventSpec, Split, SplitName, Task
-from arbench_mnist.raw import (
-    NUM_TRAIN,
-    SIDE,
-    TEST_IMAGES,
-    TRAIN_IMAGES,
-    binarised,
-    grey_levels,
-)
+from arbench import Discrete, EventSpec, Labels, Split, SplitName, Task
+from arbench_mnist.raw import FILES, SIDE, binarised, grey_levels_of, labels_of
 
-VALIDATION_SEED = 1
-TEST_SEED = 2
+SEEDS: dict[SplitName, int] = {"validation": 1, "test": 2}
 
 
 class MNIST(Task):
@@ -36,7 +28,7 @@ class MNIST(Task):
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"
     source = "MNIST (LeCun et al. 1998), http://yann.lecun.com/exdb/mnist/"
-    files = (TRAIN_IMAGES, TEST_IMAGES)
+    files = FILES
 
     def load(self, split: SplitName) -> Split:
         """The grey levels `(50000, 1, 28, 28)` of train; the events of validation and test; uint8.
@@ -45,13 +37,14 @@ class MNIST(Task):
             DataError: if a raw file is damaged.
             NetworkError: if it is nowhere and cannot be downloaded.
         """
-        if split == "train":
-            pixels = grey_levels(TRAIN_IMAGES)[:NUM_TRAIN]
-        elif split == "validation":
-            pixels = binarised(grey_levels(TRAIN_IMAGES)[NUM_TRAIN:], VALIDATION_SEED)
-        else:
-            pixels = binarised(grey_levels(TEST_IMAGES), TEST_SEED)
+        pixels = grey_levels_of(split)
+        if split in SEEDS:
+            pixels = binarised(pixels, SEEDS[split])
         return Split(torch.from_numpy(pixels).reshape(-1, *self.spec.shape))
+
+    def load_labels(self, split: SplitName) -> Labels:
+        """The digits; raises what `load` does."""
+        return labels_of(split)
 
     def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
         """Fresh bits `(N, 1, 28, 28)`, uint8, for grey levels of that shape."""

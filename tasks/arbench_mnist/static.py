@@ -16,6 +16,7 @@ from arbench import (
     DataError,
     Discrete,
     EventSpec,
+    Labels,
     Split,
     SplitName,
     Task,
@@ -25,14 +26,16 @@ from arbench import (
 )
 from arbench_mnist.matlab import uniforms
 from arbench_mnist.raw import (
+    FILES,
     NUM_PIXELS,
     SIDE,
     TEST_IMAGES,
     TEST_LABELS,
     TRAIN_IMAGES,
     TRAIN_LABELS,
+    digits,
     grey_levels,
-    labels,
+    labelled,
 )
 
 # Of the published files binarized_mnist_{train,valid,test}.amat.
@@ -73,7 +76,7 @@ class StaticMNIST(Task):
         "Binarised MNIST (Salakhutdinov and Murray 2008; files by Larochelle, "
         "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/), rebuilt from MNIST"
     )
-    files = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+    files = FILES
 
     def load(self, split: SplitName) -> Split:
         """The events `(N, 1, 28, 28)` of a split, uint8.
@@ -84,6 +87,18 @@ class StaticMNIST(Task):
         """
         pixels = np.unpackbits(self._packed[_ROWS[split]], axis=1)
         return Split(torch.from_numpy(pixels).reshape(-1, *self.spec.shape))
+
+    def load_labels(self, split: SplitName) -> Labels:
+        """The digits: the draw shuffles them, or sorts them, with the pictures.
+
+        Raises:
+            DataError: if a raw file is damaged.
+            NetworkError: if it is nowhere and cannot be downloaded.
+        """
+        if split == "test":
+            return labelled(np.sort(digits(TEST_LABELS)))
+        classes = np.sort(digits(TRAIN_LABELS))
+        return labelled(classes[_shuffle(len(classes))][_ROWS[split]])
 
     @functools.cached_property
     def _packed(self) -> NDArray[np.uint8]:
@@ -111,11 +126,9 @@ def rebuilt() -> NDArray[np.uint8]:
         DataError: if a raw file is damaged, or the text form differs from the published files.
         NetworkError: if a raw file is nowhere and cannot be downloaded.
     """
-    train = _by_class(grey_levels(TRAIN_IMAGES), labels(TRAIN_LABELS))
-    test = _by_class(grey_levels(TEST_IMAGES), labels(TEST_LABELS))
-    draws = np.array(list(uniforms(PERMUTATION_STATE, num_lanes=100, per_lane=len(train) // 100)))
-    shuffle = np.argsort(draws.T.ravel(), kind="stable")
-    bits = np.concatenate([_drawn(train[shuffle]), _drawn(test)])
+    train = _by_class(grey_levels(TRAIN_IMAGES), digits(TRAIN_LABELS))
+    test = _by_class(grey_levels(TEST_IMAGES), digits(TEST_LABELS))
+    bits = np.concatenate([_drawn(train[_shuffle(len(train))]), _drawn(test)])
     for split in SPLITS:
         found = text_sha256(bits[_ROWS[split]])
         if found != TEXT_SHA256[split]:
@@ -139,6 +152,12 @@ def text_sha256(bits: NDArray[np.uint8]) -> str:
 
 def _by_class(grey: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return grey[np.argsort(classes, kind="stable")]
+
+
+def _shuffle(num_rows: int) -> NDArray[np.int64]:
+    """Where each train row comes from, `(num_rows,)`, once they are sorted by class."""
+    draws = np.array(list(uniforms(PERMUTATION_STATE, num_lanes=100, per_lane=num_rows // 100)))
+    return np.argsort(draws.T.ravel(), kind="stable")
 
 
 def _drawn(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

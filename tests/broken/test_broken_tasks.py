@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from arbench.data.labels import Labels
 from arbench.data.sources import SourceFile
 from arbench.data.tasks import Split, SplitName, Task
 from arbench.probability.events import Discrete, EventSpec
@@ -145,6 +146,36 @@ class Probabilities(Flipped):
         return events * torch.rand(events.shape, generator=generator)
 
 
+class Labelled(Right):
+    """Every word is odd or even."""
+
+    def load_labels(self, split: SplitName) -> Labels:
+        return Labels(self.load(split).events[:, 0].long(), ("even", "odd"))
+
+
+class LabelsOfTrain(Labelled):
+    """One file of labels, and nobody cuts it."""
+
+    def load_labels(self, split: SplitName) -> Labels:
+        return super().load_labels("train")
+
+
+class LabelsOfAnotherOrder(Labelled):
+    """The words are shuffled with a seed, the labels without one."""
+
+    def load_labels(self, split: SplitName) -> Labels:
+        labels = super().load_labels(split)
+        return Labels(labels.values[torch.randperm(len(labels))], labels.names)
+
+
+class NamesByPlace(Labelled):
+    """Names are given as they come: in test, odd comes first."""
+
+    def load_labels(self, split: SplitName) -> Labels:
+        labels = super().load_labels(split)
+        return Labels(labels.values, labels.names[::-1]) if split == "test" else labels
+
+
 class Coins(Right):
     """Bits that are 1 with probability 0.2, all independent; they do repeat."""
 
@@ -228,6 +259,9 @@ CASES: list[tuple[type[Task], type[Task], str, str]] = [
     (WordWithoutGroups, Windows, "groups", "the validation split has no groups, and the task's"),
     (GroupsWithoutWord, Windows, "groups", "has 100 groups, and the task's group is 'event'"),
     (OneRecording, Windows, "groups", "all 200 validation events are one recording"),
+    (LabelsOfTrain, Labelled, "labels", "validation has 200 events, and 600 labels"),
+    (LabelsOfAnotherOrder, Labelled, "labels", "two loads of the labels of train differ"),
+    (NamesByPlace, Labelled, "labels", "of test ('odd', 'even')"),
     (ForgottenZeros, Coins, "true_log_prob", "the true probabilities of all 4096 events sum to"),
     (OtherCoins, Coins, "true_log_prob", "the balance is off by"),
     (RoundedTruth, Coins, "true_log_prob", "torch.float32, expected (B,) and torch.float64"),

@@ -19,6 +19,8 @@ import pytest
 from arbench.data import vision
 from arbench.data.sources import SourceFile, fetch
 from arbench.errors import DataError, NetworkError
+from arbench_mnist import raw as mnist_files
+from arbench_mnist.resampled import MNIST
 
 IMAGES = np.array([0x803, 2, 28, 28], ">i4").tobytes() + bytes(2 * 784)
 LABELS = np.array([0x801, 2], ">i4").tobytes() + bytes([3, 7])
@@ -115,3 +117,19 @@ def test_a_file_that_passes_torchvision_but_not_us_is_refused(mirror: Path, tmp_
     with pytest.raises(DataError, match=hashlib.sha256(IMAGES).hexdigest()):
         fetch(raw("train-images-idx3-ubyte", IMAGES[:-1]))
     assert cached(tmp_path) == set()
+
+
+def test_the_labels_of_mnist_come_with_its_digits(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, file, content in (
+        ("TEST_LABELS", "t10k-labels-idx1-ubyte", LABELS),
+        ("TEST_IMAGES", "t10k-images-idx3-ubyte", IMAGES),
+    ):
+        monkeypatch.setattr(mnist_files, name, raw(file, content))
+    labels = MNIST().load_labels("test")
+    assert labels.values.tolist() == [3, 7]
+    assert labels.names == tuple("0123456789")
+    for archive in mirror.iterdir():
+        archive.unlink()
+    assert len(MNIST().load("test")) == 2

