@@ -55,6 +55,8 @@ class Measuring:
         num_resamples: by which a standard error is found, where the number is no mean.
         sections: of a record, by the keys of the results.
         values: of every event, by the keys of the results.
+        evaluated: log-probabilities `(N,)` of splits, nats, float64; what is not here yet is
+            computed when it is asked for.
     """
 
     density: Density
@@ -69,17 +71,17 @@ class Measuring:
     num_resamples: int = NUM_RESAMPLES
     sections: dict[str, Section] = field(default_factory=dict)
     values: dict[str, EventValues] = field(default_factory=dict)
-    _log_probs: dict[SplitName, Tensor] = field(default_factory=dict)
+    evaluated: dict[SplitName, Tensor] = field(default_factory=dict)
 
     def log_probs(self, split: SplitName) -> Tensor:
         """Log-probability `(N,)` of every event of a split, nats, float64."""
-        if split not in self._log_probs:
+        if split not in self.evaluated:
             with self.reporter.bar(f"evaluating {split}") as advance:
                 found = evaluate_log_probs(
                     self.density, self.dataset.split(split), progress=advance
                 )
-            self._log_probs[split] = found
-        return self._log_probs[split]
+            self.evaluated[split] = found
+        return self.evaluated[split]
 
     def refusal(self, measurement: Measurement) -> str | None:
         """Why a measurement means nothing here, in a sentence; None if it does.

@@ -187,7 +187,8 @@ class Context:
     def log_probs(self, split: SplitName) -> Tensor:
         """Log-probability of every event of a split, `(N,)` nats, float64, on the CPU.
 
-        A run computes them once for all measurements. The events of a stream are its windows.
+        A run computes them once for all measurements; one that is finished has kept those of test.
+        The events of a stream are its windows.
 
         Raises:
             Diverged: if one is not finite.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from arbench.errors import ArbenchError, ConfigError, Interrupted
 from arbench.measure.asking import Measuring
+from arbench.measure.likelihood import Likelihood
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.runs.config import RunConfig
@@ -16,6 +17,7 @@ from arbench.runs.folder import RunFolder
 from arbench.runs.loading import check_bound, load_density, load_run
 from arbench.runs.record.binding import next_per_event, settle_per_event
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import read_log_probs
 from arbench.runs.request import reopen
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
@@ -51,8 +53,10 @@ def measure_run(
 ) -> Record:
     """Measure more of a finished run, and write it into its record.
 
-    What is there already, by the same version and settings, is kept. The folder is locked
-    meanwhile; a kill leaves the record of before, or the new one with everything in it.
+    What is there already, by the same version and settings, is kept. The log-probabilities of test
+    are those of the run, by the hash in its record; only a verification makes them again. The
+    folder is locked meanwhile; a kill leaves the record of before, or the new one with everything
+    in it.
 
     Args:
         path: the run folder.
@@ -90,6 +94,9 @@ def measure_run(
             path, config, record, task_text=task_text, device=device, reporter=reporter, find=find
         )
         require_askable(wanted, measuring, config)
+        likelihood = record.measurements.get(Likelihood.name)
+        if "test" in record.splits and likelihood and likelihood.version == Likelihood.version:
+            measuring.evaluated["test"] = read_log_probs(record, folder.per_event).values
         return measure_more(folder, record, wanted, measuring)
 
 

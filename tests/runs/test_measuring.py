@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -17,10 +17,11 @@ import arbench
 from arbench import Context, Density, Handed, Measured, Measurement
 from arbench.cli import main
 from arbench.data.dataset import Dataset
-from arbench.errors import ConfigError, Interrupted, PluginError
+from arbench.errors import CheckpointError, ConfigError, Interrupted, PluginError
 from arbench.files.atomic import sha256_of
 from arbench.hub.finding import find_run
-from arbench.measure.per_event import load_per_event, save_per_event
+from arbench.measure.likelihood import Likelihood, evaluate_log_probs
+from arbench.measure.per_event import EventValues, load_per_event, save_per_event
 from arbench.measure.result_sections import ResultSection
 from arbench.runs.folder import RunFolder
 from arbench.runs.measuring import measure_run
@@ -142,6 +143,57 @@ def test_what_is_opened_elsewhere_is_named_with_its_hash(run: Path, made: Path) 
         "toy-ising": Dataset("toy-ising").sha256,
     }
     assert section.rows[0].value == 0.0  # the weights are the same
+
+
+class Surprise(Measurement):
+    """Nats of every test event, as its context has them."""
+
+    name, version, unit, better, negates = "surprise", "1", "nats", "lower", True
+
+    def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
+        return self.measured({"log_prob": context.log_probs("test")})
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many events were evaluated, split by split."""
+    counts: list[int] = []
+
+    def evaluate(density: Density, split: arbench.Split, **how: Any) -> torch.Tensor:
+        counts.append(len(split))
+        return evaluate_log_probs(density, split, **how)
+
+    monkeypatch.setattr("arbench.measure.asking.evaluate_log_probs", evaluate)
+    return counts
+
+
+def test_log_probs_of_test_are_those_that_the_run_kept(run: Path, evaluated: list[int]) -> None:
+    kept = load_per_event(run / "per_event.safetensors")["likelihood"].values["log_prob"]
+    record = measured(run, Surprise())
+    assert evaluated == []
+    found = load_per_event(run / "per_event.safetensors")["surprise"].values["log_prob"]
+    assert torch.equal(found, kept)
+    assert record.measurements["surprise"].rows[0].value == pytest.approx(
+        record.splits["test"].nats_per_event, rel=1e-12
+    )
+    assert arbench.verify(run, device="cpu").holds
+    assert evaluated == [200], "a verification takes nothing for granted"
+
+
+def test_log_probs_that_were_edited_are_not_handed_on(run: Path) -> None:
+    kept = load_per_event(run / "per_event.safetensors")
+    values = kept["likelihood"].values["log_prob"].flip(0)  # of the same sum
+    save_per_event(run / "per_event.safetensors", {"likelihood": EventValues({"log_prob": values})})
+    with pytest.raises(CheckpointError, match="per_event"):
+        measured(run, Surprise())
+
+
+def test_another_version_of_the_likelihood_is_evaluated_anew(
+    run: Path, evaluated: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Likelihood, "version", "2")
+    measured(run, Surprise())
+    assert evaluated == [200]
 
 
 def test_another_version_is_measured_anew(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
