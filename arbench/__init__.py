@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from arbench.api import run_seeds as run_seeds
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
+    from arbench.api import untrained as untrained
     from arbench.api import verify as verify
     from arbench.api.opening import OpenedRun as OpenedRun
     from arbench.cli import main as main
     from arbench.cli.console import ConsoleReporter as ConsoleReporter
     from arbench.data.formats import mu_law as mu_law
+    from arbench.data.formats.own_files import OwnFiles as OwnFiles
     from arbench.data.formats.pixels import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
     from arbench.data.formats.pixels import Pixels as Pixels
     from arbench.data.formats.pixels import read_pixels as read_pixels
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from arbench.data.sources import writing_cache as writing_cache
     from arbench.data.streams import StreamTask as StreamTask
     from arbench.data.streams import Windows as Windows
+    from arbench.data.streams import text_windows as text_windows
     from arbench.data.tasks import DIVISION_RULES as DIVISION_RULES
     from arbench.data.tasks import SPLITS as SPLITS
     from arbench.data.tasks import Division as Division
@@ -89,6 +92,8 @@ if TYPE_CHECKING:
     from arbench.measure.statistics.metrics import NLL as NLL
     from arbench.measure.statistics.paired import PairedDifference as PairedDifference
     from arbench.measure.statistics.paired import paired_difference as paired_difference
+    from arbench.measure.statistics.resampling import error_of_resampled as error_of_resampled
+    from arbench.measure.statistics.resampling import group_weights as group_weights
     from arbench.probability.bits import in_bits as in_bits
     from arbench.probability.density import Density as Density
     from arbench.probability.ensemble import Ensemble as Ensemble
@@ -147,12 +152,14 @@ _NAMES = {
         "run_seeds",
         "sample",
         "sample_texts",
+        "untrained",
         "verify",
     ),
     "arbench.api.opening": ("OpenedRun",),
     "arbench.cli": ("main",),
     "arbench.cli.console": ("ConsoleReporter",),
     "arbench.data.formats": ("mu_law",),
+    "arbench.data.formats.own_files": ("OwnFiles",),
     "arbench.data.formats.pixels": (
         "IMAGE_EXTENSIONS",
         "Pixels",
@@ -182,6 +189,7 @@ _NAMES = {
     "arbench.data.streams": (
         "StreamTask",
         "Windows",
+        "text_windows",
     ),
     "arbench.data.tasks": (
         "DIVISION_RULES",
@@ -229,6 +237,10 @@ _NAMES = {
     "arbench.measure.statistics.paired": (
         "PairedDifference",
         "paired_difference",
+    ),
+    "arbench.measure.statistics.resampling": (
+        "error_of_resampled",
+        "group_weights",
     ),
     "arbench.probability.bits": ("in_bits",),
     "arbench.probability.density": ("Density",),

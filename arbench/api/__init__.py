@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from arbench.api.loading import download as download
 from arbench.api.loading import load as load
+from arbench.api.loading import untrained as untrained
 from arbench.api.measuring import measure_run as measure_run
 from arbench.api.measuring import measurement_keys as measurement_keys
 from arbench.api.opening import OpenedRun as OpenedRun

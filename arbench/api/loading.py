@@ -1,23 +1,29 @@
-"""`arbench.load` and `arbench.download`: a trained run by its folder, zoo name or Hub name."""
+"""`load` and `download`: a trained run by its name; `untrained`: a model before training."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arbench.data.tasks import open_task as open_task
+from arbench.errors import ConfigError
 from arbench.hub.finding import find_run
 from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
+from arbench.probability.heads.natural import natural_head
+from arbench.probability.model import Model
+from arbench.registry.entries import ModelEntry
+from arbench.registry.manager import registry
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import load_run, read_config
 from arbench.runs.record.binding import unbound_note
 from arbench.runs.record.record import Record
 from arbench.training.devices import resolve_device
+from arbench.training.recipes import check_options
 
 if TYPE_CHECKING:
-    pass
+    from arbench.probability.layouts import Layout
 
 
 def load(path: str | Path, *, device: str = "cpu") -> Density:
@@ -42,6 +48,29 @@ def load(path: str | Path, *, device: str = "cpu") -> Density:
     if note := unbound_note(folder, is_bound):
         print(f"arbench: {note}", file=sys.stderr)
     return density
+
+
+def untrained(model: str, layout: Layout, **settings: Any) -> Model:
+    """A model before it was trained, with the head that suits the data.
+
+    Args:
+        model: its name, as `arbench list` has it.
+        layout: of the events.
+        settings: of its network.
+
+    Raises:
+        ConfigError: if there is no such model or setting, or it is not for such events.
+    """
+    network_class = registry().find(ModelEntry, model).load()
+    checked = dict(check_options(network_class, settings))
+    try:
+        head = natural_head(layout)
+        served = getattr(network_class, "heads", (head.name,))
+        if head.name not in served:
+            raise ValueError(f"its head is {' or '.join(served)}, not {head.name}")
+        return Model(network_class(layout, head.num_params, **checked), head, layout)
+    except ValueError as error:
+        raise ConfigError(f"{model}: {error}") from error
 
 
 def download(path: str, *, out: str | Path | None = None) -> Path:

@@ -10,6 +10,7 @@ from arbench.api.loading import load
 from arbench.data.dataset import Dataset
 from arbench.data.rendering import Rendering
 from arbench.data.streams import Windows
+from arbench.data.tasks import Task
 from arbench.files.atomic import sha256_of
 from arbench.hub.finding import find_run
 from arbench.probability.density import Density
@@ -30,6 +31,7 @@ class OpenedRun:
         density: trained, in evaluation mode.
         rendering: how its events are shown.
         windows: through which it sees a stream; None for a task of events.
+        draws_pixels: whether its bits were drawn from grey levels; see `Task.draws_pixels`.
         sha256: of its configuration ("config") and of its weights ("weights"), as files.
     """
 
@@ -38,6 +40,7 @@ class OpenedRun:
     density: Density
     rendering: Rendering
     windows: Windows | None
+    draws_pixels: bool
     sha256: Mapping[str, str]
     _config: RunConfig
 
@@ -60,23 +63,25 @@ def open_run(path: str | Path, *, device: str = "cpu") -> OpenedRun:
     folder = find_run(path)
     density = load(folder, device=device)
     config, files = read_config(folder), RunFolder(folder)
-    stream = config.recipe.stream
+    stream, task = config.recipe.stream, _task_class(config.task)
+    is_stream = task is not None and task.needs_windows
     return OpenedRun(
         folder=folder,
         name=f"{config.task}/{config.model}",
         density=density,
         rendering=config.shown,
-        windows=Windows(stream.context, stream.stride) if _is_stream(config.task) else None,
+        windows=Windows(stream.context, stream.stride) if is_stream else None,
+        draws_pixels=task is not None and task.draws_pixels,
         sha256={"config": sha256_of(files.config), "weights": sha256_of(files.model)},
         _config=config,
     )
 
 
-def _is_stream(name: str) -> bool:
-    """Whether a task is a stream, by the name in a run; nothing is loaded.
+def _task_class(name: str) -> type[Task] | None:
+    """The class of a task, by the name in a run; nothing is loaded. None if it is not installed.
 
     Data of the user's own are called after the task that reads them, such as "text-1f2e3d4c".
     """
     tasks = registry().tasks
     registered = tasks.get(name) or tasks.get(name.partition("-")[0])
-    return registered is not None and bool(registered.load().needs_windows)
+    return None if registered is None else registered.load()

@@ -147,3 +147,21 @@ def overlapping_windows(symbols: Tensor, context: int, stride: int) -> Split:
     place = starts.unsqueeze(1) + torch.arange(context)
     scored = place >= before.unsqueeze(1)
     return Split(symbols.unfold(0, context, 1)[starts], scored, is_stream=True)
+
+
+def text_windows(symbols: Tensor, windows: Windows) -> Split:
+    """The windows through which a text of any length is evaluated, each symbol scored once.
+
+    A text that fills no window is padded at its end; what is behind it changes nothing for a model
+    that reads from left to right.
+
+    Args:
+        symbols: `(N,)`, N at least 1.
+        windows: of the model.
+    """
+    missing = windows.context - len(symbols)
+    if missing <= 0:
+        return overlapping_windows(symbols, windows.context, windows.stride)
+    padded = torch.cat([symbols, symbols.new_zeros(missing)])
+    scored = torch.arange(windows.context) < len(symbols)
+    return Split(padded.unsqueeze(0), scored.unsqueeze(0), is_stream=True)

@@ -149,6 +149,8 @@ class Task(ABC):
         division: how splits were made of data that state none; None where nothing was divided.
         shared_events: how many events of the first split have an equal one in the second, where
             the data repeat themselves; `arbench check` counts them.
+        draws_pixels: whether a pixel of its binary images is 1 with probability grey level / 255;
+            grey images of the user's own are then made events likewise.
         needs_windows: whether it is a stream, which has events only once a context is chosen.
         is_windowed: whether its events are the windows of a stream.
     """
@@ -164,6 +166,7 @@ class Task(ABC):
     files: tuple[SourceFile, ...] = ()
     division: Division | None = None
     shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int]] = MappingProxyType({})
+    draws_pixels: ClassVar[bool] = False
     needs_windows: ClassVar[bool] = False
     is_windowed: ClassVar[bool] = False
 

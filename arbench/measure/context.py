@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -83,6 +83,11 @@ class Handed:
         return self._dataset.task.has_labels
 
     @property
+    def draws_pixels(self) -> bool:
+        """Whether its bits were drawn from grey levels; see `Task.draws_pixels`."""
+        return self._dataset.task.draws_pixels
+
+    @property
     def has_true_log_prob(self) -> bool:
         """Whether the data come from a known distribution."""
         return self._dataset.task.has_true_log_prob
@@ -100,6 +105,22 @@ class Handed:
         if name not in self._reads:
             raise self._unread(name)
         return self._dataset.split(name)
+
+    def training_events(self) -> Split:
+        """The train split as a model sees it in one epoch: events, whatever is stored.
+
+        Where training draws bits anew in every epoch, from grey levels for instance, they are
+        drawn once here, always the same. Of a stream these are windows side by side.
+
+        Raises:
+            PluginError: unless the measurement says that it reads "train".
+        """
+        split = self.split("train")
+        task = self._dataset.task
+        if not task.has_training_view:
+            return split
+        generator = keyed_generator(0, "training events", task.name, task.version)
+        return replace(split, events=task.training_view(split.events, generator))
 
     def labels(self, name: SplitName) -> Labels:
         """What the events of a split are of, one label for each.

@@ -15,18 +15,14 @@ from torch import Tensor
 from arbench import (
     IMAGE_EXTENSIONS,
     ConfigError,
-    DataError,
     Discrete,
     EventSpec,
     OpenedRun,
+    OwnFiles,
     TextRendering,
     atomic_path,
-    read_npz,
-    read_pixels,
 )
 from arbench_compression.content import Content, Ends, Plan
-
-_KEY = "events"
 
 
 def read_files(files: Sequence[Path], run: OpenedRun, batch_size: int) -> Content:
@@ -40,24 +36,25 @@ def read_files(files: Sequence[Path], run: OpenedRun, batch_size: int) -> Conten
     Raises:
         DataError: if they hold something else.
     """
-    rendering, spec = run.rendering, run.density.spec
+    rendering = run.rendering
+    own = OwnFiles(run.density.spec, rendering)
     is_archive = files[0].suffix.lower() == ".npz"
     if len(files) > 1 and (is_archive or isinstance(rendering, TextRendering)):
         raise ConfigError("more than one file: only images come as several, one event each")
     if is_archive and run.windows is None:
-        events = torch.from_numpy(read_npz(files[0], [_KEY])[_KEY])
-        return Content(Plan(len(events), batch_size), _checked(events, spec, files[0]))
+        events = own.archive(files[0])
+        return Content(Plan(len(events), batch_size), events)
     if isinstance(rendering, TextRendering):
-        data = _bytes(files[0])
-        if rendering.end is not None:
-            return _words(data, rendering, spec, batch_size, files[0])
-        symbols = _symbols(data, rendering, files[0])
+        if (end := rendering.end) is not None:
+            words = own.words(files[0])
+            return Content(Plan(len(words), batch_size, ends=Ends(end, end)), words)
+        symbols = own.text(files[0])
         return Content(Plan(len(symbols), 1, run.windows), symbols)
     if any(file.suffix.lower() not in IMAGE_EXTENSIONS for file in files):
         raise ConfigError(
-            f"{files[0]}: give an npz archive with the events under the key {_KEY!r}, or images"
+            f"{files[0]}: give an npz archive with the events under the key 'events', or images"
         )
-    events = torch.stack([_image(file, spec) for file in files])
+    events = torch.stack([own.image(file) for file in files])
     return Content(Plan(len(events), batch_size), events)
 
 
@@ -106,72 +103,6 @@ def write_file(content: Content, run: OpenedRun, out: Path) -> None:
             np.savez_compressed(file, events=content.items.numpy())
     else:
         _write_images(content.items, run.density.spec, out)
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
-
-
-def _checked(events: Tensor, spec: EventSpec, file: Path) -> Tensor:
-    try:
-        spec.validate(events)
-    except ValueError as error:
-        raise DataError(f"{file}: {error}") from error
-    if len(events) == 0:
-        raise DataError(f"{file}: it holds no events")
-    return events.long()
-
-
-def _symbols(data: bytes, rendering: TextRendering, file: Path) -> Tensor:
-    """The symbols of a text, `(N,)`."""
-    try:
-        values = np.frombuffer(data, np.uint8).copy() if rendering.symbols is None else None
-        symbols = rendering.encode(data.decode()) if values is None else torch.from_numpy(values)
-    except ValueError as error:  # no UTF-8, too
-        raise DataError(f"{file}: {error}; the model has no probability for it") from error
-    if len(symbols) == 0:
-        raise DataError(f"{file}: it is empty")
-    return symbols
-
-
-def _words(
-    data: bytes, rendering: TextRendering, spec: EventSpec, batch_size: int, file: Path
-) -> Content:
-    """A word a line, each with its end and padding."""
-    end = rendering.end
-    assert end is not None
-    text = data.decode(errors="replace")
-    if not text.endswith("\n"):
-        raise DataError(f"{file}: a word a line is expected, the last line ended too")
-    words = []
-    for number, line in enumerate(text[:-1].split("\n"), 1):
-        letters = _symbols(line.encode(), rendering, file).tolist() if line else []
-        if len(letters) >= spec.num_dims or end in letters:
-            raise DataError(f"{file}, line {number}: longer than {spec.num_dims - 1} letters")
-        words.append(letters + [end] * (spec.num_dims - len(letters)))
-    return Content(Plan(len(words), batch_size, ends=Ends(end, end)), torch.tensor(words))
-
-
-def _image(file: Path, spec: EventSpec) -> Tensor:
-    """An image as an event, `(C, H, W)`."""
-    pixels = read_pixels(file, str(file))
-    if pixels.levels.shape != spec.shape:
-        raise DataError(f"{file}: found {pixels.levels.shape}, and events have {spec.shape}")
-    levels = torch.from_numpy(np.ascontiguousarray(pixels.levels)).long()
-    size = spec.domain.size if isinstance(spec.domain, Discrete) else 0
-    if size == 2 and pixels.mode != "1":
-        if not set(levels.flatten().tolist()) <= {0, 255}:
-            raise DataError(
-                f"{file}: it has grey pixels, and the model knows black and white alone; make it "
-                "black and white yourself, so that nothing is lost unnoticed"
-            )
-        levels = levels // 255
-    elif size != 256 and size != 2:
-        raise DataError(f"{file}: the model knows {size} levels: give its events as an npz archive")
-    return levels
 
 
 def _text(content: Content, rendering: TextRendering) -> bytes:

@@ -27,6 +27,7 @@ class MNIST(Task):
     version = "1"
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"
+    draws_pixels = True
     source = "MNIST (LeCun et al. 1998), http://yann.lecun.com/exdb/mnist/"
     files = FILES
 

@@ -72,6 +72,7 @@ class StaticMNIST(Task):
     version = "1"
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"
+    draws_pixels = True
     source = (
         "Binarised MNIST (Salakhutdinov and Murray 2008; files by Larochelle, "
         "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/), rebuilt from MNIST"

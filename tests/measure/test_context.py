@@ -49,6 +49,27 @@ def test_only_what_is_read_is_handed_over() -> None:
     assert not handed.has_true_log_prob
 
 
+class Drawn(Words):
+    """Words whose first letter is drawn anew in every epoch."""
+
+    def training_view(self, events: Tensor, generator: torch.Generator) -> Tensor:
+        view = events.clone()
+        view[:, 0] = torch.randint(2, (len(events),), generator=generator)
+        return view
+
+
+def test_train_events_are_as_training_sees_them() -> None:
+    stored = Dataset(Drawn()).split("train").events
+    handed = Handed(Dataset(Drawn()), "mean", ("train",))
+    seen = handed.training_events()
+    assert torch.equal(seen.events[:, 1:], stored[:, 1:])
+    assert not torch.equal(seen.events, stored)
+    assert torch.equal(seen.events, handed.training_events().events)
+    assert torch.equal(Handed(words(), "mean", ("train",)).training_events().events, stored)
+    with pytest.raises(PluginError, match="add it to `reads`"):
+        Handed(Dataset(Drawn()), "mean", ("test",)).training_events()
+
+
 def test_labels_are_of_the_events_handed_over_and_are_written_down() -> None:
     handed = Handed(words(limit=7), "mean", ("test", "labels:test"))
     labels = handed.labels("test").values
