@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -13,6 +14,7 @@ from arbench.probability.bits import Kind
 from arbench.probability.density import Excerpt
 from arbench.probability.events import EventSpec
 from arbench.probability.heads.components import log_mean_exp
+from arbench.probability.heads.conditionals import conditionals_of, offers_conditionals
 from arbench.probability.model import Model, known_values
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.samplers import OnSite
@@ -94,6 +96,20 @@ class Ensemble(nn.Module):
         counted = torch.ones_like(mean) if scored is None else scored.to(mean)
         share = divergence / counted.flatten(1).sum(1).clamp(min=1)
         return mean - torch.einsum("b...,b->b...", counted, share)
+
+    @property
+    def conditionals(self) -> Callable[..., Tensor]:
+        """How likely every value of every dim is, if all members have one order.
+
+        See `Conditionals.conditionals`.
+
+        Raises:
+            AttributeError: if their orders differ: a dim then has no distribution given those
+                before it, whose sum over what another order puts first nobody can make.
+        """
+        if not offers_conditionals(self._models):
+            raise AttributeError("this ensemble has no conditionals")
+        return functools.partial(conditionals_of, self._models)
 
     @torch.no_grad()
     def sample(

@@ -1,6 +1,7 @@
 """What a density or network may offer too: `Conditionals`, `Features`, stepping.
 
-Nothing here runs. Whoever wants one of these asks whether there is such a method.
+Nothing here runs. Whoever wants one of these asks whether the object has such a method, by
+`getattr(density, "conditionals", None)`: a model offers some only where they mean something.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ class SteppingNetwork(Protocol):
         ...
 
 
-@runtime_checkable
 class Conditionals(Protocol):
     """What a density of discrete events may offer, too: every distribution that makes an event."""
 
@@ -45,8 +45,9 @@ class Conditionals(Protocol):
             scored: as for `log_prob`; what is not scored has distributions all the same.
 
         Returns:
-            `(B, *event_shape, K)` float64, log-probabilities in nats. Those of the values that an
-            event has sum to its `log_prob`.
+            `(B, *event_shape, K)` float64 (float32 where the device has none), log-probabilities
+            in nats. Those of the values that an event has sum to its `log_prob`, up to the rounding
+            of that. For 256 values that is much memory: ask for few events at a time.
         """
         ...
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from arbench.errors import PluginError
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads.base import Head
+from arbench.probability.heads.conditionals import conditionals_of, offers_conditionals
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
 from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
@@ -136,6 +139,18 @@ class Model(nn.Module):
         size = self.layout.site_dim
         shares = per_site.to(widest_dtype(per_site.device)) / size
         return self.layout.to_events(shares.unsqueeze(-1).expand(-1, -1, size))
+
+    @property
+    def conditionals(self) -> Callable[..., Tensor]:
+        """How likely every value of every dim is; see `Conditionals.conditionals`.
+
+        Raises:
+            AttributeError: if real dims, or a head that draws the dims of a site together, leave
+                nothing to say.
+        """
+        if not offers_conditionals([self]):
+            raise AttributeError("this model has no conditionals")
+        return functools.partial(conditionals_of, [self])
 
     @torch.no_grad()
     def sample(

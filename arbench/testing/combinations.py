@@ -4,8 +4,9 @@ One network on tiny events makes several densities: alone, averaged with a copy,
 as an ensemble of masks and one of orders. The events say the rest: words that end have padding,
 there are whole pixels, and every kind comes in the raster scan and in another order. Of each
 density the same is asked, by brute force: probabilities sum to 1, also those of a block after its
-context, as in the windows of a stream; samplers agree; completions are samples of the true
-conditional. What would be wrong together has to be refused. `docs/checks.md` has the table.
+context, as in the windows of a stream; the distributions of its dims, if it offers them, make up
+its log-probability; samplers agree; completions are samples of the true conditional. What would be
+wrong together has to be refused. `docs/checks.md` has the table.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.cells import event_masses, event_numbers
+from arbench.testing.conditionals import require_conditionals
 from arbench.testing.distributions import check_sums_to_one, require_likely, require_normalised
 from arbench.testing.samplers import require_samplers_agree
 from arbench.testing.subject import ConformanceError, Subject
@@ -133,6 +135,7 @@ def _check_density(density: Density, subject: Subject) -> None:
         _named("completions", lambda: _check_completions(density, subject))
         if len(subject.spec.shape) == 1 and subject.tiny.end is None:
             _named("windows of a stream", lambda: _check_windows(density, subject))
+    _named("conditionals", lambda: require_conditionals(density, subject))
 
 
 def _check_copies(model: Model, subject: Subject) -> None:

@@ -178,6 +178,41 @@ def check_value_log_probs(subject: HeadSubject) -> None:
                 )
 
 
+def check_next_log_probs(subject: HeadSubject) -> None:
+    """`next_log_probs` is what `log_prob` leaves to a dim when the dims after it are summed out.
+
+    A head that does not say so for sites of several dims is not asked.
+
+    Raises:
+        ConformanceError: with the dim, what stands before it and both log-probabilities.
+    """
+    head, dims = subject.head, subject.head.layout.site_dim
+    if subject.tiny.is_real:
+        return
+    if dims > 1 and type(head).next_log_probs is Head.next_log_probs:
+        return
+    values, size = subject.values(), len(subject.tiny.values)
+    for params in subject.settings():
+        joint = head.log_prob(params.expand(len(values), -1), values)
+        for dim in range(dims):
+            expected = joint.view(-1, size, size ** (dims - dim - 1)).logsumexp(-1).log_softmax(-1)
+            before = values[:: size ** (dims - dim), :dim]
+            listed = head.next_log_probs(params.expand(len(before), -1), before)
+            if listed.shape != expected.shape:
+                raise ConformanceError(
+                    f"next_log_probs has shape {tuple(listed.shape)}, expected "
+                    f"{tuple(expected.shape)}"
+                )
+            wrong = ~torch.isclose(listed, expected, rtol=0, atol=1e-9, equal_nan=True)
+            if bool(wrong.any()):
+                row, value = wrong.nonzero()[0].tolist()
+                raise ConformanceError(
+                    f"next_log_probs says {listed[row, value].item():.6g} of the value {value} "
+                    f"after {before[row].tolist()}, and log_prob leaves it "
+                    f"{expected[row, value].item():.6g}"
+                )
+
+
 def check_gradients(subject: HeadSubject) -> None:
     """Every parameter has a gradient, also where parameters are huge, and all are finite.
 
@@ -208,6 +243,7 @@ HEAD_CHECKS: dict[str, Callable[[HeadSubject], None]] = {
     "samples": check_samples,
     "prepare": check_prepare,
     "value_log_probs": check_value_log_probs,
+    "next_log_probs": check_next_log_probs,
     "gradients": check_gradients,
 }
 

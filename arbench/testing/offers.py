@@ -18,6 +18,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.labels import Labels
 from arbench.data.streams import StreamTask
 from arbench.data.tasks import Split, SplitName, Task
+from arbench.measure.opening import NEEDS
 from arbench.probability.bits import Kind
 from arbench.probability.density import Excerpt
 from arbench.probability.events import Discrete, EventSpec, Real
@@ -119,28 +120,10 @@ class OfferingDensity:
         return OfferingDensity(self.model, tuple(each for each in self.offers if each != need))
 
     def __getattr__(self, name: str) -> Any:
-        known: dict[str, Callable[..., object]] = {
-            "log_prob": self.model.log_prob,
-            "sample": self.model.sample,
-            "conditionals": self._conditionals,
-            "reference_path": self.model.reference_path,
-            "features": self._features,
-            "reinitialise": self._reinitialise,
-        }
-        if name not in known or name not in self.offers:
+        own = {"features": self._features, "reinitialise": self._reinitialise}
+        if name not in NEEDS or name not in self.offers:
             raise AttributeError(f"this density offers no {name}: is it among the `needs`?")
-        return known[name]
-
-    @torch.no_grad()
-    def _conditionals(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
-        domain = self.spec.domain
-        assert isinstance(domain, Discrete)
-        params = self.model.site_params(self.model.sites_of(events))
-        every = [
-            self.model.head.log_prob(params, torch.full((*params.shape[:2], 1), value))
-            for value in range(domain.size)
-        ]
-        return torch.stack(every, dim=-1).double().view(*events.shape, domain.size)
+        return own[name] if name in own else getattr(self.model, name)
 
     @torch.no_grad()
     def _features(self, events: Tensor) -> Tensor:
@@ -180,8 +163,6 @@ class Offer:
 
     def density(self, offers: tuple[str, ...]) -> OfferingDensity:
         """A density with fresh weights, that have learned a little, always the same."""
-        if isinstance(self._model.spec.domain, Real):
-            offers = tuple(each for each in offers if each != "conditionals")
         return OfferingDensity(copy.deepcopy(self._model), offers)
 
     @functools.cached_property

@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from arbench.probability import ensemble
 from arbench.probability.ensemble import Ensemble
-from arbench.probability.heads import Categorical, Head
+from arbench.probability.events import Discrete
+from arbench.probability.heads import Categorical, Head, conditionals
 from arbench.probability.heads.tempered import Tempered
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
@@ -79,22 +81,20 @@ def takes_any_prefix(layout: Layout, known: Tensor) -> int:
 
 
 def forgets_what_is_given(
-    ensemble: Ensemble, num_events: int, given: Tensor | None, known: Tensor | None
+    mixture: Ensemble, num_events: int, given: Tensor | None, known: Tensor | None
 ) -> Tensor:
     """Every member is as likely as before."""
-    return torch.full((num_events, len(ensemble.members)), 1 / len(ensemble.members)).double()
+    return torch.full((num_events, len(mixture.members)), 1 / len(mixture.members)).double()
 
 
-def averages_log_probs(ensemble: Ensemble, events: Tensor, scored: Tensor | None = None) -> Tensor:
+def averages_log_probs(mixture: Ensemble, events: Tensor, scored: Tensor | None = None) -> Tensor:
     """The mean of log-probabilities."""
-    return torch.stack([member.log_prob(events, scored) for member in ensemble.members]).mean(0)
+    return torch.stack([member.log_prob(events, scored) for member in mixture.members]).mean(0)
 
 
-def weighs_by_the_window(
-    ensemble: Ensemble, events: Tensor, scored: Tensor | None = None
-) -> Tensor:
+def weighs_by_the_window(mixture: Ensemble, events: Tensor, scored: Tensor | None = None) -> Tensor:
     """Members count for as much as they know of the whole window, its scored block included."""
-    members = list(ensemble.members)
+    members = list(mixture.members)
     joint = torch.stack([member.log_prob(events) for member in members])
     if scored is None:
         return joint.logsumexp(0) - math.log(len(members))
@@ -119,6 +119,50 @@ def tempers_the_members(density: Any, temperature: float) -> Any:
     return Model(density.network, Tempered(density.head, temperature), density.layout)
 
 
+def shows_the_next_site(model: Model, events: Tensor) -> Tensor:
+    """The distributions of each dim's successor, the last one's twice."""
+    found = _OF_SITES(model, events)
+    return torch.cat((found[:, 1:], found[:, -1:]), 1)
+
+
+def looks_ahead(model: Model, events: Tensor) -> Tensor:
+    """A dim's probabilities are raised to a power that the dim itself decides, and normalised.
+
+    Its own stays what it was.
+    """
+    found, own = _OF_SITES(model, events), model.sites_of(events)[..., None]
+    kept = found.gather(-1, own)
+    others = found.scatter(-1, own, -math.inf).mul(0.5).log_softmax(-1)
+    return others.add(torch.log1p(-kept.exp())).scatter(-1, own, kept)
+
+
+def is_not_normalised(model: Model, events: Tensor) -> Tensor:
+    """Logits instead of log-probabilities."""
+    return _OF_SITES(model, events) + 0.1
+
+
+def keeps_the_order_of_sites(layout: Layout, log_probs: Tensor) -> Tensor:
+    """Dims are where they come in the order, not where they are in the event."""
+    return log_probs.view(-1, *layout.spec.shape, log_probs.shape[-1])
+
+
+def weighs_all_alike(own: Tensor) -> Tensor:
+    """The mean of conditionals, whatever came before."""
+    return torch.full_like(own, -math.log(len(own)))
+
+
+def weighs_by_the_event(own: Tensor) -> Tensor:
+    """Members count for as much as they know of the whole event."""
+    return own.sum((2, 3), keepdim=True).log_softmax(0).expand_as(own)
+
+
+def takes_any_members(models: list[Model]) -> bool:
+    """As if a dim had probabilities given those before it whatever the orders."""
+    return isinstance(models[0].spec.domain, Discrete)
+
+
+_OF_SITES = conditionals._of_sites
+
 # What is replaced where, by what, on which events, and what the check must say.
 CASES: list[tuple[type | Any, str, Callable[..., Any], str, str]] = [
     (Layout, "scored_sites", reads_padding, "words-5", "padding in another order: the prob"),
@@ -130,6 +174,13 @@ CASES: list[tuple[type | Any, str, Callable[..., Any], str, str]] = [
     (Tempered, "log_prob", sharpens_samples_only, "words-5", "temperature: log-probabilities of"),
     (Tempered, "draw", divides_twice, "sequence-5", "temperature: completions: "),
     (combinations, "at_temperature", tempers_the_members, "binary-2x3", "is given a temperature"),
+    (conditionals, "_of_sites", shows_the_next_site, "words-5", "conditionals: those of the val"),
+    (conditionals, "_of_sites", looks_ahead, "sequence-5", "conditionals: those of dim"),
+    (conditionals, "_of_sites", is_not_normalised, "sequence-5", "conditionals: the probab"),
+    (conditionals, "_placed", keeps_the_order_of_sites, "colour-1x2", "conditionals: those of"),
+    (conditionals, "_log_weights", weighs_all_alike, "words-5", "an ensemble of masks: cond"),
+    (conditionals, "_log_weights", weighs_by_the_event, "words-5", "an ensemble of masks: cond"),
+    (ensemble, "offers_conditionals", takes_any_members, "sequence-5", "an ensemble of orders: c"),
 ]
 
 

@@ -134,6 +134,24 @@ class FloorInSamplesAlone(Categorical):
         return super().draw(params.log_softmax(-1).clamp_min(math.log(1e-3)), prepared)
 
 
+class NextIsTheSameForAll(LogisticMixture):
+    """The first channels are left out of what comes after them."""
+
+    def next_log_probs(self, params: Tensor, before: Tensor) -> Tensor:
+        first = super().next_log_probs(params, before[..., :0])
+        return first.expand(*before.shape[:-1], -1)
+
+
+class NextIsJoint(LogisticMixture):
+    """The probability of the first channels together, not of the next given those."""
+
+    def next_log_probs(self, params: Tensor, before: Tensor) -> Tensor:
+        found = super().next_log_probs(params, before)
+        if before.shape[-1]:
+            found = found + self.log_prob(params, before).unsqueeze(-1)
+        return found
+
+
 # The head, the check, and what it must say.
 HEAD_CASES: list[tuple[type[Head], str, str]] = [
     (FlippedBernoulli, "samples", "log_prob expects"),
@@ -147,6 +165,8 @@ HEAD_CASES: list[tuple[type[Head], str, str]] = [
     (CutOffInLogProbAlone, "samples", "where log_prob expects 0.0"),
     (FloorInSamplesAlone, "samples", "rare events are drawn"),
     (CutOffInLogProbAlone, "value_log_probs", "value_log_probs says .* and log_prob"),
+    (NextIsTheSameForAll, "next_log_probs", r"next_log_probs says .* after \[0\], and log_prob"),
+    (NextIsJoint, "next_log_probs", r"next_log_probs says .* after \[0\], and log_prob"),
 ]
 
 
