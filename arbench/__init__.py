@@ -116,8 +116,9 @@ if TYPE_CHECKING:
     from arbench.probability.precision import widen as widen
     from arbench.probability.randomness import random_order as random_order
     from arbench.probability.randomness import uniforms as uniforms
-    from arbench.probability.reference_path import DimByDim as DimByDim
-    from arbench.probability.reference_path import ReferencePath as ReferencePath
+    from arbench.probability.walks.purification import purify as purify
+    from arbench.probability.walks.reference_path import DimByDim as DimByDim
+    from arbench.probability.walks.reference_path import ReferencePath as ReferencePath
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import MeasurementEntry as MeasurementEntry
@@ -270,7 +271,8 @@ _NAMES = {
         "random_order",
         "uniforms",
     ),
-    "arbench.probability.reference_path": (
+    "arbench.probability.walks.purification": ("purify",),
+    "arbench.probability.walks.reference_path": (
         "DimByDim",
         "ReferencePath",
     ),

@@ -15,7 +15,7 @@ from arbench.probability.heads.base import Head
 
 
 class ReferencePath:
-    """How likely every value of one dim after the other is, in float64 on the CPU.
+    """How likely every value of one dim after the other is, in float64 on the CPU unless asked.
 
     What has to come out the same on another machine takes this path in both directions, such as
     writing and reading a compressed file. It takes one of the network's steps per site, or a whole
@@ -23,7 +23,7 @@ class ReferencePath:
     by some 1e-13.
 
     Args:
-        network: float64, on the CPU and in evaluation mode.
+        network: on the CPU and in evaluation mode; float64 for proofs.
         head: what its parameters mean, of discrete dims.
         site_params: its whole forward, for a network that has no steps.
 
@@ -47,7 +47,7 @@ class ReferencePath:
 
     @torch.no_grad()
     def log_probs(self) -> Tensor:
-        """Log-probabilities of the K values of the next dim, `(B, K)` nats, float64."""
+        """Log-probabilities of the K values of the next dim, `(B, K)` nats, as the network's."""
         site, dim = divmod(self._num_told, self.layout.site_dim)
         params = self._params_of(site)
         return self._head.next_log_probs(params, self._sites[:, site, :dim])
@@ -81,6 +81,10 @@ class DimByDim(Protocol):
     Each dim can wait until the one before it is known, as when a compressed file is read.
     """
 
-    def reference_path(self) -> ReferencePath:
-        """Where they come from, in float64 on the CPU; see `ReferencePath`."""
+    def reference_path(self, dtype: torch.dtype = torch.float64) -> ReferencePath:
+        """Where they come from, on the CPU; see `ReferencePath`.
+
+        Args:
+            dtype: float64 for what must come out the same elsewhere; float32 takes half the time.
+        """
         ...

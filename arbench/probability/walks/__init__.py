@@ -1,0 +1,1 @@
+"""Walks through events, one dim after the other, that draw nothing."""
