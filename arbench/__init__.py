@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from arbench.api import run_seeds as run_seeds
     from arbench.api import sample as sample
     from arbench.api import sample_texts as sample_texts
+    from arbench.api import training_curve as training_curve
     from arbench.api import untrained as untrained
     from arbench.api import verify as verify
+    from arbench.api.curves import CurvePoint as CurvePoint
+    from arbench.api.curves import TrainingCurve as TrainingCurve
     from arbench.api.opening import OpenedRun as OpenedRun
     from arbench.cli import main as main
     from arbench.cli.console import ConsoleReporter as ConsoleReporter
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     from arbench.files.arrays import read_npz as read_npz
     from arbench.files.arrays import read_npz_headers as read_npz_headers
     from arbench.files.atomic import atomic_path as atomic_path
+    from arbench.files.atomic import require_file as require_file
     from arbench.hub.finding import find_run as find_run
     from arbench.measure.context import Context as Context
     from arbench.measure.context import Handed as Handed
@@ -153,9 +157,11 @@ _NAMES = {
         "run_seeds",
         "sample",
         "sample_texts",
+        "training_curve",
         "untrained",
         "verify",
     ),
+    "arbench.api.curves": ("CurvePoint", "TrainingCurve"),
     "arbench.api.opening": ("OpenedRun",),
     "arbench.cli": ("main",),
     "arbench.cli.console": ("ConsoleReporter",),
@@ -223,7 +229,7 @@ _NAMES = {
         "read_npz",
         "read_npz_headers",
     ),
-    "arbench.files.atomic": ("atomic_path",),
+    "arbench.files.atomic": ("atomic_path", "require_file"),
     "arbench.hub.finding": ("find_run",),
     "arbench.measure.context": (
         "Context",

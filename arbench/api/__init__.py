@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arbench.api.curves import TrainingCurve as TrainingCurve
+from arbench.api.curves import training_curve as training_curve
 from arbench.api.loading import download as download
 from arbench.api.loading import load as load
 from arbench.api.loading import untrained as untrained

@@ -63,7 +63,7 @@ def open_run(path: str | Path, *, device: str = "cpu") -> OpenedRun:
     folder = find_run(path)
     density = load(folder, device=device)
     config, files = read_config(folder), RunFolder(folder)
-    stream, task = config.recipe.stream, _task_class(config.task)
+    stream, task = config.recipe.stream, task_class(config.task)
     is_stream = task is not None and task.needs_windows
     return OpenedRun(
         folder=folder,
@@ -77,7 +77,7 @@ def open_run(path: str | Path, *, device: str = "cpu") -> OpenedRun:
     )
 
 
-def _task_class(name: str) -> type[Task] | None:
+def task_class(name: str) -> type[Task] | None:
     """The class of a task, by the name in a run; nothing is loaded. None if it is not installed.
 
     Data of the user's own are called after the task that reads them, such as "text-1f2e3d4c".

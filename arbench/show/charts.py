@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arbench.errors import ConfigError
 from arbench.files.atomic import atomic_path
@@ -16,11 +16,23 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which the colour-blind can tell apart, but for yellow and black.
 # Source: Wong, "Points of view: Color blindness", Nature Methods 8, 2011.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+ENDINGS = (".png", ".svg")
 _DOTS_PER_INCH = 150
+# Nothing that is otherwise the next time.
+_METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+}
 
 
 @contextmanager
-def drawn_chart(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[Figure]:
+def drawn_chart(
+    path: Path,
+    *,
+    width: float = 6.4,
+    height: float = 4.0,
+    endings: Sequence[str] = ENDINGS,
+) -> Iterator[Figure]:
     """A figure to draw on; at the end of the block it is written to two files.
 
     It has a background of its own, so it can be read on a light page and on a dark one. The same
@@ -30,6 +42,7 @@ def drawn_chart(path: Path, *, width: float = 6.4, height: float = 4.0) -> Itera
         path: of both files, without an extension; they end in ".png" and ".svg".
         width: inches.
         height: inches.
+        endings: of the files that are written; both, unless a user wants one.
 
     Raises:
         ConfigError: if matplotlib is not installed.
@@ -57,12 +70,11 @@ def drawn_chart(path: Path, *, width: float = 6.4, height: float = 4.0) -> Itera
     with matplotlib.style.context(["default", style]):
         figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, layout="constrained")
         yield figure
-        with atomic_path(path.with_name(f"{path.name}.png")) as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
-        with atomic_path(path.with_name(f"{path.name}.svg")) as file:
-            figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        for ending in endings:
+            with atomic_path(path.with_name(path.name + ending)) as file:
+                figure.savefig(file, format=ending[1:], metadata=_METADATA[ending])
 
 
 def chart_files(path: Path) -> list[Path]:
     """The two files of a chart that `drawn_chart` writes to a path."""
-    return [path.with_name(f"{path.name}{extension}") for extension in (".png", ".svg")]
+    return [path.with_name(f"{path.name}{ending}") for ending in ENDINGS]
