@@ -34,6 +34,23 @@ class SteppingNetwork(Protocol):
         ...
 
 
+class FeatureNetwork(Protocol):
+    """The optional part of a network's contract: how it sees whole events."""
+
+    def features(self, sites: Tensor) -> Tensor:
+        """A vector for each event that another model could learn from, such as hidden units.
+
+        Each is made of its own event alone, in evaluation mode.
+
+        Args:
+            sites: `(B, T, site_dim)`, all of them known; see `forward`.
+
+        Returns:
+            `(B, H)` floating-point.
+        """
+        ...
+
+
 class Conditionals(Protocol):
     """What a density of discrete events may offer, too: every distribution that makes an event."""
 
@@ -54,7 +71,10 @@ class Conditionals(Protocol):
 
 @runtime_checkable
 class Features(Protocol):
-    """What a density may offer, too: how it sees an event, for others to learn from."""
+    """What a density may offer, too: how it sees an event, for others to learn from.
+
+    A model offers it if its network does (`FeatureNetwork`).
+    """
 
     def features(self, events: Tensor) -> Tensor:
         """A vector for each event, such as a mean over hidden units.

@@ -16,6 +16,7 @@ from arbench.probability.heads.base import Head
 from arbench.probability.heads.conditionals import conditionals_of, offers_conditionals
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
+from arbench.probability.randomness import seeded
 from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ class Model(nn.Module):
 
     Args:
         network: maps sites `(B, T, site_dim)` to parameters `(B, T, P)`; parameters of site t
-            see sites before t only. It may offer `init_state` and `step`; see `SteppingNetwork`.
+            see sites before t only. It may offer `init_state` and `step`, and `features`; see
+            `SteppingNetwork` and `FeatureNetwork`.
         head: what the parameters mean.
         layout: how events become sites.
+        fresh: makes another such network, with weights as before training; see `reinitialise`.
 
     Attributes:
         network: as given.
@@ -43,13 +46,21 @@ class Model(nn.Module):
         samplers: names of the samplers that this model has, the default first.
     """
 
-    def __init__(self, network: nn.Module, head: Head, layout: Layout) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        head: Head,
+        layout: Layout,
+        *,
+        fresh: Callable[[], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.network: Any = network
         self.head = head
         self.layout = layout
         self.spec: EventSpec = layout.spec
         self.kind: Kind = head.kind
+        self._fresh = fresh
         has_step = hasattr(network, "step") and hasattr(network, "init_state")
         self.samplers = tuple(name for name in SAMPLERS if name != "step" or has_step)
 
@@ -221,6 +232,47 @@ class Model(nn.Module):
             raise ValueError("the dims are real numbers: their values have no probabilities")
         copied = copy.deepcopy(self).cpu().to(dtype).eval()
         return ReferencePath(copied.network, copied.head, copied.site_params)
+
+    @property
+    def features(self) -> Callable[[Tensor], Tensor]:
+        """A vector for each event, as its network sees it; see `Features.features`.
+
+        Raises:
+            AttributeError: if its network offers none.
+        """
+        if not hasattr(self.network, "features"):
+            raise AttributeError("this model's network offers no features")
+        return self._features
+
+    @torch.no_grad()
+    def _features(self, events: Tensor) -> Tensor:
+        self.spec.validate(events)
+        with evaluation_mode(self):
+            features: Tensor = self.network.features(self.sites_of(events))
+        if features.dim() != 2 or len(features) != len(events) or not features.is_floating_point():
+            raise PluginError(
+                f"{type(self.network).__name__}: features returned {tuple(features.shape)} "
+                f"{features.dtype}, expected floating-point (B, H) with B = {len(events)}"
+            )
+        return features
+
+    @property
+    def reinitialise(self) -> Callable[[int], Model]:
+        """A model of the same configuration with fresh weights; see `Untrained.reinitialise`.
+
+        Raises:
+            AttributeError: if nobody has told it how its network is made.
+        """
+        if self._fresh is None:
+            raise AttributeError("this model does not know how its network is made")
+        return self._reinitialise
+
+    def _reinitialise(self, seed: int) -> Model:
+        assert self._fresh is not None
+        with seeded(seed, torch.device("cpu")):
+            network = self._fresh()
+        model = Model(network, self.head, self.layout, fresh=self._fresh)
+        return model.to(device=self.device, dtype=self.dtype).train(self.training)
 
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise for that many samples, `(B, T, U)` float64 on the CPU."""

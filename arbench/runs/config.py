@@ -304,18 +304,22 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         served = getattr(network_class, "heads", (heads[0].name,))
         if heads[0].name not in served:
             raise ValueError(f"its head is {' or '.join(served)}, not {heads[0].name}")
-        with torch.device(device):
-            networks = [
+
+        def fresh() -> nn.Module:
+            networks: list[nn.Module] = [
                 network_class(layouts[0], heads[0].num_params, **hyperparameters)
                 for _ in range(num_copies)
             ]
-        network: Any = networks[0]
-        if num_copies > 1:
+            if num_copies == 1:
+                return networks[0]
             from arbench.probability.heads.copies import copies_of  # few runs have any
 
-            network = copies_of(networks, heads[0])
+            return copies_of(networks, heads[0])
+
+        with torch.device(device):
+            network: Any = fresh()
         if len(layouts) == 1:
-            model = Model(network, heads[0], layouts[0])
+            model = Model(network, heads[0], layouts[0], fresh=fresh)
             return Assembly(network, [model], model)
         from arbench.probability.ensemble import Ensemble  # few runs are one
 

@@ -14,6 +14,7 @@ from arbench.probability.layouts import Layout
 from arbench.testing.causality import check_causality, check_influence
 from arbench.testing.combinations import check_combinations
 from arbench.testing.distributions import check_normalisation, check_samples_follow_log_prob
+from arbench.testing.features import check_features
 from arbench.testing.invariances import check_invariances, check_reordered
 from arbench.testing.learning import check_gradients, check_memorises_one_event
 from arbench.testing.samplers import check_samplers_agree, check_step_equals_forward
@@ -34,6 +35,7 @@ CHECKS: dict[str, Check] = {
     "gradients": check_gradients,
     "invariances": check_invariances,
     "reordered": check_reordered,
+    "features": check_features,
     "combinations": check_combinations,
 }
 
@@ -42,6 +44,7 @@ _OPTIONAL: dict[str, Callable[[NetworkClass], bool]] = {
     "step_equals_forward": lambda network_class: hasattr(network_class, "step"),
     "gradients": lambda network_class: not hasattr(network_class, "fit"),
     "reordered": lambda network_class: hasattr(network_class, "reordered"),
+    "features": lambda network_class: hasattr(network_class, "features"),
 }
 
 # What an author may declare as meant. All else would make a number wrong, so nobody can waive it.

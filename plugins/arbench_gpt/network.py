@@ -128,15 +128,31 @@ class GPT(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on all sites before t and on no other.
         """
-        values = self.inputs(sites)
+        params: Tensor = self.outputs(self.norm(self._stream(sites, len(self.blocks))))
+        return params
+
+    def features(self, sites: Tensor) -> Tensor:
+        """The mean over all sites of what enters the block in the middle, normalised, `(B, H)`.
+
+        It reads every value but the last. See `FeatureNetwork`.
+
+        Source: Chen et al., "Generative pretraining from pixels", ICML 2020, section 2.4.
+        """
+        half = (len(self.blocks) + 1) // 2
+        norms = [block.get_submodule("attention_norm") for block in self.blocks]
+        stream: Tensor = [*norms, self.norm][half](self._stream(sites, half))
+        return stream.mean(1)
+
+    def _stream(self, sites: Tensor, num_blocks: int) -> Tensor:
+        """The residual stream `(B, T, H)` after so many blocks."""
+        values: Tensor = self.inputs(sites)
         if self.places is not None:
             values = values + self.places
         values = unit_dropout(values, self.dropout, self.training)
         turns = rotary_turns(self.num_sites, self.head_dim, values) if self.rotary else None
-        for block in self.blocks:
+        for block in self.blocks[:num_blocks]:
             values = block(values, turns, self.dropout)
-        params: Tensor = self.outputs(self.norm(values))
-        return params
+        return values
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> GPTState:

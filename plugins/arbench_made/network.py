@@ -97,15 +97,25 @@ class MADE(nn.Module):
             `(B, T, P)`; entry t depends on sites before t alone.
         """
         inputs = self._encode(sites)[:, self.degrees.positions].flatten(1)
-        values = inputs
-        for index, layer in enumerate(self._linears):
-            if index > 0:
-                values = unit_dropout(self.activation(values), self.dropout, self.training)
-            values = nn.functional.linear(values, self._masked(layer, index + 1, index), layer.bias)
+        hidden, last = self._hidden(inputs)[-1], self._linears[-1]
+        values = nn.functional.linear(hidden, self._masked(last, -1, -2), last.bias)
         if self.direct is not None:
             values = values + nn.functional.linear(inputs, self._masked(self.direct, -1, 0))
         params: Tensor = values.view(len(values), -1, self.num_params)
         return params[:, self.degrees.permutation]
+
+    def features(self, sites: Tensor) -> Tensor:
+        """All hidden units, layer after layer, `(B, sum of the widths)`; see `FeatureNetwork`."""
+        return torch.cat(self._hidden(self._encode(sites)[:, self.degrees.positions].flatten(1)), 1)
+
+    def _hidden(self, values: Tensor) -> list[Tensor]:
+        """The units of every hidden layer, `(B, width)`, from the input units `(B, T I)`."""
+        layers = []
+        for index, layer in enumerate(self._linears[:-1]):
+            values = nn.functional.linear(values, self._masked(layer, index + 1, index), layer.bias)
+            values = unit_dropout(self.activation(values), self.dropout, self.training)
+            layers.append(values)
+        return layers
 
     def reordered(self, layout: Layout, mask_seed: int) -> MADE:
         """The same weights in another order and with other masks.

@@ -149,6 +149,21 @@ class NADE(nn.Module):
                 params = params + heard.view_as(params)
             return params
 
+    def features(self, sites: Tensor) -> Tensor:
+        """The last hidden units, `(B, H)`; see `FeatureNetwork`.
+
+        Tied ones as one more site behind the last would have them: they have read every value.
+        Untied they are those of the last site, which have read all values but its own.
+        """
+        width = self.num_features
+        values = sites if width == 1 else F.one_hot(sites.squeeze(-1), width)
+        told = values.to(self.weight.dtype).flatten(1)
+        known = self.num_sites - (0 if self.tied else 1)
+        bias = self.bias if self.tied else self.bias[-1]
+        weight = self.weight[len(self.weight) - known :].flatten(0, 1)
+        pre = torch.addmm(bias, told[:, : known * width], weight)
+        return activate(pre, self.activation, out=pre)
+
     def init_state(self, batch_size: int) -> NADEState:
         """Room for one batch, and the weights cut into sites: cutting costs as much as using.
 

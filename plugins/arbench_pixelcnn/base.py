@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
+from arbench.networks.pooled import pooled
 from arbench_pixelcnn.inputs import Inputs
 from arbench_pixelcnn.masked_steps import DimReadout
 from arbench_pixelcnn.state import DimwiseState
@@ -75,13 +76,25 @@ class DimwiseNetwork(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on sites before t alone.
         """
-        units = self.inputs.encoded(sites, self.last.weight.dtype)
-        x = F.relu(self.features(self.inputs.pictures(units)))
+        x = F.relu(self.stream(self._pictures(sites)))
         return self.inputs.to_params(self.last(F.relu(self.before_last(x))))
 
+    def features(self, sites: Tensor) -> Tensor:
+        """Means of the positive parts of the stream in the middle, `(B, 16 I)`.
+
+        See `FeatureNetwork` and `pooled`.
+        """
+        return pooled(F.relu(self.stream(self._pictures(sites), half=True)))
+
+    def _pictures(self, sites: Tensor) -> Tensor:
+        return self.inputs.pictures(self.inputs.encoded(sites, self.last.weight.dtype))
+
     @abstractmethod
-    def features(self, pictures: Tensor) -> Tensor:
-        """The input `(B, I, H, W)` of the last two convolutions, from the units of the pictures."""
+    def stream(self, pictures: Tensor, *, half: bool = False) -> Tensor:
+        """What the last two convolutions read, `(B, I, H, W)`, from the units of the pictures.
+
+        With `half` it is the same after half of the layers.
+        """
 
     @abstractmethod
     def init_state(self, batch_size: int) -> DimwiseState:

@@ -98,12 +98,12 @@ class GatedPixelCNN(DimwiseNetwork):
         self.places = nn.Parameter(torch.zeros(size)) if places else None
         self.add_readout(stream, outputs, num_params)
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """The horizontal stack `(B, p, H, W)` after the last layer."""
+    def stream(self, pictures: Tensor, *, half: bool = False) -> Tensor:
+        """The horizontal stack `(B, p, H, W)` after the last layer, or after half of them."""
         horizontal, places = pictures, self.places
         # Moved down by a row: a row of the vertical stack sees only the rows before.
         vertical = F.pad(pictures, (0, 0, 1, -1))
-        for layer in self.layers:
+        for layer in self.layers[: (len(self.layers) + 1) // 2 if half else None]:
             vertical, horizontal = layer(vertical, horizontal, places)
             places = None  # only the first layer adds them
         return horizontal

@@ -95,13 +95,13 @@ class PixelCNN(DimwiseNetwork):
         )
         self.add_readout(stream, outputs, num_params)
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """The stream `(B, 2 h, H, W)` after the last block."""
+    def stream(self, pictures: Tensor, *, half: bool = False) -> Tensor:
+        """The stream `(B, 2 h, H, W)` after the last block, or after half of them."""
         # Convolutions of few units take half the time if the units of a pixel lie side by side.
         x: Tensor = self.first(pictures).contiguous(memory_format=torch.channels_last)
         if self.places is not None:
             x = x + self.places.to(x.dtype)
-        for block in self.blocks:
+        for block in self.blocks[: len(self.blocks) // 2 if half else None]:
             x = block(x)
         return x
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
+from arbench.networks.pooled import pooled
 from arbench.networks.raster import RasterDims
 from arbench_pixelrnn.layers import DiagonalLayer, RowLayer
 from arbench_pixelrnn.state import PixelRNNState
@@ -88,13 +89,25 @@ class PixelRNN(nn.Module):
         Returns:
             `(B, T, P)`.
         """
-        pictures = self.images.pictures(self.images.scaled(sites, self.first.weight.dtype))
-        features = self.first(pictures)
-        for layer in self.layers:
-            features = features + layer(features, pictures)
+        maps = self._maps(sites, len(self.layers))
         for convolution in self.outputs:
-            features = convolution(F.relu(features))
-        return self.images.to_params(features)
+            maps = convolution(F.relu(maps))
+        return self.images.to_params(maps)
+
+    def features(self, sites: Tensor) -> Tensor:
+        """Means of the positive parts of the maps after half of the layers, `(B, 32 H)`.
+
+        See `FeatureNetwork` and `pooled`.
+        """
+        return pooled(F.relu(self._maps(sites, (len(self.layers) + 1) // 2)))
+
+    def _maps(self, sites: Tensor, num_layers: int) -> Tensor:
+        """The feature maps `(B, 2 H, height, width)` after so many layers."""
+        pictures = self.images.pictures(self.images.scaled(sites, self.first.weight.dtype))
+        maps: Tensor = self.first(pictures)
+        for layer in self.layers[:num_layers]:
+            maps = maps + layer(maps, pictures)
+        return maps
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> PixelRNNState:

@@ -106,11 +106,23 @@ class RecurrentNetwork(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on all sites before t and on no other.
         """
+        params: Tensor = self.outputs(self._run(sites)[0])
+        return params
+
+    def features(self, sites: Tensor) -> Tensor:
+        """The last state of every layer, side by side, `(B, S L H)`; see `FeatureNetwork`.
+
+        It has read every value but the last. An LSTM has two states per layer, units and cells.
+        """
+        return torch.cat(self._run(sites)[1], 1)
+
+    def _run(self, sites: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The units `(B, T, H)` of the last layer, and the last states `(B, H)` of all layers."""
         first = self.initial.unsqueeze(2).expand(-1, -1, len(sites), -1).contiguous()
-        values = self.inputs(sites)
+        values, last = self.inputs(sites), []
         for layer in range(self.num_layers):
             states = first[:, layer : layer + 1]
-            values = self.run_layer(
+            values, *ended = self.run_layer(
                 values,
                 states[0] if self.num_states == 1 else tuple(states),
                 self._thinned(self._layer_weights(layer)),
@@ -120,10 +132,10 @@ class RecurrentNetwork(nn.Module):
                 train=self.training,
                 bidirectional=False,
                 batch_first=True,
-            )[0]
+            )
             values = self._left_out(values)
-        params: Tensor = self.outputs(values)
-        return params
+            last += [state.squeeze(0) for state in ended]
+        return values, last
 
     def _layer_weights(self, layer: int) -> LayerWeights:
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

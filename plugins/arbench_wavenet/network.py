@@ -100,14 +100,25 @@ class WaveNet(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on the `receptive_field` sites before t alone.
         """
+        params: Tensor = self.outputs(self.hidden(self._skips(sites, len(self.layers))).relu())
+        return params
+
+    def features(self, sites: Tensor) -> Tensor:
+        """The mean over all sites of what half of the layers say, `(B, S)`.
+
+        See `FeatureNetwork`.
+        """
+        return self._skips(sites, (len(self.layers) + 1) // 2).mean(1)
+
+    def _skips(self, sites: Tensor, num_layers: int) -> Tensor:
+        """The positive part of the skip connections' sum `(B, T, S)` over the first layers."""
         values = self.inputs(sites)
         total: Tensor | None = None
-        for layer in self.layers:
+        for layer in self.layers[:num_layers]:
             values, skip = layer(values, self.dropout)
             total = skip if total is None else total + skip
         assert total is not None  # there is at least one layer
-        params: Tensor = self.outputs(self.hidden(total.relu()).relu())
-        return params
+        return total.relu()
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> WaveNetState:

@@ -146,9 +146,9 @@ def test_places_are_added_at_every_pixel_alike_in_steps_and_forward(kind: str) -
             network.layers[0].horizontal.weight.zero_()
         network.places.zero_()
         network.places[:, 2, 3] = 1.0
-        there = network.features(pictures)
+        there = network.stream(pictures)
         network.places.zero_()
-        moved = (there - network.features(pictures)).abs().sum((0, 1)) > 0
+        moved = (there - network.stream(pictures)).abs().sum((0, 1)) > 0
     assert (there - there[:1]).abs().max() < 1e-12
     assert not moved[:2].any()
     # The vertical stack sees the row above as far as its kernels reach: two layers of width 3.

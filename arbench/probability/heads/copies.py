@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -50,6 +50,16 @@ class Copies(nn.Module):
         for k, part in enumerate(parts):
             params[k :: len(self.networks)] = part
         return params
+
+    @property
+    def features(self) -> Callable[[Tensor], Tensor]:
+        """Those of all copies side by side, `(B, K H)`; see `FeatureNetwork`.
+
+        Raises:
+            AttributeError: if the networks offer none.
+        """
+        each: list[Callable[[Tensor], Tensor]] = [own.features for own in self.networks]  # type: ignore[misc]
+        return lambda sites: torch.cat([features(sites) for features in each], 1)
 
 
 class SteppingCopies(Copies):
