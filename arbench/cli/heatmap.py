@@ -61,30 +61,33 @@ def show_heatmap(name: str, file: Path | None, task: str | None) -> None:
         save_picture(draw_heatmap(surprise, rendering), file)
         console.print(f"heatmap: {file} ({note})")
     elif isinstance(rendering, TextRendering):
-        _print_text(console, spell(surprise, rendering), surprise.unit)
+        spelled = spell(surprise, rendering)
+        scale = Scale.over(np.array([bits for _, bits in spelled]), quantile=QUANTILE)
+        print_text(console, spelled, scale, surprise.unit)
         console.print(note)
 
 
-def _print_text(console: Console, spelled: Sequence[tuple[str, float]], unit: str) -> None:
-    """On a terminal the text on its colours, elsewhere a line per symbol: itself and its bits."""
+def print_text(
+    console: Console, spelled: Sequence[tuple[str, float]], scale: Scale, unit: str
+) -> None:
+    """On a terminal the text on its colours, elsewhere a line per symbol: itself and its number."""
     if not console.is_terminal:
-        for symbol, bits in spelled:
-            click.echo(f"{symbol!r}\t{bits:.4f}")
+        for symbol, value in spelled:
+            click.echo(f"{symbol!r}\t{value:.4f}")
         return
-    scale = Scale.over(np.array([bits for _, bits in spelled]), quantile=QUANTILE)
     text = Text()
-    for symbol, bits in spelled:
+    for symbol, value in spelled:
         # Of a line break only the mark is seen, and only it can have a colour.
         shown = "\u21b5" if symbol == "\n" else printable(symbol)
-        text.append(shown, _style(scale, bits))
+        text.append(shown, _style(scale, value))
         if symbol == "\n":
             text.append("\n")
     console.print(text)
     steps = np.linspace(scale.low, scale.high, 9)
-    legend = (Text(f"{bits:^7.2f}", _style(scale, bits)) for bits in steps.tolist())
+    legend = (Text(f"{value:^7.2f}", _style(scale, value)) for value in steps.tolist())
     console.print(Text().join(legend), unit)
 
 
-def _style(scale: Scale, bits: float) -> str:
-    (colour,) = scale.colours(np.array([bits])).tolist()
+def _style(scale: Scale, value: float) -> str:
+    (colour,) = scale.colours(np.array([value])).tolist()
     return f"{ink_on(colour)} on rgb({colour[0]},{colour[1]},{colour[2]})"

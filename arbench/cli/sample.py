@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +10,6 @@ import click
 from arbench.cli.options import UserPath
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from arbench.data.dataset import Dataset
-    from arbench.probability.density import Density
-    from arbench.probability.events import EventSpec
     from arbench.runs.config import RunConfig
 
 
@@ -66,6 +59,11 @@ if TYPE_CHECKING:
     type=float,
     help="Divide the logits by this: below 1, likely values become likelier [default: 1].",
 )
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Also show how likely the model found each value that it drew, given those before it.",
+)
 @click.option("--task", metavar="TASK", help="Where your own data are, such as table:PATH.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 def command(
@@ -79,17 +77,23 @@ def command(
     prompt: str | None,
     length: int | None,
     temperature: float | None,
+    probabilities: bool,
     task: str | None,
     device: str,
 ) -> None:
     """Draw events from RUN: images as a grid in a PNG, rows as csv, sounds as wav, text as text.
 
-    table:PATH reads such a csv again. In a picture of completions, given rows have an orange edge.
+    table:PATH reads such a csv again. A picture of completions begins with the original and with
+    what was given of it; given rows have an orange edge. With --probabilities there is a second
+    picture beside that of images: the probability of white, or the expected level, of every pixel
+    given those before it. A text is shown on the colours of its symbols' probabilities, in the
+    terminal or in a picture (--out), and sounds above those of all levels.
 
     \b
     arbench sample RUN -n 64 --out grid.png
     arbench sample RUN -n 16 --given test:7 --rows 14 --out completed.png
     arbench sample RUN -n 16 --given image.png --rows 14 --out completed.png
+    arbench sample RUN -n 16 --probabilities --out samples.svg
     arbench sample RUN --prompt "KING LEAR:" --length 1000 --temperature 0.8
     """  # noqa: D301 - click wants the character
     if (given is None) != (rows is None):
@@ -97,7 +101,8 @@ def command(
     from rich.console import Console
 
     from arbench import api
-    from arbench.data.rendering import TextRendering
+    from arbench.cli.drawing import require_shown, save_events, show_likely_texts, with_bar
+    from arbench.data.rendering import ImageRendering, TextRendering
     from arbench.files.atomic import write_text
     from arbench.hub.finding import find_run
     from arbench.runs.loading import read_config
@@ -109,14 +114,24 @@ def command(
     config = read_config(run)
     rendering = config.shown
     _require_kind(run, config, given=given, prompt=prompt, length=length)
+    if probabilities:
+        require_shown(rendering, f"{run}")
     if out is not None or not isinstance(rendering, TextRendering):
-        out = output_path(out, rendering)  # before the work, not after it
+        # Before the work, not after it.
+        is_drawn = probabilities and isinstance(rendering, TextRendering)
+        out = output_path(out, ImageRendering() if is_drawn else rendering)
     data = None if task is None else reopen(config, task)
+    asked: dict[str, Any]
     drawn: dict[str, Any] = {"seed": seed, "method": method, "temperature": temperature}
     if isinstance(rendering, TextRendering):
         num_events = num_events or (64 if rendering.end is not None else 1)
-        asked: dict[str, Any] = {"prompt": prompt or "", "length": length, "device": device}
-        texts = _drawn(api.sample_texts, run, num_events, "texts", **asked, **drawn)
+        if probabilities:
+            density = api.load(run, device=device)
+            asked = {"prompt": prompt or "", "length": length, **drawn}
+            show_likely_texts(density, f"{run}", rendering, num_events, out, asked)
+            return
+        asked = {"prompt": prompt or "", "length": length, "device": device}
+        texts = with_bar(api.sample_texts, run, num_events, "texts", **asked, **drawn)
         text = join_texts(texts, rendering)
         if out is None:
             click.echo(printable(text), nl=False)
@@ -126,7 +141,8 @@ def command(
         num_events = num_events or 64
         density = api.load(run, device=device)
         assert out is not None  # as all have it that are not texts
-        _save_events(density, num_events, out, given, rows, config, data, drawn)
+        asked = {"given": given, "rows": rows, **drawn}
+        save_events(density, num_events, out, config, data, probabilities, **asked)
     Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
 
 
@@ -147,81 +163,3 @@ def _require_kind(
         raise ConfigError(
             f"{run} is on {config.task}, which is not a text: leave out --prompt and --length"
         )
-
-
-def _save_events(
-    density: Density,
-    count: int,
-    out: Path,
-    given: str | None,
-    rows: int | None,
-    config: RunConfig,
-    data: Dataset | None,
-    drawn: dict[str, Any],
-) -> None:
-    """Draw events, or complete a given one, and write them; see `command`."""
-    from arbench import api
-    from arbench.show.given import known_rows
-    from arbench.show.samples import save_samples
-
-    event = known = None
-    if given is not None and rows is not None:
-        known = known_rows(density.spec, rows)
-        event = _given(given, density.spec, config, data)
-    asked: dict[str, Any] = {"given": event, "known": known, **drawn}
-    events = _drawn(api.sample, density, count, "samples", **asked)
-    save_samples(out, events.cpu(), density.spec, rendering=config.shown, known=known)
-
-
-def _drawn(draw: Callable[..., Any], what: Any, count: int, of: str, **asked: Any) -> Any:
-    """What a function of the Python interface draws, with a bar.
-
-    Args:
-        draw: `sample` or `sample_texts`.
-        what: a density, or a run.
-        count: how many.
-        of: what they are called.
-        asked: arguments of the function.
-    """
-    from arbench.cli.console import ConsoleReporter
-    from arbench.measure.allocator import out_of_memory_says
-
-    says = f"{count:,} {of} are too many at once; use a smaller -n"
-    with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
-        return draw(what, count, progress=lambda done, total: advance(done / total, ""), **asked)
-
-
-def _given(text: str, spec: EventSpec, config: RunConfig, dataset: Dataset | None) -> Tensor:
-    """The event to complete: from a split of the run's task, or from an image file.
-
-    Args:
-        text: what the user gave, such as "test:7".
-        spec: of the event.
-        config: of the run.
-        dataset: of the run, if the user named its task.
-
-    Raises:
-        ConfigError: if the split has no such event, or no events of its own.
-    """
-    from arbench.data.tasks import SPLITS
-    from arbench.errors import ConfigError
-    from arbench.runs.request import reopen
-    from arbench.show.given import read_image
-
-    place = re.fullmatch(r"(\w+):(-?\d+)", text)
-    split = next((name for name in SPLITS if place and place[1] == name), None)
-    if place is None or split is None:
-        return read_image(Path(text).expanduser(), spec)
-    dataset = dataset or reopen(config)
-    if split == "train" and dataset.task.has_training_view:
-        raise ConfigError(
-            f"--given {text}: {dataset.task.name} makes its train events anew in every epoch; give "
-            "one of validation or test"
-        )
-    events, index = dataset.split(split).events, int(place[2])
-    if not 0 <= index < len(events):
-        raise ConfigError(
-            f"--given {text}: {dataset.task.name} has {len(events):,} {split} events, 0 to "
-            f"{len(events) - 1}"
-        )
-    return events[index]

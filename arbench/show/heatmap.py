@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,13 +33,13 @@ from arbench.show.samples import draw_grid, draw_waveforms, loudest
 _BATCH_DIMS = 1 << 17
 # How many dims a mean is over, and how much is shown of single events.
 _MEAN_DIMS = 1 << 20
-_SHOWN_IMAGES, _SHOWN_SOUNDS, _SHOWN_SYMBOLS = 6, 4, 1000
+_SHOWN_IMAGES, SHOWN_SOUNDS, _SHOWN_SYMBOLS = 6, 4, 1000
 # Of single events: where their scale ends.
 QUANTILE = 0.99
 _WHITE = f"white is the most surprising {1 - QUANTILE:.0%}"
 _GAP = 12
 _MAP_SIDE = 400
-_CHART_WIDTH, _CHART_HEIGHT, _SOUND_HEIGHT = 800, 200, 60
+CHART_WIDTH, _CHART_HEIGHT, SOUND_HEIGHT = 800, 200, 60
 _CELL_WIDTH, _CELL_HEIGHT, _CELLS_PER_LINE = 9, 17, 100
 
 
@@ -121,20 +123,32 @@ def draw_heatmap(surprise: Surprise, rendering: Rendering) -> Image.Image:
         case TableRendering():
             return _draw_table(surprise)
         case TextRendering():
-            return _draw_text(spell(surprise, rendering), surprise.unit)
+            spelled = spell(surprise, rendering)
+            scale = Scale.over(np.array([bits for _, bits in spelled]), quantile=QUANTILE)
+            return draw_cells(spelled, scale, surprise.unit)
 
 
 def spell(surprise: Surprise, rendering: TextRendering) -> list[tuple[str, float]]:
     """The scored symbols of all events one after another, each with its bits.
 
+    See `spell_values`.
+    """
+    scored = ~np.isnan(surprise.bits)
+    return spell_values(surprise.events.numpy()[scored], surprise.bits[scored], rendering)
+
+
+def spell_values(
+    values: NDArray[np.integer[Any]], bits_of_values: Numbers, rendering: TextRendering
+) -> list[tuple[str, float]]:
+    """The symbols that values `(N,)` stand for, each with its bits.
+
     Bytes that make a character together are one entry with the sum of their bits; the end of an
     event is a line break.
     """
-    scored = ~np.isnan(surprise.bits)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     spelled: list[tuple[str, float]] = []
     waiting = 0.0
-    for value, bits in zip(surprise.events.numpy()[scored], surprise.bits[scored], strict=True):
+    for value, bits in zip(values, bits_of_values, strict=True):
         waiting += float(bits)
         if rendering.symbols is None:
             text = decoder.decode(bytes([value]))
@@ -153,13 +167,13 @@ def _draw_images(surprise: Surprise) -> Image.Image:
     events = surprise.events[:_SHOWN_IMAGES]
     tiles = draw_grid(events, surprise.spec, columns=len(events)).convert("RGB")
     scale, own_scale = Scale.over(mean), Scale.over(own, quantile=QUANTILE)
-    rows = _stack([tiles, _heat_grid(own, own_scale)], across=False)
-    return _stack(
+    rows = stacked([tiles, _heat_grid(own, own_scale)], across=False)
+    return stacked(
         [
-            _caption(f"mean of {len(surprise.events):,} events"),
-            _with_bar(_enlarged(scale.colours(mean)), scale, surprise.unit),
-            _caption(f"the first {len(events)} of them; {_WHITE}"),
-            _with_bar(rows, own_scale, surprise.unit),
+            caption(f"mean of {len(surprise.events):,} events"),
+            with_bar(_enlarged(scale.colours(mean)), scale, surprise.unit),
+            caption(f"the first {len(events)} of them; {_WHITE}"),
+            with_bar(rows, own_scale, surprise.unit),
         ],
         across=False,
     )
@@ -179,50 +193,64 @@ def _heat_grid(bits: Numbers, scale: Scale) -> Image.Image:
 
 
 def _draw_sounds(surprise: Surprise, rendering: AudioRendering) -> Image.Image:
-    bits = surprise.bits[:_SHOWN_SOUNDS]
-    amplitudes = rendering.amplitudes(surprise.events[:_SHOWN_SOUNDS])
+    bits = surprise.bits[:SHOWN_SOUNDS]
+    amplitudes = rendering.amplitudes(surprise.events[:SHOWN_SOUNDS])
     strips: list[Image.Image] = []
-    columns = [_column_means(event, _CHART_WIDTH) for event in bits]
+    columns = [_column_means(event, CHART_WIDTH) for event in bits]
     scale = Scale.over(np.append(columns, 0.0), quantile=QUANTILE)  # bars start at 0
     peak = loudest(amplitudes)
     for wave, column in zip(amplitudes, columns, strict=True):
         strips.append(draw_waveforms(wave[None], peak=peak).convert("RGB"))
-        strips.append(_bars(column, scale, (_CHART_WIDTH, _SOUND_HEIGHT)))
-    title = _caption(f"the first {len(bits)} events, and their bits; {_WHITE}")
-    chart = _with_bar(_stack(strips, across=False), scale, surprise.unit)
-    return _stack([title, chart], across=False)
+        strips.append(_bars(column, scale, (CHART_WIDTH, SOUND_HEIGHT)))
+    title = caption(f"the first {len(bits)} events, and their bits; {_WHITE}")
+    chart = with_bar(stacked(strips, across=False), scale, surprise.unit)
+    return stacked([title, chart], across=False)
 
 
 def _draw_table(surprise: Surprise) -> Image.Image:
     mean = surprise.mean.ravel()
     scale = Scale.over(np.append(mean, 0.0))  # bars start at 0
     # Whole pixels for every column, so that no two of them look different for their place alone.
-    width = max(1, _CHART_WIDTH // len(mean)) * len(mean)
+    width = max(1, CHART_WIDTH // len(mean)) * len(mean)
     title = f"columns 0 to {len(mean) - 1}, mean of {len(surprise.events):,} events"
-    chart = _with_bar(_bars(mean, scale, (width, _CHART_HEIGHT)), scale, surprise.unit)
-    return _stack([_caption(title), chart], across=False)
+    chart = with_bar(_bars(mean, scale, (width, _CHART_HEIGHT)), scale, surprise.unit)
+    return stacked([caption(title), chart], across=False)
 
 
-def _draw_text(spelled: Sequence[tuple[str, float]], unit: str) -> Image.Image:
+def draw_cells(
+    spelled: Sequence[tuple[str, float]], scale: Scale, unit: str, *, size: int = 1
+) -> Image.Image:
+    """A text, every symbol on the colour of its number; a line break ends a line.
+
+    Args:
+        spelled: symbols and their numbers.
+        scale: of the numbers.
+        unit: of the numbers.
+        size: of the letters; as many times fewer are on a line.
+    """
+    width, height = size * _CELL_WIDTH, size * _CELL_HEIGHT
     lines: list[list[tuple[str, float]]] = [[]]
-    for text, bits in spelled:
-        lines[-1].append((text, bits))
-        if text == "\n" or len(lines[-1]) == _CELLS_PER_LINE:
+    for text, value in spelled:
+        lines[-1].append((text, value))
+        if text == "\n" or len(lines[-1]) == _CELLS_PER_LINE // size:
             lines.append([])
-    scale = Scale.over(np.array([bits for _, bits in spelled]), quantile=QUANTILE)
+    if not lines[-1]:
+        lines.pop()
     longest = max(len(line) for line in lines)
-    page = Image.new("RGB", (longest * _CELL_WIDTH, len(lines) * _CELL_HEIGHT), "white")
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(FONT_SIZE)
+    page = Image.new("RGB", (longest * width, len(lines) * height), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size * FONT_SIZE)
     for row, line in enumerate(lines):
-        for column, (text, bits) in enumerate(line):
-            left, top = column * _CELL_WIDTH, row * _CELL_HEIGHT
-            place = (left, top, left + _CELL_WIDTH - 1, top + _CELL_HEIGHT - 1)
-            (colour,) = scale.colours(np.array([bits])).tolist()
+        for column, (text, value) in enumerate(line):
+            if text == "\n" and math.isnan(value):
+                continue  # nobody drew it: it ends a line here
+            left, top = column * width, row * height
+            place = (left, top, left + width - 1, top + height - 1)
+            (colour,) = scale.colours(np.array([value])).tolist()
             draw.rectangle(place, fill=tuple(colour))
             if text.isprintable():
-                middle = left + _CELL_WIDTH / 2
+                middle = left + width / 2
                 draw.text((middle, top), text, fill=ink_on(colour), font=font, anchor="ma")
-    return _with_bar(page, scale, unit)
+    return with_bar(page, scale, unit)
 
 
 def ink_on(colour: Sequence[int]) -> str:
@@ -257,18 +285,20 @@ def _bars(values: Numbers, scale: Scale, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
 
 
-def _with_bar(picture: Image.Image, scale: Scale, unit: str) -> Image.Image:
-    return _stack([picture, scale.bar(max(100, picture.height // 2), unit)], across=True)
+def with_bar(picture: Image.Image, scale: Scale, unit: str) -> Image.Image:
+    """A picture beside the scale of its colours."""
+    return stacked([picture, scale.bar(max(100, picture.height // 2), unit)], across=True)
 
 
-def _caption(text: str) -> Image.Image:
+def caption(text: str) -> Image.Image:
+    """A line of text, black on white."""
     font = ImageFont.load_default(FONT_SIZE)
     image = Image.new("RGB", (round(font.getlength(text)) + 1, FONT_SIZE + 4), "white")
     ImageDraw.Draw(image).text((0, 0), text, fill="black", font=font)
     return image
 
 
-def _stack(pictures: Sequence[Image.Image], *, across: bool) -> Image.Image:
+def stacked(pictures: Sequence[Image.Image], *, across: bool) -> Image.Image:
     """Pictures side by side, or one below another, on white with gaps."""
     axis = 0 if across else 1
     size = [max(picture.size[0] for picture in pictures), max(p.size[1] for p in pictures)]

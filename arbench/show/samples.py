@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 from collections.abc import Sequence
@@ -26,12 +27,12 @@ from arbench.probability.events import Discrete, EventSpec
 
 NUM_SAMPLES = 64  # in a run's folder
 _GAP = 2
-_MIN_SIDE = 600
+MIN_SIDE = 600
 _GIVEN_COLOUR = (230, 120, 0)
-_WAVE_WIDTH, _WAVE_HEIGHT, _MOST_WAVES = 800, 60, 8
+_WAVE_WIDTH, _WAVE_HEIGHT, MOST_WAVES = 800, 60, 8
 # The first ending of each kind is the one used where nobody names a file.
 _ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
-    "image": ((".png",), "images are written as .png"),
+    "image": ((".png", ".svg"), "images are written as .png or .svg"),
     "table": ((".csv", ".txt"), "rows are written as .csv or .txt"),
     "text": ((".txt",), "text is written as .txt"),
     "audio": ((".wav",), "sound is written as .wav"),
@@ -126,9 +127,32 @@ def _save_sound(path: Path, events: Tensor, rendering: AudioRendering) -> None:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture atomically as PNG."""
+    """Write a picture atomically, as PNG or, if its path ends so, as an SVG that holds it."""
+    if path.suffix.lower() == ".svg":
+        write_text(path, svg_of(picture.size, [svg_image(picture, (0, 0), picture.size)]))
+        return
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG")
+
+
+def svg_image(picture: Image.Image, place: tuple[int, int], size: tuple[int, int]) -> str:
+    """An element of an SVG: pixels that stay sharp however large they are shown."""
+    png = io.BytesIO()
+    picture.save(png, format="PNG")
+    data = base64.b64encode(png.getvalue()).decode("ascii")
+    return (
+        f'<image x="{place[0]}" y="{place[1]}" width="{size[0]}" height="{size[1]}" '
+        f'style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+    )
+
+
+def svg_of(size: tuple[int, int], elements: Sequence[str]) -> str:
+    """An SVG of that many pixels on white, so that it can be read on any page."""
+    width, height = size
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+    background = f'<rect width="{width}" height="{height}" fill="white"/>'
+    lines = [f'{start} width="{width}" height="{height}">', background, *elements, "</svg>"]
+    return "\n".join(lines) + "\n"
 
 
 def draw_grid(
@@ -138,7 +162,25 @@ def draw_grid(
     columns: int | None = None,
     known: Tensor | None = None,
 ) -> Image.Image:
-    """A grid of images, enlarged by a whole factor so that pixels stay sharp.
+    """A grid of images, enlarged by a whole factor so that pixels stay sharp; see `tiled`."""
+    image = tiled(events, spec, columns=columns, known=known)
+    return enlarged(image, max(1, MIN_SIDE // max(image.size)))
+
+
+def enlarged(picture: Image.Image, factor: int) -> Image.Image:
+    """A picture that many times as wide and high."""
+    size = picture.width * factor, picture.height * factor
+    return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def tiled(
+    events: Tensor,
+    spec: EventSpec,
+    *,
+    columns: int | None = None,
+    known: Tensor | None = None,
+) -> Image.Image:
+    """A grid of images, one pixel for each of theirs.
 
     Args:
         events: `(B, C, H, W)` discrete, with C 1 or 3.
@@ -168,9 +210,7 @@ def draw_grid(
         canvas[top : top + height, left : left + width] = tile
         if given is not None:
             canvas[(top + given)[:, None], [left - 1, left + width]] = _GIVEN_COLOUR
-    image = Image.fromarray(canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas)
-    factor = max(1, _MIN_SIDE // max(image.size))
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    return Image.fromarray(canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas)
 
 
 def loudest(amplitudes: NDArray[np.float64]) -> float:
@@ -186,7 +226,7 @@ def draw_waveforms(amplitudes: NDArray[np.float64], *, peak: float | None = None
         peak: the amplitude that fills a row, the same one for all, so that loud and quiet can be
             told apart; by default that of the `loudest` shown.
     """
-    shown = amplitudes[:_MOST_WAVES]
+    shown = amplitudes[:MOST_WAVES]
     shown = shown / (peak or loudest(shown))
     canvas = np.full((len(shown) * _WAVE_HEIGHT, _WAVE_WIDTH), 255, dtype=np.uint8)
     edges = np.linspace(0, shown.shape[1], _WAVE_WIDTH + 1)
