@@ -67,7 +67,7 @@ class Outcome:
 @click.option(
     "--picture",
     type=UserPath(dir_okay=False, path_type=Path),
-    help="Draw which pixels each pixel sees, into this PNG file.",
+    help="Draw which pixels each pixel sees, into this .png or .svg file.",
 )
 @click.option(
     "--shape",
@@ -260,8 +260,8 @@ def _report_field(
         sizes = ()
     if len(sizes) not in (1, 3) or min(sizes) < 1:
         raise ConfigError(f"--shape is C,H,W or D, such as 1,7,7 or 20; got {shape!r}")
-    if picture is not None and (len(sizes) != 3 or picture.suffix.lower() != ".png"):
-        raise ConfigError("--picture is a PNG file, and of images: --shape C,H,W")
+    if picture is not None and (len(sizes) != 3 or picture.suffix not in (".png", ".svg")):
+        raise ConfigError("--picture is a .png or .svg file, and of images: --shape C,H,W")
     if picture is not None:
         require_file(picture, "field.png")
     given = _network_settings(cast(type, suite.target), settings)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
@@ -46,7 +44,7 @@ PROBABILITY = Scale(0.0, 1.0)
 _GAP, _TITLE_SIZE, _TITLE_HEIGHT = 16, 15, 24
 _UNKNOWN = 150  # the shade of what is not given, lighter than the gaps between images
 _MOST_NUMBERS = 1 << 24  # at once
-_LEAST_LOG = -4.0  # the scale of a sound's probabilities begins at 10 to that
+_LEAST_LOG, _STEPS = -4.0, 12  # the scale of a sound's probabilities begins at 10 to that
 
 
 @dataclass(frozen=True)
@@ -202,36 +200,27 @@ def draw_likely_sounds(
 ) -> Image.Image:
     """The first few sounds, each above how likely every level was at every time.
 
-    Levels go from the lowest at the bottom to the highest; times that share a column of the picture
-    have their mean there.
+    Levels go from the lowest at the bottom to the highest; those that share a pixel of the picture
+    have their mean there, and so have times.
     """
     shown = events[:SHOWN_SOUNDS]
     amplitudes = rendering.amplitudes(shown)
-    order = np.argsort(rendering.amplitudes(torch.arange(256)))[::-1]
-    scale = Scale(_LEAST_LOG, 0.0)
+    order = torch.from_numpy(rendering.amplitudes(torch.arange(256))).argsort(descending=True)
+    size, scale = (2 * SOUND_HEIGHT, CHART_WIDTH), Scale(_LEAST_LOG, 0.0)
 
-    def columns(_: Tensor, log_probs: Tensor) -> Tensor:
-        return torch.nn.functional.adaptive_avg_pool1d(log_probs.exp().mT, CHART_WIDTH)
+    def pooled(_: Tensor, log_probs: Tensor) -> Tensor:
+        probabilities = log_probs.exp()[..., order.to(log_probs.device)].mT
+        return torch.nn.functional.adaptive_avg_pool2d(probabilities, size)
 
-    likely = in_parts(density, shown, columns).numpy()
+    likely = in_parts(density, shown, pooled).clamp(min=10.0**_LEAST_LOG).log10()
     strips = []
-    for wave, probabilities in zip(amplitudes, likely, strict=True):
+    # In few steps, which the eye does not see and files are small with.
+    for wave, logs in zip(amplitudes, (likely * _STEPS).round().numpy() / _STEPS, strict=True):
         strips.append(draw_waveforms(wave[None], peak=loudest(amplitudes)).convert("RGB"))
-        strips.append(_likely_strip(probabilities[order], scale))
-    title = caption(
-        f"the first {len(shown)} samples, each above how likely every level was, given the sound "
-        "before"
-    )
+        strips.append(Image.fromarray(scale.colours(logs)))
+    title = caption("samples, each above how likely every level was, given the sound before")
     chart = with_bar(stacked(strips, across=False), scale, "log10 p")
     return framed(stacked([title, chart], across=False))
-
-
-def _likely_strip(probabilities: NDArray[np.float64], scale: Scale) -> Image.Image:
-    """Probabilities `(K, columns)` of levels, the highest first, on their colours."""
-    logs = np.log10(np.maximum(probabilities, 1e-300))
-    height = 2 * SOUND_HEIGHT
-    picture = Image.fromarray(scale.colours(logs))
-    return picture.resize((picture.width, height), Image.Resampling.BOX)
 
 
 def spell_probabilities(

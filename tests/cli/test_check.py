@@ -104,6 +104,7 @@ def test_a_task_without_its_files_takes_one_line_among_many(
         (["toy-ar1", "--receptive-field"], "only models have a receptive field"),
         (["nade", "--receptive-field", "--shape", "3x3"], "--shape is C,H,W or D"),
         (["nade", "--picture", "field.png", "--shape", "9"], "of images"),
+        (["nade", "--picture", "field.jpg"], "is a .png or .svg file"),
         (["nade", "--picture", "nowhere/field.png"], "does not exist; create it"),
         (["nade", "--shape", "9"], "--shape is for"),
         (["nade", "--set", "hidden=9"], "--set is for"),
@@ -129,8 +130,12 @@ def test_the_receptive_field_is_told_and_drawn(
     assert out.startswith(small)
     assert "small network; --set" in out
     assert "(1, 0) never sees (0, 2)" in out
+    size = (4 * (4 * 6 + 4) + 4, 3 * (3 * 6 + 4) + 4)
     with Image.open(picture) as image:
-        assert image.size == (4 * (4 * 6 + 4) + 4, 3 * (3 * 6 + 4) + 4)
+        assert image.size == size
+    drawing = tmp_path / "field.svg"
+    assert main(["check", "pixelcnn", "--picture", str(drawing), "--shape", "1,3,4"]) == 0
+    assert f'viewBox="0 0 {size[0]} {size[1]}"' in drawing.read_text()
 
 
 def test_settings_of_the_network_that_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:

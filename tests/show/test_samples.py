@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +15,7 @@ from PIL import Image
 from arbench.errors import ConfigError
 from arbench.probability.events import Discrete, EventSpec
 from arbench.show.given import known_rows
-from arbench.show.samples import draw_grid
+from arbench.show.samples import draw_grid, save_picture
 
 ORANGE = [230, 120, 0]
 GREY = EventSpec((1, 3, 4), Discrete(2))
@@ -50,3 +55,13 @@ def test_known_rows_of_an_image_and_dims_of_a_row() -> None:
     for spec, words in ((GREY, "an image has 3 rows"), (ROW, "an event has 4 dims")):
         with pytest.raises(ConfigError, match=words):
             known_rows(spec, 5)
+
+
+def test_a_picture_is_written_as_svg_where_its_path_ends_so(tmp_path: Path) -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    save_picture(Image.fromarray(pixels), tmp_path / "grid.svg")
+    text = (tmp_path / "grid.svg").read_text()
+    assert 'viewBox="0 0 4 3"' in text
+    assert "image-rendering:pixelated" in text
+    (data,) = re.findall('base64,([^"]+)"', text)
+    assert (np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) == pixels).all()
