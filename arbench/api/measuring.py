@@ -14,6 +14,7 @@ from arbench.measure.opening import open_measurement
 from arbench.runs.folder import RunFolder
 from arbench.runs.measuring import measure_run as measure_more_of
 from arbench.runs.record.record import Record
+from arbench.show.pictures import pictures_of, shown_of
 from arbench.show.reporting import Reporter
 
 
@@ -59,6 +60,10 @@ def measure_run(
         find=find_run,
     )
     write_card(folder)
+    asked = {measurement.key for measurement in measurements}
+    for key, files in pictures_of(folder, record.model_dump(mode="json")["measurements"]).items():
+        for file in shown_of(files) if key in asked else []:
+            reporter.say(f"picture of {key}: {file}")
     return record
 
 

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from arbench.boards.published import published_table
+from arbench.show.pictures import pictures_of, shown_of
 from arbench.show.record_tables import measured_tables
 from arbench.show.reporting import Advance, Reporter
 from arbench.show.tables import as_rich
@@ -111,6 +112,10 @@ def conclude(run: Run, *, as_json: bool = False, push: str | None = None) -> Non
         console.print(f"files: {run.path}", soft_wrap=True, highlight=False)
         for picture in sorted(run.path.glob("samples.*")):
             console.print(f"samples: {picture}", soft_wrap=True, highlight=False)
+        sections = record.model_dump(mode="json")["measurements"]
+        for key, files in pictures_of(run.path, sections).items():
+            for file in shown_of(files):
+                console.print(f"picture of {key}: {file}", soft_wrap=True, highlight=False)
     if push is not None:
         from arbench.hub.push import push_trained
 

@@ -17,9 +17,11 @@ from arbench.boards.boards import make_boards
 from arbench.boards.page import render_page
 from arbench.boards.results import read_runs
 from arbench.cli import main
+from arbench.cli.console import ConsoleReporter, conclude
 from arbench.errors import PluginError
 from arbench.files.canonical import sealed
 from arbench.hub.card import card_of
+from arbench.runs.experiment import Run
 from arbench.runs.measuring import measure_run
 from arbench.runs.record.record import Record
 from arbench.show.pictures import MOST_BYTES, named_pictures, pictures_of
@@ -168,3 +170,15 @@ def test_a_picture_that_nobody_could_show_is_its_authors_fault(
     measurement.names = names
     with pytest.raises(PluginError, match="is no .png or .svg file in the context's folder"):
         measure_run(run, [measurement], device="cpu", reporter=Reporter())
+
+
+def test_whoever_measures_is_told_where_they_are(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("arbench.api.measuring.open_measurement", lambda name: Ones())
+    arbench.measure_run(run, "ones", device="cpu", reporter=ConsoleReporter())
+    assert f"picture of ones: {run / CHART[0]}\n" in capsys.readouterr().err
+    conclude(Run(run, Record.read(run / "record.json")))
+    told = capsys.readouterr().out
+    assert f"picture of ones: {run / CHART[0]}\n" in told
+    assert CHART[1] not in told
