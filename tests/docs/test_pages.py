@@ -34,7 +34,10 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 # Pages that a test of their own follows, and how many blocks elsewhere say that they cannot run.
-FOLLOWED_ELSEWHERE = {"foreign-models.md": "tests/runs/test_foreign_doc.py"}
+FOLLOWED_ELSEWHERE = {
+    "foreign-models.md": "tests/runs/test_foreign_doc.py",
+    "gallery.md": "tests/docs/test_gallery.py",
+}
 # Its commands name a package of the reader's own, or take minutes; its verb has tests of its own.
 NOT_FOLLOWED = {"checks.md"}
 NUM_NOT_RUN = 0

@@ -47,7 +47,7 @@ class Length(Measurement):
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
         Length.asked.append(self.key)
         ones = dataset.split("test").events.flatten(1).double().sum(1)
-        picture = context.folder / "length.txt"
+        picture = context.folder / "length.svg"
         picture.write_text("long")
         return self.measured({"ones": self.times * ones}, pictures=[picture])
 
