@@ -13,6 +13,7 @@ from arbench_calibration.groups import Groups
 from arbench_calibration.places import Places
 
 _NUM_BARS = 20
+_FEWEST_DIMS = 30  # at a place, to be shown
 _LEAST_HEIGHT = 0.05  # however flat the histogram is
 
 
@@ -74,6 +75,8 @@ def draw_transform(counts: Tensor, groups: Groups, said: str, path: Path) -> lis
 def draw_places(bins: BinSums, places: Places, predicts: str, path: Path) -> list[Path]:
     """What was predicted, what happened and the calibration error, by row or position.
 
+    Left out are places where few dims lie, such as in the first window of a stream alone.
+
     Args:
         bins: of one width; its rows are the places.
         places: the parts of an event.
@@ -81,7 +84,7 @@ def draw_places(bins: BinSums, places: Places, predicts: str, path: Path) -> lis
         path: of the files, without an extension.
     """
     counts = bins.counts.sum(1)
-    full = counts > 0
+    full = counts >= min(_FEWEST_DIMS, counts.max().item())
     where, counts = places.firsts[full], counts[full]
     said, happened = bins.predicted.sum(1)[full] / counts, bins.happened.sum(1)[full] / counts
     error = calibration_error(bins.gaps[full], counts)

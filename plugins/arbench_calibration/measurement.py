@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from arbench import Context, Density, Handed, Measured, Measurement, Row, in_bits
+from arbench import Context, Density, Discrete, Handed, Measured, Measurement, Row, in_bits
 from arbench_calibration import charts
 from arbench_calibration.bins import (
     BinSums,
@@ -18,9 +18,10 @@ from arbench_calibration.bins import (
     equal_width,
     error_by_chance,
 )
+from arbench_calibration.frequencies import Frequencies
 from arbench_calibration.groups import Groups
 from arbench_calibration.sums import Sums
-from arbench_calibration.symbols import Symbols, each_symbol
+from arbench_calibration.symbols import Predictor, each_symbol
 from arbench_calibration.temperature import Kept, Temperature, best_temperature, few_enough
 from arbench_calibration.transform import UniformTest, furthest, uniform_test
 
@@ -56,31 +57,38 @@ class Calibration(Measurement):
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
         """See `Measurement.measure`."""
         most = self.num_events or (_MOST_EVENTS if dataset.windows is None else _MOST_WINDOWS)
-        validation = few_enough(dataset.split("validation"), density, most)
+        predictor = cast(Predictor, density)  # as `needs` says
+        domain = dataset.spec.domain
+        assert isinstance(domain, Discrete)
+        validation = few_enough(dataset.split("validation"), domain.size, most)
         whole = dataset.split("test")
         split = whole.first(most)
         with context.reporter.bar("finding the temperature") as advance:
-            kept = Kept.of(density, validation, advance)
+            kept = Kept.of(predictor, validation, advance)
             temperature = best_temperature(kept, Groups(validation))
-        symbols = Symbols(kept.log_probs.double(), kept.values, kept.events, kept.events)
         sums = Sums(
             len(split),
             dataset.spec,
             equal_width(self.num_bins),
-            equal_mass(symbols.predicted()[0], self.num_bins),
+            equal_mass(kept.predicted, self.num_bins),
             context.generator("transform"),
         )
         with context.reporter.bar("holding predictions against events") as advance:
-            for some in each_symbol(density, split, advance):
+            for some in each_symbol(predictor, split, advance):
                 sums.add(some, temperature.value)
+        pooled = dataset.windows is not None
+        known = Frequencies(dataset.spec, validation, pooled=pooled)
         groups = Groups(split)
         is_whole = len(split) == len(whole)
         test = uniform_test(sums.transforms.counts, groups)
-        predicts = _BINARY if symbols.is_binary else _LIKELIEST
+        predicts = _BINARY if domain.size == 2 else _LIKELIEST
         return self.measured(
             self._values(sums.bins),
             index="test" if is_whole else f"first {len(split)} of test",
             groups=None if is_whole and split.is_stream else groups.members,
+            baselines=[
+                self.row("frequency of each value", known.calibration_error(split, sums.bins.edges))
+            ],
             rows=self._rows(sums, groups, temperature, test),
             details={
                 "predicts": predicts,

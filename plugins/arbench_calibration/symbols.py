@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from arbench import Density, Discrete, Split
+from arbench import Discrete, EventSpec, Split
 
 Progress = Callable[[float, str], object]
 
 _MOST_EVENTS = 200
 _MOST_NUMBERS = 1 << 21  # of one batch; a mixture of logistics takes a hundred times as many
+
+
+class Predictor(Protocol):
+    """What is asked here: a density that offers `conditionals`."""
+
+    spec: EventSpec
+
+    def conditionals(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """See `Conditionals`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,16 +60,15 @@ class Symbols:
 
 
 def each_symbol(
-    density: Density, split: Split, progress: Progress | None = None
+    density: Predictor, split: Split, progress: Progress | None = None
 ) -> Iterator[Symbols]:
     """All scored dims, batch by batch, in the order of the events.
 
     Args:
-        density: that offers conditionals.
+        density: tells how likely every value is.
         split: the events.
         progress: told the fraction of events done.
     """
-    conditionals: Any = density.conditionals  # type: ignore[attr-defined]
     domain = density.spec.domain
     assert isinstance(domain, Discrete)
     at_once = _MOST_NUMBERS // (density.spec.num_dims * domain.size)
@@ -67,7 +76,7 @@ def each_symbol(
     for start in range(0, len(split), batch_size):
         events = split.events[start : start + batch_size]
         scored = None if split.scored is None else split.scored[start : start + batch_size]
-        found = conditionals(events, scored).cpu().double().flatten(1, -2)
+        found = density.conditionals(events, scored).cpu().double().flatten(1, -2)
         values = events.long().flatten(1)
         counted = torch.ones_like(values, dtype=torch.bool)
         if scored is not None:

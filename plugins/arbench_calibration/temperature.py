@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from arbench import Density, Discrete, Split
+from arbench import Split
 from arbench_calibration.groups import Groups
-from arbench_calibration.symbols import Progress, each_symbol
+from arbench_calibration.symbols import Predictor, Progress, each_symbol
 
 MOST_NUMBERS = 1 << 26  # log-probabilities that are kept at once, in float32
 _LARGEST = 100.0
@@ -49,29 +49,39 @@ class Kept:
         log_probs: `(n, K)` nats, float32.
         values: `(n,)` int64.
         events: `(n,)` int64, the number of each dim's event.
+        predicted: see `Symbols.predicted`, `(n,)` float64.
     """
 
     log_probs: Tensor
     values: Tensor
     events: Tensor
+    predicted: Tensor
 
     @classmethod
-    def of(cls, density: Density, split: Split, progress: Progress | None = None) -> Kept:
+    def of(cls, density: Predictor, split: Split, progress: Progress | None = None) -> Kept:
         """Of all scored dims of a split."""
         parts = [
-            (each.log_probs.clamp(min=_LEAST_LOG_PROB).float(), each.values, each.events)
+            (
+                each.log_probs.clamp(min=_LEAST_LOG_PROB).float(),
+                each.values,
+                each.events,
+                each.predicted()[0],
+            )
             for each in each_symbol(density, split, progress)
         ]
-        log_probs, values, events = (torch.cat(each) for each in zip(*parts, strict=True))
-        return cls(log_probs, values, events)
+        return cls(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-def few_enough(split: Split, density: Density, most: int) -> Split:
-    """The first events of a split, at most so many, and no more than memory is meant for."""
-    domain = density.spec.domain
-    assert isinstance(domain, Discrete)
-    fitting = MOST_NUMBERS // (density.spec.num_dims * domain.size)
-    return split.first(max(1, min(most, fitting)))
+def few_enough(split: Split, num_values: int, most: int) -> Split:
+    """The first events of a split, at most so many, and no more than memory is meant for.
+
+    Args:
+        split: the events.
+        num_values: K.
+        most: events.
+    """
+    kept = num_values * split.scored_dims.cumsum(0)
+    return split.first(max(1, min(most, int((kept <= MOST_NUMBERS).sum()))))
 
 
 def best_temperature(kept: Kept, groups: Groups) -> Temperature:
