@@ -158,9 +158,11 @@ def test_a_completion_keeps_the_given_rows_and_draws_the_others(
     command += ["--rows", "14", "--out", str(tmp_path / "out.png")]
     assert main(command) == 0
     grid = np.asarray(Image.open(tmp_path / "out.png"))
-    # 2 x 2 tiles of 28 pixels with a gap of 2 around each, enlarged by a whole factor.
-    factor = grid.shape[0] // 62
-    small = grid[::factor, ::factor, 0]
+    # 2 x 2 tiles of 28 pixels with a gap of 2 around each, enlarged by a whole factor. Left of them
+    # are the original and what was given of it, each a tile, below their titles.
+    factor = 600 // 62
+    assert (grid[40:, 16:, 0][::factor, ::factor][2:30, 2:30] == digit).all()
+    small = grid[40:, 16 + 2 * (32 * factor + 16) :, 0][::factor, ::factor]
     tiles = [small[2 + 30 * r :, 2 + 30 * c :][:28, :28] for r in range(2) for c in range(2)]
     for tile in tiles:
         assert (tile[:14] == digit[:14]).all()
