@@ -6,22 +6,24 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from arbench import (
+    NLL,
     Context,
     Density,
     Handed,
     Measured,
     Measurement,
+    Row,
     RunError,
     Split,
     in_bits,
 )
-from arbench_compression import baselines, codec
+from arbench_compression import baselines, chart, codec
 from arbench_compression.coder import Coded
 from arbench_compression.content import Content, content_of
 from arbench_compression.file import Identity, Sizes
@@ -66,6 +68,7 @@ class Compression(Measurement):
         most = self.num_events or (_MOST_EVENTS if dataset.windows is None else _MOST_WINDOWS)
         split = whole.first(most)
         content = content_of(split, dataset.windows, self.batch_size)
+        chart.require_matplotlib()
         coded, sizes = self._round_trip(density, content, dataset, context)
         dims = split.scored_dims.double()
         # What the coder's words and the choices add belongs to no event: each dim has its share.
@@ -73,15 +76,21 @@ class Compression(Measurement):
         bits += (8 * (sizes.payload + sizes.lengths) - bits.sum()) * dims / dims.sum()
         evaluated = -context.log_probs("test")[: len(split)]
         is_whole = len(split) == len(whole)
+        index = "test" if is_whole else f"first {len(split)} of test"
+        file = self._row("file, written and decoded", bits / in_bits(1.0), split)
+        ideals = [
+            self._row("ideal of the same probabilities", coded.ideal_nats, split),
+            self._row("ideal as evaluated", evaluated, split),
+        ]
+        beside = self._beside(split, dims, dataset, context)
+        title = f"{context.subject} on {dataset.name}, {index}"
         return self.measured(
             {"bits": bits, "dims": dims},
-            index="test" if is_whole else f"first {len(split)} of test",
-            rows=[
-                self._row("ideal of the same probabilities", coded.ideal_nats.sum(), dims),
-                self._row("ideal as evaluated", evaluated.sum(), dims),
-            ],
+            index=index,
+            rows=ideals,
+            baselines=beside,
             groups=None if is_whole else _groups(split),
-            **self._beside(split, dims, dataset, context),
+            pictures=chart.draw(context.folder / "compression", title, file, ideals, beside),
             details={
                 "num_events": len(split),
                 "num_dims": int(dims.sum()),
@@ -99,8 +108,11 @@ class Compression(Measurement):
         """All bits over all dims; see `Measurement.value_of`."""
         return (values["bits"] @ weights / (values["dims"] @ weights)).item()
 
-    def _row(self, case: str, nats: Tensor, dims: Tensor) -> Any:
-        return self.row(case, in_bits(nats.item()) / dims.sum().item())
+    def _row(self, case: str, nats: Tensor, split: Split) -> Row:
+        """Of what each event costs, `(N,)`, with its error over what is independent."""
+        found = NLL.from_log_probs(-nats, split.scored_dims, groups=_groups(split))
+        assert found.bits_per_dim is not None  # of discrete dims
+        return self.row(case, found.bits_per_dim, found.standard_error_bits_per_dim)
 
     def _round_trip(
         self, density: Density, content: Content, dataset: Handed, context: Context
@@ -122,9 +134,7 @@ class Compression(Measurement):
             raise RunError("the file was decoded to other events than were written")
         return coded, sizes
 
-    def _beside(
-        self, split: Split, dims: Tensor, dataset: Handed, context: Context
-    ) -> dict[str, Any]:
+    def _beside(self, split: Split, dims: Tensor, dataset: Handed, context: Context) -> list[Row]:
         """The baselines, which depend on the data alone."""
         names = baselines.installed(dataset.spec, dataset.rendering)
         events = split.events if split.scored is None else split.events[split.scored]
@@ -133,7 +143,7 @@ class Compression(Measurement):
             lambda _: baselines.sizes(names, events, dataset.spec),
         )
         total = dims.sum().item()
-        return {"baselines": [self.row(name, 8 * made[name].item() / total) for name in names]}
+        return [self.row(name, 8 * made[name].item() / total) for name in names]
 
 
 def _groups(split: Split) -> Tensor | None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from arbench import ConfigError, Discrete, open_run
+from arbench import ConfigError, Discrete, Row, drawn_chart, open_run
 from arbench.api import measure_run
 from arbench.cli import main
 from arbench.hub.snapshots import copy_run
 from arbench.measure.opening import open_measurement
+from arbench.measure.per_event import load_per_event
 from arbench.runs.zoo import bundled_name, zoo_index
 from arbench.testing import conformance
-from arbench_compression import baselines, codec, coder
+from arbench_compression import baselines, chart, codec, coder
 from arbench_compression.content import content_of
 from arbench_compression.measurement import Compression
 
@@ -180,7 +183,53 @@ def test_a_finished_run_is_measured(tmp_path: Path) -> None:
     cases = {row.case: row.value for row in found.baselines}
     assert {"xz", "bz2", "PNG"} <= cases.keys() == details["compressors"].keys()
     assert min(cases.values()) > 1.5 * found.rows[0].value
-    assert not (run / "measurements").exists(), "no file is left"
+    assert sorted(found.pictures) == sorted(
+        str(file.relative_to(run)) for file in (run / "measurements").glob("*/*")
+    )
+    assert [Path(picture).suffix for picture in found.pictures] == [".png", ".svg"]
+    nats = -load_per_event(run / "per_event.safetensors")["likelihood"].values["log_prob"][:100]
+    expected = nats.std().item() / 10 / 784 / np.log(2)
+    assert found.rows[2].error == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_chart_shows_every_number_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [Row(name, value, "bits/dim", "lower", error) for name, value, error in BARS]
+    shown: list[Any] = []
+
+    @contextmanager
+    def kept(path: Path, **size: float) -> Iterator[Any]:
+        with drawn_chart(path, **size) as figure:
+            yield figure
+            shown.append(figure.axes[0])
+
+    monkeypatch.setattr(chart, "drawn_chart", kept)
+    files = chart.draw(tmp_path / "compression", "nade on mnist", rows[0], rows[1:2], rows[2:])
+    assert all(file.stat().st_size for file in files)
+    (axes,) = shown
+    order = ["file", "ideal", "bz2", "xz"]  # the general ones from the shortest on
+    assert [label.get_text() for label in axes.get_yticklabels()] == order
+    assert [bar.get_width() for bar in axes.containers[0]] == [0.4, 0.3, 0.7, 0.8]
+    assert [text.get_text() for text in axes.texts] == ["0.4000", "0.3000", "0.7000", "0.8000"]
+    (lines,) = axes.collections
+    ends = [segment[:, 0].tolist() for segment in lines.get_segments() if len(segment)]
+    assert ends[0] == pytest.approx([0.35, 0.45])
+    assert ends[1] == pytest.approx([0.28, 0.32])
+    assert len(ends) == 2, "nobody knows the errors of the others"
+
+
+BARS = [("file", 0.4, 0.05), ("ideal", 0.3, 0.02), ("xz", 0.8, None), ("bz2", 0.7, None)]
+
+
+def test_without_matplotlib_nothing_is_compressed_in_vain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copy_run(open_run("mnist-mini/nade").folder, tmp_path / "run")
+    monkeypatch.setattr(chart.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(codec, "compress", None)  # which fails in another way
+    with pytest.raises(ConfigError, match="pip install 'arbench\\[measure\\]'"):
+        measure_run(run, "compression", device="cpu")
 
 
 def test_settings_are_checked() -> None:
