@@ -62,12 +62,10 @@ def compress(
     content, unit = _content(opened, files, split, task, limit, batch_size)
     with ConsoleReporter().bar("compressing") as advance:
         coded, sizes = codec.compress(path, content, _identity(opened), out, advance)
-    num_items = content.plan.num_items
-    what = f"{num_items:,} {unit}s" if opened.windows else f"{num_items:,} events"
     ideal = in_bits(coded.ideal_nats.sum().item()) / 8
     click.echo(
-        f"{out}: {what} in {sizes.payload + sizes.lengths:,} bytes and a header of {sizes.header}; "
-        f"the likelihood says {ideal:,.1f}"
+        f"{out}: {_counted(content.plan.num_items, unit)} in {sizes.payload + sizes.lengths:,} "
+        f"bytes and a header of {sizes.header}; the likelihood says {ideal:,.1f}"
     )
 
 
@@ -99,11 +97,12 @@ def decompress(file: Path, out: Path | None, run: str | None) -> None:
     opened = open_run(run)
     path = codec.path_of(opened.density, opened.windows)
     out = out or own.default_out(file, opened)
-    own.require_place(out, is_file=own.is_one_file(out, opened))
+    own.require_readable_place(out, opened)
     with ConsoleReporter().bar("decompressing") as advance:
         header, content = codec.decompress(path, _identity(opened), file, advance)
     own.write_file(content, opened, out)
-    click.echo(f"{out}: {header.plan.num_items:,} of {wrote.name}, equal to what was compressed")
+    what = _counted(header.plan.num_items, "event" if opened.windows is None else "symbol")
+    click.echo(f"{out}: {what} of {wrote.name}, equal to what was compressed")
 
 
 def _content(
@@ -114,15 +113,20 @@ def _content(
     limit: int | None,
     batch_size: int,
 ) -> tuple[Content, str]:
-    """What is to be compressed, and what a dim of it is called."""
+    """What is to be compressed, and what one item of it is called."""
     from arbench_compression import own
     from arbench_compression.content import content_of
 
     if split is None:
-        return own.read_files(files, run, batch_size), "symbol"
+        return own.read_files(files, run, batch_size), "symbol" if run.windows else "event"
     dataset = run.dataset(task, limit=limit)
     events = dataset.split("test" if split == "test" else "validation")
-    return content_of(events, run.windows, batch_size), dataset.task.unit
+    unit = dataset.task.unit if run.windows else "event"
+    return content_of(events, run.windows, batch_size), unit
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
 
 
 def _identity(run: OpenedRun) -> Identity:

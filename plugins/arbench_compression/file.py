@@ -142,7 +142,7 @@ def load(file: Path, num_dims: int) -> tuple[Header, bytes, tuple[Choice, ...]]:
         if hashlib.sha256(unsealed + data[_FIELDS.size :]).digest() != fields.seal:
             raise ValueError("it is not what was written")
         return _parsed(data, fields, begin, num_dims)
-    except (ValueError, IndexError, struct.error, DataError) as error:
+    except (ValueError, IndexError, DataError) as error:
         raise DataError(f"{file}: damaged: {error}; nothing was decoded") from error
 
 
@@ -153,10 +153,7 @@ def identity_of(file: Path) -> Identity:
         DataError: if it is no such file.
     """
     data = _read(file)
-    try:
-        return _identity(data, _Fields(*_FIELDS.unpack_from(data)))
-    except (IndexError, struct.error) as error:
-        raise DataError(f"{file}: damaged: {error}; nothing was decoded") from error
+    return _identity(data, _Fields(*_FIELDS.unpack_from(data)))
 
 
 def require_model(wrote: Identity, own: Identity, file: Path) -> None:
@@ -241,6 +238,8 @@ def _read(file: Path) -> bytes:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     if not data.startswith(_MAGIC):
         raise DataError(f"{file}: no file that `arbench compress` wrote")
+    if len(data) <= _FIELDS.size:
+        raise DataError(f"{file}: damaged: cut off within its header; nothing was decoded")
     if data[len(_MAGIC) :][:1] != bytes([_VERSION]):
         raise DataError(
             f"{file}: damaged, or written by a newer arbench: it does not say that it is of "

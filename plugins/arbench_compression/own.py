@@ -17,6 +17,7 @@ from arbench import (
     ConfigError,
     Discrete,
     EventSpec,
+    ImageRendering,
     OpenedRun,
     OwnFiles,
     TextRendering,
@@ -50,10 +51,14 @@ def read_files(files: Sequence[Path], run: OpenedRun, batch_size: int) -> Conten
             return Content(Plan(len(words), batch_size, ends=Ends(end, end)), words)
         symbols = own.text(files[0])
         return Content(Plan(len(symbols), 1, run.windows), symbols)
-    if any(file.suffix.lower() not in IMAGE_EXTENSIONS for file in files):
-        raise ConfigError(
-            f"{files[0]}: give an npz archive with the events under the key 'events', or images"
-        )
+    for file in files:
+        if file.is_dir():
+            raise ConfigError(f"{file}: is a folder; name its images, such as {file / '*.png'}")
+        if not isinstance(rendering, ImageRendering) or file.suffix.lower() not in IMAGE_EXTENSIONS:
+            images = ", or images" if isinstance(rendering, ImageRendering) else ""
+            raise ConfigError(
+                f"{file}: give an npz archive with the events under the key 'events'{images}"
+            )
     events = torch.stack([own.image(file) for file in files])
     return Content(Plan(len(events), batch_size), events)
 
@@ -63,7 +68,23 @@ def default_out(source: Path, run: OpenedRun) -> Path:
     return source.with_suffix(".txt" if isinstance(run.rendering, TextRendering) else ".npz")
 
 
-def is_one_file(out: Path, run: OpenedRun) -> bool:
+def require_readable_place(out: Path, run: OpenedRun) -> None:
+    """Refuse a place where the events of a run cannot be written; see `require_place`.
+
+    Raises:
+        ConfigError: with what is in the way.
+    """
+    require_place(out, is_file=_is_one_file(out, run))
+    if not _is_one_file(out, run):
+        spec = run.density.spec
+        size = spec.domain.size if isinstance(spec.domain, Discrete) else 0
+        if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or size not in (2, 256):
+            raise ConfigError(f"{out}: these events are no pictures; write them to a .npz file")
+        if out.suffix:
+            raise ConfigError(f"{out}: images go into a new folder, all events into a .npz file")
+
+
+def _is_one_file(out: Path, run: OpenedRun) -> bool:
     """Whether events go into one file; else they are images and go into a folder."""
     return isinstance(run.rendering, TextRendering) or out.suffix.lower() == ".npz"
 
@@ -92,13 +113,13 @@ def write_file(content: Content, run: OpenedRun, out: Path) -> None:
     """Write events: texts as text, all others as an npz archive or, images, into a new folder.
 
     Raises:
-        ConfigError: if the folder is there already, or the events are no images.
+        ConfigError: if the folder is there already.
     """
     rendering = run.rendering
     if isinstance(rendering, TextRendering):
         with atomic_path(out) as temporary:
             temporary.write_bytes(_text(content, rendering))
-    elif is_one_file(out, run):
+    elif _is_one_file(out, run):
         with atomic_path(out) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, events=content.items.numpy())
     else:
@@ -118,9 +139,7 @@ def _write_images(events: Tensor, spec: EventSpec, folder: Path) -> None:
     """A PNG for each event, `00000.png` and so on."""
     from PIL import Image
 
-    size = spec.domain.size if isinstance(spec.domain, Discrete) else 0
-    if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or size not in (2, 256):
-        raise ConfigError(f"{folder}: these events are no pictures; write them to a .npz file")
+    assert isinstance(spec.domain, Discrete)  # `require_readable_place` has said so before the work
     try:
         folder.mkdir()
     except OSError as error:
@@ -128,7 +147,7 @@ def _write_images(events: Tensor, spec: EventSpec, folder: Path) -> None:
             f"{folder}: a new folder for the images cannot be made ({error.strerror}); or name a "
             ".npz file"
         ) from error
-    levels = (events.long() * (255 // (size - 1))).byte().permute(0, 2, 3, 1).numpy()
+    levels = (events.long() * (255 // (spec.domain.size - 1))).byte().permute(0, 2, 3, 1).numpy()
     for number, image in enumerate(levels):
         shown = image[..., 0] if image.shape[-1] == 1 else image
         Image.fromarray(np.ascontiguousarray(shown)).save(folder / f"{number:05}.png")

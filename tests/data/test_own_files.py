@@ -99,6 +99,21 @@ def test_words_and_texts(tmp_path: Path) -> None:
         own.text(tmp_path / "none.txt")
 
 
+def test_what_is_no_such_file_is_told_what_would_be(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"ab\xff")
+    own = OwnFiles(EventSpec((4,), Discrete(3)), LETTERS)
+    with pytest.raises(DataError, match="text in UTF-8, and byte 2 is"):
+        own.text(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_text("a\nb")
+    with pytest.raises(DataError, match="a line break after the last"):
+        own.words(tmp_path / "a.txt")
+    file = saved(np.zeros((4, 5), np.uint8), tmp_path / "a.png")
+    with pytest.raises(DataError, match="levels 0 to 7, .* under the key 'events' of an npz"):
+        OwnFiles(EventSpec((1, 4, 5), Discrete(8)), ImageRendering()).image(file)
+    with pytest.raises(DataError, match=r"found \(1, 4, 5\), and events have \(1, 9, 9\) channels"):
+        OwnFiles(EventSpec((1, 9, 9), Discrete(2)), ImageRendering()).image(file)
+
+
 def test_archives_hold_events_of_the_spec(tmp_path: Path) -> None:
     events = np.zeros((3, 1, 4, 5), np.uint8)
     np.savez(tmp_path / "a.npz", events=events)

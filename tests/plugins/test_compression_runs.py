@@ -87,8 +87,8 @@ def test_images_of_ones_own_come_back_as_images(arbench: Run, tmp_path: Path) ->
         Image.fromarray(255 * digit.astype(np.uint8)).save(tmp_path / f"{number}.png")
     files = [tmp_path / f"{number}.png" for number in range(3)]
     file, out = tmp_path / "own.arb", tmp_path / "back"
-    assert arbench("compress", "mnist-mini/nade", *files, "--out", file)[0] == 0
-    assert arbench("decompress", file, "--out", out)[0] == 0
+    assert "3 events in" in arbench("compress", "mnist-mini/nade", *files, "--out", file)[1]
+    assert "3 events of" in arbench("decompress", file, "--out", out)[1]
     shown = [np.asarray(Image.open(out / f"0000{number}.png")) for number in range(3)]
     assert np.array_equal(np.stack(shown), 255 * digits.numpy())
     code, _, said = arbench("decompress", file, "--out", out)
@@ -129,6 +129,7 @@ def test_what_does_not_fit_is_one_sentence(arbench: Run, tmp_path: Path) -> None
         code, _, said = arbench("decompress", file, "--out", tmp_path / "back.npz")
         lines = [line for line in said.splitlines() if line.startswith("arbench: error")]
         assert (code, len(lines)) == (3, 1)
+        assert "buffer" not in said, "the words of a library"
         assert not (tmp_path / "back.npz").exists()
     file.write_bytes(data)
     code, _, said = arbench("decompress", file, "--run", "names/lstm")
@@ -139,6 +140,15 @@ def test_what_does_not_fit_is_one_sentence(arbench: Run, tmp_path: Path) -> None
     assert (code, "there is no folder" in said) == (2, True)
     code, _, said = arbench("compress", "mnist-mini/nade", *asked[:-1], tmp_path)
     assert (code, "is a folder" in said) == (2, True)
+    code, _, said = arbench("compress", "mnist-mini/nade", tmp_path, "--out", file)
+    assert (code, "is a folder; name its images" in said) == (2, True)
+    code, _, said = arbench("decompress", file, "--out", tmp_path / "digit.png")
+    assert (code, "images go into a new folder" in said) == (2, True)
+    image, words = tmp_path / "a.png", tmp_path / "a.txt"
+    code, _, said = arbench("compress", "mnist-mini/nade", image, words, "--out", file)
+    assert (code, f"{words}: give an npz archive" in said) == (2, True)
+    code, _, said = arbench("compress", "fsdd/wavenet", words, "--out", file)
+    assert (code, "or images" in said) == (2, False)
 
 
 def test_no_model_is_fetched_that_nobody_named(arbench: Run, tmp_path: Path) -> None:

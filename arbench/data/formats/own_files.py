@@ -47,7 +47,7 @@ class OwnFiles:
         """The events `(N, *event_shape)` in an npz archive, under the key "events".
 
         Raises:
-            DataError: if there are none, or they are not of that self.spec.
+            DataError: if there are none, or they are not of that spec.
         """
         events = torch.from_numpy(read_npz(file, [_KEY])[_KEY])
         try:
@@ -67,13 +67,15 @@ class OwnFiles:
         pixels = read_pixels(file, str(file))
         if pixels.levels.shape != self.spec.shape:
             raise DataError(
-                f"{file}: found {pixels.levels.shape}, and events have {self.spec.shape}"
+                f"{file}: found {pixels.levels.shape}, and events have {self.spec.shape} channels, "
+                "rows and columns"
             )
         levels = torch.from_numpy(np.ascontiguousarray(pixels.levels)).long()
         size = self.spec.domain.size if isinstance(self.spec.domain, Discrete) else 0
         if size not in (2, 256):
             raise DataError(
-                f"{file}: the model knows {size} levels: give its events as an npz archive"
+                f"{file}: the model knows the levels 0 to {size - 1}, and an image has 0 to 255; "
+                f"give events as whole numbers under the key {_KEY!r} of an npz archive"
             )
         if size == 256:
             return levels
@@ -111,7 +113,7 @@ class OwnFiles:
         end = rendering.end
         content = _bytes(file).decode(errors="replace")
         if not content.endswith("\n"):
-            raise DataError(f"{file}: a word a line is expected, the last line ended too")
+            raise DataError(f"{file}: expected a word a line, and a line break after the last, too")
         found = []
         for number, line in enumerate(content[:-1].split("\n"), 1):
             place = f"{file}, line {number}"
@@ -156,7 +158,11 @@ def _symbols(data: bytes, rendering: TextRendering, place: str) -> Tensor:
     try:
         values = np.frombuffer(data, np.uint8).copy() if rendering.symbols is None else None
         symbols = rendering.encode(data.decode()) if values is None else torch.from_numpy(values)
-    except ValueError as error:  # no UTF-8, too
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{place}: expected text in UTF-8, and byte {error.start:,} is not part of any"
+        ) from error
+    except ValueError as error:
         raise DataError(f"{place}: {error}; the model has no probability for it") from error
     if len(symbols) == 0:
         raise DataError(f"{place}: it is empty")
