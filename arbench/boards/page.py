@@ -15,7 +15,7 @@ from string import Template
 
 from arbench.boards.measured_boards import MeasuredBoard
 from arbench.boards.measured_text import ABOUT_MEASURED, measured_html
-from arbench.boards.page_media import curve, gallery
+from arbench.boards.page_media import curve, gallery, pictures
 from arbench.boards.page_records import records
 from arbench.boards.page_table import caption, strip, table
 from arbench.boards.rows import Board
@@ -91,7 +91,9 @@ def _counts(boards: Sequence[Board]) -> str:
 
 
 def _task(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard]) -> str:
-    sections = "\n".join([*map(_board, boards), *map(measured_html, measured)])
+    sections = "\n".join(
+        [*map(_board, boards), *(measured_html(b) + pictures(b) for b in measured)]
+    )
     if measured:
         sections += f'\n<p class="quiet">{html(ABOUT_MEASURED)}</p>'
     hashes = dict.fromkeys(board.data_sha256 for board in boards if board.data_sha256 is not None)

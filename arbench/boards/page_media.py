@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from arbench.boards.curves import board_curve
+from arbench.boards.measured_boards import MeasuredBoard
 from arbench.boards.rows import Board, Row
 from arbench.show.escaping import html
 from arbench.show.pictures import pictures_of, shown_of
+
+if TYPE_CHECKING:
+    from arbench.runs.record.record import Record
 
 _MOST_BYTES = 600_000  # of one picture or sound
 _MOST_CHARACTERS = 1200
 _KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def gallery(boards: Sequence[Board]) -> str:
-    """Samples and pictures of results whose runs are at hand, as HTML; empty if there are none."""
+def gallery(boards: Iterable[Board]) -> str:
+    """The samples of results whose runs are at hand, as HTML; empty if there are none."""
     figures = [
         _figure(shown, row.model)
         for board in boards
@@ -25,14 +30,27 @@ def gallery(boards: Sequence[Board]) -> str:
         if row.result is not None and row.result.folder is not None
         if (shown := _samples(row.result.folder, f"samples of {row.model} on {board.task}"))
     ]
-    pictures = [
+    return _grid("Samples", figures)
+
+
+def pictures(board: MeasuredBoard) -> str:
+    """The pictures of a measurement, of results whose runs are at hand, as HTML; empty if none."""
+    keys = dict.fromkeys(column.key for column in board.columns)
+    figures = [
         _figure(f'<img alt="{html(about)}" src="{_data(file, _KINDS[file.suffix])}">', about)
-        for board in boards
         for row in board.rows
         if row.result is not None and row.result.folder is not None
-        for about, file in _pictures(row)
+        for key, files in pictures_of(row.result.folder, _sections(row.result.record)).items()
+        if key in keys
+        for file in filter(_fits, shown_of(files))
+        for about in [f"{row.model}, {key}: {file.stem}"]
     ]
-    return _grid("Samples", figures) + _grid("Pictures of measurements", pictures)
+    return _grid("Pictures", figures)
+
+
+def _sections(record: Record) -> dict[str, Any]:
+    sections: dict[str, Any] = record.model_dump(mode="json")["measurements"]
+    return sections
 
 
 def _grid(title: str, figures: Sequence[str]) -> str:
@@ -44,16 +62,6 @@ def _grid(title: str, figures: Sequence[str]) -> str:
 def _figure(shown: str, about: str) -> str:
     frame = f'<div class="frame">{shown}</div>'
     return f'<figure class="sample">{frame}<figcaption>{html(about)}</figcaption></figure>'
-
-
-def _pictures(row: Row) -> Iterator[tuple[str, Path]]:
-    """What a picture is of, and its file; a chart that is there as PNG is shown once."""
-    assert row.result is not None
-    assert row.result.folder is not None
-    sections = row.result.record.model_dump(mode="json")["measurements"]
-    for key, files in pictures_of(row.result.folder, sections).items():
-        for file in filter(_fits, shown_of(files)):
-            yield f"{row.model}, {key}: {file.stem}", file
 
 
 def _samples(run: Path, description: str) -> str:

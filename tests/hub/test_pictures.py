@@ -14,6 +14,7 @@ from PIL import Image
 import arbench
 from arbench import Context, Density, Handed, Measured, Measurement
 from arbench.boards.boards import make_boards
+from arbench.boards.measured_boards import make_measured_boards
 from arbench.boards.page import render_page
 from arbench.boards.results import read_runs
 from arbench.cli import main
@@ -102,7 +103,8 @@ def test_show_names_their_files(measured: Path, capsys: pytest.CaptureFixture[st
 
 def test_the_page_embeds_them_once_and_within_its_limit(measured: Path) -> None:
     def page() -> str:
-        return render_page(make_boards(read_runs(measured.parent)[0]))
+        results, _ = read_runs(measured.parent)
+        return render_page(make_boards(results), make_measured_boards(results))
 
     encoded = base64.b64encode((measured / CHART[0]).read_bytes()).decode()
     about = "bernoulli, ones: ones"
