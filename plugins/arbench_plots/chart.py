@@ -80,7 +80,7 @@ def draw_curves(
         from matplotlib.lines import Line2D  # may be missing, which `drawn_chart` says
 
         axes = figure.subplots()
-        handles, drawn = [], list[float]()
+        handles, drawn, ends = [], list[float](), list[float]()
         for number, (curve, label) in enumerate(zip(curves, labels_of(curves, names), strict=True)):
             style: dict[str, Any] = {"color": f"C{number % 6}", "marker": _MARKERS[number // 6]}
             style |= {"markersize": 4, "linewidth": 1.4}
@@ -93,21 +93,31 @@ def draw_curves(
                 line: dict[str, Any] = {"linestyle": _DASHES, "alpha": 0.75} if of_train else {}
                 axes.plot([*values], [*values.values()], **style, **line)
                 drawn += values.values()
+                ends += [*values.values()][-1:]
             handles.append(Line2D([], [], **style, label=label.replace("$", r"\$")))
         handles.append(Line2D([], [], color=_GREY, label="validation"))
         handles.append(Line2D([], [], color=_GREY, linestyle=_DASHES, label="train"))
         unit = f"bits per {curves[0].unit}" if bits else f"nats per {curves[0].per}"
         axes.set(xlabel=axis_label, ylabel=unit, xlim=(0, None))
         axes.set_title(", ".join(dict.fromkeys(task_name(c.task) for c in curves)))
-        _leave_out_the_steep_beginning(axes, drawn)
+        _leave_out_the_steep_beginning(axes, drawn, ends)
         axes.legend(handles=handles)
 
 
-def _leave_out_the_steep_beginning(axes: Axes, drawn: Sequence[float]) -> None:
-    """Let the axis end where most of the curves lie, if few points lie far above all others."""
+def _leave_out_the_steep_beginning(
+    axes: Axes, drawn: Sequence[float], ends: Sequence[float]
+) -> None:
+    """Let the axis end where most of the curves lie, if few points lie far above all others.
+
+    Args:
+        axes: of the chart.
+        drawn: the values of all points.
+        ends: the last value of every curve, which stays in sight.
+    """
     values = sorted(drawn)
     low, usual, high = values[0], values[len(values) * 3 // 4], values[-1]
     top = low + _MOST_ABOVE * (usual - low)
+    top = max(top, low + 1.05 * (max(ends) - low))
     if low < usual and top < high:
         axes.set_ylim(low - 0.05 * (top - low), top)
 

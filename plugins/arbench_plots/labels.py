@@ -18,16 +18,21 @@ _MOST_LETTERS = 40
 def labels_of(curves: Sequence[TrainingCurve], names: Sequence[str]) -> list[str]:
     """A label for each curve, no two alike, and none of them a bare hash.
 
-    Runs of one model are told apart by their tasks, settings, recipes and seeds, as far as these
-    differ, then by the names that the user typed, and by numbers if nothing else is left.
+    Runs on several tasks name them. Runs of one model are told apart by their settings, recipes and
+    seeds, as far as these differ, then by the names that the user typed, and by numbers if nothing
+    else is left.
 
     Args:
         curves: of runs.
         names: what the user typed for each.
     """
-    labels = [curve.model for curve in curves]
+    tasks = [task_name(curve.task) for curve in curves]
+    several = len(set(tasks)) > 1
+    labels = [
+        f"{curve.model} on {task}" if several else curve.model
+        for curve, task in zip(curves, tasks, strict=True)
+    ]
     ways: list[Callable[[list[int]], list[str]]] = [
-        lambda places: [f" on {task_name(curves[i].task)}" for i in places],
         lambda places: _settings(curves, places),
         lambda places: [f", recipe {curves[i].recipe}" for i in places],
         lambda places: [f", seed {curves[i].seed}" for i in places],

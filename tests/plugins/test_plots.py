@@ -103,6 +103,16 @@ def test_the_lines_of_the_chart_are_those_of_the_file(
     assert max(expected[2][1][1:]) < top  # nothing but the beginning is left out
 
 
+def test_a_curve_that_ends_far_above_the_others_stays_in_sight(
+    figures: list[Figure], tmp_path: Path
+) -> None:
+    worse = [replace(point, validation=300.0, train=None) for point in NADE.points[:1]]
+    curves = [NADE, changed(model="floor", points=worse)]
+    draw_curves(curves, ["a", "b"], tmp_path / "c.png", against="steps", bits=False)
+    low, high = figures[0].axes[0].get_ylim()
+    assert low < 85 < 300 < high
+
+
 def test_bits_are_drawn_of_runs_on_several_tasks(figures: list[Figure], tmp_path: Path) -> None:
     names = ["mnist/nade", "caltech-silhouettes/nade"]
     assert main(["plot", *names, "--bits", "--out", str(tmp_path / "b.png")]) == 0
@@ -187,6 +197,11 @@ WIDE = changed(settings={**NADE.settings, "network.hidden": 64, "training.epochs
         ([NADE, NADE], ["runs/a", "hf:org/b@main"], ["nade, a", "nade, b"]),
         ([NADE, NADE], [f"/x/{HASH}", f"/x/{HASH[::-1]}"], ["nade (1)", "nade (2)"]),
         ([NADE, NADE, changed(model="made")], ["a", "a", "a"], ["nade (1)", "nade (2)", "made"]),
+        (
+            [NADE, changed(model="made", task="mnist-gray")],
+            ["a", "b"],
+            ["nade on mnist", "made on mnist-gray"],
+        ),
         (
             [changed(task="images-0123abcd"), changed(task="table-89abcdef")],
             ["a", "b"],
