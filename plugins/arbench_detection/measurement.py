@@ -170,7 +170,7 @@ class Detection(Measurement):
         model = background.tables(dataset.spec)
         model.network.load_state_dict(tensors)
         number = model.network.num_neighbours
-        return _Judge(density, model, f"cpt, {number} neighbours, train events", True)
+        return _Judge(density, model, f"cpt with neighbours={number}, fitted to train", True)
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,15 @@ class Ranking:
         false, wrong = self._counts(self._home, first)
         true, found = self._counts(self._outliers, second)
         num_home, num_outliers = wrong[:, -1:], found[:, -1:]
-        pairs = (false * (found - true / 2)).sum(1) / (num_home * num_outliers).squeeze(1)
+        won = (false * (found - true / 2)).sum(1)
+        lost = (false * (num_outliers - found + true / 2)).sum(1)  # exactly 0 where none is
         rejected, recall = wrong / num_home, found / num_outliers
         precision = recall / (recall + rejected).clamp(min=torch.finfo(torch.float64).tiny)
         aupr = (true / num_outliers * precision).sum(1)
         enough = (recall >= SHARE_FOUND - _ROUNDING).to(torch.uint8)
-        return Quality(pairs, aupr, rejected.gather(1, enough.argmax(1, keepdim=True)).squeeze(1))
+        return Quality(
+            won / (won + lost), aupr, rejected.gather(1, enough.argmax(1, keepdim=True)).squeeze(1)
+        )
 
     def _counts(self, places: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The weight at each level `(R, levels)`, from the largest score on, and its sum so far."""

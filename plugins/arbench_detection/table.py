@@ -16,7 +16,6 @@ from arbench_detection.scores import SCORES, outlier_score
 
 _NUM_RESAMPLES = 1000
 _AT_ONCE = 50  # resamples, whose weights are in memory together
-_ROUNDING = 1e-12
 _NAMES = Quality._fields
 
 
@@ -79,9 +78,7 @@ class QualityTable:
         whole, resampled = numbers(None)[0], torch.cat(parts)
 
         def cell(value: Tensor, again: Tensor) -> Cell:
-            error = error_of_resampled(again, num_groups)
-            # All resamples alike, but for the last digits of their sums.
-            return Cell(value.item(), 0.0 if error is not None and error < _ROUNDING else error)
+            return Cell(value.item(), error_of_resampled(again, num_groups))
 
         cells = {
             (name, score, number): cell(whole[i, j, k], resampled[:, i, j, k])

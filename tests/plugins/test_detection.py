@@ -37,6 +37,15 @@ from arbench_detection.scores import Reference, values_of
 from arbench_detection.table import QualityTable
 
 test_conformance = conformance("detection")
+
+
+@pytest.fixture(autouse=True)
+def _draws_seldom(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks ask a dozen times; a run and a toy below show that pictures are drawn."""
+    if request.node.originalname == "test_conformance":
+        monkeypatch.setattr("arbench_detection.measurement._drawn", lambda *arguments: [])
+
+
 SIZES = ((1, 1), (1, 40), (30, 1), (57, 43), (400, 300))
 
 
@@ -107,6 +116,13 @@ def test_many_sets_of_weights_are_each_by_itself() -> None:
     for row in range(3):
         alone = ranking.quality(a[row : row + 1], b[row : row + 1])
         assert [x[row].item() for x in together] == [x.item() for x in alone]
+
+
+def test_kinds_that_are_all_in_order_have_an_auroc_of_one_to_the_bit() -> None:
+    home, outliers = drawn(300, 1), drawn(200, 2) + 1
+    weights = weighted(3000, 3).view(10, 300), weighted(2000, 4).view(10, 200)
+    assert Ranking(home, outliers).quality(*weights).auroc.tolist() == [1.0] * 10
+    assert Ranking(outliers, home).quality(*weights[::-1]).auroc.tolist() == [0.0] * 10
 
 
 def test_an_infinite_score_ranks_first_and_one_that_is_no_number_is_refused() -> None:
@@ -347,6 +363,40 @@ def test_what_means_nothing_is_refused(tmp_path: Path) -> None:
         "shifted, blurred, jpeg"
     )
     assert measuring.refusal(Detection(against="generated,jpeg")) is None
+
+
+class Photographs(Task):
+    """Small images in colour."""
+
+    name = "photographs"
+    version = "1"
+    spec = EventSpec((3, 4, 4), Discrete(256))
+    unit = "dim"
+    source = "this test"
+    rendering = ImageRendering()
+
+    def load(self, split: SplitName) -> Split:
+        key = ("train", "validation", "test").index(split) + 40
+        levels = (
+            100
+            + 60 * drawn(60 * 3, key).view(60, 3, 1, 1)
+            + 20 * drawn(60 * 48, key + 9).view(60, 3, 4, 4)
+        )
+        return Split(levels.to(torch.uint8))
+
+
+def test_images_in_colour_have_every_kind_of_outlier(tmp_path: Path) -> None:
+    dataset = Dataset(Photographs())
+    model = background.tables(Photographs.spec)
+    train = dataset.split("train")
+    model.network.load_state_dict(background.fitted(Photographs.spec, train))
+    assert model.network.num_neighbours == 1, "as many as leave the tables small"
+    measuring = Measuring(model, dataset, subject="cpt", seed=0, folder=tmp_path, cache=None)
+    found = measuring.ask(Detection(against="generated,jpeg", num_events=40, num_train=40))[1]
+    table = found.details["table"]
+    assert [*table] == ["blank", "inverted", "noise", "uniform", "shifted", "blurred", "jpeg"]
+    assert table["uniform"]["log_prob"]["auroc"]["value"] > 0.9
+    assert table["noise"]["ratio"]["auroc"]["value"] == 0.5, "the model is its own background"
 
 
 def test_names_are_expanded_once_each() -> None:
