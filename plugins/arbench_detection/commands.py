@@ -42,7 +42,7 @@ def score(
     with reporter.bar("reading") as advance:
         read = own.read(files, advance)
     for _, reason in read.refused:
-        reporter.say(f"not read: {reason}")
+        reporter.say(f"not read: {judging.printable(reason)}")
     num_files = len(read.parts) + len(read.refused)
     if num_files == 0:
         raise DataError(f"{files[0]}: found no files")

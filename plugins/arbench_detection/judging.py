@@ -182,8 +182,15 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
         (verdict.typicality, ".2f"),
         (verdict.p_value, ".4f"),
     )
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return (shown, *("-" if number is None else format(number, form) for number, form in numbers))
+    return (
+        printable(name),
+        *("-" if number is None else format(number, form) for number, form in numbers),
+    )
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would act upon, as names of files may hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def write_csv(found: list[Verdict], path: Path) -> None:

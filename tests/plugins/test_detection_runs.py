@@ -214,7 +214,7 @@ class Silhouettes:
 def test_what_cannot_be_read_is_listed_and_the_rest_is_scored(arbench: Run, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "a.png")
     Image.fromarray(np.zeros((27, 28), np.uint8)).save(tmp_path / "small.png")
-    (tmp_path / "words.txt").write_text("no image\n")
+    (tmp_path / "words\x1b[2J.txt").write_text("no image\n")
     (tmp_path / ".hidden").write_text("")
     out = tmp_path / "scores" / "x.csv"
     code, _, told = arbench("score", "mnist-mini/nade", tmp_path, "--csv", out)
@@ -226,6 +226,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_scored(arbench: Run, tmp_
         assert reason in told
     assert "3 of 4 files could not be read" in told
     assert ".hidden" not in told
+    assert "\x1b" not in said + told, "names of files do nothing to a terminal"
 
 
 def test_without_the_train_data_two_columns_are_empty(arbench: Run, tmp_path: Path) -> None:
