@@ -34,6 +34,11 @@ class Groups:
         self.members = torch.unique(numbers, return_inverse=True)[1]
         self.count = int(self.members.max()) + 1
 
+    @property
+    def stated(self) -> Tensor | None:
+        """The members, as `Measured.groups` has them: None where all events are independent."""
+        return None if self.count == len(self.members) else self.members
+
     def sums(self, values: Tensor) -> Tensor:
         """Of what events have, `(N, ...)`: what groups have, `(G, ...)`."""
         empty = torch.zeros(self.count, *values.shape[1:], dtype=torch.float64)

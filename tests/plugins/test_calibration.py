@@ -317,7 +317,11 @@ def test_a_finished_run_is_measured(tmp_path: Path) -> None:
     assert found.rows[0].value == pytest.approx(expected, rel=1e-9)
     assert 0 < found.rows[0].error < 0.2 * found.rows[0].value
     assert found.details["predicts"] == "probability of 1"
-    assert len(found.details["by_place"]["row"]) == 28
+    rows = opened.density.conditionals(events)[:, 0, :, :, 1].exp().sum((0, 2))
+    by_place = found.details["by_place"]
+    assert (by_place["row"], by_place["num_dims"]) == ([*range(28)], [200 * 28] * 28)
+    np.testing.assert_allclose(by_place["predicted"], rows, rtol=1e-9)
+    assert by_place["happened"] == events.double().sum((0, 1, 3)).tolist()
     assert sum(found.details["transform_counts"]) == 200 * 784
     names = {Path(picture).name for picture in found.pictures}
     assert names == {

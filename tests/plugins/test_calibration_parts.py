@@ -86,16 +86,16 @@ def test_the_furthest_is_kolmogorovs_distance() -> None:
 
 
 def test_dependence_within_a_group_makes_no_false_alarm() -> None:
-    """All 20 numbers of an event lie in one cell: a chi-square test of all would always reject."""
+    """All 20 numbers of two events lie in one cell: a test of all numbers would always reject."""
     generator, found, naive = torch.Generator().manual_seed(0), [], []
-    groups = Groups(Split(torch.zeros(150, 1)))
+    groups = Groups(Split(torch.zeros(300, 1), groups=torch.arange(300) // 2))
     for _ in range(400):
-        cells = torch.randint(100, (150,), generator=generator)
-        counts = 20 * torch.nn.functional.one_hot(cells, 100).double()
+        cells = torch.randint(100, (150,), generator=generator).repeat_interleave(2)
+        counts = 10 * torch.nn.functional.one_hot(cells, 100).double()
         test = uniform_test(counts, groups)
         assert test is not None
         found.append(test.p_value)
-        naive.append(stats.chisquare(counts.view(150, 10, 10).sum((0, 2))).pvalue)
+        naive.append(stats.chisquare(counts.view(300, 10, 10).sum((0, 2))).pvalue)
     assert np.mean(np.array(naive) < 0.05) > 0.9
     assert stats.binomtest(int((np.array(found) < 0.05).sum()), 400, 0.05).pvalue > 0.001
     assert uniform_test(torch.ones(39, 100), Groups(Split(torch.zeros(39, 1)))) is None
