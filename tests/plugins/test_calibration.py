@@ -142,6 +142,7 @@ def test_true_probabilities_are_calibrated(size: int, tmp_path: Path) -> None:
     task = Chain(size)
     found = measured(told_of(task), task, tmp_path)
     rows, temperature = rows_of(found), found.details["temperature"]
+    assert found.values["dims"].tolist() == [12] * 2000
     chance = rows["by chance if calibrated"].value
     assert 0.4 * chance < found.number.value < 1.9 * chance
     assert rows["transform is uniform"].value > 0.01
