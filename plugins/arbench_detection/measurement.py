@@ -29,6 +29,7 @@ from arbench_detection.scores import SCORES, Reference, outlier_score, values_of
 from arbench_detection.table import QualityTable
 
 _SHOWN = ("log_prob", "typicality")  # of which there is a row for each kind of outlier
+_FEWEST = 4  # test events, so that two halves of them can be compared
 _HALVES = 31_701  # key of the draw that halves the events of home
 
 
@@ -72,7 +73,14 @@ class Detection(Measurement):
     def refuses(self, density: Density, dataset: Handed) -> str | None:
         """See `Measurement.refuses`."""
         reasons = (others.why_not(name, dataset) for name in self._names if name != others.ALL)
-        return next(filter(None, reasons), None)
+        if (reason := next(filter(None, reasons), None)) is not None:
+            return reason
+        test = dataset.split("test")
+        if (count := len(others.comparable(test, dataset))) < _FEWEST:
+            return (
+                f"of {dataset.name} {count} test events can be compared, and {_FEWEST} are needed"
+            )
+        return None
 
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
         """See `Measurement.measure`."""

@@ -363,6 +363,11 @@ def test_what_means_nothing_is_refused(tmp_path: Path) -> None:
         "shifted, blurred, jpeg"
     )
     assert measuring.refusal(Detection(against="generated,jpeg")) is None
+    few = Measuring(truth(), Dataset(Speckles(), limit=3), subject="a", seed=0, folder=tmp_path)
+    assert "3 test events can be compared, and 4 are needed" in str(few.refusal(Detection()))
+    few.dataset = Dataset(Speckles(), limit=4)
+    assert few.refusal(Detection()) is None
+    assert few.ask(Detection())[1].num_values == 4 * 6 + 1
 
 
 class Photographs(Task):
