@@ -45,7 +45,7 @@ class Probe(Measurement):
     better = "higher"
     reads = ("train", "validation", "test", "labels:train", "labels:validation", "labels:test")
     needs = ("features", "reinitialise")
-    tiny_settings: ClassVar = {"num_events": 30, "num_draws": 2}
+    tiny_settings: ClassVar = {"num_events": 30, "num_draws": 1}
 
     def __init__(self, *, num_events: int = 10_000, num_draws: int = 3) -> None:
         if num_events < 2:
