@@ -85,7 +85,7 @@ class Calibration(Measurement):
         return self.measured(
             self._values(sums.bins),
             index="test" if is_whole else f"first {len(split)} of test",
-            groups=None if is_whole and split.is_stream else groups.stated,
+            groups=None if is_whole else groups.stated,
             baselines=[
                 self.row("frequency of each value", known.calibration_error(split, sums.bins.edges))
             ],

@@ -227,6 +227,26 @@ def test_errors_of_further_rows_are_those_of_the_first(tmp_path: Path) -> None:
     assert found.number.error == pytest.approx(groups.error(again), rel=1e-9)
 
 
+def test_events_that_depend_on_each_other_are_named(tmp_path: Path) -> None:
+    """Pairs of words, and a few windows of a stream in a row; of a whole split the core knows."""
+
+    def groups_of(name: str, num_events: int) -> list[int] | None:
+        offer = OFFERS[name]
+        density, task = offer.density(("conditionals",)), offer.dataset().task
+        found = measured(density, task, tmp_path, num_events=num_events)
+        known, first = (task.load(part).first(num_events) for part in ("validation", "test"))
+        pooled = Frequencies(task.spec, known, pooled=True)
+        expected = pooled.calibration_error(first, equal_width(15))
+        is_pooled = found.baselines[0].value == expected
+        assert is_pooled == (name == "stream-8")
+        return None if found.groups is None else found.groups.tolist()
+
+    assert groups_of("binary-3x3", 60) is None
+    assert groups_of("pairs-of-words", 60) == [number // 2 for number in range(60)]
+    assert groups_of("stream-8", 50) == [number // 8 for number in range(50)]
+    assert groups_of("stream-8", 500) is None
+
+
 def test_the_baseline_is_how_often_values_occur() -> None:
     """Words of five letters that end: letters after the end count nowhere."""
     split = OFFERS["pairs-of-words"].dataset().split("validation")
