@@ -28,6 +28,7 @@ ROOMS = (
     "probability",
     "files",
     "networks",
+    "art",
     "data",
     "show",
     "measure",
@@ -185,7 +186,7 @@ def test_a_plugin_imports_no_other_plugin(package: Path) -> None:
     assert not wrong
 
 
-PUBLIC = ("arbench", "arbench.networks", "arbench.testing")
+PUBLIC = ("arbench", "arbench.art", "arbench.networks", "arbench.testing")
 
 
 def comes_through_the_door(module: str) -> bool:

@@ -176,6 +176,7 @@ class Offer:
 
 OFFERS: dict[str, Offer] = {
     "binary-3x3": Offer(lambda: TinyTask(TinyEvents(EventSpec((1, 3, 3), Discrete(2))))),
+    "levels-4x4": Offer(lambda: TinyTask(TinyEvents(EventSpec((1, 4, 4), Discrete(16))))),
     "pairs-of-words": Offer(
         lambda: TinyTask(TinyEvents(EventSpec((6,), Discrete(5)), end=0), grouped=True)
     ),
