@@ -179,7 +179,8 @@ class Attacker:
         return (self.deepfool if attack == DEEPFOOL else self.carlini_wagner)(images)
 
     def _run(self, attack: Any, images: Tensor) -> Tensor:
-        with torch.enable_grad():
+        # ART goes through images by a DataLoader, which draws a seed from torch's global generator.
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
             found = attack.generate(scaled(images, self.num_levels).numpy(), self._labels)
         return rounded(torch.from_numpy(np.asarray(found)), self.num_levels)
 

@@ -55,7 +55,7 @@ def trained(
         generator: of the first weights and of the order of the images.
         progress: called with how many images more it has seen.
     """
-    model = Classifier(tuple(images.shape[1:]), num_classes)
+    model = _unset(tuple(images.shape[1:]), num_classes)
     for weight in model.parameters():
         if weight.dim() > 1:
             nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
@@ -69,7 +69,7 @@ def trained(
             for rows in torch.split(torch.randperm(len(images), generator=generator), _BATCH):
                 loss = F.cross_entropy(model(images[rows]), labels[rows])
                 optimiser.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimiser.step()
                 schedule.step()
                 progress(len(rows))
@@ -78,6 +78,13 @@ def trained(
 
 def loaded(weights: Mapping[str, Tensor], shape: tuple[int, ...], num_classes: int) -> Classifier:
     """The classifier that has these weights, in evaluation mode."""
-    model = Classifier(shape, num_classes)
+    model = _unset(shape, num_classes)
     model.load_state_dict(dict(weights))
     return model.eval()
+
+
+def _unset(shape: tuple[int, ...], num_classes: int) -> Classifier:
+    """One whose weights are anything: torch's own first ones come from a global generator."""
+    with torch.device("meta"):
+        model = Classifier(shape, num_classes)
+    return model.to_empty(device="cpu")

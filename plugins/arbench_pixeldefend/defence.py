@@ -229,7 +229,9 @@ class Defence:
     @torch.no_grad()
     def _score(self, name: str, case: str, images: Tensor, rows: list[Row]) -> None:
         """Which images are classified rightly, as values and as a row."""
-        logits = [self.classifier(scaled(each, self.num_levels)) for each in images.split(_BATCH)]
+        logits = [
+            self.classifier(scaled(each, self.num_levels)) for each in torch.split(images, _BATCH)
+        ]
         right = (torch.cat(logits).argmax(1) == self.labels).double()
         self.values[name] = right
         error = float(right.std()) / math.sqrt(len(right)) if len(right) > 1 else None
