@@ -69,5 +69,5 @@ def accuracy(path: Path, strengths: Sequence[float], values: Mapping[str, Tensor
         axis.set_xlabel("eps of attack and defence")
         axis.set_ylabel("accuracy, %")
         axis.set_ylim(0, 102)
-        axis.legend(loc="best", fontsize="small")
+        axis.legend(loc="lower left", fontsize="small")
     return chart_files(path)

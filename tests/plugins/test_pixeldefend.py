@@ -108,6 +108,7 @@ def test_the_classifier_learns_and_attacks_undo_it(
         assert moved > 0
     for attack in (Attack("bim", 0.4), DEEPFOOL, CARLINI_WAGNER):
         assert accuracy(classifier, found[attack], labels) < 0.5, attack.title
+    assert found[CARLINI_WAGNER][images == 0].any(), "black pixels move, too"
     again = Attacker(classifier, labels, (1, 6, 6), 2, 16).run(Attack("bim", 0.4), images)
     assert torch.equal(again, found[Attack("bim", 0.4)])
 
