@@ -81,6 +81,17 @@ class Dataset:
             self._stored.pop(name, None)
         return digest.hexdigest()
 
+    @property
+    def part(self) -> str:
+        """How less than all the data, or windows of a stream, are seen; empty for all as they are.
+
+        The hash is of all data, whatever is seen of them.
+        """
+        parts = [] if self.limit is None else [f"limit {self.limit}"]
+        if self.windows is not None:
+            parts.append(f"context {self.windows.context}, stride {self.windows.stride}")
+        return ", ".join(parts)
+
     def split(self, name: SplitName) -> Split:
         """The first `limit` events of a split, which are what the task says they are.
 

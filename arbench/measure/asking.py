@@ -119,6 +119,7 @@ class Measuring:
             place=self.folder / FOLDER / name,
             shared=self.log_probs,
             data_sha256=self.dataset.sha256,
+            data_part=self.dataset.part,
             cache=self.cache,
             reads=measurement.reads,
             open_dataset=self.open_dataset,

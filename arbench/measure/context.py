@@ -166,7 +166,8 @@ class Context:
         device: where to compute.
         place: see `folder`.
         shared: log-probabilities of a split, `(N,)` float64; see `log_probs`.
-        data_sha256: of the dataset.
+        data_sha256: of the dataset, all of it.
+        data_part: what is handed of it; see `Dataset.part`.
         cache: where artifacts are kept; None keeps them for this process alone.
         reads: the splits whose log-probabilities may be asked for.
         open_dataset: opens a task by name; see `open`.
@@ -183,6 +184,7 @@ class Context:
     place: Path
     shared: Callable[[SplitName], Tensor]
     data_sha256: str
+    data_part: str = ""
     cache: Path | None = None
     reads: Sequence[str] = SPLITS
     open_dataset: Callable[[str], Dataset] = not_here
@@ -249,7 +251,8 @@ class Context:
     ) -> dict[str, Tensor]:
         """Tensors that depend on the dataset and on no run, such as the weights of a classifier.
 
-        They are built once per dataset and kept; another version of the measurement builds its own.
+        They are built once per dataset and kept. Another version of the measurement builds its own,
+        and so do a part of the data (`--limit`) and other windows of a stream.
 
         Args:
             name: says all that they depend on beside the data, such as a setting.
@@ -264,7 +267,8 @@ class Context:
     def _kept_or_built(
         self, name: str, build: Callable[[torch.Generator], Mapping[str, Tensor]]
     ) -> tuple[dict[str, Tensor], str]:
-        key = (self.data_sha256, self.name, self.version, name)
+        part = [self.data_part] if self.data_part else []
+        key = (self.data_sha256, self.name, self.version, name, *part)
         generator = keyed_generator(0, "artifact", *key)
         if self.cache is None:
             built = {each: t.detach().cpu() for each, t in build(generator).items()}

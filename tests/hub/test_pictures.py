@@ -19,7 +19,7 @@ from arbench.boards.page import render_page
 from arbench.boards.results import read_runs
 from arbench.cli import main
 from arbench.cli.console import ConsoleReporter, conclude
-from arbench.errors import PluginError
+from arbench.errors import CheckpointError, PluginError
 from arbench.files.canonical import sealed
 from arbench.hub.card import card_of
 from arbench.runs.experiment import Run
@@ -94,6 +94,27 @@ def test_a_repository_brings_only_what_its_record_names(
     assert found == {*CHART}
 
 
+def test_what_a_repository_lacks_or_has_too_much_of_is_left_there(
+    hub: HubServer, measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arbench.hub.snapshots.MOST_BYTES", 1000)
+    renamed(measured, *CHART, "measurements/ones/none.png")
+    arbench.push(measured, "org/floor")
+    hub.publish("org/floor", {CHART[0]: bytes(1001)})
+    folder = arbench.download("hf:org/floor")
+    found = {f.relative_to(folder).as_posix() for f in (folder / "measurements").rglob("*.*")}
+    assert found == {CHART[1]}
+
+
+def test_one_that_has_changed_since_it_was_downloaded_is_noticed(
+    hub: HubServer, measured: Path
+) -> None:
+    arbench.push(measured, "org/floor")
+    (arbench.download("hf:org/floor") / CHART[0]).write_bytes(b"another")
+    with pytest.raises(CheckpointError, match="has 7 bytes, expected"):
+        arbench.download("hf:org/floor")
+
+
 def test_show_names_their_files(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(measured)]) == 0
     shown = capsys.readouterr().out
@@ -129,6 +150,7 @@ def test_the_page_embeds_them_once_and_within_its_limit(measured: Path) -> None:
         "measurements/ones/a b.png",
         "measurements/ones/x](javascript:alert(1)).png",
         "measurements/ones/page.html",
+        "measurements/ones/a.png.html",
         "notes.txt",
     ],
 )
@@ -158,10 +180,12 @@ def test_what_a_link_leads_to_is_no_picture(measured: Path, tmp_path: Path) -> N
 def test_a_record_cannot_name_any_number_of_them_or_any_size(measured: Path) -> None:
     names = [f"measurements/ones/{number}.png" for number in range(1000)]
     assert len(named_pictures({"ones": {"pictures": names}})["ones"]) == 64
+    sections = {key: {"pictures": names[:40]} for key in ("one", "two", "three")}
+    assert [len(each) for each in named_pictures(sections).values()] == [40, 24]
     assert named_pictures({"a": [], "b": {"pictures": "x"}, "c": {"pictures": [1, None]}}) == {}
     (measured / CHART[0]).write_bytes(bytes(MOST_BYTES + 1))
-    sections = Record.read(measured / "record.json").model_dump(mode="json")["measurements"]
-    assert pictures_of(measured, sections) == {"ones": [measured / CHART[1]]}
+    there = Record.read(measured / "record.json").model_dump(mode="json")["measurements"]
+    assert pictures_of(measured, there) == {"ones": [measured / CHART[1]]}
 
 
 @pytest.mark.parametrize("names", [("a b.png", "a.svg"), ("a.gif", "a.svg"), ("../a.png", "a.svg")])

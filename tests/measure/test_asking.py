@@ -187,3 +187,31 @@ def test_dropout_is_off_while_it_is_asked(tmp_path: Path) -> None:
     density = Module().train()
     answer(Ratio(), tmp_path, density=density)
     assert density.training
+
+
+class Kept(Mean):
+    """How many of the test events' dims an artifact holds, which was made of what was handed."""
+
+    def measure(self, density, dataset, context):  # type: ignore[no-untyped-def]
+        events = dataset.split("test").events
+        kept = context.artifact("events", lambda _: {"events": events})["events"]
+        assert torch.equal(kept, events)
+        return self.measured({"log_prob": context.log_probs("test")})
+
+
+@pytest.mark.parametrize(
+    "datasets",
+    [
+        (Dataset(Words()), Dataset(Words(), limit=7)),
+        (Dataset(Words(), limit=7), Dataset(Words())),
+        (Dataset(Text(), context=6, stride=3), Dataset(Text(), context=6, stride=2)),
+    ],
+)
+def test_an_artifact_of_a_part_of_the_data_is_kept_for_that_part(
+    datasets: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    assert datasets[0].sha256 == datasets[1].sha256
+    for dataset in datasets:
+        asked = measuring(Biased(), Words(), tmp_path)
+        asked.dataset, asked.cache = dataset, tmp_path
+        asked.ask(Kept())

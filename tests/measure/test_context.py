@@ -133,10 +133,15 @@ def test_an_artifact_is_built_once_per_dataset_and_of_nothing_else(tmp_path: Pat
     assert len(builds) == 1
     assert first.opened == again.opened
     assert list(first.opened) == ["artifact:classifier"]
-    others = [{"data_sha256": "cd" * 32}, {"version": "2"}, {"name": "cost"}]
+    others = [
+        {"data_sha256": "cd" * 32},
+        {"version": "2"},
+        {"name": "cost"},
+        {"data_part": "limit 3"},
+    ]
     drawn = [context(tmp_path, **other).artifact("classifier", build)["w"] for other in others]
     drawn.append(context(tmp_path).artifact("hidden=3", build)["w"])
-    assert len(builds) == 5
+    assert len(builds) == 6
     assert not any(torch.equal(same, other) for other in drawn)
 
 
