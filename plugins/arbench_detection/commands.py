@@ -41,6 +41,8 @@ def score(
     own = OwnEvents(opened.density.spec, opened)
     with reporter.bar("reading") as advance:
         read = own.read(files, advance)
+    if out is not None and out.resolve() in {Path(part.file).resolve() for part in read.parts}:
+        raise ConfigError(f"{out} is a file that is scored: name another for the rows")
     for _, reason in read.refused:
         reporter.say(f"not read: {judging.printable(reason)}")
     num_files = len(read.parts) + len(read.refused)

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import math
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 
 from arbench import (
     ArbenchError,
+    DataError,
     Density,
     Discrete,
     Handed,
@@ -76,7 +78,7 @@ def typical_of(run: OpenedRun, task: str | None, reporter: Reporter) -> Typical:
     num_train = NUM_TRAIN if run.windows is None else NUM_TRAIN_WINDOWS
     key = "\0".join((_FORM, str(num_train), *(run.sha256[each] for each in ("config", "weights"))))
     path = cache_dir() / "typical" / f"{hashlib.sha256(key.encode()).hexdigest()}.npz"
-    if path.is_file():
+    with suppress(DataError):  # none yet, or damaged
         kept = read_npz(path, ["log_probs", "entropy", "num_dims"])
         reference = Reference(torch.from_numpy(kept["log_probs"]), float(kept["entropy"]))
         return Typical(reference, float(kept["num_dims"]))

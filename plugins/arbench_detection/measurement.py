@@ -68,6 +68,11 @@ class Detection(Measurement):
         for name, number in (("num_events", num_events), ("num_train", num_train)):
             if number < 2:
                 raise ValueError(f"{name} is {number}, expected 2 or more")
+        if Path(background).is_absolute() or {"~", ".."} & set(Path(background).parts):
+            raise ValueError(
+                f"background is {background!r}, a path from elsewhere, and settings stand in the "
+                "record, which holds none: go to the folder that it is in and write its name"
+            )
         self.num_events, self.num_train, self.background = num_events, num_train, background
 
     def refuses(self, density: Density, dataset: Handed) -> str | None:

@@ -10,7 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from arbench import ConfigError, Context, Discrete, Handed, Split, TextRendering, open_task
+from arbench import (
+    ConfigError,
+    Context,
+    DataError,
+    Discrete,
+    Handed,
+    Split,
+    TextRendering,
+    open_task,
+)
 from arbench_detection import perturbations
 from arbench_detection.own import OwnEvents
 
@@ -131,7 +140,7 @@ class Others:
 
         Raises:
             ConfigError: if there is no such task, or its events are others in kind.
-            DataError: if the data are not there.
+            DataError: if the data are not there, or are too short to be compared.
         """
         if name in _KNOWN:
             return self._generated(name)
@@ -191,7 +200,7 @@ class Others:
                 f"{self.dataset.spec}: only other events of one spec can be told apart"
             )
         split = self.context.open(name).split("test")
-        return evenly(split, torch.arange(len(split)), self.num_events)
+        return evenly(split, self._comparable(name, split), self.num_events)
 
     def _files(self, name: str) -> Split:
         place = Path(name.removeprefix(FILES))
@@ -200,4 +209,17 @@ class Others:
         events = found.split
         digest = hashlib.sha256(events.events.contiguous().numpy().tobytes()).hexdigest()
         self.context.opened[f"files-{digest[:8]}"] = digest
-        return evenly(events, torch.arange(len(events)), self.num_events)
+        return evenly(events, self._comparable(name, events), self.num_events)
+
+    def _comparable(self, name: str, split: Split) -> Tensor:
+        """The rows of outliers that are scored on as many dims as home, where `comparable` asks."""
+        if self.dataset.windows is None and self.dataset.rendering.kind != "audio":
+            return torch.arange(len(split))
+        count = int(self.home.scored_dims[0])
+        rows = (split.scored_dims == count).nonzero().squeeze(1)
+        if len(rows) == 0:
+            raise DataError(
+                f"{name}: windows of {self.dataset.name} are scored on {count:,} "
+                f"{self.dataset.unit}s each, and none of these is: give longer ones"
+            )
+        return rows

@@ -93,7 +93,11 @@ class Read:
         scored = None
         if any(split.scored is not None for split in splits):
             scored = torch.cat([_all_scored(split) for split in splits])
-        return Split(torch.cat([split.events.long() for split in splits]), scored)
+        return Split(torch.cat([_as_read(split.events) for split in splits]), scored)
+
+
+def _as_read(events: Tensor) -> Tensor:
+    return events if events.is_floating_point() else events.long()
 
 
 def _all_scored(split: Split) -> Tensor:

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from arbench import (
     Layout,
     Model,
     OwnFiles,
+    Real,
     Reporter,
     Split,
     Windows,
@@ -39,6 +41,7 @@ from arbench.hub.snapshots import copy_run
 from arbench.testing.toys import LinearNetwork
 from arbench_detection import judging
 from arbench_detection.evaluation import Progress, log_probs
+from arbench_detection.others import Others
 from arbench_detection.own import OwnEvents
 from arbench_detection.scores import Reference
 
@@ -186,6 +189,12 @@ def test_images_of_ones_own_get_a_row_each(arbench: Run, tmp_path: Path) -> None
     assert float(blank["typicality"]) > 50
     assert "probability grey level / 255" in told
     assert "blank.png" in said
+    before = (tmp_path / "more.npz").read_bytes()
+    code, _, told = arbench(
+        "score", "mnist-mini/nade", tmp_path / "more.npz", "--csv", tmp_path / "more.npz"
+    )
+    assert (code, "is a file that is scored" in told) == (2, True), told
+    assert (tmp_path / "more.npz").read_bytes() == before
 
 
 def test_grey_pixels_become_bits_as_the_task_of_the_run_makes_them(
@@ -250,6 +259,10 @@ def test_what_is_typical_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     train = run.dataset().split("train").events[torch.arange(50) * 3500 // 50]
     expected = run.density.log_prob(train).double().sort().values
     assert torch.allclose(first.reference.log_probs, expected, rtol=1e-6)
+    (kept,) = (tmp_path / "typical").iterdir()
+    kept.write_bytes(b"damaged")
+    again = judging.typical_of(run, None, Reporter())
+    assert torch.equal(again.reference.log_probs, first.reference.log_probs)
     monkeypatch.setattr(type(run), "dataset", None)
     again = judging.typical_of(run, None, Reporter())
     assert torch.equal(again.reference.log_probs, first.reference.log_probs)
@@ -296,6 +309,31 @@ def test_a_sound_is_scored_as_a_whole(tmp_path: Path) -> None:
     assert (found.num_dims, found.event, found.p_value) == (50, None, None)
     assert found.log_prob == pytest.approx(whole, rel=1e-6)
     assert found.typicality == pytest.approx(abs(-whole - 85 * 50 / 16), rel=1e-6)
+
+
+def test_only_whole_windows_of_a_sound_are_compared_with_those_of_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left at the end of a recording is short, and likelier for that alone."""
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("long.wav", np.sin(np.arange(50) / 3), 8000, subtype="DOUBLE")
+    soundfile.write("short.wav", np.sin(np.arange(10) / 3), 8000, subtype="DOUBLE")
+    home = Split(torch.zeros(4, 16).long(), torch.ones(4, 16, dtype=torch.bool))
+    about: Any = About()
+    about.spec, about.name, about.unit = EventSpec((16,), Discrete(256)), "speech", "sample"
+    context: Any = SimpleNamespace(opened={})
+    maker = Others(about, context, home, home, 1000)
+    levels = torch.from_numpy(mu_law.encode(np.sin(np.arange(50) / 3))).long()
+    assert torch.equal(maker.make("files:long.wav").events, levels[:48].view(3, 16))
+    with pytest.raises(DataError, match="scored on 16 samples each, and none of these is"):
+        maker.make("files:short.wav")
+
+
+def test_real_numbers_are_scored_as_they_are(tmp_path: Path) -> None:
+    values = np.array([[0.25, -1.75], [3.5, 0.0]], np.float32)
+    np.savez(tmp_path / "a.npz", events=values)
+    read = OwnEvents(EventSpec((2,), Real()), About()).read([tmp_path / "a.npz"])
+    assert read.split.events.tolist() == values.tolist()
 
 
 def test_a_file_of_the_wrong_kind_says_what_was_expected(tmp_path: Path) -> None:
