@@ -21,7 +21,7 @@ from arbench_calibration.bins import (
 from arbench_calibration.frequencies import Frequencies
 from arbench_calibration.groups import Groups
 from arbench_calibration.sums import Sums
-from arbench_calibration.symbols import Predictor, each_symbol
+from arbench_calibration.symbols import Predictor, each_symbol, part_of
 from arbench_calibration.temperature import Kept, Temperature, best_temperature, few_enough
 from arbench_calibration.transform import UniformTest, furthest, uniform_test
 
@@ -30,12 +30,12 @@ _BINARY, _LIKELIEST = "probability of 1", "probability of the most likely value"
 
 
 class Calibration(Measurement):
-    """Expected calibration error of the probabilities of all scored dims of the first test events.
+    """Expected calibration error of the probabilities of all scored dims of test events.
 
     Args:
-        num_events: how many events of test are looked at, and at most how many of validation; of a
-            stream, how many windows. By default 2,000 events, or 512 windows; all of them if there
-            are fewer.
+        num_events: how many events of test are looked at, evenly spaced, and at most how many of
+            validation; of a stream, how many windows, from the first on. By default 2,000 events,
+            or 512 windows; all of them if there are fewer.
         num_bins: of the calibration error.
     """
 
@@ -62,7 +62,7 @@ class Calibration(Measurement):
         assert isinstance(domain, Discrete)
         validation = few_enough(dataset.split("validation"), domain.size, most)
         whole = dataset.split("test")
-        split = whole.first(most)
+        split = part_of(whole, most)
         with context.reporter.bar("finding the temperature") as advance:
             kept = Kept.of(predictor, validation, advance)
             temperature = best_temperature(kept, Groups(validation))
@@ -80,11 +80,12 @@ class Calibration(Measurement):
         known = Frequencies(dataset.spec, validation, pooled=pooled)
         groups = Groups(split)
         is_whole = len(split) == len(whole)
+        which = f"{'first ' if whole.is_stream else ''}{len(split)} of test"
         test = uniform_test(sums.transforms.counts, groups)
         predicts = _BINARY if domain.size == 2 else _LIKELIEST
         return self.measured(
             self._values(sums.bins),
-            index="test" if is_whole else f"first {len(split)} of test",
+            index="test" if is_whole else which,
             groups=None if is_whole else groups.stated,
             baselines=[
                 self.row("frequency of each value", known.calibration_error(split, sums.bins.edges))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from arbench import Split
 from arbench_calibration.groups import Groups
-from arbench_calibration.symbols import Predictor, Progress, each_symbol
+from arbench_calibration.symbols import Predictor, Progress, each_symbol, part_of
 
 MOST_NUMBERS = 1 << 26  # log-probabilities that are kept at once, in float32
 _LARGEST = 100.0
@@ -73,15 +73,15 @@ class Kept:
 
 
 def few_enough(split: Split, num_values: int, most: int) -> Split:
-    """The first events of a split, at most so many, and no more than memory is meant for.
+    """A part of a split: at most so many events, and about as many as memory is meant for.
 
     Args:
         split: the events.
         num_values: K.
         most: events.
     """
-    kept = num_values * split.scored_dims.cumsum(0)
-    return split.first(max(1, min(most, int((kept <= MOST_NUMBERS).sum()))))
+    numbers = num_values * split.scored_dims.double().mean().item()
+    return part_of(split, max(1, min(most, int(MOST_NUMBERS / numbers))))
 
 
 def best_temperature(kept: Kept, groups: Groups) -> Temperature:
