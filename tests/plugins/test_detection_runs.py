@@ -40,8 +40,9 @@ from arbench.cli import main
 from arbench.hub.snapshots import copy_run
 from arbench.testing.toys import LinearNetwork
 from arbench_detection import judging
+from arbench_detection.background import code_nats
 from arbench_detection.evaluation import Progress, log_probs
-from arbench_detection.others import Others
+from arbench_detection.others import Others, comparable, evenly, typical_events
 from arbench_detection.own import OwnEvents
 from arbench_detection.scores import Reference
 
@@ -327,6 +328,28 @@ def test_only_whole_windows_of_a_sound_are_compared_with_those_of_home(
     assert torch.equal(maker.make("files:long.wav").events, levels[:48].view(3, 16))
     with pytest.raises(DataError, match="scored on 16 samples each, and none of these is"):
         maker.make("files:short.wav")
+
+
+def test_windows_are_compared_on_what_is_scored_of_them() -> None:
+    """The first window of a stream is scored whole, the others where none before them was."""
+    about: Any = About()
+    about.spec, about.windows = EventSpec((6,), Discrete(256)), Windows(6, 3)
+    scored = (torch.arange(6) >= 3).repeat(20, 1)
+    scored[0] = True
+    stream = Split((torch.arange(120) % 256).view(20, 6), scored, is_stream=True)
+    home = evenly(stream, comparable(stream, about), 1000)
+    assert torch.equal(home.events, stream.events[1:])
+    assert home.groups is not None
+    assert home.groups.tolist() == [0] * 7 + [1] * 8 + [2] * 4
+    train = typical_events(Split(stream.events), home, about, 10)
+    assert train.scored is not None
+    assert train.scored.tolist() == [[False] * 3 + [True] * 3] * 10
+    codes = code_nats(Split(stream.events[1:, 3:]), EventSpec((3,), Discrete(256)))
+    assert torch.equal(code_nats(home, about.spec), codes)
+    context: Any = None
+    made = Others(about, context, home, train, 1000).make("uniform").events
+    assert torch.equal(made[:, :3], home.events[:, :3]), "what is context stays"
+    assert not torch.equal(made[:, 3:], home.events[:, 3:])
 
 
 def test_real_numbers_are_scored_as_they_are(tmp_path: Path) -> None:
