@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arbench import EventSpec
+from arbench import Diverged, EventSpec
 from arbench_calibration.bins import BinSums
 from arbench_calibration.places import Places
 from arbench_calibration.symbols import Symbols
@@ -50,13 +50,22 @@ class Sums:
         self.gains = torch.zeros(num_events, dtype=torch.float64)
 
     def add(self, symbols: Symbols, temperature: float) -> None:
-        """Add some dims."""
+        """Add some dims.
+
+        Raises:
+            Diverged: at the first whose own value is impossible.
+        """
         predicted, happened = symbols.predicted()
         self.bins.add(symbols.events, predicted, happened)
         self.even.add(symbols.events, predicted, happened)
         self.by_place.add(self.places.of_dim[symbols.places], predicted, happened)
         self.transforms.add(symbols.events, symbols.log_probs, symbols.values)
         gained = gains(symbols.log_probs, symbols.values, temperature)
+        if bool((never := ~gained.isfinite()).any()):
+            raise Diverged(
+                f"event {int(symbols.events[never][0])} of test has a value of probability 0 under "
+                "the model, and no temperature repairs that"
+            )
         self.gains.index_add_(0, symbols.events, gained)
 
     def details(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from arbench import (
     ConfigError,
     Density,
     Discrete,
+    Diverged,
     Ensemble,
     EventSpec,
     Layout,
@@ -287,6 +288,21 @@ def test_impossible_values_are_no_numbers_lost() -> None:
     density: Any = Told(task.spec, tell)
     kept = Kept.of(density, task.load("validation").first(100))
     assert np.isfinite(best_temperature(kept, Groups(Split(torch.zeros(100, 1)))).value)
+
+
+def test_an_event_that_was_impossible_is_named(tmp_path: Path) -> None:
+    task = Chain(3)
+    wrong = task.load("test").events[7, 3].item()
+
+    def tell(events: Tensor) -> Tensor:
+        found = task.log_probs(events)
+        if torch.equal(events[7], task.load("test").events[7]):
+            found[7, 3, int(wrong)] = -torch.inf
+        return found.log_softmax(-1)
+
+    density: Any = Told(task.spec, tell)
+    with pytest.raises(Diverged, match="event 7 of test has a value of probability 0"):
+        measured(density, task, tmp_path, num_events=3000)
 
 
 # Places, refusals and settings.
