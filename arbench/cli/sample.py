@@ -10,6 +10,7 @@ import click
 from arbench.cli.options import UserPath
 
 if TYPE_CHECKING:
+    from arbench.data.rendering import TextRendering
     from arbench.runs.config import RunConfig
 
 
@@ -98,51 +99,69 @@ def command(
     """  # noqa: D301 - click wants the character
     if (given is None) != (rows is None):
         raise click.UsageError("a completion needs both --given IMAGE|SPLIT:N and --rows N")
-    from rich.console import Console
-
     from arbench import api
-    from arbench.cli.drawing import require_shown, save_events, show_likely_texts, with_bar
+    from arbench.cli.drawing import require_shown, save_events
     from arbench.data.rendering import ImageRendering, TextRendering
-    from arbench.files.atomic import write_text
     from arbench.hub.finding import find_run
     from arbench.runs.loading import read_config
     from arbench.runs.request import reopen
-    from arbench.show.escaping import printable
-    from arbench.show.samples import join_texts, output_path
+    from arbench.show.samples import output_path
 
-    run = find_run(run)
-    config = read_config(run)
+    config = read_config(run := find_run(run))
     rendering = config.shown
     _require_kind(run, config, given=given, prompt=prompt, length=length)
     if probabilities:
         require_shown(rendering, f"{run}")
-    if out is not None or not isinstance(rendering, TextRendering):
-        # Before the work, not after it.
-        is_drawn = probabilities and isinstance(rendering, TextRendering)
-        out = output_path(out, ImageRendering() if is_drawn else rendering)
+    if not isinstance(rendering, TextRendering):
+        out = output_path(out, rendering)  # before the work, not after it
+    elif out is not None:
+        out = output_path(out, ImageRendering() if probabilities else rendering)
     data = None if task is None else reopen(config, task)
-    asked: dict[str, Any]
-    drawn: dict[str, Any] = {"seed": seed, "method": method, "temperature": temperature}
+    asked: dict[str, Any] = {"seed": seed, "method": method, "temperature": temperature}
     if isinstance(rendering, TextRendering):
-        num_events = num_events or (64 if rendering.end is not None else 1)
-        if probabilities:
-            density = api.load(run, device=device)
-            asked = {"prompt": prompt or "", "length": length, **drawn}
-            show_likely_texts(density, f"{run}", rendering, num_events, out, asked)
-            return
-        asked = {"prompt": prompt or "", "length": length, "device": device}
-        texts = with_bar(api.sample_texts, run, num_events, "texts", **asked, **drawn)
-        text = join_texts(texts, rendering)
-        if out is None:
-            click.echo(printable(text), nl=False)
-            return
-        write_text(out, text)
-    else:
-        num_events = num_events or 64
+        asked |= {"prompt": prompt or "", "length": length}
+        _texts(run, rendering, num_events, out, device, probabilities, asked)
+        return
+    num_events, density = num_events or 64, api.load(run, device=device)
+    assert out is not None  # as all have it that are not texts
+    asked |= {"given": given, "rows": rows}
+    save_events(density, num_events, out, config, data, probabilities, **asked)
+    _say_where(num_events, out)
+
+
+def _texts(
+    run: Path,
+    rendering: TextRendering,
+    num_events: int | None,
+    out: Path | None,
+    device: str,
+    probabilities: bool,
+    asked: dict[str, Any],
+) -> None:
+    """Draw texts, and show them or write them down."""
+    from arbench import api
+    from arbench.cli.drawing import show_likely_texts, with_bar
+    from arbench.files.atomic import write_text
+    from arbench.show.escaping import printable
+    from arbench.show.samples import join_texts
+
+    num_events = num_events or (64 if rendering.end is not None else 1)
+    if probabilities:
         density = api.load(run, device=device)
-        assert out is not None  # as all have it that are not texts
-        asked = {"given": given, "rows": rows, **drawn}
-        save_events(density, num_events, out, config, data, probabilities, **asked)
+        show_likely_texts(density, f"{run}", rendering, num_events, out, asked)
+        return
+    texts = with_bar(api.sample_texts, run, num_events, "texts", device=device, **asked)
+    text = join_texts(texts, rendering)
+    if out is None:
+        click.echo(printable(text), nl=False)
+        return
+    write_text(out, text)
+    _say_where(num_events, out)
+
+
+def _say_where(num_events: int, out: Path) -> None:
+    from rich.console import Console
+
     Console().print(f"{num_events} samples: {out}", soft_wrap=True, highlight=False)
 
 

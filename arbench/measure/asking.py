@@ -131,7 +131,8 @@ class Measuring:
             try:
                 measured = measurement.measure(self.density, handed, context)
                 measured = self._completed(measurement, measured)
-                _require_pictures(measured, context.place)
+                if measured.pictures:
+                    _require_pictures(measured, context.place)
             except (ArbenchError, MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # the code is somebody else's

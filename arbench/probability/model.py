@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from arbench.errors import PluginError
 from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.heads.base import Head
-from arbench.probability.heads.conditionals import conditionals_of, offers_conditionals
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
 from arbench.probability.randomness import seeded
@@ -159,6 +158,8 @@ class Model(nn.Module):
             AttributeError: if real dims, or a head that draws the dims of a site together, leave
                 nothing to say.
         """
+        from arbench.probability.heads.conditionals import conditionals_of, offers_conditionals
+
         if not offers_conditionals([self]):
             raise AttributeError("this model has no conditionals")
         return functools.partial(conditionals_of, [self])
