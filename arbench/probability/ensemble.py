@@ -14,7 +14,6 @@ from arbench.probability.bits import Kind
 from arbench.probability.density import Excerpt
 from arbench.probability.events import EventSpec
 from arbench.probability.heads.components import log_mean_exp
-from arbench.probability.heads.conditionals import conditionals_of, offers_conditionals
 from arbench.probability.model import Model, known_values
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.samplers import OnSite
@@ -107,6 +106,8 @@ class Ensemble(nn.Module):
             AttributeError: if their orders differ: a dim then has no distribution given those
                 before it, whose sum over what another order puts first nobody can make.
         """
+        from arbench.probability.heads.conditionals import conditionals_of, offers_conditionals
+
         if not offers_conditionals(self._models):
             raise AttributeError("this ensemble has no conditionals")
         return functools.partial(conditionals_of, self._models)
