@@ -93,7 +93,7 @@ def folder_to_measure(
     hub = name.startswith(HUB_PREFIX)
     home, entry = ("hub", name.removeprefix(HUB_PREFIX).partition("@")[0]) if hub else ("zoo", name)
     copy = Path("runs", home, entry) if out is None else Path(out)
-    if not copy.exists():
+    if not copy.exists() or (copy.is_dir() and not any(copy.iterdir())):
         download(name, out=copy)
     elif not _is_copy(copy, found):
         raise ConfigError(

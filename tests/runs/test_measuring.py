@@ -327,6 +327,7 @@ def test_a_shared_run_is_measured_in_a_copy_that_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("runs/zoo/mnist-mini/nade").mkdir(parents=True)  # an empty folder is in nobody's way
     shared = find_run("mnist-mini/nade")
     before = {file.name: file.read_bytes() for file in shared.iterdir() if file.is_file()}
     asked = "speed?batch_sizes=[2]"
