@@ -208,3 +208,11 @@ def test_whoever_measures_is_told_where_they_are(
     told = capsys.readouterr().out
     assert f"picture of ones: {run / CHART[0]}\n" in told
     assert CHART[1] not in told
+
+
+def test_what_a_result_is_called_makes_no_link_and_no_tag(measured: Path) -> None:
+    raw = json.loads((measured / "record.json").read_text())
+    raw["measurements"]["ones?](javascript:x) <b> ![y"] = raw["measurements"].pop("ones")
+    card = card_of(measured, Record.model_validate_json(json.dumps(sealed(raw))))
+    assert re.findall(r"(?<!\\)\]\((.*?)\)", card) == ["samples.png", CHART[0]]
+    assert re.findall(r"(?<!\\)<b", card) == []
