@@ -82,6 +82,23 @@ class Split:
         groups = None if self.groups is None else self.groups[:limit].clone()
         return Split(self.events[:limit].clone(), scored, groups, self.is_stream)
 
+    def spread(self, most: int) -> Tensor:
+        """The rows of at most so many events, evenly spaced; of a stream, of its first windows.
+
+        The first events alone may be of one kind: some data sets are ordered by class.
+        """
+        count = min(most, len(self))
+        rows = torch.arange(count)
+        return rows if self.is_stream else rows * len(self) // max(1, count)
+
+    def take(self, rows: Tensor) -> Split:
+        """The events of some rows `(M,)` in their order, in memory of their own; or itself."""
+        if len(rows) == len(self):
+            return self
+        scored = None if self.scored is None else self.scored[rows]
+        groups = None if self.groups is None else self.groups[rows]
+        return Split(self.events[rows], scored, groups, self.is_stream)
+
     @property
     def num_groups(self) -> int | None:
         """How many groups of events are independent; None of a stream, whose values decide it."""

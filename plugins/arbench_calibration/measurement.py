@@ -21,7 +21,7 @@ from arbench_calibration.bins import (
 from arbench_calibration.frequencies import Frequencies
 from arbench_calibration.groups import Groups
 from arbench_calibration.sums import Sums
-from arbench_calibration.symbols import Predictor, each_symbol, part_of
+from arbench_calibration.symbols import Predictor, each_symbol
 from arbench_calibration.temperature import Kept, Temperature, best_temperature, few_enough
 from arbench_calibration.transform import UniformTest, furthest, uniform_test
 
@@ -62,7 +62,7 @@ class Calibration(Measurement):
         assert isinstance(domain, Discrete)
         validation = few_enough(dataset.split("validation"), domain.size, most)
         whole = dataset.split("test")
-        split = part_of(whole, most)
+        split = whole.take(whole.spread(most))
         with context.reporter.bar("finding the temperature") as advance:
             kept = Kept.of(predictor, validation, advance)
             temperature = best_temperature(kept, Groups(validation))

@@ -85,16 +85,3 @@ def each_symbol(
         yield Symbols(found[counted], values[counted], number + start, place)
         if progress is not None:
             progress((start + len(events)) / len(split), "")
-
-
-def part_of(split: Split, most: int) -> Split:
-    """At most so many events of a split, evenly spaced; of a stream, its first windows.
-
-    The first events may be of one kind: those of some data sets are ordered by class.
-    """
-    if split.is_stream or most >= len(split):
-        return split.first(most)
-    rows = torch.arange(most) * len(split) // most
-    scored = None if split.scored is None else split.scored[rows]
-    groups = None if split.groups is None else split.groups[rows]
-    return Split(split.events[rows], scored, groups)

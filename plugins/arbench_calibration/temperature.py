@@ -18,7 +18,7 @@ from torch import Tensor
 
 from arbench import Split
 from arbench_calibration.groups import Groups
-from arbench_calibration.symbols import Predictor, Progress, each_symbol, part_of
+from arbench_calibration.symbols import Predictor, Progress, each_symbol
 
 MOST_NUMBERS = 1 << 26  # log-probabilities that are kept at once, in float32
 _LARGEST = 100.0
@@ -81,7 +81,7 @@ def few_enough(split: Split, num_values: int, most: int) -> Split:
         most: events.
     """
     numbers = num_values * split.scored_dims.double().mean().item()
-    return part_of(split, max(1, min(most, int(MOST_NUMBERS / numbers))))
+    return split.take(split.spread(max(1, min(most, int(MOST_NUMBERS / numbers)))))
 
 
 def best_temperature(kept: Kept, groups: Groups) -> Temperature:

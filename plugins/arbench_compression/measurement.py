@@ -33,11 +33,11 @@ _WINDOWS_IN_A_BLOCK = 8
 
 
 class Compression(Measurement):
-    """Bits/dim of a file with the first test events, written and decoded back to equal events.
+    """Bits/dim of a file with test events, written and decoded back to equal events.
 
     Args:
-        num_events: how many test events are written; of a stream, how many windows. By default
-            1,000 events, or 64 windows; all of them if there are fewer.
+        num_events: how many test events are written, evenly spaced; of a stream, how many of its
+            first windows. By default 1,000 events, or 64 windows; all of them if there are fewer.
         batch_size: how many events are coded side by side, at most 1,024.
     """
 
@@ -66,7 +66,8 @@ class Compression(Measurement):
         """See `Measurement.measure`."""
         whole = dataset.split("test")
         most = self.num_events or (_MOST_EVENTS if dataset.windows is None else _MOST_WINDOWS)
-        split = whole.first(most)
+        rows = whole.spread(most)
+        split = whole.take(rows)
         content = content_of(split, dataset.windows, self.batch_size)
         chart.require_matplotlib()
         coded, sizes = self._round_trip(density, content, dataset, context)
@@ -74,15 +75,16 @@ class Compression(Measurement):
         # What the coder's words and the choices add belongs to no event: each dim has its share.
         bits = in_bits(1.0) * coded.code_nats
         bits += (8 * (sizes.payload + sizes.lengths) - bits.sum()) * dims / dims.sum()
-        evaluated = -context.log_probs("test")[: len(split)]
+        evaluated = -context.log_probs("test")[rows]
         is_whole = len(split) == len(whole)
-        index = "test" if is_whole else f"first {len(split)} of test"
+        which = f"{'first ' if whole.is_stream else ''}{len(split)} of test"
+        index = "test" if is_whole else which
         file = self._row("file, written and decoded", bits / in_bits(1.0), split)
         ideals = [
             self._row("ideal of the same probabilities", coded.ideal_nats, split),
             self._row("ideal as evaluated", evaluated, split),
         ]
-        beside = self._beside(split, dims, dataset, context)
+        beside = self._beside(split, index, dataset, context)
         title = f"{context.subject} on {dataset.name}, {index}"
         return self.measured(
             {"bits": bits, "dims": dims},
@@ -134,20 +136,20 @@ class Compression(Measurement):
             raise RunError("the file was decoded to other events than were written")
         return coded, sizes
 
-    def _beside(self, split: Split, dims: Tensor, dataset: Handed, context: Context) -> list[Row]:
+    def _beside(self, split: Split, index: str, dataset: Handed, context: Context) -> list[Row]:
         """The baselines, which depend on the data alone."""
         names = baselines.installed(dataset.spec, dataset.rendering)
         events = split.events if split.scored is None else split.events[split.scored]
         made = context.artifact(
-            f"compressed {len(dims)} of test by {', '.join(names)}",
+            f"{index} compressed by {', '.join(names)}",
             lambda _: baselines.sizes(names, events, dataset.spec),
         )
-        total = dims.sum().item()
+        total = split.num_scored_dims
         return [self.row(name, 8 * made[name].item() / total) for name in names]
 
 
 def _groups(split: Split) -> Tensor | None:
-    """Which of the first test events are not independent; of a stream, windows in a row."""
+    """Which of the events are not independent; of a stream, windows in a row."""
     if split.is_stream:
         return torch.arange(len(split)) // _WINDOWS_IN_A_BLOCK
     return split.groups

@@ -362,3 +362,24 @@ def test_labels_are_those_of_the_events_that_are_left() -> None:
         Dataset(short).labels("test")
     with pytest.raises(NotImplementedError, match="counted has no labels"):
         Dataset(Counted()).labels("test")
+
+
+def test_a_part_of_what_is_ordered_by_class_has_all_classes_in_it() -> None:
+    classes = torch.arange(10).repeat_interleave(30).unsqueeze(1)
+    split = Split(classes, classes > 4, torch.arange(300) // 2)
+    part = split.take(split.spread(20))
+    assert part.events[:, 0].bincount(minlength=10).tolist() == [2] * 10
+    assert part.scored is not None
+    assert part.groups is not None
+    assert torch.equal(part.scored, part.events > 4)
+    assert part.groups.tolist() == [15 * number // 2 for number in range(20)]
+    assert split.take(split.spread(300)) is split.take(split.spread(1000)) is split
+    assert split.spread(7).tolist() == [300 * number // 7 for number in range(7)]
+
+
+def test_a_part_of_a_stream_is_its_first_windows() -> None:
+    windows = torch.arange(300).unsqueeze(1)
+    stream = Split(windows, is_stream=True)
+    part = stream.take(stream.spread(40))
+    assert part.events[:, 0].tolist() == [*range(40)]
+    assert part.is_stream

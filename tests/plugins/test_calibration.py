@@ -45,11 +45,15 @@ from arbench_calibration.frequencies import Frequencies
 from arbench_calibration.groups import Groups
 from arbench_calibration.measurement import Calibration
 from arbench_calibration.places import Places
-from arbench_calibration.symbols import part_of
 from arbench_calibration.temperature import Kept, best_temperature, gains
 
 figures = pytest.importorskip("matplotlib.figure")
 test_conformance = conformance("calibration")
+
+
+def part_of(split: Split, most: int) -> Split:
+    """The events that the measurement looks at."""
+    return split.take(split.spread(most))
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from arbench_calibration.bins import (
     error_by_chance,
 )
 from arbench_calibration.groups import Groups
-from arbench_calibration.symbols import part_of
 from arbench_calibration.temperature import Kept, best_temperature, few_enough, gains
 from arbench_calibration.transform import furthest, transformed, uniform_test
 
@@ -105,19 +104,10 @@ def test_dependence_within_a_group_makes_no_false_alarm() -> None:
 # The events that are looked at.
 
 
-def test_a_part_of_what_is_ordered_by_class_has_all_classes_in_it() -> None:
+def test_the_temperature_looks_at_events_of_all_classes() -> None:
     classes = torch.arange(10).repeat_interleave(30).unsqueeze(1)
-    split = Split(classes, classes > 4, torch.arange(300) // 2)
-    for part in (part_of(split, 20), few_enough(split, 2, 20)):
-        assert part.events[:, 0].bincount(minlength=10).tolist() == [2] * 10
-        assert part.scored is not None
-        assert part.groups is not None
-        assert torch.equal(part.scored, part.events > 4)
-        assert part.groups.tolist() == [15 * number // 2 for number in range(20)]
-    assert part_of(split, 300) is split
-    stream = part_of(Split(classes, is_stream=True), 40)
-    assert stream.events[:, 0].tolist() == [0] * 30 + [1] * 10
-    assert stream.is_stream
+    part = few_enough(Split(classes, classes > 4), 2, 20)
+    assert part.events[:, 0].bincount(minlength=10).tolist() == [2] * 10
 
 
 # The temperature.

@@ -183,7 +183,7 @@ def test_a_finished_run_is_measured(tmp_path: Path) -> None:
     run = copy_run(open_run("mnist-mini/nade").folder, tmp_path / "run")
     record = measure_run(run, "compression?num_events=100", device="cpu")
     (found,) = [m for key, m in record.measurements.items() if key.startswith("compression")]
-    assert (found.index, found.num_values) == ("first 100 of test", 100)
+    assert (found.index, found.num_values) == ("100 of test", 100)
     details = found.details
     bits = 8 * details["payload_bytes"]
     assert found.rows[0].value == pytest.approx(bits / (100 * 784), rel=1e-12)
@@ -198,7 +198,7 @@ def test_a_finished_run_is_measured(tmp_path: Path) -> None:
         str(file.relative_to(run)) for file in (run / "measurements").glob("*/*")
     )
     assert [Path(picture).suffix for picture in found.pictures] == [".png", ".svg"]
-    nats = -load_per_event(run / "per_event.safetensors")["likelihood"].values["log_prob"][:100]
+    nats = -load_per_event(run / "per_event.safetensors")["likelihood"].values["log_prob"][::10]
     expected = nats.std().item() / 10 / 784 / np.log(2)
     assert found.rows[2].error == pytest.approx(expected, rel=1e-9)
 
