@@ -78,8 +78,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     was killed goes when somebody else writes to `path`.
 
     Raises:
+        ConfigError: if something is there that is no file: a rename would put a file in the place
+            of a device such as /dev/null, for the whole machine if root does it.
         RunError: when the disk is full, with the path and the free space.
     """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: is no file; choose another place to write to")
     remove_abandoned(path.parent, path.name)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from arbench.probability import ensemble
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete
 from arbench.probability.heads import Categorical, Head, conditionals
@@ -180,7 +179,13 @@ CASES: list[tuple[type | Any, str, Callable[..., Any], str, str]] = [
     (conditionals, "_placed", keeps_the_order_of_sites, "colour-1x2", "conditionals: those of"),
     (conditionals, "_log_weights", weighs_all_alike, "words-5", "an ensemble of masks: cond"),
     (conditionals, "_log_weights", weighs_by_the_event, "words-5", "an ensemble of masks: cond"),
-    (ensemble, "offers_conditionals", takes_any_members, "sequence-5", "an ensemble of orders: c"),
+    (
+        conditionals,
+        "offers_conditionals",
+        takes_any_members,
+        "sequence-5",
+        "an ensemble of orders: c",
+    ),
 ]
 
 

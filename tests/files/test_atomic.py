@@ -63,6 +63,18 @@ def test_the_name_is_given_last_to_what_is_flushed(
     assert done == [("flush", written), ("rename", written), ("flush", folder)]
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path / "link", tmp_path):
+        if path.name == "link":
+            path.symlink_to(pipe)
+        with pytest.raises(ConfigError, match="is no file; choose another place"):
+            write_text(path, "new")
+    assert pipe.is_fifo()
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["link", "pipe"]
+
+
 def test_what_fails_leaves_the_old_content_and_nothing_else(file: Path) -> None:
     def fail() -> None:
         with atomic_path(file) as temporary:
