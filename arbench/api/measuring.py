@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from arbench.api.loading import download
 from arbench.errors import ConfigError
 from arbench.hub.card import write_card
 from arbench.hub.finding import HUB_PREFIX, find_run
@@ -84,6 +83,8 @@ def folder_to_measure(
     Raises:
         ConfigError: if a run folder comes with an `out`, or the place is taken by something else.
     """
+    from arbench.hub.snapshots import copy_run
+
     found = find_run(path)
     if found == Path(path):
         if out is not None:
@@ -94,7 +95,7 @@ def folder_to_measure(
     home, entry = ("hub", name.removeprefix(HUB_PREFIX).partition("@")[0]) if hub else ("zoo", name)
     copy = Path("runs", home, entry) if out is None else Path(out)
     if not copy.exists() or (copy.is_dir() and not any(copy.iterdir())):
-        download(name, out=copy)
+        copy_run(found, copy)
     elif not _is_copy(copy, found):
         raise ConfigError(
             f"{copy} holds something else than {path}: name another folder for its copy with --out"

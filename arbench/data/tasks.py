@@ -36,6 +36,9 @@ DIVISION_RULES: tuple[DivisionRule, ...] = get_args(DivisionRule)
 """The names of all rules."""
 
 
+_WINDOWS_IN_A_GROUP = 8  # of a stream, whose windows nobody knows to be independent
+
+
 @dataclass(frozen=True)
 class Split:
     """The events of one split.
@@ -98,6 +101,16 @@ class Split:
         scored = None if self.scored is None else self.scored[rows]
         groups = None if self.groups is None else self.groups[rows]
         return Split(self.events[rows], scored, groups, self.is_stream)
+
+    @property
+    def dependent(self) -> Tensor | None:
+        """The group of each event, `(N,)` int64; of a stream, a few windows in a row are one.
+
+        None if all events are independent. For the errors of a part of a stream.
+        """
+        if self.is_stream:
+            return torch.arange(len(self)) // _WINDOWS_IN_A_GROUP
+        return self.groups
 
     @property
     def num_groups(self) -> int | None:

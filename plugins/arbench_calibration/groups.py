@@ -10,7 +10,6 @@ from torch import Tensor
 from arbench import Split, error_of_resampled, group_weights
 
 NUM_RESAMPLES = 1000
-WINDOWS_IN_A_GROUP = 8
 
 
 class Groups:
@@ -26,11 +25,7 @@ class Groups:
     """
 
     def __init__(self, split: Split) -> None:
-        numbers = torch.arange(len(split))
-        if split.is_stream:
-            numbers //= WINDOWS_IN_A_GROUP
-        elif split.groups is not None:
-            numbers = split.groups
+        numbers = torch.arange(len(split)) if split.dependent is None else split.dependent
         self.members = torch.unique(numbers, return_inverse=True)[1]
         self.count = int(self.members.max()) + 1
 

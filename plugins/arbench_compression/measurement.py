@@ -29,7 +29,6 @@ from arbench_compression.content import Content, content_of
 from arbench_compression.file import Identity, Sizes
 
 _MOST_EVENTS, _MOST_WINDOWS = 1000, 64  # unless somebody asks for more
-_WINDOWS_IN_A_BLOCK = 8
 
 
 class Compression(Measurement):
@@ -91,7 +90,7 @@ class Compression(Measurement):
             index=index,
             rows=ideals,
             baselines=beside,
-            groups=None if is_whole else _groups(split),
+            groups=None if is_whole else split.dependent,
             pictures=chart.draw(context.folder / "compression", title, file, ideals, beside),
             details={
                 "num_events": len(split),
@@ -112,7 +111,7 @@ class Compression(Measurement):
 
     def _row(self, case: str, nats: Tensor, split: Split) -> Row:
         """Of what each event costs, `(N,)`, with its error over what is independent."""
-        found = NLL.from_log_probs(-nats, split.scored_dims, groups=_groups(split))
+        found = NLL.from_log_probs(-nats, split.scored_dims, groups=split.dependent)
         assert found.bits_per_dim is not None  # of discrete dims
         return self.row(case, found.bits_per_dim, found.standard_error_bits_per_dim)
 
@@ -146,13 +145,6 @@ class Compression(Measurement):
         )
         total = split.num_scored_dims
         return [self.row(name, 8 * made[name].item() / total) for name in names]
-
-
-def _groups(split: Split) -> Tensor | None:
-    """Which of the events are not independent; of a stream, windows in a row."""
-    if split.is_stream:
-        return torch.arange(len(split)) // _WINDOWS_IN_A_BLOCK
-    return split.groups
 
 
 def _identity(density: Density, name: str) -> Identity:

@@ -34,7 +34,6 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
 }
 JPEG = "jpeg"  # made by a library, whose versions differ: for those who ask for it
 _KNOWN = {JPEG, *(name for names in GENERATED.values() for name in names)}
-_WINDOWS_IN_A_GROUP = 8  # of a stream: windows in a row are not independent
 _MOST_LEVELS = 256
 
 
@@ -90,9 +89,8 @@ def evenly(split: Split, rows: Tensor, num_events: int) -> Split:
     """So many events of some rows `(N,)`, evenly spaced, or all; each has a group."""
     count = min(num_events, len(rows))
     rows = rows[torch.arange(count) * len(rows) // count]
-    scored = None if split.scored is None else split.scored[rows]
-    groups = rows // _WINDOWS_IN_A_GROUP if split.is_stream else rows
-    return Split(split.events[rows], scored, groups if split.groups is None else split.groups[rows])
+    part, groups = split.take(rows), split.dependent
+    return Split(part.events, part.scored, rows if groups is None else groups[rows])
 
 
 def comparable(split: Split, dataset: Handed) -> Tensor:

@@ -383,3 +383,13 @@ def test_a_part_of_a_stream_is_its_first_windows() -> None:
     part = stream.take(stream.spread(40))
     assert part.events[:, 0].tolist() == [*range(40)]
     assert part.is_stream
+
+
+def test_windows_in_a_row_depend_on_each_other() -> None:
+    windows = torch.arange(20).unsqueeze(1)
+    dependent = Split(windows, is_stream=True).dependent
+    assert dependent is not None
+    assert dependent.tolist() == [0] * 8 + [1] * 8 + [2] * 4
+    groups = torch.arange(20) % 3
+    assert Split(windows, groups=groups).dependent is groups
+    assert Split(windows).dependent is None
