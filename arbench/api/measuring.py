@@ -12,6 +12,7 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.opening import open_measurement
 from arbench.runs.folder import RunFolder
 from arbench.runs.measuring import measure_run as measure_more_of
+from arbench.runs.measuring import require_offered
 from arbench.runs.record.record import Record
 from arbench.show.pictures import pictures_of, shown_of
 from arbench.show.reporting import Reporter
@@ -49,6 +50,8 @@ def measure_run(
     """
     measurements = [open_measurement(name) for name in names]
     reporter = reporter or Reporter()
+    if (found := find_run(path)) != Path(path):
+        require_offered(found, measurements, task)  # before a copy is made
     folder = folder_to_measure(path, out=out, reporter=reporter)
     record = measure_more_of(
         folder,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from arbench.data.dataset import Dataset
 from arbench.data.sources import cache_dir
-from arbench.data.tasks import SPLITS, SplitName
+from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.errors import ArbenchError, PluginError
 from arbench.measure.context import Context, Handed, LoadDensity, not_here
 from arbench.measure.environment import Section, describe_environment
@@ -36,6 +36,21 @@ _NEEDED = {
     "features": "features of events (features)",
     "reinitialise": "the same model before training (reinitialise)",
 }
+
+
+def lacking(measurement: Measurement, density: Density, task: Task) -> str | None:
+    """What a measurement needs and a density or a task does not offer, in a sentence; or None.
+
+    No data are read for this.
+    """
+    for need in measurement.needs:
+        offers = callable(getattr(density, need, None))
+        if not offers or (need == "sample" and not density.samplers):
+            return f"{measurement.name} needs {_NEEDED[need]}, and this density offers none"
+    for read in measurement.reads:
+        if read.startswith("labels:") and not task.has_labels:
+            return f"{measurement.name} reads labels, and {task.name} has none"
+    return None
 
 
 @dataclass(eq=False)
@@ -88,14 +103,8 @@ class Measuring:
 
         First what the density or the task lacks, by name; then what the measurement itself says.
         """
-        for need in measurement.needs:
-            offers = callable(getattr(self.density, need, None))
-            if not offers or (need == "sample" and not self.density.samplers):
-                return f"{measurement.name} needs {_NEEDED[need]}, and this density offers none"
-        task = self.dataset.task
-        for read in measurement.reads:
-            if read.startswith("labels:") and not task.has_labels:
-                return f"{measurement.name} reads labels, and {task.name} has none"
+        if found := lacking(measurement, self.density, self.dataset.task):
+            return found
         handed = Handed(self.dataset, measurement.name, measurement.reads)
         return measurement.refuses(self.density, handed)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from arbench.errors import ArbenchError, ConfigError, Interrupted
-from arbench.measure.asking import Measuring
+from arbench.measure.asking import Measuring, lacking
 from arbench.measure.likelihood import Likelihood
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import load_per_event, save_per_event
@@ -18,7 +18,7 @@ from arbench.runs.loading import check_bound, load_density, load_run
 from arbench.runs.record.binding import next_per_event, settle_per_event
 from arbench.runs.record.record import Record
 from arbench.runs.record.values import read_log_probs
-from arbench.runs.request import reopen
+from arbench.runs.request import recorded_task, reopen
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
 
@@ -39,7 +39,35 @@ def require_askable(
                 "= false: nothing of it may be seen"
             )
         if fault := measuring.refusal(measurement):
-            raise ConfigError(f"{measurement.key} is not measured: {fault}")
+            raise ConfigError(_not_measured(measurement, fault))
+
+
+def require_offered(
+    path: Path, measurements: Iterable[Measurement], task_text: str | None = None
+) -> None:
+    """Refuse measurements that need what a finished run or its task does not offer.
+
+    No data are read, so this can be said where there are none.
+
+    Args:
+        path: the run folder.
+        measurements: what to ask.
+        task_text: for a run on the user's own data, where they are.
+
+    Raises:
+        ConfigError: with the reason.
+        CheckpointError: if the weights are missing or damaged.
+    """
+    config = RunConfig.read(RunFolder(path).config)
+    task = recorded_task(config, task_text)
+    density = load_run(path).density
+    for measurement in measurements:
+        if fault := lacking(measurement, density, task):
+            raise ConfigError(_not_measured(measurement, fault))
+
+
+def _not_measured(measurement: Measurement, fault: str) -> str:
+    return f"{measurement.key} is not measured: {fault}"
 
 
 def measure_run(
@@ -89,6 +117,7 @@ def measure_run(
         wanted = [m for m in measurements if not _is_there(m, record, reporter)]
         if not wanted:
             return record
+        require_offered(path, wanted, task_text)
         config = RunConfig.read(folder.config)
         measuring = measuring_of(
             path, config, record, task_text=task_text, device=device, reporter=reporter, find=find

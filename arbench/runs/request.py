@@ -115,13 +115,8 @@ def reopen(
         ConfigError: if that is another task, or another version of it.
         DataError: if the data are not those of the run.
     """
-    if task is None and config.task not in registry().tasks:
-        raise ConfigError(
-            f"the run is on data of your own ({config.task}): say where they are, with "
-            f"--task {config.task.partition('-')[0]}:PATH"
-        )
     if task is None or isinstance(task, str):
-        task = open_as_recorded(config, task or config.task)
+        task = recorded_task(config, task)
     if (task.name, task.version) != (config.task, config.task_version):
         raise ConfigError(
             f"the run is on {config.task} version {config.task_version}, not on {task.name} "
@@ -134,6 +129,20 @@ def reopen(
             f"the run was started on {config.data_sha256[:12]}"
         )
     return dataset
+
+
+def recorded_task(config: RunConfig, text: str | None = None) -> Task:
+    """The task of a run, as its user names it; no data are read of a task that is registered.
+
+    Raises:
+        ConfigError: if it is on data of the user's own, and `text` does not say where they are.
+    """
+    if text is None and config.task not in registry().tasks:
+        raise ConfigError(
+            f"the run is on data of your own ({config.task}): say where they are, with "
+            f"--task {config.task.partition('-')[0]}:PATH"
+        )
+    return open_as_recorded(config, text or config.task)
 
 
 def open_as_recorded(config: RunConfig, text: str) -> Task:

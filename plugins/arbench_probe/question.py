@@ -23,6 +23,7 @@ class Question:
 
     Attributes:
         rows: `(D, N)` int64, the train events of each draw, by their places in the split.
+        validation_rows: `(M,)` int64, evenly spaced places in that split.
         train: `(D * N, *event_shape)`, these events, draw after draw.
         validation: `(M, *event_shape)`.
         test: `(K, *event_shape)`.
@@ -30,6 +31,7 @@ class Question:
     """
 
     rows: Tensor
+    validation_rows: Tensor
     train: Tensor
     validation: Tensor
     test: Tensor
@@ -40,12 +42,15 @@ class Question:
         """The question that a dataset puts; see `draws`."""
         labels = [dataset.labels(split).values for split in ("train", "validation", "test")]
         rows = draws(len(labels[0]), num_events, num_draws)
+        validation = dataset.split("validation")
+        chosen = validation.spread(_MOST_VALIDATION)
         return cls(
             rows,
+            chosen,
             dataset.training_events().events[rows.flatten()],
-            dataset.split("validation").events[:_MOST_VALIDATION],
+            validation.take(chosen).events,
             dataset.split("test").events,
-            (labels[0][rows], labels[1][:_MOST_VALIDATION], labels[2]),
+            (labels[0][rows], labels[1][chosen], labels[2]),
         )
 
     def in_form(self, split: Callable[[SplitName], Split]) -> Question:
@@ -53,7 +58,7 @@ class Question:
         return replace(
             self,
             train=split("train").events[self.rows.flatten()],
-            validation=split("validation").events[: len(self.validation)],
+            validation=split("validation").take(self.validation_rows).events,
             test=split("test").events[: len(self.test)],
         )
 

@@ -114,6 +114,8 @@ def test_the_same_events_in_another_form_are_asked_about_in_the_same_rows() -> N
     question = Question.of(handed, 200, 3)
     assert torch.equal(question.classes[0], dataset.labels("train").values[question.rows])
     assert torch.equal(question.train, dataset.split("train").events[question.rows.flatten()])
+    validation = dataset.split("validation").events[question.validation_rows]
+    assert torch.equal(question.validation, validation)
     other = question.in_form(lambda name: Split(3 + dataset.split(name).events))
     for form in ("train", "validation", "test"):
         assert torch.equal(getattr(other, form), 3 + getattr(question, form))
@@ -192,6 +194,19 @@ def test_a_run_with_a_probe(measured: tuple[Path, Record]) -> None:
     assert all((folder / picture).stat().st_size > 5000 for picture in probe.pictures)
 
 
+def test_validation_is_looked_at_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first events alone may be of one class: some data sets are ordered."""
+    monkeypatch.setattr("arbench_probe.question._MOST_VALIDATION", 100)
+    dataset = Dataset(MiniMNIST())
+    question = Question.of(Handed(dataset, "probe", Probe.reads), 200, 1)
+    split = dataset.split("validation")
+    assert question.validation_rows.tolist() == [row * len(split) // 100 for row in range(100)]
+    chosen = dataset.labels("validation").values[question.validation_rows]
+    assert torch.equal(question.classes[1], chosen)
+    again = question.in_form(lambda name: Split(3 + dataset.split(name).events))
+    assert torch.equal(again.validation, 3 + split.events[question.validation_rows])
+
+
 def test_what_has_no_features_or_one_kind_of_events_is_refused(tmp_path: Path) -> None:
     options: Any = {"task": "mnist-mini", "epochs": 1, "limit": 40, "reporter": Reporter()}
     run(model="bernoulli", out=tmp_path / "floor", **options)
@@ -206,6 +221,20 @@ def test_what_has_no_features_or_one_kind_of_events_is_refused(tmp_path: Path) -
     handed = Handed(Dataset(Alike()), "probe", Probe.reads)
     said = Probe().refuses(None, handed)  # type: ignore[arg-type]
     assert said == "the 3,500 train events of a probe are all of one kind"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("names/lstm", "probe reads labels, and names has none"), ("mnist/fvsbn", "needs features")],
+)
+def test_a_shared_run_is_refused_before_data_are_read_or_a_copy_is_made(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ARBENCH_DATA", raising=False)
+    with pytest.raises(ConfigError, match=said):
+        measure_run(name, "probe")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("settings", [{"num_events": 1}, {"num_draws": 0}])
