@@ -178,7 +178,8 @@ class Task(ABC):
             empty when there are none to fetch.
         division: how splits were made of data that state none; None where nothing was divided.
         shared_events: how many events of the first split have an equal one in the second, where
-            the data repeat themselves; `arbench check` counts them.
+            the data repeat themselves; `arbench check` counts them. None where nobody has seen the
+            data, such as files that nobody has pinned.
         draws_pixels: whether a pixel of its binary images is 1 with probability grey level / 255;
             grey images of the user's own are then made events likewise.
         needs_windows: whether it is a stream, which has events only once a context is chosen.
@@ -195,7 +196,7 @@ class Task(ABC):
     public: bool = True
     files: tuple[SourceFile, ...] = ()
     division: Division | None = None
-    shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int]] = MappingProxyType({})
+    shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int] | None] = MappingProxyType({})
     draws_pixels: ClassVar[bool] = False
     needs_windows: ClassVar[bool] = False
     is_windowed: ClassVar[bool] = False

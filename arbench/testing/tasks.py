@@ -119,18 +119,26 @@ def check_splits_disjoint(subject: TaskSubject) -> None:
 
     Raises:
         ConformanceError: with how many there are, and how many are stated.
-        NotApplicableError: if rows were divided whatever they hold, since they are draws.
+        NotApplicableError: if rows were divided whatever they hold, since they are draws; or with
+            how many there are, if the task counts none because nobody had seen its data.
     """
     if subject.task.division is not None and subject.task.division.rule == "rows":
         raise NotApplicableError("rows are draws here, and draws repeat themselves")
     stated = subject.task.shared_events
     splits = subject.stored  # windows of one text resemble each other: its splits are what differs
-    for earlier, later in itertools.combinations(SPLITS, 2):
-        found = splits[later].num_events_also_in(splits[earlier])
-        expected = stated.get((later, earlier), 0)
-        if found != expected:
+    found = {
+        (later, earlier): splits[later].num_events_also_in(splits[earlier])
+        for earlier, later in itertools.combinations(SPLITS, 2)
+    }
+    if stated is None:
+        counts = ", ".join(f"{number:,} of {a} in {b}" for (a, b), number in found.items())
+        raise NotApplicableError(
+            f"nobody has counted what the data repeat; here {counts}: state it in `shared_events`"
+        )
+    for (later, earlier), number in found.items():
+        if number != (expected := stated.get((later, earlier), 0)):
             raise ConformanceError(
-                f"{found:,} of the {len(splits[later]):,} {later} events are also in {earlier}, "
+                f"{number:,} of the {len(splits[later]):,} {later} events are also in {earlier}, "
                 f"where the task states {expected:,}: the splits overlap, or `shared_events` has "
                 "to count what the data repeat"
             )

@@ -8,7 +8,7 @@ arbench_entries = [
     TaskEntry(
         name="table",
         task="arbench_files.tables:TableTask",
-        summary="your own table of zeros and ones, csv or npz",
+        summary="your own table of zeros and ones: csv, data or npz",
         argument="PATH[?split=rows|files]",
     ),
     TaskEntry(

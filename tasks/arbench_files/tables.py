@@ -1,4 +1,4 @@
-"""`table:PATH`: rows of zeros and ones from a csv or npz file."""
+"""`table:PATH`: rows of zeros and ones from a csv, data or npz file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _MISSING = {"nan", "na", "null", "none", "inf"}
 
 
 class TableTask(FileTask):
-    """Rows `(D,)` of zeros and ones, from a csv file or an npz archive."""
+    """Rows `(D,)` of zeros and ones, from a csv file or an npz archive.
+
+    A file that ends in `.data`, as those of the twenty density benchmarks do, is read as csv.
+    """
 
     def __init__(self, argument: str) -> None:
         """Read the whole table.
@@ -34,9 +37,9 @@ class TableTask(FileTask):
         file, rule = split_option(argument)
         if not file.is_file():
             found = "a folder" if file.is_dir() else "no such file"
-            raise DataError(f"{file}: found {found}, expected a .csv or .npz file")
+            raise DataError(f"{file}: found {found}, expected a .csv, .data or .npz file")
         suffix = file.suffix.lower()
-        if suffix == ".csv":
+        if suffix in (".csv", ".data"):
             parts: dict[PartName, Array] = {"all": _read_csv(file)}
         elif suffix == ".npz":
             parts = {
@@ -46,7 +49,9 @@ class TableTask(FileTask):
                 ).items()
             }
         else:
-            raise DataError(f"{file}: found the extension {file.suffix!r}, expected .csv or .npz")
+            raise DataError(
+                f"{file}: found the extension {file.suffix!r}, expected .csv, .data or .npz"
+            )
         spec = EventSpec(one_shape(parts, file), Discrete(2))
         super().__init__("table", file, spec, parts, rule=rule, usual="rows")
 

@@ -50,6 +50,12 @@ class CountsWrongly(Right):
     shared_events: ClassVar = {("test", "train"): 7}
 
 
+class Uncounted(OverlappingSplits):
+    """Nobody has counted what its data repeat: neither right nor wrong."""
+
+    shared_events = None
+
+
 class Unseeded(Right):
     """Shuffles by the global generator."""
 
@@ -297,3 +303,10 @@ def test_a_declared_failure_shows_with_its_reason() -> None:
     result = trial.run()
     assert result.status == "declared"
     assert result.message.endswith("(declared: the lecture does so)")
+
+
+def test_what_nobody_has_counted_is_counted_and_not_judged() -> None:
+    (trial,) = task_suite(Uncounted).trials(("splits_disjoint",))
+    result = trial.run()
+    assert result.status == "not applicable"
+    assert "100 of test in validation: state it in `shared_events`" in result.message

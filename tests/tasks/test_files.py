@@ -53,6 +53,7 @@ def _refusal(task: Callable[[str], object], path: str) -> str:
 def test_csv_and_npz_of_the_same_rows_are_the_same_task(tmp_path: Path) -> None:
     from_csv = TableTask(_csv(tmp_path, _rows(BITS)))
     variants = [
+        TableTask(_csv(tmp_path, _rows(BITS), "nltcs.train.data")),
         TableTask(_csv(tmp_path, "a,b,c,d,e,f,g\r\n" + _rows(BITS).replace("\n", "\r\n"))),
         TableTask(_csv(tmp_path, b"\xef\xbb\xbf" + _rows(BITS).replace("0,", ' "0",').encode())),
         TableTask(_npz(tmp_path, anything=BITS)),
