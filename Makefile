@@ -16,7 +16,7 @@ help: ## what the targets do
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[measure,test,dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[measure,music,test,dev,docs]'
 	touch $@
 
 run: $(STAMP) ## set up, then the main job: train NADE on the digits that ship with the package

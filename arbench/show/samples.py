@@ -1,4 +1,4 @@
-"""Draws samples and writes them to a file: a grid of images, waveforms, csv, wav or text."""
+"""Draws samples and writes them to a file: a grid of images, csv, text, wav or MIDI."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from arbench.data.formats.midi import write_midi
+from arbench.data.formats.piano_keys import Steps
+from arbench.data.formats.tones import TONE_RATE, tones
 from arbench.data.rendering import (
     AudioRendering,
     ImageRendering,
@@ -24,12 +28,14 @@ from arbench.data.rendering import (
 from arbench.errors import ConfigError
 from arbench.files.atomic import atomic_path, require_file, write_text
 from arbench.probability.events import Discrete, EventSpec
+from arbench.show.piano_rolls import draw_piano_rolls
 
 NUM_SAMPLES = 64  # in a run's folder
 _GAP = 2
 MIN_SIDE = 600
 _GIVEN_COLOUR = (230, 120, 0)
 _WAVE_WIDTH, _WAVE_HEIGHT, MOST_WAVES = 800, 60, 8
+MOST_PIECES = 8  # in a picture and in a wav
 # The first ending of each kind is the one used where nobody names a file.
 _ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "image": ((".png", ".svg"), "images are written as .png or .svg"),
@@ -112,18 +118,64 @@ def join_texts(texts: Sequence[str], rendering: TextRendering) -> str:
 
 def _save_sound(path: Path, events: Tensor, rendering: AudioRendering) -> None:
     """All sounds, one after another with a quarter of a second in between, and their picture."""
-    import soundfile  # only audio tasks need it
-
     amplitudes = rendering.amplitudes(events)
     pause = np.zeros((len(amplitudes), rendering.sample_rate // 4))
     track = np.concatenate([amplitudes, pause], axis=1).ravel()
+    _write_wav(path, track, rendering.sample_rate)
+    save_picture(draw_waveforms(amplitudes), path.with_suffix(".png"))
+
+
+def _write_wav(path: Path, track: NDArray[np.float64], sample_rate: int) -> None:
+    """Write amplitudes `(N,)` in (-1, 1) with 16 bits each."""
+    import soundfile  # only sound needs it
+
     sound = io.BytesIO()  # the library wraps a full disk in an error of its own
     # The library rounds floats down, half a step too low in the mean; nothing is as loud as 2^15.
     whole = np.rint(track * 2.0**15).astype(np.int16)
-    soundfile.write(sound, whole, rendering.sample_rate, subtype="PCM_16", format="WAV")
+    soundfile.write(sound, whole, sample_rate, subtype="PCM_16", format="WAV")
     with atomic_path(path) as temporary:
         temporary.write_bytes(sound.getbuffer())
-    save_picture(draw_waveforms(amplitudes), path.with_suffix(".png"))
+
+
+def save_music(
+    path: Path,
+    pieces: Sequence[Steps],
+    *,
+    steps_per_beat: int,
+    beats_per_minute: float = 120.0,
+    num_given: int = 0,
+) -> Path:
+    """Write pieces as MIDI, one after another with a bar of silence in between.
+
+    The first of them, `MOST_PIECES` at most, can be heard in a wav beside it and seen in a PNG.
+
+    Args:
+        path: the file, which ends in `.mid`.
+        pieces: `(steps, 88)` boolean each, one at least.
+        steps_per_beat: how many steps a quarter note has.
+        beats_per_minute: the tempo, in quarter notes.
+        num_given: steps at the beginning of each that were given; the picture marks them.
+
+    Returns:
+        The MIDI file.
+    """
+    beat: dict[str, Any] = {"steps_per_beat": steps_per_beat}
+    midi = write_midi(_in_a_row(pieces, steps_per_beat), **beat, beats_per_minute=beats_per_minute)
+    shown = pieces[:MOST_PIECES]
+    step_s = 60 / beats_per_minute / steps_per_beat
+    sound = tones(_in_a_row(shown, steps_per_beat), step_s=step_s)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(midi)
+    _write_wav(path.with_suffix(".wav"), sound, TONE_RATE)
+    picture = draw_piano_rolls(shown, **beat, num_given=num_given)
+    save_picture(picture, path.with_suffix(".png"))
+    return path
+
+
+def _in_a_row(pieces: Sequence[Steps], steps_per_beat: int) -> Steps:
+    """All pieces as one, with four silent beats after each."""
+    bar = ((0, 4 * steps_per_beat), (0, 0))
+    return np.concatenate([np.pad(piece, bar) for piece in pieces])
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
