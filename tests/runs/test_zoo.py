@@ -12,11 +12,11 @@ import torch
 
 import arbench
 from arbench.errors import CheckpointError, ConfigError
-from arbench.files.tensors import load_tensors
 from arbench.hub.card import card_of
 from arbench.hub.finding import find_run
 from arbench.runs.folder import RunFolder
 from arbench.runs.record.record import Record
+from arbench.runs.record.values import read_log_probs
 from arbench.runs.zoo import check_files, read_index, zoo_folder, zoo_index
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_an_entry_ships_with_a_card_and_a_record_that_belong_to_it(name: str) ->
     assert folder.card.read_text() == card_of(entry.bundled, load_as=name), (
         "run python scripts/index_zoo.py"
     )
-    log_probs = load_tensors(folder.per_event)["test"]
+    log_probs = read_log_probs(record, folder.per_event).values
     assert -log_probs.sum().item() == pytest.approx(record.splits["test"].total_nats, rel=1e-12)
 
 
