@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from arbench.data.formats.recordings import read_recording as read_recording
     from arbench.data.formats.recordings import recording_windows as recording_windows
     from arbench.data.labels import Labels as Labels
+    from arbench.data.pieces import PieceTask as PieceTask
     from arbench.data.rendering import AudioRendering as AudioRendering
     from arbench.data.rendering import ImageRendering as ImageRendering
     from arbench.data.rendering import Rendering as Rendering
@@ -193,6 +194,7 @@ _NAMES = {
         "fetch",
         "writing_cache",
     ),
+    "arbench.data.pieces": ("PieceTask",),
     "arbench.data.streams": (
         "StreamTask",
         "Windows",

@@ -90,7 +90,7 @@ def training_curve(path: str | Path) -> TrainingCurve:
     points = read_curve(run.metrics, record.sha256.metrics if record else None)
     recipe = config.recipe.model_dump(mode="json")
     task = task_class(config.task)
-    is_stream = task is not None and task.needs_windows
+    is_stream = task is not None and task.needs_windows and not task.has_pieces
     context = config.recipe.stream.context if is_stream else None
     unit = record.task.unit if record else _unit_of(config)
     return TrainingCurve(

@@ -64,7 +64,7 @@ def open_run(path: str | Path, *, device: str = "cpu") -> OpenedRun:
     density = load(folder, device=device)
     config, files = read_config(folder), RunFolder(folder)
     stream, task = config.recipe.stream, task_class(config.task)
-    is_stream = task is not None and task.needs_windows
+    is_stream = task is not None and task.needs_windows and not task.has_pieces
     return OpenedRun(
         folder=folder,
         name=f"{config.task}/{config.model}",

@@ -24,7 +24,7 @@ from arbench.boards.published import (
 from arbench.boards.ranking import ranks
 from arbench.boards.results import Result, find_results, join_runs
 from arbench.boards.rows import Board, Row, Speed
-from arbench.data.units import nats_per
+from arbench.data.units import dims_in, nats_per, unit_of
 from arbench.errors import ConfigError
 from arbench.measure.statistics.seeds import mean_over_seeds
 from arbench.probability.bits import Kind, in_bits
@@ -126,7 +126,7 @@ def published_boards(task: str, *, unchecked: bool = False) -> list[Board]:
     boards = []
     for kind in KINDS:
         if found := [r for r in rows if r.kind == kind]:
-            unit = found[0].unit.partition("/")[2] or "dim"
+            unit = unit_of(found[0].unit.partition("/")[2]) or "dim"
             boards.append(Board(task, kind, unit, None, _in_order(_alone(r) for r in found)))
     return boards
 
@@ -224,8 +224,8 @@ def label_of(record: Record) -> str:
     about = [f"{model.num_copies} copies"] if model.num_copies > 1 else []
     if model.num_members > 1:
         about.append(f"{model.num_members} members")
-    if record.windows is not None:
-        about.append(f"context {record.windows.context}")
+    if (windows := record.windows or record.pieces) is not None:
+        about.append(f"context {windows.context}")
     return f"{model.name} ({', '.join(about)})" if about else model.name
 
 
@@ -283,8 +283,9 @@ def _alone(published: PublishedResult) -> Row:
     """A paper's row where no result says how many dims an event has: in its own unit alone."""
     per = published.unit.partition("/")[2]
     nats = published.nats_per_dim(1)
-    known = not per or nats_per(per) == per
-    return _paper_row(published, in_bits(nats) if per else None, nats if known else None)
+    known = not per or nats_per(per) == per or dims_in(per) > 1
+    own = nats * dims_in(per) if known else None
+    return _paper_row(published, in_bits(nats) if per else None, own)
 
 
 def _paper_row(published: PublishedResult, bits: float | None, nats: float | None) -> Row:

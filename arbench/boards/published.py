@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
-from arbench.data.units import nats_per
+from arbench.data.units import dims_in, dims_per, nats_per
 from arbench.probability.bits import in_nats
 from arbench.show.tables import Table
 
@@ -52,7 +52,7 @@ class PublishedResult:
         """
         quantity, _, per = self.unit.partition("/")
         nats = in_nats(self.value) if quantity == "bits" else self.value
-        return nats if per else nats / dims_per_event
+        return nats / (dims_in(per) if per else dims_per_event)
 
 
 def published_tasks() -> list[str]:
@@ -85,7 +85,7 @@ def published_results(task: str | None = None) -> tuple[PublishedResult, ...]:
 
 
 def nats_of(record: Record, nats_per_dim: float | None = None) -> float:
-    """Test nats in the unit of a record's task: per symbol of a text, else per event.
+    """Test nats as `nats_per` says: per symbol of a text, step of music, or event.
 
     Args:
         record: with a test split.
@@ -94,7 +94,8 @@ def nats_of(record: Record, nats_per_dim: float | None = None) -> float:
     test = record.splits["test"]
     per_dim = test.total_nats / test.num_dims if nats_per_dim is None else nats_per_dim
     is_per_event = nats_per(record.task.unit) == "event"
-    return per_dim * (test.num_dims / test.num_events if is_per_event else 1.0)
+    per = test.num_dims / test.num_events if is_per_event else dims_per(record.task.unit)
+    return per_dim * per
 
 
 def nats_error_of(record: Record, split: Literal["validation", "test"] = "test") -> float | None:
@@ -103,7 +104,7 @@ def nats_error_of(record: Record, split: Literal["validation", "test"] = "test")
     if nats_per(record.task.unit) == "event":
         return nll.standard_error_nats
     error = nll.standard_error_bits_per_dim
-    return None if error is None else in_nats(error)
+    return None if error is None else in_nats(error) * dims_per(record.task.unit)
 
 
 def beside(record: Record) -> list[tuple[float, PublishedResult]]:

@@ -13,7 +13,7 @@ from arbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from arbench.data.labels import Labels
-    from arbench.data.streams import WindowedTask, Windows
+    from arbench.data.streams import PieceWindows, WindowedTask, Windows
     from arbench.probability.layouts import Layout
 
 
@@ -34,7 +34,8 @@ class Dataset:
     Attributes:
         task: of events, or a stream through windows.
         limit: as given.
-        windows: how a stream is seen; None for a task of events.
+        windows: how a stream is seen; None for a task of events, and for pieces.
+        pieces: how pieces are seen, whose windows are events in groups; None for any other task.
 
     Raises:
         ConfigError: if no task has that name, or a stream has no such windows.
@@ -51,17 +52,23 @@ class Dataset:
         self.task = open_task(task) if isinstance(task, str) else task
         self.limit = limit
         self.windows: Windows | None = None
+        self.pieces: PieceWindows | None = None
         self._windowed: WindowedTask | None = None
         self._stored: dict[SplitName, Split] = {}
         self._splits: dict[SplitName, Split] = {}
         if self.task.needs_windows and context is not None:
             self.task = windows_of(self.task, context, stride)
         if self.task.is_windowed:
-            from arbench.data.streams import WindowedTask, Windows  # most tasks are no streams
+            from arbench.data.pieces import WindowedPieces  # most tasks are no streams
+            from arbench.data.streams import PieceWindows, WindowedTask, Windows
 
             assert isinstance(self.task, WindowedTask)
             self._windowed = self.task
-            self.windows = Windows(self.task.context, self.task.stride)
+            seen = self.task.context, self.task.stride
+            if isinstance(self.task, WindowedPieces):
+                self.pieces = PieceWindows(*seen, self.task.stream.step_dims)
+            else:
+                self.windows = Windows(*seen)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -88,8 +95,8 @@ class Dataset:
         The hash is of all data, whatever is seen of them.
         """
         parts = [] if self.limit is None else [f"limit {self.limit}"]
-        if self.windows is not None:
-            parts.append(f"context {self.windows.context}, stride {self.windows.stride}")
+        if self._windowed is not None:
+            parts.append(f"context {self._windowed.context}, stride {self._windowed.stride}")
         return ", ".join(parts)
 
     def split(self, name: SplitName) -> Split:
@@ -102,7 +109,7 @@ class Dataset:
         if name not in self._splits:
             split = self.stored(name)
             if self._windowed is not None:
-                split = self._windowed.cut(name, split.events[0])
+                split = self._windowed.cut(name, split)
             split = split.first(self.limit)
             if len(split) == 0:
                 raise DataError(f"{self.task.name}: its {name} split is empty")
@@ -144,7 +151,7 @@ class Dataset:
     def require_likelihood(self, model: str, layouts: Sequence[Layout]) -> None:
         """Refuse a model whose layouts would read the padding of the events.
 
-        All events count, whatever the limit; a stream has no padding.
+        All events count, whatever the limit; a stream has no padding, and pieces have.
 
         Args:
             model: its name.
@@ -155,7 +162,11 @@ class Dataset:
         """
         if layouts[0].site_dim == 1 and all(layout.is_raster for layout in layouts):
             return  # padding is read right by these, so nothing need be loaded
-        if fault := padding_fault(layouts, [self.stored(name).scored for name in SPLITS]):
+        whole = [self.stored(name) for name in SPLITS]
+        if self._windowed is not None and self.task.has_pieces:  # what they lack is padded
+            pairs = zip(SPLITS, whole, strict=True)
+            whole = [self._windowed.cut(name, split) for name, split in pairs]
+        if fault := padding_fault(layouts, [split.scored for split in whole]):
             raise ConfigError(f"{model} on {self.task.name} has no likelihood: {fault}")
 
 

@@ -22,6 +22,17 @@ class Windows:
     stride: int
 
 
+@dataclass(frozen=True)
+class PieceWindows(Windows):
+    """How pieces are scored: windows of whole steps, which `context` and `stride` count.
+
+    Attributes:
+        step_dims: dims in a step.
+    """
+
+    step_dims: int
+
+
 class StreamTask(Task):
     """A task whose splits are one long sequence each, such as a text.
 
@@ -108,14 +119,15 @@ class WindowedTask(Task):
 
     def load(self, split: SplitName) -> Split:
         """Windows `(N, context)`: side by side for training, overlapping for evaluation."""
-        return self.cut(split, self.stream.load_stream(split))
+        return self.cut(split, self.stream.load(split))
 
-    def cut(self, split: SplitName, symbols: Tensor) -> Split:
-        """The windows of `load` over the symbols `(N,)` of a split, which are loaded already.
+    def cut(self, split: SplitName, stored: Split) -> Split:
+        """The windows of `load` over a split of the stream, which is loaded already.
 
         Raises:
-            DataError: if they fill no window.
+            DataError: if it fills no window.
         """
+        symbols = stored.events[0]
         if len(symbols) < self.context:
             shortest = min(len(self.stream.load_stream(name)) for name in SPLITS)
             raise DataError(
@@ -136,7 +148,7 @@ class WindowedTask(Task):
 
 def as_events(task: Task, split: SplitName, stored: Split) -> Split:
     """What a task has stored of a split, as events: a stream through its windows."""
-    return task.cut(split, stored.events[0]) if isinstance(task, WindowedTask) else stored
+    return task.cut(split, stored) if isinstance(task, WindowedTask) else stored
 
 
 def overlapping_windows(symbols: Tensor, context: int, stride: int) -> Split:

@@ -184,6 +184,7 @@ class Task(ABC):
             grey images of the user's own are then made events likewise.
         needs_windows: whether it is a stream, which has events only once a context is chosen.
         is_windowed: whether its events are the windows of a stream.
+        has_pieces: whether that stream is several pieces, such as of music; see `PieceTask`.
     """
 
     name: str
@@ -200,6 +201,7 @@ class Task(ABC):
     draws_pixels: ClassVar[bool] = False
     needs_windows: ClassVar[bool] = False
     is_windowed: ClassVar[bool] = False
+    has_pieces: ClassVar[bool] = False
 
     @property
     def rendering(self) -> Rendering:

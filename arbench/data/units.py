@@ -1,11 +1,20 @@
-"""Units of a task (dim, char, byte, sample) and the kind of data they mean."""
+"""Units of a task (dim, char, byte, sample, key) and the kind of data they mean."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["text", "image", "sound", "table"]
-_KINDS: dict[str, Kind] = {"char": "text", "byte": "text", "pixel": "image", "sample": "sound"}
+Kind = Literal["text", "image", "sound", "music", "table"]
+_KINDS: dict[str, Kind] = {
+    "char": "text",
+    "byte": "text",
+    "pixel": "image",
+    "sample": "sound",
+    "key": "music",
+}
+
+NUM_KEYS = 88
+"""Keys of a piano, of which music is made: "key" is one of them at one step in time."""
 
 
 def kind_of(unit: str) -> Kind:
@@ -20,5 +29,23 @@ def nats_per(unit: str) -> str:
     """What nats are given per, in a word, for a task whose dims are called `unit`.
 
     A text's windows are no events that anybody knows, and names are compared by the character.
+    Pieces of music are compared by the step in time, of `dims_per` keys.
     """
-    return unit if _KINDS.get(unit) == "text" else "event"
+    if kind_of(unit) == "music":
+        return "step"
+    return unit if kind_of(unit) == "text" else "event"
+
+
+def dims_in(word: str) -> int:
+    """How many dims are in what `nats_per` names, "step" or a dim; an event is not asked for."""
+    return NUM_KEYS if word == "step" else 1
+
+
+def unit_of(word: str) -> str:
+    """What a dim is called where nats are given per `word`; the inverse of `nats_per`."""
+    return "key" if word == "step" else word
+
+
+def dims_per(unit: str) -> int:
+    """The same for the word that nats are given per, where dims are called `unit`."""
+    return dims_in(nats_per(unit))

@@ -27,7 +27,7 @@ from arbench.show.reporting import Reporter
 
 if TYPE_CHECKING:
     from arbench.data.labels import Labels
-    from arbench.data.streams import Windows
+    from arbench.data.streams import PieceWindows, Windows
     from arbench.probability.density import Density
 
 
@@ -44,6 +44,7 @@ class Handed:
         version: of the task.
         spec: shape and domain of the events.
         windows: through which a stream is scored; None for a task of events.
+        pieces: through which pieces are scored; None for any other task.
         opened: name to sha256 of what was read and is no part of the dataset's own hash: labels.
     """
 
@@ -55,6 +56,7 @@ class Handed:
         self.version: str = dataset.task.version
         self.spec: EventSpec = dataset.task.spec
         self.windows: Windows | None = dataset.windows
+        self.pieces: PieceWindows | None = dataset.pieces
         self.opened: dict[str, str] = {}
 
     @property

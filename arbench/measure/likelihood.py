@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -15,14 +16,14 @@ from arbench.files.documents import Count, Finite, Line, NonNegative, Part
 from arbench.measure.context import Context, Handed
 from arbench.measure.environment import Section
 from arbench.measure.measurement import Measured, Measurement
-from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL
+from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL, group_sums
 from arbench.probability.bits import Kind, in_bits
 from arbench.probability.events import Domain
 from arbench.probability.precision import evaluation_mode
 from arbench.show.reporting import Advance
 
 if TYPE_CHECKING:
-    from arbench.data.streams import Windows
+    from arbench.data.streams import PieceWindows, Windows
     from arbench.measure.statistics.blocks import Blocks
     from arbench.probability.density import Density
 
@@ -40,6 +41,66 @@ class WindowsRecord(Part):
     def count(self, num_symbols: int) -> int:
         """How many windows score so many symbols."""
         return 1 + max(0, math.ceil((num_symbols - self.context) / self.stride))
+
+
+class PieceMean(Part):
+    """A mean over pieces of their mean nats per step, and its standard error; None for one."""
+
+    nats_per_step: Finite
+    standard_error_nats: NonNegative | None
+
+    @classmethod
+    def of(cls, log_probs: Tensor, split: Split, step_dims: int) -> PieceMean:
+        """That of windows, whose groups are pieces.
+
+        Args:
+            log_probs: `(N,)` nats.
+            split: the windows.
+            step_dims: dims in a step.
+        """
+        assert split.groups is not None  # of pieces
+        nats = group_sums(-log_probs.double(), split.groups)
+        means = nats / group_sums(split.scored_dims.double(), split.groups) * step_dims
+        alone = len(means) == 1
+        error = None if alone else means.std().item() / math.sqrt(len(means))
+        return cls(nats_per_step=means.mean().item(), standard_error_nats=error)
+
+
+class PiecesRecord(Part):
+    """How pieces were scored, and their other average; all counts are of steps, such as chords.
+
+    Every step is scored once, with at least `context - stride` before it in its piece. Nats per
+    step of a split are total nats over all steps; here each piece has a mean of its own, and all
+    pieces weigh the same.
+
+    Attributes:
+        context: steps in a window.
+        stride: steps from one window to the next.
+        step_dims: dims in a step.
+        validation: the mean over pieces of their nats per step.
+        test: likewise.
+    """
+
+    context: Count
+    stride: Count
+    step_dims: Count
+    validation: PieceMean | None = None
+    test: PieceMean | None = None
+
+    @classmethod
+    def of(cls, pieces: PieceWindows, scored: Mapping[str, tuple[Tensor, Split]]) -> PiecesRecord:
+        """The record of splits by name, each with its log-probabilities `(N,)`, nats."""
+        means = {
+            name: PieceMean.of(log_probs, split, pieces.step_dims)
+            for name, (log_probs, split) in scored.items()
+        }
+        return cls(
+            context=pieces.context,
+            stride=pieces.stride,
+            step_dims=pieces.step_dims,
+            validation=means.get("validation"),
+            test=means.get("test"),
+        )
 
 
 class BlockRecord(Part):
@@ -146,9 +207,10 @@ class SplitRecord(Part):
 
 
 class LikelihoodSection(Section):
-    """The likelihood of validation and test; `windows` are those of a stream."""
+    """The likelihood of validation and test; `windows` are of a stream, `pieces` of pieces."""
 
     windows: WindowsRecord | None = None
+    pieces: PiecesRecord | None = None
     validation: SplitRecord | None = None
     test: SplitRecord | None = None
 
@@ -173,7 +235,7 @@ class Likelihood(Measurement):
 
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:
         """The totals of every split, and the log-probability of every test event."""
-        splits: dict[str, SplitRecord] = {}
+        splits: dict[SplitName, SplitRecord] = {}
         names: tuple[SplitName, ...] = ("validation", "test")
         for name in names:
             if name in self.reads:
@@ -188,6 +250,9 @@ class Likelihood(Measurement):
         windows = dataset.windows
         if windows is not None:
             details["windows"] = {"context": windows.context, "stride": windows.stride}
+        if dataset.pieces is not None:
+            scored = {name: (context.log_probs(name), dataset.split(name)) for name in splits}
+            details["pieces"] = PiecesRecord.of(dataset.pieces, scored).model_dump(mode="json")
         return Measured(
             [self.row(index, number.nats_per_event, number.standard_error_nats)],
             {"log_prob": context.log_probs("test")} if index == "test" else {},

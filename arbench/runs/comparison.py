@@ -10,6 +10,7 @@ from torch import Tensor
 
 from arbench.data.tasks import group_of
 from arbench.errors import DataError
+from arbench.measure.statistics.metrics import group_sums
 from arbench.measure.statistics.paired import PairedDifference, paired_difference
 from arbench.measure.statistics.seeds import FEWEST_SEEDS, recipes_difference
 from arbench.runs.loading import check_bound
@@ -98,7 +99,7 @@ def difference_of(a: Sequence[Measured], b: Sequence[Measured]) -> PairedDiffere
 
     Of a stream the events are windows, whose scored symbols follow one another without a gap. Where
     two results were evaluated on other windows, they are compared on the smallest stretches of the
-    stream that both cover with whole windows.
+    stream that both cover with whole windows. Pieces are compared whole, whatever their windows.
 
     Args:
         a: a result, or those of the seeds of one recipe.
@@ -115,6 +116,9 @@ def difference_of(a: Sequence[Measured], b: Sequence[Measured]) -> PairedDiffere
         values_a = _stretch_sums(values_a, ends_a, shared)
         values_b = _stretch_sums(values_b, ends_b, shared)
         dims = shared.diff(prepend=shared.new_zeros(1))
+    if record_a.pieces is not None and record_b.pieces is not None:
+        values_a, values_b = _piece_sums(a, values_a), _piece_sums(b, values_b)
+        groups = None
     num_independent = values_a.shape[1] if groups is None else len(torch.unique(groups))
     if num_independent < 2:
         return None
@@ -124,17 +128,25 @@ def difference_of(a: Sequence[Measured], b: Sequence[Measured]) -> PairedDiffere
 
 
 def extent_of(record: Record) -> tuple[int, int]:
-    """Scored dims of the test split, and its events; 0 for a stream, whose windows may differ.
+    """Scored dims of the test split, and its events; 0 for windows, which may differ.
 
     Results that differ in it are not of the same events, even if they name the same data.
     """
     test = record.splits["test"]
-    return test.num_dims, test.num_events if record.windows is None else 0
+    has_windows = record.windows is not None or record.pieces is not None
+    return test.num_dims, 0 if has_windows else test.num_events
 
 
 def _groups(results: Sequence[Measured]) -> Tensor | None:
     """The groups of the events that all results are on: of one that has them, all have the same."""
     return next((each.groups for _, each in results if each.groups is not None), None)
+
+
+def _piece_sums(side: Sequence[Measured], values: Tensor) -> Tensor:
+    """Sums `(S, G)` of values `(S, N)` of windows over each piece, float64."""
+    groups = side[0][1].groups
+    assert groups is not None  # of pieces
+    return group_sums(values.double(), groups)
 
 
 def _stretch_sums(values: Tensor, ends: Tensor, shared: Tensor) -> Tensor:

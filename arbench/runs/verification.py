@@ -18,7 +18,7 @@ from arbench.data.tasks import Split
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
 from arbench.measure.asking import Measuring
-from arbench.measure.likelihood import SplitRecord, scored_windows
+from arbench.measure.likelihood import PiecesRecord, SplitRecord, scored_windows
 from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, ROUNDING_SHARE
 from arbench.probability.density import Density
@@ -178,7 +178,7 @@ def _verified(
     misstated: tuple[str, ...] = ()
     if kept is not None and largest is not None:
         again = _test_of(record, kept, split, measuring.density)
-        misstated = _misstated(record, config, dataset, again)
+        misstated = _misstated(record, config, dataset, again, kept)
         if test.num_groups is not None and not _same_groups(kept, split):
             misstated += ("log_probs.groups",)
         if plausibility_fault(record, found, dataset):
@@ -278,21 +278,29 @@ def _same_groups(kept: LogProbs, split: Split) -> bool:
 
 
 def _misstated(
-    record: Record, config: RunConfig, dataset: Dataset, test: SplitRecord
+    record: Record, config: RunConfig, dataset: Dataset, test: SplitRecord, kept: LogProbs
 ) -> tuple[str, ...]:
     """What in a record, by its path, is not that of the run and its recorded log-probabilities."""
     own = TaskRecord.from_task(dataset.task, config.data_sha256)
     of_task = [*_OF_TASK, *["groups"] * (test.num_groups is not None)]
+    pieces = None
+    if dataset.pieces is not None:
+        pieces = PiecesRecord.of(dataset.pieces, {"test": (kept.values, dataset.split("test"))})
     pairs = {
         **{f"task.{name}": (getattr(record.task, name), getattr(own, name)) for name in of_task},
         "model.name": (record.model.name, config.model),
         "likelihood.windows": (record.windows, scored_windows(dataset.windows)),
+        "likelihood.pieces": (_of_test_alone(record.pieces), pieces),
         **{
             f"likelihood.test.{name}": (said, getattr(test, name))
             for name, said in record.splits["test"]
         },
     }
     return tuple(name for name, (said, found) in pairs.items() if not _is_same(said, found))
+
+
+def _of_test_alone(pieces: PiecesRecord | None) -> PiecesRecord | None:
+    return None if pieces is None else pieces.model_copy(update={"validation": None})
 
 
 def _is_same(said: object, found: object) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arbench.data.padding import no_likelihood
-from arbench.data.units import nats_per
+from arbench.data.units import dims_per, nats_per
 from arbench.probability.bits import in_nats
 from arbench.show.tables import Table
 from arbench.show.wording import capitalised, duration_text, measured_text, with_error
@@ -72,6 +72,8 @@ def likelihood_table(record: Values) -> Table:
     notes = likelihood_notes(task.get("groups", "event"), splits)
     if (truth := record["measurements"].get("truth")) is not None:
         notes.insert(0, truth_note(truth))
+    if (pieces := section.get("pieces")) is not None:
+        notes += pieces_notes(pieces)
     if splits and (part := limit_text(record)):
         notes.insert(0, f"{capitalised(part)}: not comparable.")
     return Table(
@@ -80,6 +82,20 @@ def likelihood_table(record: Values) -> Table:
         [(name, *likelihood_cells(split, unit)) for name, split in splits.items()],
         notes,
     )
+
+
+def pieces_notes(pieces: Values) -> list[str]:
+    """How pieces were scored, and the average that gives all pieces the same weight."""
+    means = [
+        f"{name} {with_error(mean['nats_per_step'], mean['standard_error_nats'], 4)}"
+        for name in ("validation", "test")
+        if (mean := pieces.get(name)) is not None
+    ]
+    context, stride = pieces["context"], pieces["stride"]
+    return [
+        f"Scored in windows of {context:,} steps, {stride:,} apart; the nats are over all steps.",
+        f"Nats/step averaged over pieces, each by its own mean: {', '.join(means)}.",
+    ]
 
 
 def likelihood_cells(split: Values, unit: str, *, digits: int = 3) -> tuple[str, str, str, str]:
@@ -99,8 +115,8 @@ def likelihood_cells(split: Values, unit: str, *, digits: int = 3) -> tuple[str,
     if nats_per(unit) == "event":
         nats, error = split["nats_per_event"], split["standard_error_nats"]
     else:
-        nats, digits = split["total_nats"] / split["num_dims"], 4
-        error = None if bits_error is None else in_nats(bits_error)
+        nats, digits = split["total_nats"] / split["num_dims"] * dims_per(unit), 4
+        error = None if bits_error is None else in_nats(bits_error) * dims_per(unit)
     grows = block is not None and block["still_growing"]
     return (
         with_error(nats, error, digits, still_growing=grows),

@@ -218,7 +218,7 @@ def check_training_view(subject: TaskSubject) -> None:
 def check_padding_last(subject: TaskSubject) -> None:
     """The scored dims of an event are one block from its first dim on: nothing sees padding.
 
-    In the windows of a stream unscored symbols come first: those are context.
+    In the windows of a stream or a piece unscored symbols may come first: those are context.
 
     Raises:
         ConformanceError: with the event, and how its mask goes.
@@ -237,7 +237,7 @@ def check_padding_last(subject: TaskSubject) -> None:
             )
         scored = split.scored.flatten(1)
         padding_seen = ~scored[:, :-1] & scored[:, 1:]
-        if split.is_stream:
+        if split.is_stream or subject.events_task.has_pieces:
             padding_seen &= scored.long().cumsum(1)[:, :-1] > 0
         wrong = padding_seen.any(1) | ~scored.any(1)
         if bool(wrong.any()):

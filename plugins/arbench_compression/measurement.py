@@ -59,6 +59,8 @@ class Compression(Measurement):
 
     def refuses(self, density: Density, dataset: Handed) -> str | None:
         """See `Measurement.refuses`."""
+        if dataset.pieces is not None:
+            return "a window of a piece does not say where the piece ends, and no reader could tell"
         return codec.why_not(density, dataset.windows)
 
     def measure(self, density: Density, dataset: Handed, context: Context) -> Measured:

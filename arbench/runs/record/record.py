@@ -34,7 +34,7 @@ from arbench.files.documents import (
     read_document,
 )
 from arbench.measure.environment import Environment, Section
-from arbench.measure.likelihood import LikelihoodSection, SplitRecord, WindowsRecord
+from arbench.measure.likelihood import LikelihoodSection, PiecesRecord, SplitRecord, WindowsRecord
 from arbench.measure.speed import SpeedRecord, SpeedSection
 from arbench.probability.bits import in_bits
 from arbench.registry.entries import NAME_PATTERN
@@ -310,6 +310,11 @@ class Record(Part):
     def windows(self) -> WindowsRecord | None:
         """How a stream was scored; None for a task of events, and where nothing was."""
         return None if self.likelihood is None else self.likelihood.windows
+
+    @property
+    def pieces(self) -> PiecesRecord | None:
+        """How pieces were scored; None for any other task, and where nothing was."""
+        return None if self.likelihood is None else self.likelihood.pieces
 
     @property
     def speeds(self) -> list[SpeedRecord]:

@@ -130,9 +130,9 @@ def _other_events(a: Answer, b: Answer) -> str | None:
         return f"one has values of {a.section.index}, the other of {b.section.index}"
     if a.record.limit != b.record.limit:
         return "--limit left out some events of one of them"
-    if a.record.windows != b.record.windows:
+    if _windows_of(a.record) != _windows_of(b.record):
         return (
-            "they scored the stream through other windows; evaluate one with the other's context "
+            "they scored the data through other windows; evaluate one with the other's context "
             "and stride"
         )
     if a.section.num_values != b.section.num_values:
@@ -143,6 +143,12 @@ def _other_events(a: Answer, b: Answer) -> str | None:
     groups = a.values.groups, b.values.groups
     same = groups[0] is groups[1] if None in groups else torch.equal(*groups)  # type: ignore[arg-type]
     return None if same else "they group the same events differently"
+
+
+def _windows_of(record: Record) -> tuple[int, int] | None:
+    """Context and stride of the windows of a stream or of pieces; None for events."""
+    windows = record.windows or record.pieces
+    return None if windows is None else (windows.context, windows.stride)
 
 
 def difference_of_answers(

@@ -215,5 +215,5 @@ def test_a_stream_is_compared_over_blocks_and_through_the_same_windows(tmp_path:
     assert found.num_groups < count / 4
     naive = (wave / 8).std().item() / math.sqrt(count)
     assert found.standard_error > 1.5 * naive
-    with pytest.raises(DataError, match="scored the stream through other windows"):
+    with pytest.raises(DataError, match="scored the data through other windows"):
         arbench.compare(a, other, measurement="ratio")
