@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from arbench.measure.statistics.blocks import Blocks
     from arbench.probability.density import Density
 
+Scored = tuple[Tensor, Split]  # log-probabilities of the events of a split
 _MOST_EVENTS = 200
 # Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
 _MOST_DIMS = 1 << 18
@@ -88,7 +89,7 @@ class PiecesRecord(Part):
     test: PieceMean | None = None
 
     @classmethod
-    def of(cls, pieces: PieceWindows, scored: Mapping[str, tuple[Tensor, Split]]) -> PiecesRecord:
+    def of(cls, pieces: PieceWindows, scored: Mapping[SplitName, Scored]) -> PiecesRecord:
         """The record of splits by name, each with its log-probabilities `(N,)`, nats."""
         means = {
             name: PieceMean.of(log_probs, split, pieces.step_dims)
@@ -242,7 +243,7 @@ class Likelihood(Measurement):
                 split = dataset.split(name)
                 log_probs = context.log_probs(name)
                 splits[name] = SplitRecord.of(log_probs, split, density.spec.domain, density.kind)
-        index = "test" if "test" in splits else "validation"
+        index: SplitName = "test" if "test" in splits else "validation"
         number = splits[index]
         details: dict[str, Any] = {
             name: split.model_dump(mode="json") for name, split in splits.items()
