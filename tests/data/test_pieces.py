@@ -48,7 +48,7 @@ def steps_of(split: Split) -> Tensor:
     return split.events[:, 0][rows]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.integers(1, 12), st.data())
 def test_every_step_is_scored_once_with_enough_of_its_piece_before_it(
     lengths: list[int], context: int, data: st.DataObject
@@ -70,7 +70,7 @@ def test_every_step_is_scored_once_with_enough_of_its_piece_before_it(
         assert bool(((places >= context - stride) | (event[places, 1] == places)).all())
 
 
-@settings(max_examples=40)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 12), st.integers(0, 9))
 def test_training_covers_every_piece_from_its_first_step_to_its_last(
     lengths: list[int], context: int, seed: int
