@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -93,6 +94,7 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
 def imports_of_files() -> dict[str, set[str]]:
     """Which modules of the project each one imports, names of the flat door by their homes."""
     files = {
@@ -111,15 +113,12 @@ def imports_of_files() -> dict[str, set[str]]:
     return found
 
 
-IMPORTS = imports_of_files()
-
-
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_only_from_rooms_below_it(room: str) -> None:
     below = {*ROOMS[: ROOMS.index(room)]} - STRANGERS.get(room, set())
     wrong = {
         f"{module} imports {other}"
-        for module, others in IMPORTS.items()
+        for module, others in imports_of_files().items()
         if module.startswith("arbench.") and room_of(module) == room and not is_old(module)
         for other in others
         if other.split(".")[0] == "arbench" and room_of(other) not in {room, *below}
@@ -128,7 +127,7 @@ def test_a_room_imports_only_from_rooms_below_it(room: str) -> None:
 
 
 def test_every_room_has_its_place() -> None:
-    core = {module for module in IMPORTS if module.split(".")[0] == "arbench"}
+    core = {module for module in imports_of_files() if module.split(".")[0] == "arbench"}
     assert {room_of(module) for module in core if not is_old(module)} - {""} == set(ROOMS)
     assert {room_of(module) for module in core if is_old(module)} - set(ROOMS) == {
         *("experiment", "publish", "moved")
@@ -136,19 +135,21 @@ def test_every_room_has_its_place() -> None:
 
 
 def test_nothing_imports_an_old_module() -> None:
-    users = {module for module, others in IMPORTS.items() for other in others if is_old(other)}
+    users = {
+        module for module, others in imports_of_files().items() for other in others if is_old(other)
+    }
     assert {module for module in users if not is_old(module)} == set()
 
 
 def test_an_old_module_knows_the_door_alone() -> None:
-    others = {module: others for module, others in IMPORTS.items() if is_old(module)}
+    others = {module: others for module, others in imports_of_files().items() if is_old(module)}
     assert others.pop("arbench.moved") == {"arbench"}
     assert {name for names in others.values() for name in names} == {"arbench.moved"}
 
 
 def test_no_two_files_import_each_other() -> None:
     """Not even lazily, nor for types alone, nor by way of others."""
-    left = {module: set(others) for module, others in IMPORTS.items()}
+    left = {module: set(others) for module, others in imports_of_files().items()}
     while left:
         lowest = {module for module, others in left.items() if not others & set(left)}
         assert lowest, f"a circle among {sorted(left)}"

@@ -25,7 +25,12 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.cells import event_masses, event_numbers
 from arbench.testing.conditionals import require_conditionals
-from arbench.testing.distributions import check_sums_to_one, require_likely, require_normalised
+from arbench.testing.distributions import (
+    check_sums_to_one,
+    require_likely,
+    require_normalised,
+    require_sum_of_one,
+)
 from arbench.testing.samplers import require_samplers_agree
 from arbench.testing.subject import ConformanceError, Subject
 
@@ -123,16 +128,18 @@ def _swapped(layout: Layout) -> Layout:
 
 def _check_density(density: Density, subject: Subject) -> None:
     """What every density has to keep."""
-    if isinstance(density, Model):
+    masses = None if subject.tiny.is_real else event_masses(density, subject.tiny)
+    if masses is not None:
+        require_sum_of_one(masses)
+    elif isinstance(density, Model):  # a mixture of joint densities has no cheap integral
         require_normalised(density, subject)
+    if isinstance(density, Model):
         require_samplers_agree(density, subject)
     else:
         _check_refuses_temperature(density)
-        if not subject.tiny.is_real:  # a mixture of joint densities has no cheap integral
-            check_sums_to_one(density, subject.tiny)
     _check_refuses_holes(density, subject)
-    if not subject.tiny.is_real:
-        _named("completions", lambda: _check_completions(density, subject))
+    if masses is not None:
+        _named("completions", lambda: _check_completions(density, subject, masses))
         if len(subject.spec.shape) == 1 and subject.tiny.end is None:
             _named("windows of a stream", lambda: _check_windows(density, subject))
     _named("conditionals", lambda: require_conditionals(density, subject))
@@ -192,7 +199,7 @@ def _check_refuses_holes(density: Density, subject: Subject) -> None:
     raise ConformanceError("completes what is no prefix in its order: no sample of a conditional")
 
 
-def _check_completions(density: Density, subject: Subject) -> None:
+def _check_completions(density: Density, subject: Subject, masses: Tensor) -> None:
     """Completions of a given prefix have the probabilities of all events that begin with it."""
     tiny, layout = subject.tiny, subject.layout
     if layout.num_sites <= _NUM_GIVEN:
@@ -200,7 +207,7 @@ def _check_completions(density: Density, subject: Subject) -> None:
     given, known = _an_event(subject), _first_sites(layout, _NUM_GIVEN)
     listed = tiny.listed()
     begins = (listed == given).masked_fill(~known, True).flatten(1).all(1)
-    masses = event_masses(density, tiny) * begins
+    masses = masses * begins
     drawn = density.sample(_NUM_SAMPLES, generator=_generator(23), given=given, known=known)
     found = torch.bincount(event_numbers(drawn, tiny), minlength=len(masses))
     require_likely(found, masses / masses.sum(), lambda n: str(listed[n].flatten().tolist()))

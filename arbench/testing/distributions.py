@@ -36,7 +36,11 @@ def check_sums_to_one(density: Density, tiny: TinyEvents | None = None) -> None:
     Raises:
         ConformanceError: with the sum.
     """
-    masses = event_masses(density, tiny or TinyEvents(density.spec))
+    require_sum_of_one(event_masses(density, tiny or TinyEvents(density.spec)))
+
+
+def require_sum_of_one(masses: Tensor) -> None:
+    """Raise unless the probabilities of all events `(N,)` sum to 1 within 1e-9."""
     total = masses.sum().item()
     if not abs(total - 1) <= 1e-9:
         raise ConformanceError(

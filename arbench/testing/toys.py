@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 
 import torch
@@ -29,8 +28,8 @@ def all_events(spec: EventSpec) -> Tensor:
     """
     if not isinstance(spec.domain, Discrete):
         raise ValueError(f"only discrete events can be listed, but the domain is {spec.domain}")
-    rows = itertools.product(range(spec.domain.size), repeat=spec.num_dims)
-    return torch.tensor(list(rows)).reshape(-1, *spec.shape)
+    values = torch.arange(spec.domain.size)
+    return torch.cartesian_prod(*[values] * spec.num_dims).reshape(-1, *spec.shape)
 
 
 class TableNetwork(nn.Module):
