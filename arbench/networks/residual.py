@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
@@ -76,11 +77,24 @@ class ResidualNetwork(nn.Module):
             `(B, T, P)`; entry t depends on sites before t and, but for the rounding of branches
             that reorder sums, on no other.
         """
-        stream = unit_dropout(self.inputs(sites), self.dropout, self.training)
-        for branch in self.branches:
-            stream = stream + branch(stream)
-        params: Tensor = self.outputs(self.norm(stream))
+        params: Tensor = self.outputs(self.norm(self._stream(sites, [*self.branches])))
         return params
+
+    def features(self, sites: Tensor) -> Tensor:
+        """The mean over all sites of the stream after half of the branches, normalised, `(B, H)`.
+
+        See `FeatureNetwork`. The norm has no weights, since none was trained for this place.
+        """
+        branches = [*self.branches]
+        stream = self._stream(sites, branches[: (len(branches) + 1) // 2])
+        return F.layer_norm(stream, stream.shape[-1:]).mean(1)
+
+    def _stream(self, sites: Tensor, branches: Iterable[Branch]) -> Tensor:
+        """The stream `(B, T, H)` after these branches."""
+        stream = unit_dropout(self.inputs(sites), self.dropout, self.training)
+        for branch in branches:
+            stream = stream + branch(stream)
+        return stream
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> ResidualState:

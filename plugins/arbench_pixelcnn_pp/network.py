@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench import Layout
+from arbench.networks.pooled import pooled
 from arbench.networks.raster import RasterPictures, to_params
 from arbench.networks.shifted import (
     EarlierPixels,
@@ -92,19 +93,7 @@ class PixelCNNPP(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on sites before t alone.
         """
-        pictures = self.pictures(sites, self.readout.weight.dtype)
-        vertical = self.vertical_in(shifted_down(pictures))
-        horizontal = self.horizontal_in(pictures)
-        shortcuts = [(vertical, horizontal)]
-        for level in self.levels:
-            for own, other in zip(level.vertical_up, level.horizontal_up, strict=True):
-                vertical = own(vertical)
-                horizontal = other(horizontal, vertical)
-                shortcuts.append((vertical, horizontal))
-            if level.vertical_smaller is not None and level.horizontal_smaller is not None:
-                vertical = level.vertical_smaller(vertical)
-                horizontal = level.horizontal_smaller(horizontal)
-                shortcuts.append((vertical, horizontal))
+        shortcuts = self._up(sites)
         vertical, horizontal = shortcuts.pop()
         for level in reversed(self.levels):
             if level.vertical_larger is not None and level.horizontal_larger is not None:
@@ -116,6 +105,30 @@ class PixelCNNPP(nn.Module):
                 vertical = own(vertical, vertical_shortcut)
                 horizontal = other(horizontal, vertical, horizontal_shortcut)
         return to_params(self.readout(F.elu(horizontal)))
+
+    def features(self, sites: Tensor) -> Tensor:
+        """Means of the positive part of the horizontal stream halfway, `(B, 16 I)`.
+
+        That is where pictures are smallest. See `FeatureNetwork` and `pooled`.
+        """
+        return pooled(F.relu(self._up(sites)[-1][1]))
+
+    def _up(self, sites: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The vertical and the horizontal stream after every layer of the first half."""
+        pictures = self.pictures(sites, self.readout.weight.dtype)
+        vertical = self.vertical_in(shifted_down(pictures))
+        horizontal = self.horizontal_in(pictures)
+        streams = [(vertical, horizontal)]
+        for level in self.levels:
+            for own, other in zip(level.vertical_up, level.horizontal_up, strict=True):
+                vertical = own(vertical)
+                horizontal = other(horizontal, vertical)
+                streams.append((vertical, horizontal))
+            if level.vertical_smaller is not None and level.horizontal_smaller is not None:
+                vertical = level.vertical_smaller(vertical)
+                horizontal = level.horizontal_smaller(horizontal)
+                streams.append((vertical, horizontal))
+        return streams
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> PixelCNNPPState:

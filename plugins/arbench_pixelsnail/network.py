@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from arbench import Layout
+from arbench.networks.pooled import pooled
 from arbench.networks.raster import RasterPictures, to_params
 from arbench.networks.shifted import EarlierPixels
 from arbench.networks.shifted_steps import PixelIntake, pointwise
@@ -89,12 +90,23 @@ class PixelSNAIL(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on sites before t alone.
         """
+        return to_params(self.readout(F.elu(self._stream(sites, len(self.blocks)))))
+
+    def features(self, sites: Tensor) -> Tensor:
+        """Means of the positive parts of the stream after half of the blocks, `(B, 16 I)`.
+
+        See `FeatureNetwork` and `pooled`.
+        """
+        return pooled(F.relu(self._stream(sites, (len(self.blocks) + 1) // 2)))
+
+    def _stream(self, sites: Tensor, num_blocks: int) -> Tensor:
+        """The stream `(B, I, H, W)` after so many blocks."""
         pictures = self.pictures(sites, self.readout.weight.dtype)
         places = self.places().expand(len(sites), -1, -1, -1)
-        x = self.intake(pictures)
-        for block in self.blocks:
+        x: Tensor = self.intake(pictures)
+        for block in self.blocks[:num_blocks]:
             x = block(x, pictures, places)
-        return to_params(self.readout(F.elu(x)))
+        return x
 
     def places(self) -> Tensor:
         """The row and the column of every pixel, from -0.5 to 0.5: `(1, 2, H, W)`."""

@@ -86,6 +86,14 @@ class RNADE(nn.Module):
         hidden = self._activate(pre)
         return torch.einsum("bth,thp->btp", hidden, self.readout) + self.readout_bias
 
+    def features(self, sites: Tensor) -> Tensor:
+        """The hidden units of the last site, `(B, H)`, which have read every value but its own.
+
+        See `FeatureNetwork`.
+        """
+        pre = self.bias + sites[:, :-1, 0] @ self.weight
+        return self._activate(pre if self.rescaling is None else pre * self.rescaling[-1])
+
     def init_state(self, batch_size: int) -> RNADEState:
         """The pre-activation before the first site, and the weights cut into sites."""
         return RNADEState(
