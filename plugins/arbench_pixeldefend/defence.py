@@ -57,7 +57,7 @@ class Defence:
         context: keeps the classifier and the attacked images, which depend on no density.
 
     Attributes:
-        clean: `(N, C, H, W)` int64, the first test images.
+        clean: `(N, C, H, W)` int64, evenly spaced test images.
         attacked: by attack, levels of the same shape.
         purified: by attack and radius, those that pictures show.
         values: by name `(N,)`, whether each image is classified rightly, and p-values.
@@ -72,11 +72,11 @@ class Defence:
         self.dataset, self.context = dataset, context
         self.num_levels = dataset.spec.domain.size
         test, labels = dataset.split("test"), dataset.labels("test")
-        self.clean = test.events[: plan.num_events].long()
-        self.labels, self.num_classes = labels.values[: plan.num_events], len(labels.names)
-        is_whole = len(self.clean) == len(test)
-        self.index = "test" if is_whole else f"first {len(self.clean)} of test"
-        self.groups = None if test.groups is None else test.groups[: len(self.clean)]
+        self.rows_of_test = test.spread(plan.num_events)
+        part = test.take(self.rows_of_test)
+        self.clean, self.groups = part.events.long(), part.groups
+        self.labels, self.num_classes = labels.values[self.rows_of_test], len(labels.names)
+        self.index = "test" if len(part) == len(test) else f"{len(part)} of test"
         self.classifier = self._classifier()
         self.attacked = self._attacked()
         self.purified: dict[tuple[Attack, float], Tensor] = {}
@@ -146,13 +146,14 @@ class Defence:
 
     def detect(self) -> None:
         """How well log p tells attacked images from clean ones; and the share of pixels above 0."""
-        train = self._log_probs(self.dataset.split("train").events[:_NUM_TRAIN])
-        clean = self.context.log_probs("test")[: len(self.clean)]
-        self.values["p_clean"] = detection.rank_p_values(clean, train)
+        train = self.dataset.split("train")
+        known = self._log_probs(train.take(train.spread(_NUM_TRAIN)).events)
+        clean = self.context.log_probs("test")[self.rows_of_test]
+        self.values["p_clean"] = detection.rank_p_values(clean, known)
         with self.context.reporter.bar("detecting") as advance:
             for number, (attack, images) in enumerate(self.attacked.items(), start=1):
                 log_probs = self._log_probs(images)
-                self.values[f"p_{attack.key}"] = detection.rank_p_values(log_probs, train)
+                self.values[f"p_{attack.key}"] = detection.rank_p_values(log_probs, known)
                 found = detection.auroc(-log_probs, -clean)
                 self.rows.append(auroc_row(f"detected, {attack.title}", found))
                 found = detection.auroc(share_above_0(images), share_above_0(self.clean))
@@ -208,7 +209,7 @@ class Defence:
             return found
 
         keys = ", ".join(attack.key for attack in attacks)
-        about = f"first {len(self.clean)} of test, classifier of {self.plan.num_epochs} epochs"
+        about = f"{len(self.clean)} of test, classifier of {self.plan.num_epochs} epochs"
         made = self.context.artifact(f"{keys}: {about}", build)
         return {attack: made[attack.key] for attack in attacks}
 

@@ -17,7 +17,7 @@ class PixelDefend(Measurement):
     """Accuracy on images that BIM attacked with the largest eps, after purification.
 
     Args:
-        num_events: how many test images are attacked, from the first on; all if there are fewer.
+        num_events: how many test images are attacked, evenly spaced; all if there are fewer.
         eps: how far an attack may move a pixel, as shares of the range of levels, from small to
             large; purification moves it as far. By default 0.1, 0.2 and 0.3.
         num_epochs: for which the classifier is trained.
