@@ -196,6 +196,12 @@ def test_rows_say_what_the_parts_make(tmp_path: Path) -> None:
         scores = torch.cat([-density.log_prob(each.long()).detach() for each in (seen, images)])
         assert row.value == pytest.approx(roc_auc_score(np.repeat([1, 0], 30), scores.numpy()))
     assert {"purified, BPDA, eps 0.2", "purified, clean, by 0.4"} <= {*rows}
+    of_train, of_clean = (
+        density.log_prob(each.long()).detach() for each in (Bars().load("train").events, images)
+    )
+    ranks = (of_train <= of_clean[:, None]).sum(1) + 1
+    expected = ranks.double() / (len(of_train) + 1)
+    assert measured.values["p_clean"].tolist() == pytest.approx(expected.tolist())
     share = rows["purified, BIM, eps 0.4"].value
     assert rows["purified, BIM, eps 0.4"].error == pytest.approx(
         (share * (1 - share) / 29) ** 0.5, abs=1e-9
