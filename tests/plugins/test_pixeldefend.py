@@ -16,12 +16,14 @@ pytest.importorskip("art", reason="install the extra `attacks`")
 from sklearn.metrics import roc_auc_score
 
 from arbench import Discrete, EventSpec, Labels, Real, Split, purify
+from arbench.art import PixelDefend as Preprocessor
 from arbench.data.dataset import Dataset
 from arbench.measure.asking import Measuring
 from arbench.testing import conformance
 from arbench.testing.offers import OFFERS, Offer, TinyTask
 from arbench.testing.tiny import TinyEvents
 from arbench_pixeldefend.attacks import (
+    BPDA_SHARE,
     CARLINI_WAGNER,
     DEEPFOOL,
     Attack,
@@ -83,8 +85,12 @@ def classifier() -> Classifier:
 
 
 @torch.no_grad()
+def right(classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    return (classifier(scaled(images, 16)).argmax(1) == labels).double()
+
+
 def accuracy(classifier: Classifier, images: Tensor, labels: Tensor) -> float:
-    return (classifier(scaled(images, 16)).argmax(1) == labels).double().mean().item()
+    return right(classifier, images, labels).mean().item()
 
 
 def test_the_classifier_learns_and_attacks_undo_it(
@@ -160,7 +166,7 @@ def test_auroc_is_that_of_scikit_learn_and_its_error_that_of_many_samples() -> N
 def test_rows_say_what_the_parts_make(tmp_path: Path) -> None:
     """Of one dataset: each accuracy from images purified here, with the classifier kept there."""
     offer = Offer(Bars)
-    measurement = PixelDefend(num_events=30, eps=[0.2, 0.4], num_epochs=3, bpda_steps=2)
+    measurement = PixelDefend(num_events=30, eps=[0.2, 0.4], num_epochs=3, bpda_steps=6)
     density = offer.density(measurement.needs)
     measuring = Measuring(
         density, offer.dataset(), subject="it", seed=0, folder=tmp_path, cache=tmp_path / "cache"
@@ -196,6 +202,10 @@ def test_rows_say_what_the_parts_make(tmp_path: Path) -> None:
         scores = torch.cat([-density.log_prob(each.long()).detach() for each in (seen, images)])
         assert row.value == pytest.approx(roc_auc_score(np.repeat([1, 0], 30), scores.numpy()))
     assert {"purified, BPDA, eps 0.2", "purified, clean, by 0.4"} <= {*rows}
+    knows = Attacker(model, labels, (1, 6, 6), 2, 16, Preprocessor(density, levels_of(0.4, 16)))
+    found = knows.bim(images, 0.4, steps=6, share=BPDA_SHARE)
+    pure = purify(density, found, levels_of(0.4, 16))
+    assert torch.equal(measured.values["purified_bpda_40"], right(model, pure, labels))
     of_train, of_clean = (
         density.log_prob(each.long()).detach() for each in (Bars().load("train").events, images)
     )
