@@ -198,6 +198,8 @@ def test_rows_say_what_the_parts_make(tmp_path: Path) -> None:
         assert rows[f"undefended, {attack.title}"].value == accuracy(model, seen, labels)
         row = rows[f"threshold, {attack.title}"]
         assert row.value == accuracy(model, thresholded(seen, 16), labels)
+        row = rows[f"median filter, {attack.title}"]
+        assert row.value == accuracy(model, median_filtered(seen), labels)
         row = rows[f"detected, {attack.title}"]
         scores = torch.cat([-density.log_prob(each.long()).detach() for each in (seen, images)])
         assert row.value == pytest.approx(roc_auc_score(np.repeat([1, 0], 30), scores.numpy()))
