@@ -66,7 +66,8 @@ def load_tensors(
         path: the file.
         sha256: what the file must hash to.
         expected: tensors (on any device, "meta" too) whose names, shapes and dtypes the file must
-            have; compared with the file's header before anything is read.
+            have; compared with the file's header before anything is read. One without rows stands
+            for any number of them, as a network that counts may find.
 
     Raises:
         CheckpointError: if the file is missing, damaged, foreign or holds numbers that are not
@@ -196,7 +197,10 @@ def _compare(path: Path, header: Mapping[str, _Entry], expected: Mapping[str, Te
         raise CheckpointError(f"{path}: {what}; it does not belong to this configuration")
     for name, tensor in expected.items():
         dtype, shape, *_ = header[name]
-        if shape != list(tensor.shape) or dtype != _DTYPE_NAMES.get(tensor.dtype):
+        wanted = list(tensor.shape)
+        if wanted[:1] == [0] and len(shape) == len(wanted):
+            wanted[0] = shape[0]
+        if shape != wanted or dtype != _DTYPE_NAMES.get(tensor.dtype):
             raise CheckpointError(
                 f"{path}: tensor {name!r} is {dtype} {shape}, the configuration needs "
                 f"{_DTYPE_NAMES.get(tensor.dtype)} {list(tensor.shape)}"

@@ -43,6 +43,7 @@ TENSORS = (WEIGHTS, PER_EVENT, PER_EVENT_UNTIL_2)
 EXTRAS = re.compile(r"README\.md|metrics\.jsonl|samples\.(png|txt|wav|csv)")
 _MOST_BYTES = 32 << 20  # of everything but the weights; an ordering of 4 million dims fits
 _HEADER_BYTES = 1 << 20
+_MOST_COUNTED_BYTES = 1 << 30  # of what a network counts, whose size its configuration leaves open
 _REVISION = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -233,6 +234,8 @@ def _limit_tensors(
     config = RunConfig.read(folder.config)
     weights = weights_of(config, folder.model, there[folder.model.name].size)
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    if any(tensor.shape[:1] == (0,) for tensor in weights.values()):  # as many rows as were found
+        num_bytes += _MOST_COUNTED_BYTES
     _limit(repo, there[WEIGHTS], num_bytes + _HEADER_BYTES, "its configuration")
     record = Record.read(folder.record)
     # Of every event a value of each name, and a group: eight bytes each.

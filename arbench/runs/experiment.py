@@ -131,10 +131,6 @@ class _Experiment:
         self.assembly: Assembly = assemble(config)
         self.assembly.network.to(self.device)
         self.assembly.density.to(self.device)
-        # Trainable parameters, or fitted counts where a network has no gradient.
-        self.num_parameters = sum(p.numel() for p in self.assembly.network.parameters()) or sum(
-            t.numel() for t in self.assembly.network.state_dict().values()
-        )
         self.measuring = Measuring(
             self.assembly.density,
             dataset,
@@ -143,6 +139,14 @@ class _Experiment:
             folder=folder.path,
             reporter=self.reporter,
             load_density=functools.partial(load_density, device=self.device),
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters, or counts where a network has no gradient: none before `fit`."""
+        network = self.assembly.network
+        return sum(p.numel() for p in network.parameters()) or sum(
+            t.numel() for t in network.state_dict().values()
         )
 
     def run(self, more: Sequence[Measurement] = ()) -> Run:
@@ -180,6 +184,7 @@ class _Experiment:
         config, recipe, task = self.config, self.config.recipe.training, self.task
         train, validation = self.dataset.split("train"), self.dataset.split("validation")
         length = f"{config.budget_s:g} s" if config.budget_s else counted(recipe.epochs, "epoch")
+        size = f"{self.num_parameters:,} parameters" if self.num_parameters else "yet to be counted"
         members = f", {len(config.members)} members" if len(config.members) > 1 else ""
         lines = [
             f"task    {task.name} (version {task.version}): {len(train):,} train events "
@@ -190,7 +195,7 @@ class _Experiment:
 
             lines += describe_own(self.dataset)
         lines += [
-            f"model   {config.model}: {self.num_parameters:,} parameters{members}, "
+            f"model   {config.model}: {size}{members}, "
             f"head {config.head}, recipe {config.recipe_name}, {length}",
             f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
             f"seed {config.seed}; folder {self.folder.path}",
