@@ -19,7 +19,7 @@ from arbench.runs import trained_checks
 Rows = list[tuple[str, tuple[str, ...], dict[str, Any], int]]
 
 SEQUENCES = ("bernoulli", "cpt", "fvsbn", "made", "nade", "rnn", "lstm", "gru", "mingru", "gpt")
-SEQUENCES += ("s4d", "wavenet")
+SEQUENCES += ("s4d", "wavenet", "gated-deltanet", "mamba2")
 LETTERS = tuple(name for name in SEQUENCES if name not in ("cpt", "fvsbn", "made", "nade"))
 IMAGES = ("pixelcnn", "gated-pixelcnn", "pixelsnail", "pixelrnn", "pixelrnn-row")
 ORDERED = {"layout.order": "permuted"}
