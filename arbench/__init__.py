@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from arbench.data.pieces import PieceTask as PieceTask
     from arbench.data.rendering import AudioRendering as AudioRendering
     from arbench.data.rendering import ImageRendering as ImageRendering
+    from arbench.data.rendering import MusicRendering as MusicRendering
     from arbench.data.rendering import Rendering as Rendering
     from arbench.data.rendering import TableRendering as TableRendering
     from arbench.data.rendering import TextRendering as TextRendering
@@ -182,6 +183,7 @@ _NAMES = {
     "arbench.data.rendering": (
         "AudioRendering",
         "ImageRendering",
+        "MusicRendering",
         "Rendering",
         "TableRendering",
         "TextRendering",

@@ -19,7 +19,7 @@ from arbench.runs.loading import read_config
 from arbench.runs.record.record import Record
 
 _ROUNDING_SHARE = 1e-6
-_UNITS = {"image": "pixel", "audio": "sample", "table": "dim"}
+_UNITS = {"image": "pixel", "audio": "sample", "music": "key", "table": "dim"}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,13 @@ from arbench import api
 from arbench.cli.console import ConsoleReporter
 from arbench.cli.heatmap import print_text
 from arbench.data.dataset import Dataset
-from arbench.data.rendering import AudioRendering, ImageRendering, Rendering, TextRendering
+from arbench.data.rendering import (
+    AudioRendering,
+    ImageRendering,
+    MusicRendering,
+    Rendering,
+    TextRendering,
+)
 from arbench.data.tasks import SPLITS
 from arbench.errors import ConfigError
 from arbench.measure.allocator import out_of_memory_says
@@ -50,11 +56,12 @@ def require_shown(rendering: Rendering, name: str) -> None:
         name: of the run, for the message.
 
     Raises:
-        ConfigError: if they are rows of a table.
+        ConfigError: if they are rows of a table, or music.
     """
     if not isinstance(rendering, ImageRendering | TextRendering | AudioRendering):
+        what = "music" if isinstance(rendering, MusicRendering) else "rows of a table"
         raise ConfigError(
-            f"{name} is on rows of a table, which have no picture: leave out --probabilities, or "
+            f"{name} is on {what}, which has no such picture: leave out --probabilities, or "
             "ask for them in Python, `arbench.load(RUN).conditionals(rows)`"
         )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=UserPath(path_type=Path),
-    help="The file to write [default: samples.png, .csv or .wav; texts go to the terminal].",
+    help="The file to write [default: samples.png, .csv, .wav or .mid; texts go to the terminal].",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the samples."
@@ -82,7 +82,7 @@ def command(
     task: str | None,
     device: str,
 ) -> None:
-    """Draw events from RUN: images as a grid in a PNG, rows as csv, sounds as wav, text as text.
+    """Draw events from RUN: images as a grid in a PNG, rows as csv, sounds as wav, music as MIDI.
 
     table:PATH reads such a csv again. A picture of completions begins with the original and with
     what was given of it; given rows have an orange edge. With --probabilities there is a second
@@ -95,6 +95,7 @@ def command(
     arbench sample RUN -n 16 --given test:7 --rows 14 --out completed.png
     arbench sample RUN -n 16 --given image.png --rows 14 --out completed.png
     arbench sample RUN -n 16 --probabilities --out samples.svg
+    arbench sample RUN -n 4 --out chorale.mid
     arbench sample RUN --prompt "KING LEAR:" --length 1000 --temperature 0.8
     """  # noqa: D301 - click wants the character
     if (given is None) != (rows is None):

@@ -1,4 +1,4 @@
-"""How a task shows its events: as images, tables, text or audio.
+"""How a task shows its events: as images, tables, text, audio or music.
 
 A task states its rendering and a run's configuration keeps it, so that samples can be shown where
 the data are not.
@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from arbench.data.formats import mu_law
+from arbench.data.formats.piano_keys import NUM_KEYS
 from arbench.files.documents import Part
 from arbench.probability.events import Discrete, EventSpec
 
@@ -146,10 +147,39 @@ class AudioRendering(Part):
         return (values.astype(np.float64) + 0.5) / (_LEVELS // 2) - 1
 
 
+class MusicRendering(Part):
+    """Steps in time of a piano's keys; `.mid`, with a sound and a picture of piano rolls beside it.
+
+    Attributes:
+        steps_per_beat: how many steps a quarter note has.
+        beats_per_minute: the tempo at which it is played.
+    """
+
+    kind: Literal["music"] = "music"
+    steps_per_beat: Annotated[int, Field(ge=1, le=64)]
+    beats_per_minute: Annotated[float, Field(ge=4, le=1000)] = 120.0
+
+    def check(self, spec: EventSpec) -> None:
+        """See `ImageRendering.check`."""
+        is_roll = len(spec.shape) == 3 and (spec.shape[0], spec.shape[2]) == (1, NUM_KEYS)
+        if spec.domain != Discrete(2) or not is_roll:
+            raise ValueError(f"music is (1, steps, {NUM_KEYS}) binary dims, not {spec}")
+
+    def pieces(self, events: Tensor) -> list[NDArray[np.bool_]]:
+        """The steps `(steps, 88)` of events `(B, 1, steps, 88)`, up to the last that is not silent.
+
+        Silence alone is one step.
+        """
+        rolls = events[:, 0].cpu().numpy().astype(np.bool_)
+        lengths = [max([1, *(np.flatnonzero(roll.any(1)) + 1)]) for roll in rolls]
+        return [roll[:length] for roll, length in zip(rolls, lengths, strict=True)]
+
+
 Rendering = Annotated[
-    ImageRendering | TableRendering | TextRendering | AudioRendering, Field(discriminator="kind")
+    ImageRendering | TableRendering | TextRendering | AudioRendering | MusicRendering,
+    Field(discriminator="kind"),
 ]
-"""How the events of a task are shown: one of the four below."""
+"""How the events of a task are shown: one of these."""
 
 
 def natural_rendering(spec: EventSpec) -> Rendering:

@@ -17,6 +17,7 @@ from torch import Tensor
 from arbench.data.rendering import (
     AudioRendering,
     ImageRendering,
+    MusicRendering,
     Rendering,
     TableRendering,
     TextRendering,
@@ -116,7 +117,7 @@ def draw_heatmap(surprise: Surprise, rendering: Rendering) -> Image.Image:
     texts every symbol on its colour. Colour channels of a pixel are averaged.
     """
     match rendering:
-        case ImageRendering():
+        case ImageRendering() | MusicRendering():
             return _draw_images(surprise)
         case AudioRendering():
             return _draw_sounds(surprise, rendering)

@@ -20,6 +20,7 @@ from arbench.data.formats.tones import TONE_RATE, tones
 from arbench.data.rendering import (
     AudioRendering,
     ImageRendering,
+    MusicRendering,
     Rendering,
     TableRendering,
     TextRendering,
@@ -42,6 +43,7 @@ _ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "table": ((".csv", ".txt"), "rows are written as .csv or .txt"),
     "text": ((".txt",), "text is written as .txt"),
     "audio": ((".wav",), "sound is written as .wav"),
+    "music": ((".mid",), "music is written as .mid, with a .wav and a .png beside it"),
 }
 
 
@@ -77,7 +79,8 @@ def save_samples(
 
     Images are a PNG grid. A table is lines of values, in a csv with commas and without a header,
     which `table:PATH` reads, in a txt with spaces. Texts stand below one another: names a line
-    each, longer pieces with a line of dashes between them. Sounds follow one another in one wav.
+    each, longer pieces with a line of dashes between them. Sounds follow one another in one wav,
+    pieces of music in one MIDI file.
 
     Args:
         path: the file, as `output_path` has it; in a folder it is called `samples.png` or the like.
@@ -104,6 +107,14 @@ def save_samples(
             write_text(path, join_texts([rendering.decode(event) for event in events], rendering))
         case AudioRendering():
             _save_sound(path, events, rendering)
+        case MusicRendering():
+            save_music(
+                path,
+                rendering.pieces(events),
+                steps_per_beat=rendering.steps_per_beat,
+                beats_per_minute=rendering.beats_per_minute,
+                num_given=0 if known is None else int(known[0].all(1).sum()),
+            )
     return path
 
 

@@ -30,6 +30,7 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
     "image": ("blank", "inverted", "noise", "uniform", "shifted", "blurred"),
     "text": ("shuffled", "reversed", "uniform"),
     "audio": ("blank", "shuffled", "reversed", "uniform"),
+    "music": ("blank", "noise", "uniform"),
     "table": ("noise", "uniform"),
 }
 JPEG = "jpeg"  # made by a library, whose versions differ: for those who ask for it

@@ -15,7 +15,7 @@ from arbench import (
     SPLITS,
     DataError,
     Discrete,
-    ImageRendering,
+    MusicRendering,
     PieceTask,
     Rendering,
     SourceFile,
@@ -44,6 +44,8 @@ class PianoRolls(PieceTask):
 
     Attributes:
         num_pieces: of every split, which the file must have.
+        steps_per_beat: for playing samples; the files do not say it.
+        beats_per_minute: likewise.
     """
 
     version = "1"
@@ -51,14 +53,18 @@ class PianoRolls(PieceTask):
     unit = "key"
     step_dims = NUM_KEYS
     num_pieces: ClassVar[Mapping[SplitName, int]]
+    steps_per_beat = 2
+    beats_per_minute = 120.0
 
     def __init__(self) -> None:
         self._pieces: dict[SplitName, list[Tensor]] = {}
 
     @property
     def rendering(self) -> Rendering:
-        """A picture, steps from top to bottom, keys from left to right."""
-        return ImageRendering()
+        """Played as fast as a listener may like; the files do not say how long a step is."""
+        return MusicRendering(
+            steps_per_beat=self.steps_per_beat, beats_per_minute=self.beats_per_minute
+        )
 
     def load_pieces(self, split: SplitName) -> Sequence[Tensor]:
         """The pieces of a split, `(steps, 88)` uint8 each, in the order of the file.
@@ -123,6 +129,8 @@ class JSBChorales(PianoRolls):
         ),
     )
     num_pieces: ClassVar = {"train": 229, "validation": 76, "test": 77}
+    steps_per_beat = 1
+    beats_per_minute = 80.0
 
 
 class TransposedJSBChorales(JSBChorales):

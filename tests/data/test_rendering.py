@@ -15,9 +15,11 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from arbench.data.formats import mu_law
+from arbench.data.formats.midi import read_midi
 from arbench.data.rendering import (
     AudioRendering,
     ImageRendering,
+    MusicRendering,
     Rendering,
     TableRendering,
     TextRendering,
@@ -230,3 +232,33 @@ def test_waveforms_are_drawn_to_one_scale_that_the_loudest_fills() -> None:
     assert heights[2] <= 2
     # Noise that is no louder than the rounding of 8 bits is no sound.
     assert (np.asarray(draw_waveforms(0.001 * sound[None])) == 0).any(1).sum() <= 3
+
+
+def test_music_comes_back_from_its_midi_file(tmp_path: Path) -> None:
+    """Two pieces, the second silent at its end, with a bar of silence after each."""
+    music = MusicRendering(steps_per_beat=1, beats_per_minute=80)
+    spec = EventSpec((1, 6, 88), Discrete(2))
+    music.check(spec)
+    events = torch.zeros(2, 1, 6, 88, dtype=torch.int64)
+    events[0, 0, :, [30, 34]] = 1
+    events[1, 0, 1, 40] = 1
+    assert [len(piece) for piece in music.pieces(events)] == [6, 2]
+    assert len(music.pieces(torch.zeros_like(events))[0]) == 1
+    out = output_path(tmp_path / "a.mid", music)
+    assert save_samples(out, events, spec, rendering=music) == out
+    read = read_midi(out.read_bytes(), "a.mid", steps_per_beat=1)
+    assert read.shape == (6 + 4 + 2, 88)
+    assert read[:6].sum() == 12
+    assert read.nonzero()[0].tolist()[-1] == 6 + 4 + 1
+    assert read[11, 40]
+    assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(16 * 60 / 80, abs=0.2)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.height > 40
+
+
+@pytest.mark.parametrize(
+    "spec", [ROW, EventSpec((1, 6, 87), Discrete(2)), EventSpec((1, 6, 88), Discrete(3))]
+)
+def test_what_is_no_piano_is_no_music(spec: EventSpec) -> None:
+    with pytest.raises(ValueError, match="music is"):
+        MusicRendering(steps_per_beat=1).check(spec)

@@ -12,9 +12,9 @@ from making import with_likelihood
 from torch import Tensor
 
 import arbench
-from arbench.data.streams import overlapping_windows
+from arbench.data.streams import Windows, overlapping_windows, text_windows
 from arbench.errors import DataError
-from arbench.measure.likelihood import WindowsRecord
+from arbench.measure.likelihood import PiecesRecord, WindowsRecord
 from arbench.probability.events import Discrete, EventSpec
 from arbench.runs.comparison import compare_runs, difference_of
 from arbench.runs.record.record import Record
@@ -63,6 +63,36 @@ def test_streams_with_other_windows_compare_on_shared_stretches(
 def test_windows_without_shared_stretches_cannot_be_compared() -> None:
     a, b = stream_result(noise(3, 1003), 97, 89), stream_result(noise(4, 1003), 101, 83)
     assert difference_of([a], [b]) is None
+
+
+LENGTHS = (5, 20, 13, 9)
+
+
+def pieces_result(per_step: Tensor, context: int, stride: int) -> tuple[Record, LogProbs]:
+    """A record on pieces, and its windows' log-probabilities, from those of the steps."""
+    sums, groups = [], []
+    for number, steps in enumerate(per_step.split(LENGTHS)):
+        windows = text_windows(torch.arange(len(steps)), Windows(context, stride))
+        assert windows.scored is not None
+        sums += [steps[e[s]].sum() for e, s in zip(windows.events, windows.scored, strict=True)]
+        groups += [number] * len(windows)
+    test = BASE.splits["test"].model_copy(
+        update={"num_dims": len(per_step), "num_events": len(sums), "num_groups": len(LENGTHS)}
+    )
+    pieces = PiecesRecord(context=context, stride=stride, step_dims=1)
+    record = with_likelihood(BASE, test=test, pieces=pieces)
+    return record, LogProbs(torch.stack(sums), torch.tensor(groups))
+
+
+def test_pieces_with_other_windows_compare_piece_by_piece() -> None:
+    a, b = noise(3, sum(LENGTHS)), noise(4, sum(LENGTHS)) - 0.5
+    by_piece = torch.stack([x.sum() for x in (a - b).split(LENGTHS)])
+    for windows in ((20, 20), (8, 3), (4, 4)):
+        difference = difference_of([pieces_result(a, 6, 2)], [pieces_result(b, *windows)])
+        assert difference is not None
+        assert difference.num_groups == difference.num_events == len(LENGTHS)
+        assert difference.nats == pytest.approx(by_piece.mean().item(), rel=1e-12)
+        assert difference.standard_error == pytest.approx(by_piece.std().item() / 2, rel=1e-12)
 
 
 class Coins:

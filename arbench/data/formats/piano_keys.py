@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-NUM_KEYS = 88
+from arbench.data.units import NUM_KEYS as NUM_KEYS
+
 LOWEST_NOTE = 21  # the MIDI note of key 0, the A below three octaves below middle C
 
 Steps = NDArray[np.bool_]

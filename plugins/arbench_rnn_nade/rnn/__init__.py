@@ -1,0 +1,1 @@
+"""Recipes of `rnn-nade`."""
