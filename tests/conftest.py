@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
+import socket
 import subprocess
+import sys
 import sysconfig
+import tempfile
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +18,8 @@ import torch
 from making import MakeResult, maker
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
+Warm = Callable[..., list[str]]
+FORK_SERVER = Path(__file__).with_name("fork_server.py")
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +46,31 @@ def data_dir() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """What to write for a Python, so that torch is imported already; see `fork_server`."""
+    python = [sys.executable, "-I", "-S", str(FORK_SERVER)]
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        address = f"{folder}/socket"
+        listener.bind(address)
+        listener.listen()
+        server = subprocess.Popen(
+            [*python, "serve", str(listener.fileno())],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+        )
+        yield lambda wanted=sys.executable: [*python, "ask", address, str(wanted)]
+        server.communicate()
+
+
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def shell(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """Runs bash scripts as a third party would: `pip` installs into an environment of their own.
 
     That environment sees the packages of this one too, and nothing is downloaded. A script runs in
-    a folder of the module's own unless it is given another, and stops at the first failure.
+    a folder of the module's own unless it is given another, and stops at the first failure. Its
+    commands find torch imported already, unless it asks for a fresh start.
     """
     home = tmp_path_factory.mktemp("third-party")
     outer = sysconfig.get_path("purelib")
@@ -54,14 +79,19 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     site = Path(sysconfig.get_path("purelib", vars=scheme))
     # Not a plain line: only `addsitedir` looks at what is installed there to be edited.
     (site / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
-    for program in ("arbench", "pip", "pytest"):
-        script = home / "venv" / "bin" / program
-        script.write_text(f'#!/bin/sh\nexec "{home}/venv/bin/python" -m {program} "$@"\n')
-        script.chmod(0o755)
+    (home / "warm").mkdir()
+    python = home / "venv" / "bin" / "python"
+    for script, command in {
+        **{f"venv/bin/{name}": [python, "-m", name] for name in ("arbench", "pip", "pytest")},
+        **{f"warm/{name}": [*warm(python), "-m", name] for name in ("arbench", "pytest")},
+        "warm/python": warm(python),
+    }.items():
+        words = shlex.join(map(str, command))
+        (home / script).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+        (home / script).chmod(0o755)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ARBENCH_", "PYTEST_"))}
     environment = {
         **kept,
-        "PATH": f"{home}/venv/bin{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this one the wrong way round
@@ -70,11 +100,15 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     work = home / "work"
     work.mkdir()
 
-    def run(script: str, folder: Path = work, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        script: str, folder: Path = work, *, fresh: bool = False, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        programs = [home / "venv" / "bin", os.environ["PATH"]]
+        path = os.pathsep.join(map(str, programs if fresh else [home / "warm", *programs]))
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=folder,
-            env={**environment, **variables},
+            env={**environment, "PATH": path, **variables},
             capture_output=True,
             text=True,
             timeout=280,

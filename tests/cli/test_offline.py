@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+Warm = Callable[..., list[str]]
 
 # Every way to a socket is closed before the first line of arbench is read.
 BLOCKED = """
@@ -34,9 +37,11 @@ print(len(sys.modules))
 SMALL = ["--device", "cpu", "--limit", "50", "--out", "run"]
 
 
-def blocked(program: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def blocked(
+    program: str, *arguments: str, folder: Path, python: Sequence[str] = (sys.executable,)
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", BLOCKED + program, *arguments],
+        [*python, "-c", BLOCKED + program, *arguments],
         capture_output=True,
         text=True,
         timeout=200,
@@ -61,11 +66,11 @@ def blocked(program: str, *arguments: str, folder: Path) -> subprocess.Completed
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else None,
 )
 def test_it_works(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], said: str, warm: Warm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ARBENCH_DATA", raising=False)
     monkeypatch.setenv("ARBENCH_CACHE", str(tmp_path / "cache"))
-    done = blocked(MAIN, *arguments, folder=tmp_path)
+    done = blocked(MAIN, *arguments, folder=tmp_path, python=warm())
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
 

@@ -65,7 +65,10 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def follow(page: Path, shell: Shell, folder: Path) -> dict[str, str]:
-    """Run the page's blocks in a folder; returns what each of them printed."""
+    """Run the page's blocks in a folder; returns what each of them printed.
+
+    The first page is followed in processes that start as a reader's do.
+    """
     printed = {}
     for block in blocks_of(page):
         if block.reason is not None or block.language == "text":
@@ -77,7 +80,7 @@ def follow(page: Path, shell: Shell, folder: Path) -> dict[str, str]:
             tomllib.loads(block.text)
         else:
             script = block.text if block.language == "bash" else 'python -c "$BLOCK"'
-            done = shell(script, folder, BLOCK=block.text)
+            done = shell(script, folder, fresh=page.name == "index.md", BLOCK=block.text)
             said = f"{page.name}:\n{block.text}\n{done.stdout}\n{done.stderr}"
             assert done.returncode == 0, said
             printed[block.text] = done.stdout

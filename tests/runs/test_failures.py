@@ -7,12 +7,15 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from arbench.boards.results import read_runs
 from arbench.cli import main
+
+Warm = Callable[..., list[str]]
 
 ARGUMENTS = ["run", "--task", "toy-markov", "--limit", "1000", "--device", "cpu"]
 NETWORK = """
@@ -61,12 +64,12 @@ def site(tmp_path: Path) -> Path:
     return target
 
 
-def run(site: Path, *arguments: str, prelude: str = "") -> tuple[int, str]:
+def run(python: list[str], site: Path, *arguments: str, prelude: str = "") -> tuple[int, str]:
     """The exit code of a run in a process of its own, and what it said."""
     program = f"{prelude}\nimport sys\nfrom arbench.cli import main\nsys.exit(main())"
     path = os.pathsep.join([str(site), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-c", program, *ARGUMENTS, *arguments],
+        [*python, "-c", program, *ARGUMENTS, *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -85,11 +88,16 @@ def run(site: Path, *arguments: str, prelude: str = "") -> tuple[int, str]:
     ],
 )
 def test_what_is_not_finite_stops_the_run_and_is_on_no_board(
-    tmp_path: Path, site: Path, value: str, said: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    site: Path,
+    value: str,
+    said: str,
+    warm: Warm,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "runs" / "run"
     settings = ["--set", f"value={value}", "--set", "evaluations=20"]
-    code, errors = run(site, "--model", "nan", *settings, "--out", str(folder))
+    code, errors = run(warm(), site, "--model", "nan", *settings, "--out", str(folder))
     assert code == 1
     assert said in errors
     if value != "validation":
@@ -124,12 +132,15 @@ def test_weights_that_no_memory_holds_are_refused_in_a_line(
 
 
 @pytest.mark.parametrize("value", ["host", "limit", "cuda", "python"])
-def test_running_out_of_memory_names_the_batch_size(tmp_path: Path, site: Path, value: str) -> None:
+def test_running_out_of_memory_names_the_batch_size(
+    tmp_path: Path, site: Path, value: str, warm: Warm
+) -> None:
     """Refused by the system, for its size or for a limit, by the accelerator, and by Python."""
     folder = tmp_path / "run"
     settings = ["--set", f"value={value}", "--set", "checkpoint_seconds=0"]
-    prelude = LITTLE if value == "limit" else ""
-    code, errors = run(site, "--model", "greedy", *settings, "--out", str(folder), prelude=prelude)
+    python, prelude = ([sys.executable], LITTLE) if value == "limit" else (warm(), "")
+    arguments = ["--model", "greedy", *settings, "--out", str(folder)]
+    code, errors = run(python, site, *arguments, prelude=prelude)
     assert code == 1
     assert "out of memory with batch_size 100" in errors
     assert "--set batch_size=50" in errors
