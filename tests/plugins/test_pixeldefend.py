@@ -203,6 +203,10 @@ def test_rows_say_what_the_parts_make(tmp_path: Path) -> None:
         row = rows[f"detected, {attack.title}"]
         scores = torch.cat([-density.log_prob(each.long()).detach() for each in (seen, images)])
         assert row.value == pytest.approx(roc_auc_score(np.repeat([1, 0], 30), scores.numpy()))
+        row = rows[f"detected by the share of pixels above 0, {attack.title}"]
+        shares = [(each > 0).flatten(1).double().mean(1) for each in (seen, images)]
+        expected = roc_auc_score(np.repeat([1, 0], 30), torch.cat(shares).numpy())
+        assert row.value == pytest.approx(expected)
     assert {"purified, BPDA, eps 0.2", "purified, clean, by 0.4"} <= {*rows}
     knows = Attacker(model, labels, (1, 6, 6), 2, 16, Preprocessor(density, levels_of(0.4, 16)))
     found = knows.bim(images, 0.4, steps=6, share=BPDA_SHARE)
@@ -214,10 +218,10 @@ def test_rows_say_what_the_parts_make(tmp_path: Path) -> None:
     ranks = (of_train <= of_clean[:, None]).sum(1) + 1
     expected = ranks.double() / (len(of_train) + 1)
     assert measured.values["p_clean"].tolist() == pytest.approx(expected.tolist())
-    share = rows["purified, BIM, eps 0.4"].value
-    assert rows["purified, BIM, eps 0.4"].error == pytest.approx(
-        (share * (1 - share) / 29) ** 0.5, abs=1e-9
-    )
+    for case in ("purified, BIM, eps 0.4", "purified, FGSM, eps 0.4", "undefended, FGSM, eps 0.4"):
+        share = rows[case].value
+        assert 0 < share < 1
+        assert rows[case].error == pytest.approx((share * (1 - share) / 29) ** 0.5, abs=1e-9)
     assert all(picture.stat().st_size > 1000 for picture in measured.pictures)
     assert len(measured.pictures) == 6
 
