@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.networks.pooled import pooled
-from arbench_pixelcnn.inputs import Inputs
+from arbench_pixelcnn.inputs import Encoding, Inputs
 from arbench_pixelcnn.masked_steps import DimReadout
 from arbench_pixelcnn.state import DimwiseState
 
@@ -35,7 +34,7 @@ class DimwiseNetwork(nn.Module):
     def __init__(
         self,
         layout: Layout,
-        encoding: Literal["scalar", "one-hot"],
+        encoding: Encoding,
         *,
         units: int,
         outputs: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from arbench import Layout
 from arbench.networks.masked import colours_of
 from arbench_pixelcnn.base import DimwiseNetwork
 from arbench_pixelcnn.blocks import GatedLayer
+from arbench_pixelcnn.inputs import Encoding
 from arbench_pixelcnn.state import GatedPixelCNNState
 
 
@@ -37,7 +38,7 @@ class GatedPixelCNN(DimwiseNetwork):
         num_layers: gated layers after the first one.
         first_kernel: width of the first layer's kernels, odd and at least 3.
         outputs: units before the last convolution; at least one per colour.
-        encoding: how a value enters: "scalar", a number in [-1, 1] if discrete, or "one-hot".
+        encoding: how a value enters: "scalar", "one-hot" or "ramps"; see `Inputs`.
         places: add a learned vector per pixel, at first 0, to the output of the first vertical
             convolution. It tells the network where in the picture it is; otherwise only borders
             within reach tell that.
@@ -63,7 +64,7 @@ class GatedPixelCNN(DimwiseNetwork):
         num_layers: int = 10,
         first_kernel: int = 7,
         outputs: int = 32,
-        encoding: Literal["scalar", "one-hot"] = "scalar",
+        encoding: Encoding = "scalar",
         places: bool = False,
         dropout: float = 0.0,
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench_pixelcnn.base import DimwiseNetwork
 from arbench_pixelcnn.blocks import ResidualBlock
+from arbench_pixelcnn.inputs import Encoding
 from arbench_pixelcnn.state import PixelCNNState
 
 
@@ -36,7 +37,7 @@ class PixelCNN(DimwiseNetwork):
         num_blocks: residual blocks.
         first_kernel: k, odd and at least 3.
         outputs: units before the last convolution; at least one per colour.
-        encoding: how a value enters: "scalar", a number in [-1, 1] if discrete, or "one-hot".
+        encoding: how a value enters: "scalar", "one-hot" or "ramps"; see `Inputs`.
         places: add a learned vector per pixel, at first 0, to the output of the first convolution;
             this helps if pictures show their content always at the same place.
         dropout: probability that a training step drops a unit before a block's last convolution.
@@ -64,7 +65,7 @@ class PixelCNN(DimwiseNetwork):
         num_blocks: int = 15,
         first_kernel: int = 7,
         outputs: int = 32,
-        encoding: Literal["scalar", "one-hot"] = "scalar",
+        encoding: Encoding = "scalar",
         places: bool = False,
         dropout: float = 0.0,
     ) -> None:

@@ -16,6 +16,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.conformance import CHECKS, run_check, subjects
 from arbench_pixelcnn.gated import GatedPixelCNN
+from arbench_pixelcnn.inputs import Inputs, knots
 from arbench_pixelcnn.network import PixelCNN
 
 KINDS = {"pixelcnn": PixelCNN, "gated": GatedPixelCNN}
@@ -98,7 +99,7 @@ def test_masked_weights_get_no_gradient_and_are_not_touched() -> None:
     assert set(layer.state_dict()) == {"weight", "bias"}
 
 
-@pytest.mark.parametrize("encoding", ["scalar", "one-hot"])
+@pytest.mark.parametrize("encoding", ["scalar", "one-hot", "ramps"])
 @pytest.mark.parametrize("shape", [(1, 5, 4), (3, 5, 4), (2, 1, 3), (1, 3, 1)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_step_equals_forward(kind: str, shape: tuple[int, ...], encoding: str) -> None:
@@ -239,7 +240,7 @@ def test_builds_on_the_meta_device(kind: str) -> None:
         (Layout.permuted(EventSpec((1, 3, 3), Discrete(2)), 0), {}, "images in raster order"),
         (Layout(EventSpec((3, 2, 2), Discrete(2)), sites="pixel"), {}, "set layout.sites to 'dim'"),
         (Layout(EventSpec((1, 2, 2), Real())), {"encoding": "one-hot"}, "needs discrete data"),
-        (make_layout(1, 2, 2), {"encoding": "binary"}, "'scalar' or 'one-hot'"),
+        (make_layout(1, 2, 2), {"encoding": "binary"}, "'scalar', 'one-hot' or 'ramps'"),
         (make_layout(1, 2, 2), {"first_kernel": 4}, "odd and at least 3"),
         (make_layout(3, 2, 2), {"outputs": 2}, "one unit for each of 3 colours"),
         (make_layout(1, 2, 2), {"dropout": 1.0}, "probability below 1"),
@@ -250,3 +251,16 @@ def test_what_it_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         KINDS[kind](layout, 1, **options)  # type: ignore[arg-type]
+
+
+def test_ramps_are_a_thermometer_that_is_fine_at_both_ends() -> None:
+    assert knots(2) == [0, 1]
+    assert knots(5) == [0, 1, 3, 4]
+    assert knots(256) == [0, 1, 2, 4, 8, 16, 32, 64, 191, 223, 239, 247, 251, 253, 254, 255]
+    inputs = Inputs(make_layout(1, 2, 2, size=256), "ramps")
+    units = inputs.encoded(torch.arange(256)[:, None], torch.float64)
+    assert units.shape == (256, 15)
+    ends = knots(256)
+    for unit, (low, high) in enumerate(itertools.pairwise(ends)):
+        expected = np.interp(np.arange(256), [low, high], [-1, 1])
+        np.testing.assert_allclose(units[:, unit], expected, atol=1e-12)
