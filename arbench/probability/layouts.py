@@ -206,7 +206,7 @@ class Layout:
             raise ValueError(
                 "the given dims are not a prefix in the model's order: the first unknown site is "
                 f"number {length}, at {tuple(where)}, yet later sites are given; give only sites "
-                "that come before it"
+                "that come before it, or take a model that answers for any order"
             )
         return length
 
