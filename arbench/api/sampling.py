@@ -37,12 +37,15 @@ def sample(
 ) -> Tensor:
     """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`.
 
+    With `given` and `known` they complete an event; a model that answers for any order completes
+    any set of known dims (see `Model.completing`).
+
     The model is a density, or what `load` takes. A `temperature` divides the logits; below 1 likely
     values become likelier.
 
     Raises:
         ConfigError: if there is no event to draw, the model has no such sampler or no temperature,
-            or what is given is no prefix in its order.
+            or what is given is no prefix in its order and its network answers for no other.
     """
     density = load(model) if isinstance(model, str | Path) else model
     try:

@@ -26,11 +26,13 @@ from arbench.data.tasks import SPLITS
 from arbench.errors import ConfigError
 from arbench.measure.allocator import out_of_memory_says
 from arbench.probability.density import Density
+from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import EventSpec
 from arbench.probability.heads.tempered import at_temperature
+from arbench.probability.model import Model
 from arbench.runs.config import RunConfig
 from arbench.runs.request import reopen
-from arbench.show.given import known_rows, read_image
+from arbench.show.given import known_rows, read_image, read_mask
 from arbench.show.heatmap import draw_cells
 from arbench.show.panels import (
     PROBABILITY,
@@ -76,6 +78,7 @@ def save_events(
     *,
     given: str | None,
     rows: int | None,
+    mask: Path | None,
     **drawn: Any,
 ) -> None:
     """Draw events, or complete a given one, and write them.
@@ -88,18 +91,19 @@ def save_events(
         data: of the run, if the user named its task.
         probabilities: whether to show how likely their values were.
         given: what the user gave to complete.
-        rows: how much of it is given.
+        rows: how much of it is given; None where there is a mask.
+        mask: an image file that says what of it is given.
         drawn: arguments of `api.sample`.
 
     Raises:
         ConfigError: if something of that cannot be.
     """
     event = known = likely = None
-    if given is not None and rows is not None:
-        known = known_rows(density.spec, rows)
+    if given is not None:
+        known = _known(density.spec, rows, mask)
         event = _given(given, density.spec, config, data)
     if probabilities:
-        likely = require_conditionals(_tempered(density, drawn), config.model)
+        likely = require_conditionals(_drawn_from(density, drawn, known), config.model)
     asked: dict[str, Any] = {"given": event, "known": known, **drawn}
     events = with_bar(api.sample, density, count, "samples", **asked).cpu()
     rendering = config.shown
@@ -171,6 +175,17 @@ def _tempered(density: Density, drawn: dict[str, Any]) -> Density:
         raise ConfigError(str(error)) from error
 
 
+def _drawn_from(density: Density, drawn: dict[str, Any], known: Tensor | None) -> Density:
+    """What draws: at the temperature, and in the order of a completion."""
+    tempered = _tempered(density, drawn)
+    if known is None or not isinstance(tempered, Model | Ensemble):
+        return tempered
+    try:
+        return tempered.completing(known)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
 def with_bar(draw: Callable[..., Any], what: Any, count: int, of: str, **asked: Any) -> Any:
     """What a function of the Python interface draws, with a bar.
 
@@ -184,6 +199,14 @@ def with_bar(draw: Callable[..., Any], what: Any, count: int, of: str, **asked: 
     says = f"{count:,} {of} are too many at once; use a smaller -n"
     with out_of_memory_says(says), ConsoleReporter().bar("sampling") as advance:
         return draw(what, count, progress=lambda done, total: advance(done / total, ""), **asked)
+
+
+def _known(spec: EventSpec, rows: int | None, mask: Path | None) -> Tensor:
+    """Which dims of the event to complete are known, `event_shape` boolean."""
+    if mask is not None:
+        return read_mask(mask, spec)
+    assert rows is not None  # the command asks for one of them
+    return known_rows(spec, rows)
 
 
 def _given(text: str, spec: EventSpec, config: RunConfig, dataset: Dataset | None) -> Tensor:

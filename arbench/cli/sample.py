@@ -1,4 +1,4 @@
-"""`arbench sample`: draw, complete (`--given`, `--rows`) or write text (`--prompt`)."""
+"""`arbench sample`: draw, complete (`--given`, `--mask`) or write text (`--prompt`)."""
 
 from __future__ import annotations
 
@@ -49,6 +49,14 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="How many rows of the image are given; for other events, how many dims.",
 )
+@click.option(
+    "--mask",
+    type=UserPath(path_type=Path),
+    metavar="IMAGE",
+    help="Instead of --rows: which pixels of the image are given, white in an image of black and "
+    "white. If they do not come first in the model's order, the model has to answer for any order, "
+    "as any-order does.",
+)
 @click.option("--prompt", metavar="TEXT", help="The beginning of every text.")
 @click.option(
     "--length",
@@ -75,6 +83,7 @@ def command(
     method: str,
     given: str | None,
     rows: int | None,
+    mask: Path | None,
     prompt: str | None,
     length: int | None,
     temperature: float | None,
@@ -94,12 +103,17 @@ def command(
     arbench sample RUN -n 64 --out grid.png
     arbench sample RUN -n 16 --given test:7 --rows 14 --out completed.png
     arbench sample RUN -n 16 --given image.png --rows 14 --out completed.png
+    arbench sample RUN -n 16 --given test:7 --mask mask.png --out completed.png
     arbench sample RUN -n 16 --probabilities --out samples.svg
     arbench sample RUN -n 4 --out chorale.mid
     arbench sample RUN --prompt "KING LEAR:" --length 1000 --temperature 0.8
     """  # noqa: D301 - click wants the character
-    if (given is None) != (rows is None):
-        raise click.UsageError("a completion needs both --given IMAGE|SPLIT:N and --rows N")
+    if (given is None) != (rows is None and mask is None):
+        raise click.UsageError(
+            "a completion needs both --given IMAGE|SPLIT:N and --rows N (or --mask IMAGE)"
+        )
+    if rows is not None and mask is not None:
+        raise click.UsageError("--rows and --mask both say what is given: give one of them")
     from arbench import api
     from arbench.cli.drawing import require_shown, save_events
     from arbench.data.rendering import ImageRendering, TextRendering
@@ -125,7 +139,7 @@ def command(
         return
     num_events, density = num_events or 64, api.load(run, device=device)
     assert out is not None  # as all have it that are not texts
-    asked |= {"given": given, "rows": rows}
+    asked |= {"given": given, "rows": rows, "mask": mask}
     save_events(density, num_events, out, config, data, probabilities, **asked)
     _say_where(num_events, out)
 

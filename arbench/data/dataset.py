@@ -169,6 +169,20 @@ class Dataset:
         if fault := padding_fault(layouts, [split.scored for split in whole]):
             raise ConfigError(f"{model} on {self.task.name} has no likelihood: {fault}")
 
+    def require_whole_events(self, model: str) -> None:
+        """Refuse a model that answers for any order, if events differ in length.
+
+        Raises:
+            ConfigError: with the reason, and what to do.
+        """
+        masks = [self.stored(name).scored for name in SPLITS]
+        if any(mask is not None and not bool(mask.all()) for mask in masks):
+            raise ConfigError(
+                f"{model} answers for any order of the dims, and events of {self.task.name} differ "
+                "in length, which have a likelihood in the raster scan alone: take a model of one "
+                "order"
+            )
+
 
 def windows_of(task: Task, context: int, stride: int | None = None) -> Task:
     """The task itself, or a stream through windows; the stride is half the context by default.

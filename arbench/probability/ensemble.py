@@ -127,15 +127,17 @@ class Ensemble(nn.Module):
         """Samples: each event draws its member, then its sites from that member.
 
         With `given`, members are drawn in proportion to `p_m(given)`, which makes the completion a
-        sample of the mixture's true conditional. Arguments as for `Model.sample`, but that `noise`
-        is `(B, 1 + T, U)`: the first uniform of an event chooses its member.
+        sample of the mixture's true conditional; see also `completing`. Arguments as for
+        `Model.sample`, but that `noise` is `(B, 1 + T, U)`: the first uniform of an event chooses
+        its member.
         """
         if noise is None:
             noise = self.draw_noise(num_events, generator)
-        chosen = self.members_drawn(noise, given, known)
+        mixture = self if known is None else self.completing(known)
+        chosen = mixture.members_drawn(noise, given, known)
         samples: Tensor | None = None
         done = 0
-        for index, member in enumerate(self._models):
+        for index, member in enumerate(mixture._models):
             rows = (chosen == index).nonzero().squeeze(-1)
             if len(rows) == 0:
                 continue
@@ -154,6 +156,14 @@ class Ensemble(nn.Module):
         if samples is None:
             raise ValueError("num_events must be at least 1")
         return samples
+
+    def completing(self, known: Tensor) -> Ensemble:
+        """The mixture whose conditional given some dims can be drawn from: see `Model.completing`.
+
+        Args:
+            known: `event_shape` boolean, True where a value is given.
+        """
+        return Ensemble([member.completing(known) for member in self._models])
 
     def members_drawn(
         self, noise: Tensor, given: Tensor | None = None, known: Tensor | None = None

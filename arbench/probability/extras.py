@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from arbench.probability.density import Density
+from arbench.probability.layouts import Layout
 
 
 class SteppingNetwork(Protocol):
@@ -47,6 +48,40 @@ class FeatureNetwork(Protocol):
 
         Returns:
             `(B, H)` floating-point.
+        """
+        ...
+
+
+class AnyOrderNetwork(Protocol):
+    """The optional part of a network's contract: one set of weights answers for any order.
+
+    Any network whose weights belong to places can be asked in another order (`reordered`). This
+    one was trained for all of them, so its model completes any set of known dims: in an order that
+    begins with those.
+
+    Attributes:
+        any_order: True.
+    """
+
+    any_order: bool
+
+    def reordered(self, layout: Layout, mask_seed: int) -> nn.Module:
+        """A view with the same weights in another order."""
+        ...
+
+    def training_params(self, sites: Tensor) -> tuple[Tensor, Tensor]:
+        """What training uses in place of `forward`; a network may leave it out.
+
+        Parameters need not be those given the sites before, but the log-probabilities that they
+        give the sites, each times its weight, have a sum whose expectation is the mean over all
+        orders of the event's log-probability. Orders and the like are drawn from torch's global
+        generator, which training seeds for every step.
+
+        Args:
+            sites: `(B, T, site_dim)`; see `forward`.
+
+        Returns:
+            `(B, T, P)` parameters and `(B, T)` weights.
         """
         ...
 

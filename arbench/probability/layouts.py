@@ -206,9 +206,29 @@ class Layout:
             raise ValueError(
                 "the given dims are not a prefix in the model's order: the first unknown site is "
                 f"number {length}, at {tuple(where)}, yet later sites are given; give only sites "
-                "that come before it"
+                "that come before it, or take a model that answers for any order"
             )
         return length
+
+    def known_first(self, known: Tensor) -> Layout:
+        """The order in which the known dims are a prefix; within both parts it is this order.
+
+        Args:
+            known: `event_shape` boolean, True where a value is given.
+
+        Raises:
+            ValueError: if a site is known in part; what draws whole pixels cannot draw the rest.
+        """
+        by_site = self.to_sites(known.bool().cpu().unsqueeze(0))[0]
+        full = by_site.all(-1)
+        if not torch.equal(full, by_site.any(-1)):
+            where = self.coordinates[int((full != by_site.any(-1)).nonzero()[0])].tolist()
+            raise ValueError(
+                f"the pixel at {tuple(where)} is given in part, and all channels of a pixel are "
+                "drawn at once; give all of them or none"
+            )
+        order = self._permutation[full.logical_not().long().argsort(stable=True)]
+        return Layout(self.spec, order=order.tolist(), sites=self.sites)
 
     def __repr__(self) -> str:
         order = "raster" if self.is_raster else "permuted"

@@ -30,8 +30,8 @@ class Model(nn.Module):
 
     Args:
         network: maps sites `(B, T, site_dim)` to parameters `(B, T, P)`; parameters of site t
-            see sites before t only. It may offer `init_state` and `step`, and `features`; see
-            `SteppingNetwork` and `FeatureNetwork`.
+            see sites before t only. It may offer `init_state` and `step`, `features`, and
+            `any_order`; see `SteppingNetwork`, `FeatureNetwork` and `AnyOrderNetwork`.
         head: what the parameters mean.
         layout: how events become sites.
         fresh: makes another such network, with weights as before training; see `reinitialise`.
@@ -92,6 +92,22 @@ class Model(nn.Module):
         per_site = self.site_log_probs(events, scored)
         return per_site.sum(1, dtype=widest_dtype(per_site.device))
 
+    def training_log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
+        """What training makes large, `(B,)`: `log_prob`, or an estimate of its mean over orders.
+
+        A network trained over all orders estimates (see `AnyOrderNetwork.training_params`). Events
+        that differ in length have a likelihood in the raster scan alone, so they train in it.
+        """
+        if scored is not None or not hasattr(self.network, "training_params"):
+            return self.log_prob(events, scored)
+        sites = self.sites_of(events)
+        params, weights = self.network.training_params(sites)
+        self._require_shape(params, sites, "training_params")
+        if params.dtype in (torch.bfloat16, torch.float16):
+            params = params.float()
+        terms: Tensor = self.head.log_prob(params, sites) * weights
+        return terms.sum(1, dtype=widest_dtype(terms.device))
+
     def site_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Conditional log-probabilities `(B, T)` in nats, in the layout's order.
 
@@ -128,13 +144,16 @@ class Model(nn.Module):
             PluginError: if they have another shape: broadcasting could make a number of it.
         """
         params: Tensor = self.network(sites)
+        self._require_shape(params, sites, "forward")
+        return params
+
+    def _require_shape(self, params: Tensor, sites: Tensor, made_by: str) -> None:
         expected = (*sites.shape[:2], self.head.num_params)
         if tuple(params.shape) != expected:
             raise PluginError(
-                f"{type(self.network).__name__}: forward returned parameters of shape "
+                f"{type(self.network).__name__}: {made_by} returned parameters of shape "
                 f"{tuple(params.shape)}, expected (B, T, P) = {expected}"
             )
-        return params
 
     def dim_log_probs(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
         """Conditional log-probabilities in nats, each at its dim's place in the event.
@@ -184,7 +203,8 @@ class Model(nn.Module):
             noise: `(B, T, U)` float64 instead of a generator.
             method: "step", "fixed-point" or "whole"; "auto" is the first one available.
             given: `(B, *event_shape)` or `event_shape`, values to complete; needs `known`.
-            known: `event_shape` boolean, which dims of `given` are known.
+            known: `event_shape` boolean, which dims of `given` are known: a prefix in the layout's
+                order, or any dims if the network answers for any order; see `completing`.
             progress: called with (sites done, T).
 
         Returns:
@@ -208,15 +228,33 @@ class Model(nn.Module):
             noise = draw_noise(*expected, generator)
         if tuple(noise.shape) != expected:
             raise ValueError(f"noise has shape (B, T, U) = {expected}, got {tuple(noise.shape)}")
-        values, num_given = torch.zeros(num_events, *self.spec.shape), 0
+        model, values, num_given = self, torch.zeros(num_events, *self.spec.shape), 0
         if given is not None or known is not None:
             values, known = known_values(self.spec, num_events, given, known)
-            num_given = self.layout.prefix_length(known)
-        with evaluation_mode(self):
-            source = self.network if method == "step" else self.site_params
-            start = self.sites_of(values)
-            sites = SAMPLERS[method](source, self.head, noise, start, num_given, progress)
-        return self.layout.to_events(sites)
+            model = self.completing(known)
+            num_given = model.layout.prefix_length(known)
+        with evaluation_mode(model):
+            source = model.network if method == "step" else model.site_params
+            start = model.sites_of(values)
+            sites = SAMPLERS[method](source, model.head, noise, start, num_given, progress)
+        return model.layout.to_events(sites)
+
+    def completing(self, known: Tensor) -> Model:
+        """The model whose conditional given some dims can be drawn from exactly.
+
+        It is this one, unless its network answers for any order and the known dims are no prefix of
+        this one's: then it shares the weights, and its order begins with the known dims
+        (`Layout.known_first`). Its `log_prob` is that of its own order, and not this one's.
+
+        Args:
+            known: `event_shape` boolean, True where a value is given.
+        """
+        if not getattr(self.network, "any_order", False):
+            return self
+        layout = self.layout.known_first(known)
+        if torch.equal(layout.permutation, self.layout.permutation):
+            return self
+        return Model(self.network.reordered(layout, 0), self.head, layout)
 
     def reference_path(self, dtype: torch.dtype = torch.float64) -> ReferencePath:
         """Its probabilities one dim after the other, from a copy of it; see `ReferencePath`.

@@ -64,6 +64,8 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
     dataset.require_likelihood(request.model, layouts)
+    if getattr(network_class, "any_order", False):
+        dataset.require_whole_events(request.model)
     head_class = registry().find(HeadEntry, head).load()
     options = settled("head", recipe.head.options, options_schema(head_class))
     own_head = recipe.head.model_copy(update={"options": options})  # as that head takes them

@@ -1,4 +1,4 @@
-"""Reads the image of `sample --given`; which dims `--rows` makes known."""
+"""Reads the image of `sample --given`; which dims `--rows` or `--mask` makes known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench.data.formats.pixels import read_pixels
+from arbench.data.formats.pixels import Pixels, read_pixels
 from arbench.errors import ConfigError, DataError
 from arbench.probability.events import Discrete, EventSpec
 
@@ -34,7 +34,47 @@ def read_image(path: Path, spec: EventSpec) -> Tensor:
         raise DataError(
             f"{path}: not an image that can be read; an event of the task itself is given as test:7"
         )
-    channels, height, width = spec.shape
+    image = _pixels(path, spec, spec.shape[0])
+    levels = image.levels.astype(np.int64) * (255 if image.mode == "1" else 1)
+    return torch.from_numpy(levels * spec.domain.size // 256)
+
+
+def read_mask(path: Path, spec: EventSpec) -> Tensor:
+    """Which dims are known, `(C, H, W)` boolean: those of the pixels that are white in an image.
+
+    Args:
+        path: an image file of the event's own height and width, black and white alone.
+        spec: of the events.
+
+    Raises:
+        ConfigError: if the events are no images.
+        DataError: if the file is no such image.
+    """
+    if len(spec.shape) != 3:
+        raise ConfigError(
+            f"--mask is for images, and events of {spec.shape} are none; in Python, "
+            "`arbench.sample` takes any known dims"
+        )
+    if not path.is_file():
+        raise DataError(f"{path}: not an image that can be read")
+    image = _pixels(path, spec, 1)
+    white = 1 if image.mode == "1" else 255
+    grey = (image.levels != 0) & (image.levels != white)
+    if grey.any():
+        raise DataError(
+            f"{path}: found the grey level {image.levels[grey][0]}, expected a mask of black (0) "
+            "and white (255) alone: white is what is known"
+        )
+    return torch.from_numpy(image.levels == white).expand(spec.shape).contiguous()
+
+
+def _pixels(path: Path, spec: EventSpec, channels: int) -> Pixels:
+    """The pixels of an image file of the events' height and width.
+
+    Raises:
+        DataError: if it has another size, or other channels.
+    """
+    _, height, width = spec.shape
     image = read_pixels(path, str(path))
     if len(image.levels) != channels:
         raise DataError(
@@ -44,8 +84,7 @@ def read_image(path: Path, spec: EventSpec) -> Tensor:
     if image.size != (width, height):
         found = "x".join(map(str, image.size))
         raise DataError(f"{path}: {found} pixels, expected {width}x{height}")
-    levels = image.levels.astype(np.int64) * (255 if image.mode == "1" else 1)
-    return torch.from_numpy(levels * spec.domain.size // 256)
+    return image
 
 
 def known_rows(spec: EventSpec, rows: int) -> Tensor:

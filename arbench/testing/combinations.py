@@ -137,7 +137,7 @@ def _check_density(density: Density, subject: Subject) -> None:
         require_samplers_agree(density, subject)
     else:
         _check_refuses_temperature(density)
-    _check_refuses_holes(density, subject)
+    _check_holes(density, subject)
     if masses is not None:
         _named("completions", lambda: _check_completions(density, subject, masses))
         if len(subject.spec.shape) == 1 and subject.tiny.end is None:
@@ -187,11 +187,27 @@ def _check_refuses_temperature(density: Density) -> None:
     raise ConformanceError("is given a temperature, which a mixture of joint probabilities has not")
 
 
-def _check_refuses_holes(density: Density, subject: Subject) -> None:
-    """Given dims that are no prefix need a sum over what is missing before them."""
+def _check_holes(density: Density, subject: Subject) -> None:
+    """Given dims that are no prefix need another order, or a sum over what is missing before them.
+
+    A network that answers for any order has the other order, and of those that go on in their own
+    once the given dims are known the completions have the probabilities.
+    """
     layout = subject.layout
-    known = _first_sites(layout, layout.num_sites)
-    known &= ~_first_sites(layout, 1)
+    known = _sites(layout, slice(1, None))
+    members = [density] if isinstance(density, Model) else [*getattr(density, "members", ())]
+    if all(getattr(member.network, "any_order", False) for member in members):
+        if subject.tiny.end is None and not subject.tiny.is_real:
+            for holes in (known, _sites(layout, slice(1, None, 2))):
+                joint = Ensemble([_with_known_first(m, holes, subject) for m in members])
+                masses = event_masses(joint, subject.tiny)
+                _named(
+                    "completions of what is no prefix",
+                    lambda masses=masses, holes=holes: _require_conditional(  # type: ignore[misc]
+                        density, masses, holes, subject
+                    ),
+                )
+        return
     try:
         density.sample(1, generator=_generator(22), given=_an_event(subject), known=known)
     except ValueError:
@@ -201,13 +217,29 @@ def _check_refuses_holes(density: Density, subject: Subject) -> None:
 
 def _check_completions(density: Density, subject: Subject, masses: Tensor) -> None:
     """Completions of a given prefix have the probabilities of all events that begin with it."""
-    tiny, layout = subject.tiny, subject.layout
-    if layout.num_sites <= _NUM_GIVEN:
-        return
-    given, known = _an_event(subject), _first_sites(layout, _NUM_GIVEN)
+    layout = subject.layout
+    if layout.num_sites > _NUM_GIVEN:
+        _require_conditional(density, masses, _sites(layout, slice(_NUM_GIVEN)), subject)
+
+
+def _with_known_first(member: Model, known: Tensor, subject: Subject) -> Model:
+    """A member in the order that begins with the known sites and goes on in its own."""
+    sites = member.layout.to_sites(known[None])[0].all(-1)
+    order = member.layout.permutation
+    layout = Layout(
+        subject.spec,
+        order=[*order[sites].tolist(), *order[~sites].tolist()],
+        sites=subject.tiny.sites,
+    )
+    return Model(member.network.reordered(layout, 0), member.head, layout).eval()
+
+
+def _require_conditional(density: Density, masses: Tensor, known: Tensor, subject: Subject) -> None:
+    """Completions have the conditional probabilities of events with those masses, `(N,)`."""
+    tiny, given = subject.tiny, _an_event(subject)
     listed = tiny.listed()
-    begins = (listed == given).masked_fill(~known, True).flatten(1).all(1)
-    masses = masses * begins
+    fits = (listed == given).masked_fill(~known, True).flatten(1).all(1)
+    masses = masses * fits
     drawn = density.sample(_NUM_SAMPLES, generator=_generator(23), given=given, known=known)
     found = torch.bincount(event_numbers(drawn, tiny), minlength=len(masses))
     require_likely(found, masses / masses.sum(), lambda n: str(listed[n].flatten().tolist()))
@@ -275,10 +307,10 @@ def _an_event(subject: Subject) -> Tensor:
     return events[0]
 
 
-def _first_sites(layout: Layout, number: int) -> Tensor:
-    """Which dims the first sites hold, `event_shape` boolean."""
+def _sites(layout: Layout, which: slice) -> Tensor:
+    """Which dims some sites hold, `event_shape` boolean."""
     known = torch.zeros(1, layout.num_sites, layout.site_dim, dtype=torch.bool)
-    known[:, :number] = True
+    known[:, which] = True
     return layout.to_events(known)[0]
 
 

@@ -16,7 +16,11 @@ from arbench.testing.combinations import check_combinations
 from arbench.testing.distributions import check_normalisation, check_samples_follow_log_prob
 from arbench.testing.features import check_features
 from arbench.testing.invariances import check_invariances, check_reordered
-from arbench.testing.learning import check_gradients, check_memorises_one_event
+from arbench.testing.learning import (
+    check_gradients,
+    check_memorises_one_event,
+    check_training_params,
+)
 from arbench.testing.samplers import check_samplers_agree, check_step_equals_forward
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject
 from arbench.testing.tiny import TINY_EVENTS, TinyEvents
@@ -33,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "samples_follow_log_prob": check_samples_follow_log_prob,
     "memorises_one_event": check_memorises_one_event,
     "gradients": check_gradients,
+    "training_params": check_training_params,
     "invariances": check_invariances,
     "reordered": check_reordered,
     "features": check_features,
@@ -43,6 +48,7 @@ CHECKS: dict[str, Check] = {
 _OPTIONAL: dict[str, Callable[[NetworkClass], bool]] = {
     "step_equals_forward": lambda network_class: hasattr(network_class, "step"),
     "gradients": lambda network_class: not hasattr(network_class, "fit"),
+    "training_params": lambda network_class: hasattr(network_class, "training_params"),
     "reordered": lambda network_class: hasattr(network_class, "reordered"),
     "features": lambda network_class: hasattr(network_class, "features"),
 }

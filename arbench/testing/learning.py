@@ -7,6 +7,7 @@ import math
 
 import torch
 
+from arbench.probability.model import Model
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, learn
 
 _NUM_STEPS = 300
@@ -16,6 +17,9 @@ _MEMORISED_FRACTION = 0.15
 # Nats per real dim, those of a scale of 0.09; with its parameters squashed into [0, 1] the
 # head cannot get below -0.1.
 _MEMORISED_REAL = -1.0
+# Of the check of `training_params`; lengths of prefixes are spread over a batch, which helps.
+_NUM_ORDERS, _NUM_ESTIMATES = 100, 4000
+_MOST_ERRORS, _ROUNDING_NATS = 5.0, 1e-9
 _NORMAL_NATS = 0.5 * math.log(2 * math.pi * math.e)
 
 
@@ -71,6 +75,41 @@ def check_gradients(subject: Subject) -> None:
     if idle:
         raise ConformanceError(
             f"no gradient reaches {', '.join(sorted(idle))}: nothing depends on it"
+        )
+
+
+def check_training_params(subject: Subject) -> None:
+    """What training makes large is, on average, the mean of the log-probability over all orders.
+
+    Random orders are as good as all of them, as the network is asked in each exactly. A factor that
+    is forgotten, or a site that is predicted from itself, moves the mean.
+
+    Raises:
+        ConformanceError: with both means and their standard errors.
+        NotApplicableError: if events end: in other orders they have no likelihood.
+    """
+    if subject.tiny.end is not None:
+        raise NotApplicableError("in another order than the raster scan padding is not last")
+    model = subject.sharpened()
+    event = subject.random_events(1, seed=12)
+    found = []
+    with torch.no_grad():
+        for seed in range(_NUM_ORDERS):
+            layout = subject.tiny.layout(seed)
+            view = Model(model.network.reordered(layout, seed), model.head, layout).eval()
+            found.append(view.log_prob(event))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            repeated = event.expand(_NUM_ESTIMATES, *event.shape[1:])
+            estimates = model.training_log_prob(repeated)
+    exact = torch.cat(found)
+    gap = (exact.mean() - estimates.mean()).item()
+    error = math.sqrt(exact.var().item() / len(exact) + estimates.var().item() / len(estimates))
+    if not abs(gap) <= _MOST_ERRORS * error + _ROUNDING_NATS:
+        raise ConformanceError(
+            f"training estimates {estimates.mean().item():.4g} nats for an event whose "
+            f"log-probability over orders is {exact.mean().item():.4g} on average, which is "
+            f"{abs(gap) / error:.1f} standard errors off"
         )
 
 

@@ -159,12 +159,17 @@ def learn(
             torch.manual_seed(0)
             for _ in range(num_steps):
                 optimizer.zero_grad()
-                loss = -model.log_prob(events, scored).mean()
-                if loss.item() < enough_nats:
+                loss = -model.training_log_prob(events, scored).mean()
+                # The loss may be an estimate, which is low by chance.
+                if loss.item() < enough_nats and _nats(model, events, scored) < enough_nats:
                     break
                 torch.autograd.backward(loss)
                 optimizer.step()
         model.eval()
+    return _nats(model, events, scored)
+
+
+def _nats(model: Model, events: Tensor, scored: Tensor | None) -> float:
     with torch.no_grad():
         return -model.log_prob(events, scored).mean().item()
 

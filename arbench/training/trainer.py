@@ -79,10 +79,10 @@ class Objective(nn.ModuleList):
     def forward(
         self, events: Tensor, scored: Tensor | None, weights: Tensor, member: int
     ) -> Tensor:
-        """Total nats `()` of the events, each times its weight."""
+        """Total nats `()` of the events, each times its weight; see `Model.training_log_prob`."""
         model = self[member]
         assert isinstance(model, Model)
-        log_probs = model.log_prob(events, scored)
+        log_probs = model.training_log_prob(events, scored)
         return -(log_probs * weights).sum()
 
 

@@ -177,7 +177,8 @@ class RecurrentNADE(nn.Module):
         rows = torch.cat([number, row], 1)
         place = rows * num_keys + torch.arange(num_keys, device=steps.device)
         own = table.index_select(0, place.flatten()).view(num_steps, -1)
-        return (own + self.to_params(units)).view(num_steps, num_keys, self.num_params)
+        params: Tensor = self.to_params(units) + own
+        return params.view(num_steps, num_keys, self.num_params)
 
     @torch.no_grad()
     def init_state(self, batch_size: int) -> RecurrentNADEState:

@@ -15,6 +15,7 @@ from arbench.testing.conformance import Result, checks_for, run_check, subjects
 from arbench.testing.subject import ConformanceError
 from arbench.testing.tiny import TINY_EVENTS
 from arbench.testing.toys import LinearNetwork, SteppingTable, TableNetwork
+from arbench_any_order.network import AnyOrder
 
 
 class MaskOffByOne(LinearNetwork):
@@ -256,6 +257,22 @@ class CountsThePadding(LinearNetwork):
         return super().forward(sites) + length * torch.arange(5)
 
 
+class CountsEverySiteOnce(AnyOrder):
+    """The loss of a random prefix without its factor T / (T - d)."""
+
+    def training_params(self, sites: Tensor) -> tuple[Tensor, Tensor]:
+        params, weights = super().training_params(sites)
+        return params, (weights > 0).to(weights.dtype)
+
+
+class CountsWhatItReads(AnyOrder):
+    """Trained as an autoencoder is: every site counts, those that are known, too."""
+
+    def training_params(self, sites: Tensor) -> tuple[Tensor, Tensor]:
+        params, weights = super().training_params(sites)
+        return params, torch.ones_like(weights)
+
+
 # The network, the tiny events, the check, and what it must say.
 CASES: list[tuple[type[nn.Module], str, str, str]] = [
     (MaskOffByOne, "binary-3x3", "causality", "a site sees its own value"),
@@ -279,6 +296,8 @@ CASES: list[tuple[type[nn.Module], str, str, str]] = [
     (IdleWeight, "binary-2x3", "gradients", "no gradient reaches left_behind"),
     (ViewWithOwnWeights, "binary-2x3", "reordered", "weights of its own: weight, bias"),
     (ViewInTheWrongOrder, "binary-2x3", "reordered", "the view in the order of seed"),
+    (CountsEverySiteOnce, "binary-2x3", "training_params", "standard errors off"),
+    (CountsWhatItReads, "sequence-5", "training_params", "standard errors off"),
     (BlindToBlue, "pixels-2x2", "influence", "1 never sees 0"),
     (MaskOffByOneReal, "real-5", "causality", "a site sees its own value"),
     (DoubleSigmoid, "real-5", "memorises_one_event", "standard normal data"),

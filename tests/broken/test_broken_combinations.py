@@ -22,6 +22,7 @@ from arbench.testing import combinations
 from arbench.testing.conformance import run_check, subjects
 from arbench.testing.tiny import TINY_EVENTS
 from arbench.testing.toys import LinearNetwork, SteppingTable
+from arbench_any_order.network import AnyOrder
 
 
 class OneCacheForAll(SteppingTable):
@@ -220,6 +221,21 @@ def test_broken_combination_is_caught_by_name(
 @pytest.mark.parametrize("events", ["words-5", "sequence-5", "binary-2x3", "real-5"])
 def test_the_parts_themselves_pass(events: str) -> None:
     assert outcome(Masked, events) == ""
+
+
+def turned_round(layout: Layout, known: Tensor) -> Layout:
+    """Known sites first, and then the others from the last to the first."""
+    sites = layout.to_sites(known[None])[0].all(-1)
+    order = layout.permutation
+    return Layout(layout.spec, order=[*order[sites].tolist(), *order[~sites].flip(0).tolist()])
+
+
+def test_completions_in_another_order_than_the_promised_one_are_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Layout, "known_first", turned_round)
+    said = outcome(AnyOrder, "sequence-5")
+    assert said.startswith("alone: completions of what is no prefix: "), said
 
 
 def test_copies_that_share_a_cache_are_caught_though_each_is_right_alone() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.probability.heads.base import Head
+from arbench.probability.layouts import Layout
 
 
 class Copies(nn.Module):
@@ -46,10 +47,7 @@ class Copies(nn.Module):
             return self.head.averaged(torch.stack([network(sites) for network in self.networks]))
         num_used = min(len(self.networks), len(sites))
         parts = [self.networks[k](sites[k :: len(self.networks)]) for k in range(num_used)]
-        params: Tensor = parts[0].new_empty(len(sites), *parts[0].shape[1:])
-        for k, part in enumerate(parts):
-            params[k :: len(self.networks)] = part
-        return params
+        return _interleaved(parts)
 
     @property
     def features(self) -> Callable[[Tensor], Tensor]:
@@ -60,6 +58,37 @@ class Copies(nn.Module):
         """
         each: list[Callable[[Tensor], Tensor]] = [own.features for own in self.networks]  # type: ignore[misc]
         return lambda sites: torch.cat([features(sites) for features in each], 1)
+
+    @property
+    def any_order(self) -> bool:
+        """Whether all copies answer for any order; see `AnyOrderNetwork`."""
+        return all(getattr(network, "any_order", False) for network in self.networks)
+
+    @property
+    def reordered(self) -> Callable[[Layout, int], Copies]:
+        """The copies in another order, with the same weights.
+
+        Raises:
+            AttributeError: if the networks cannot be reordered.
+        """
+        each: list[Callable[..., nn.Module]] = [own.reordered for own in self.networks]  # type: ignore[misc]
+        return lambda layout, seed: copies_of([view(layout, seed) for view in each], self.head)
+
+    @property
+    def training_params(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Parameters and weights of one copy per event; see `AnyOrderNetwork.training_params`.
+
+        Raises:
+            AttributeError: if the networks train by `forward`.
+        """
+        each: list[Callable[..., Any]] = [own.training_params for own in self.networks]  # type: ignore[misc]
+
+        def params_and_weights(sites: Tensor) -> tuple[Tensor, Tensor]:
+            drawn = [made(sites[k :: len(each)]) for k, made in enumerate(each[: len(sites)])]
+            params, weights = zip(*drawn, strict=True)
+            return _interleaved(params), _interleaved(weights)
+
+        return params_and_weights
 
 
 class SteppingCopies(Copies):
@@ -79,6 +108,14 @@ class SteppingCopies(Copies):
         ]
         params, states = zip(*steps, strict=True)
         return self.head.averaged(torch.stack(params)), list(states)
+
+
+def _interleaved(parts: Sequence[Tensor]) -> Tensor:
+    """Rows of K tensors in turn: row 0 of the first, row 0 of the second, and so on."""
+    merged = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    for k, part in enumerate(parts):
+        merged[k :: len(parts)] = part
+    return merged
 
 
 def copies_of(networks: Sequence[nn.Module], head: Head) -> Copies:
