@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from arbench.cli import main as main
     from arbench.cli.console import ConsoleReporter as ConsoleReporter
     from arbench.data.formats import mu_law as mu_law
+    from arbench.data.formats.midi import read_midi as read_midi
     from arbench.data.formats.own_files import OwnFiles as OwnFiles
     from arbench.data.formats.pixels import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
     from arbench.data.formats.pixels import Pixels as Pixels
@@ -168,6 +169,7 @@ _NAMES = {
     "arbench.cli": ("main",),
     "arbench.cli.console": ("ConsoleReporter",),
     "arbench.data.formats": ("mu_law",),
+    "arbench.data.formats.midi": ("read_midi",),
     "arbench.data.formats.own_files": ("OwnFiles",),
     "arbench.data.formats.pixels": (
         "IMAGE_EXTENSIONS",

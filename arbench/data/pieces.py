@@ -82,7 +82,7 @@ class WindowedPieces(WindowedTask):
     scored, so that every step of every piece is scored exactly once, with at least `context -
     stride` steps before it wherever there are that many. The last window ends where the piece does.
     A piece that fills no window is padded at its end, and its padding is not scored. The windows of
-    a piece are one group.
+    a piece are one group, or those of pieces that the stream has in one group.
 
     Training sees every piece in as few windows as cover it, all of them scored whole: the first
     begins where the piece does, the last ends there, and those between overlap, anew in every
@@ -118,9 +118,8 @@ class WindowedPieces(WindowedTask):
         pieces = [piece[0, :length] for piece, length in zip(stored.events, lengths, strict=True)]
         cover = self._even_windows if split == "train" else self._overlapping_windows
         parts = [cover(piece) for piece in pieces]
-        groups = torch.arange(len(parts)).repeat_interleave(
-            torch.tensor([len(events) for events, _ in parts])
-        )
+        groups = torch.arange(len(parts)) if stored.groups is None else stored.groups
+        groups = groups.repeat_interleave(torch.tensor([len(events) for events, _ in parts]))
         scored = torch.cat([scored for _, scored in parts])[:, None, :, None]
         events = torch.cat([events for events, _ in parts])[:, None]
         return Split(events, scored.expand(events.shape), groups)

@@ -108,6 +108,7 @@ class WindowedTask(Task):
         self.stride = stride
         self.name, self.version = stream.name, stream.version
         self.unit, self.source = stream.unit, stream.source
+        self.division = stream.division
         self.group = "block"
         self.pinned, self.public, self.files = stream.pinned, stream.public, stream.files
         self.spec = EventSpec((context,), stream.domain)

@@ -1,4 +1,4 @@
-"""The user's own data: tables of zeros and ones, images, and recordings."""
+"""The user's own data: tables of zeros and ones, images, recordings, and music."""
 
 from __future__ import annotations
 
@@ -22,5 +22,11 @@ arbench_entries = [
         task="arbench_files.audio:AudioTask",
         summary="your own recordings, a folder of wav or flac files",
         argument="PATH[?split=rows|files]",
+    ),
+    TaskEntry(
+        name="midi",
+        task="arbench_files.midi:MidiTask",
+        summary="your own music, a folder of MIDI files",
+        argument="PATH[?steps=N][?split=rows|files]",
     ),
 ]

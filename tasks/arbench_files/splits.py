@@ -95,12 +95,18 @@ class FileTask(Task):
 
     def load(self, split: SplitName) -> Split:
         """The events `(N, *event_shape)` of a split, uint8; all copies of a work are one group."""
-        part, indices = self._places[split]
-        found = self.events_of(part, indices)
-        if not self._of_works:
+        found = self.events_of(*self._places[split])
+        works = self.works(split)
+        if works is None:
             return found
-        works = work_numbers([self._parts[part][index] for index in indices])
         return replace(found, groups=works if found.groups is None else works[found.groups])
+
+    def works(self, split: SplitName) -> Tensor | None:
+        """The number of each item's work, in the order of items; None where each is a draw."""
+        if not self._of_works:
+            return None
+        part, indices = self._places[split]
+        return work_numbers([self._parts[part][index] for index in indices])
 
     def events_of(self, part: PartName, indices: Indices) -> Split:
         """The events of some items of a part, in their order; an item is an event by default."""
