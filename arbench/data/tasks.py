@@ -167,7 +167,7 @@ class Task(ABC):
         name: what users type.
         version: changes whenever any event of any split changes.
         spec: shape and domain of the events.
-        unit: what one dim is: "dim", "pixel", "char", "byte" or "sample".
+        unit: what one dim is: "dim", "pixel", "char", "byte", "sample" or "key".
         group: what is independent of others of its kind, in a word: "event", or what
             `Split.groups` are, such as "recording".
         source: where the data come from, a citation with an address.

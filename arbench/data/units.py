@@ -31,9 +31,10 @@ def nats_per(unit: str) -> str:
     A text's windows are no events that anybody knows, and names are compared by the character.
     Pieces of music are compared by the step in time, of `dims_per` keys.
     """
-    if kind_of(unit) == "music":
+    kind = _KINDS.get(unit)
+    if kind == "music":
         return "step"
-    return unit if kind_of(unit) == "text" else "event"
+    return unit if kind == "text" else "event"
 
 
 def dims_in(word: str) -> int:

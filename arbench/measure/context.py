@@ -61,7 +61,7 @@ class Handed:
 
     @property
     def unit(self) -> str:
-        """What one dim is: "dim", "pixel", "char", "byte" or "sample"."""
+        """What one dim is: "dim", "pixel", "char", "byte", "sample" or "key"."""
         return self._dataset.task.unit
 
     @property
