@@ -107,6 +107,10 @@ def find_packages(library: list[str]) -> None:
     import site
 
     sys.path[:] = library
+    # What the server's own site says of packages that are installed to be edited.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in str(finder)]
+    for name in [name for name in sys.modules if name.startswith("__editable__")]:
+        del sys.modules[name]
     site.main()
     importlib.invalidate_caches()
 
