@@ -35,6 +35,10 @@ ABOUT_CHECKS = (
     "its likelihood."
 )
 ABOUT_PUBLISHED = "Published numbers are not ranked: nobody here can test them."
+ABOUT_COMPRESSORS = (
+    "Compressors are not ranked either: a size has no log-probability of each event. They learn as "
+    "they go, from what they are given."
+)
 ABOUT_SPEEDS = "Samples/s are those of the best batch size; ~ means timed in part and scaled."
 
 
@@ -81,7 +85,7 @@ def board_table(board: Board, *, markdown: bool) -> str:
             status_text(row),
         ]
         cells = [shown(cell) for cell in cells]
-        if markdown and row.published:
+        if markdown and not row.is_result:
             cells[1] = f"*{cells[1]}*"
         rows.append(cells)
     alignment = ["right" if h not in ("model", "training") else "left" for h in headers]
@@ -108,7 +112,7 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
         others = [board for board in measured if board.task == task]
         pages[f"{task}.md"] = _page(task, boards, others)
         for board in boards:
-            if best := next((row for row in board.rows if not row.published), None):
+            if best := next((row for row in board.rows if row.is_result), None):
                 contents.append(
                     (
                         f"[{escaping.markdown(board.title)}]({task}.md)",
@@ -117,7 +121,7 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
                         _number(best.nats, best.nats_error, 3, best)
                         + f" per {nats_per(board.unit)}",
                         board.num_results,
-                        len(board.rows) - board.num_results,
+                        board.num_published,
                     )
                 )
     headers = ("task", "best model", "bits/dim", "nats", "results", "published")
@@ -139,7 +143,10 @@ def _page(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard])
         ]
         if notes:
             blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
-    blocks.append(f"{ABOUT_RANKS} {ABOUT_PUBLISHED} {ABOUT_SPEEDS}")
+    sentences = [ABOUT_RANKS, ABOUT_PUBLISHED, ABOUT_SPEEDS]
+    if any(row.status == "compressor" for board in boards for row in board.rows):
+        sentences.insert(2, ABOUT_COMPRESSORS)
+    blocks.append(" ".join(sentences))
     if measured:
         blocks[-1:-1] = [measured_markdown(board) for board in measured]
         blocks.append(ABOUT_MEASURED)
@@ -155,7 +162,9 @@ def _page(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard])
 
 
 def status_text(row: Row) -> str:
-    """Who vouches for a row: arbench, the user, or a paper."""
+    """Who vouches for a row: arbench, the user, or a paper; of a compressor, what it was given."""
+    if row.status == "compressor":
+        return f"compressor: {row.source}"
     if row.published:
         return row.source + (" (unchecked)" if row.status == "unchecked" else "")
     status = {"local": "self-reported, local"}.get(row.status, row.status)
@@ -163,7 +172,7 @@ def status_text(row: Row) -> str:
 
 
 def seeds_text(row: Row) -> str:
-    """Over how many seeds of one recipe a row is a mean; empty if published."""
+    """Over how many seeds of one recipe a row is a mean; empty without a rank."""
     if row.num_seeds is None:
         return ""
     return "1 seed: these weights" if row.num_seeds == 1 else f"{row.num_seeds} seeds"

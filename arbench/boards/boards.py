@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from arbench.boards.compressors import CompressedTest, compressed_tests
 from arbench.boards.published import (
     PublishedResult,
     nats_error_of,
@@ -68,6 +69,8 @@ def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[B
         for kind in KINDS:
             rows = _ranked([r for r in own if r.record.splits["test"].kind == kind])
             rows += [_published(r, own[0].record) for r in published if r.kind == kind]
+            if kind == "exact" and rows:
+                rows += [_compressor(c, own[0].record) for c in compressed_tests(sha256, extent[0])]
             if rows:
                 unit = own[0].record.task.unit
                 label = about if several[task] > 1 else ""
@@ -289,9 +292,23 @@ def _alone(published: PublishedResult) -> Row:
 
 
 def _paper_row(published: PublishedResult, bits: float | None, nats: float | None) -> Row:
+    status = "published" if published.checked else "unchecked"
+    return _unranked(published.model, bits, nats, status, published.source, published.note)
+
+
+def _compressor(compressed: CompressedTest, record: Record) -> Row:
+    """A compressor's row, in the units of a record on the same events."""
+    nats = compressed.nats_per_dim
+    own = nats_of(record, nats)
+    return _unranked(compressed.compressor, in_bits(nats), own, "compressor", compressed.about)
+
+
+def _unranked(
+    model: str, bits: float | None, nats: float | None, status: str, source: str, note: str = ""
+) -> Row:
     return Row(
         rank=None,
-        model=published.model,
+        model=model,
         bits_per_dim=bits,
         bits_error=None,
         nats=nats,
@@ -303,11 +320,11 @@ def _paper_row(published: PublishedResult, bits: float | None, nats: float | Non
         training_s=None,
         training_device=None,
         speeds=(),
-        status="published" if published.checked else "unchecked",
-        source=published.source,
-        note=published.note,
+        status=status,
+        source=source,
+        note=note,
     )
 
 
 def _in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
-    return tuple(sorted(rows, key=lambda row: (row.score, row.published, row.model)))
+    return tuple(sorted(rows, key=lambda row: (row.score, not row.is_result, row.model)))

@@ -77,7 +77,7 @@ def _script_json(value: object) -> str:
 def _card(task: str, boards: Sequence[Board]) -> str:
     """A task in the overview: its best result, and where all others lie."""
     board = max(boards, key=lambda board: board.num_results)
-    best = next((row for row in board.rows if not row.published), None)
+    best = next((row for row in board.rows if row.is_result), None)
     about = "" if best is None else f"<p><b>{html(best.model)}</b> {caption(board, best.score)}</p>"
     return f"""<li><a class="card" href="#{html(task)}"><h3>{html(task)}</h3>
 {about}{strip(board)}<p class="quiet">{_counts(boards)}</p></a></li>"""
@@ -85,7 +85,7 @@ def _card(task: str, boards: Sequence[Board]) -> str:
 
 def _counts(boards: Sequence[Board]) -> str:
     own = sum(board.num_results for board in boards)
-    published = sum(len(board.rows) for board in boards) - own
+    published = sum(board.num_published for board in boards)
     results = f"{own} {'result' if own == 1 else 'results'}"
     return results + (f", {published} published" if published else "")
 
@@ -131,6 +131,10 @@ def _board(board: Board) -> str:
 <div class="canvas"></div><p class="quiet">{html(board.measure)} on validation over training
 time, of runs whose curve is here.</p></figure>
 </div>"""
+    compressors = ""
+    if any(row.status == "compressor" for row in board.rows):
+        compressors = """
+<label><input type="checkbox" value="compressor" checked> compressors</label>"""
     return f"""<div class="board" data-board="{key}">
 <h3>{heading}</h3>
 {figures}
@@ -138,7 +142,7 @@ time, of runs whose curve is here.</p></figure>
 <label class="find"><span>Find</span><input type="search" placeholder="model, paper, recipe"
  autocomplete="off" spellcheck="false"></label>
 <label><input type="checkbox" value="own" checked> results</label>
-<label><input type="checkbox" value="published" checked> published</label>
+<label><input type="checkbox" value="published" checked> published</label>{compressors}
 <output aria-live="polite"></output>
 </form>
 {table(board, key)}

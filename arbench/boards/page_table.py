@@ -77,7 +77,7 @@ def _row(board: Board, row: Row) -> str:
         cells.append(_cell(size, row.num_parameters, "wide"))
         cells.append(_cell(_training(row), row.training_s, "wide"))
         cells.append(_cell(_speeds(row.speeds), best))
-    kind = "published" if row.published else "own"
+    kind = "own" if row.is_result else "published" if row.published else "compressor"
     return f'<tr class="{kind}">{"".join(cells)}</tr>'
 
 
@@ -87,9 +87,9 @@ def _cell(content: str, value: float | None, kind: str = "") -> str:
 
 def _model(row: Row) -> str:
     status = status_text(row)
-    badge = "" if row.published else f' <span class="badge {row.status}">{html(status)}</span>'
-    about = status if row.published else row.source
-    seeds = "" if row.published else f" <small>{seeds_text(row)}</small>"
+    badge = "" if not row.is_result else f' <span class="badge {row.status}">{html(status)}</span>'
+    about = row.source if row.is_result else status
+    seeds = "" if not row.is_result else f" <small>{seeds_text(row)}</small>"
     narrow = []  # what a phone has no columns for
     if row.num_parameters is not None:
         narrow.append(f"{row.num_parameters:,} parameters")
@@ -147,15 +147,15 @@ def _digits(board: Board) -> int:
 
 
 def strip(board: Board) -> str:
-    """Every number of a board on a line, SVG: results as dots, published ones as strokes."""
+    """Every number of a board on a line, SVG: results as dots, all others as strokes."""
     low, high = (pick(row.score for row in board.rows) for pick in (min, max))
     # A floor far away would press all others together.
     high = min(high, low * 1.5) if low > 0 else high
     scale = (_STRIP_WIDTH - 12) / ((high - low) or 1)
     marks = []
-    for row in sorted(board.rows, key=lambda row: not row.published):
+    for row in sorted(board.rows, key=lambda row: row.is_result):
         x = 6 + (min(row.score, high) - low) * scale
-        if row.published:
+        if not row.is_result:
             marks.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="14"/>')
         else:
             marks.append(f'<circle cx="{x:.1f}" cy="9" r="4"/>')

@@ -28,25 +28,26 @@ class Row:
     """One row of a board.
 
     Attributes:
-        rank: 1 plus the number of results that are significantly better; None if published.
+        rank: 1 plus the number of results that are significantly better; None if published, or of a
+            compressor.
         model: its name, and what sets it apart from others of that name.
         bits_per_dim: None for a density without bins.
-        bits_error: its standard error; None if published, as all that follows but `nats`.
+        bits_error: its standard error; None without a rank, as all that follows but `nats`.
         nats: per symbol of a text, else per event; None where a paper has bits per dim and nobody
             says how many dims an event has.
         nats_error: its standard error, over events; over seeds, too, where there are three.
         still_growing: whether both errors are lower bounds; see `statistics.blocks`.
         num_seeds: over how many seeds of one recipe the numbers are means; 1 is a row of these
-            weights. None if published.
+            weights. None without a rank.
         gap_nats: per event, to the true density of a synthetic task; None where nobody knows it.
         num_parameters: None if nobody says.
         training_s: how long it was trained.
         training_device: on what.
         speeds: of its samplers.
-        status: "verified", "self-reported", "local", "published" or "unchecked".
-        source: the recipe, the class of a foreign density, or a paper.
+        status: "verified", "self-reported", "local", "published", "unchecked" or "compressor".
+        source: the recipe, the class of a foreign density, a paper, or what a compressor was given.
         note: what a reader should know about a published number.
-        result: what the row shows; None if published.
+        result: what the row shows; None without a rank.
     """
 
     rank: int | None
@@ -68,9 +69,14 @@ class Row:
     result: Result | None = field(default=None, repr=False)
 
     @property
+    def is_result(self) -> bool:
+        """Whether somebody evaluated a density here; those alone have a rank."""
+        return self.rank is not None
+
+    @property
     def published(self) -> bool:
         """Whether it is a paper's number."""
-        return self.rank is None
+        return self.status in ("published", "unchecked")
 
     @property
     def is_checked(self) -> bool:
@@ -131,8 +137,13 @@ class Board:
 
     @property
     def num_results(self) -> int:
-        """How many rows are no published ones."""
-        return sum(not row.published for row in self.rows)
+        """How many rows have a rank."""
+        return sum(row.is_result for row in self.rows)
+
+    @property
+    def num_published(self) -> int:
+        """How many rows are papers' numbers."""
+        return sum(row.published for row in self.rows)
 
     @property
     def has_bits(self) -> bool:
