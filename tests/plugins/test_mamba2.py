@@ -122,16 +122,20 @@ def test_rates_and_steps_start_where_the_docstring_says() -> None:
     assert 0.4 < steps.max() <= 0.5001
 
 
-def test_in_bfloat16_states_stay_in_float32() -> None:
-    network = Mamba2(make_layout(64), 5, **SMALL)
+def test_in_bfloat16_states_stay_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.dtype] = []
+
+    def watched(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, state = selective_scan(*inputs)
+        seen.extend((outputs.dtype, state.dtype))
+        return outputs, state
+
+    monkeypatch.setattr("arbench_mamba2.network.selective_scan", watched)
+    network = Mamba2(make_layout(64), 5, **SMALL | {"num_blocks": 1})
     sites = torch.randint(5, (4, 64, 1))
-    seen = []
-    network.blocks[0].output_norm.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].dtype)
-    )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = network(sites)
-    assert seen == [torch.float32]
+    assert seen == [torch.float32, torch.float32]
     assert 0 < (rough.float() - network(sites)).abs().max() < 0.1
 
 

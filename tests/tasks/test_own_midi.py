@@ -136,7 +136,9 @@ def test_a_run_on_own_music_is_verified_and_writes_midi(songs: Path, tmp_path: P
     settings = {"stream.context": 4, "stream.stride": 2}
     task = f"midi:{songs}"
     run = arbench.run(task, "bernoulli", settings=settings, device="cpu", out=tmp_path / "run")
-    # The run's configuration holds how the files were divided.
+    # The run's configuration holds how the files were divided; so does what is seen of them.
+    own = MidiTask(str(songs))
+    assert own.windows(4, 2).division == own.division is not None
     assert arbench.verify(tmp_path / "run", task=task).holds
     written = read_midi((tmp_path / "run" / "samples.mid").read_bytes(), "x", steps_per_beat=4)
     assert written.any()
