@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench.boards.compressors import COLUMNS, FILE
+from arbench.boards.published import COMPRESSOR_COLUMNS, COMPRESSORS
 from arbench.data.dataset import Dataset, windows_of
 from arbench.data.offline import NotHereError, offline
 from arbench.data.rendering import Rendering, TextRendering
@@ -27,7 +27,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.registry.manager import registry
 from arbench_compression import baselines
 
-PATH = Path(__file__).resolve().parents[1] / "leaderboards" / FILE
+PATH = Path(__file__).resolve().parents[1] / "leaderboards" / COMPRESSORS
 
 
 def rows(name: str) -> Iterator[dict[str, str]]:
@@ -57,7 +57,7 @@ def rows(name: str) -> Iterator[dict[str, str]]:
         sizes = {k: int(v) for k, v in baselines.sizes(about, events, spec).items()}
     for compressor, size in sizes.items():
         values = (name, dataset.sha256, num_dims, compressor, size, about[compressor])
-        yield dict(zip(COLUMNS, map(str, values), strict=True))
+        yield dict(zip(COMPRESSOR_COLUMNS, map(str, values), strict=True))
 
 
 def _settings(spec: EventSpec, rendering: Rendering, given: str) -> dict[str, str]:
@@ -90,7 +90,7 @@ def main(names: list[str]) -> None:
         kept = [row for row in before if row["task"] != name] + found
         kept.sort(key=lambda row: row["task"])
         with PATH.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
+            writer = csv.DictWriter(file, COMPRESSOR_COLUMNS, delimiter="\t", lineterminator="\n")
             writer.writeheader()
             writer.writerows(kept)
 

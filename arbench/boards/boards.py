@@ -14,9 +14,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from arbench.boards.compressors import CompressedTest, compressed_tests
 from arbench.boards.published import (
+    CompressedTest,
     PublishedResult,
+    compressed_tests,
     nats_error_of,
     nats_of,
     published_results,

@@ -1,4 +1,4 @@
-"""Published numbers from papers, with their sources; shown beside ours, never ranked."""
+"""What stands on boards beside results, unranked: papers' numbers, and sizes by compressors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from arbench.show.tables import Table
 
 if TYPE_CHECKING:
     from arbench.runs.record.record import Record
+
+
+COMPRESSORS = "compressors.tsv"
+COMPRESSOR_COLUMNS = ("task", "data_sha256", "num_dims", "compressor", "num_bytes", "about")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,60 @@ def published_results(task: str | None = None) -> tuple[PublishedResult, ...]:
             note=row["note"],
         )
         for row in csv.DictReader(lines, delimiter="\t")
+    )
+
+
+@dataclass(frozen=True)
+class CompressedTest:
+    """One row of `leaderboards/compressors.tsv`, which `scripts/compress_tests.py` makes.
+
+    Attributes:
+        task: its name.
+        data_sha256: of the task's events.
+        num_dims: scored dims of the test split.
+        compressor: its name.
+        num_bytes: of the test split, compressed.
+        about: what it was given, and its settings.
+    """
+
+    task: str
+    data_sha256: str
+    num_dims: int
+    compressor: str
+    num_bytes: int
+    about: str
+
+    @property
+    def nats_per_dim(self) -> float:
+        """The size as a negative log-likelihood."""
+        return in_nats(8 * self.num_bytes) / self.num_dims
+
+
+def compressed_tests(data_sha256: str, num_dims: int) -> list[CompressedTest]:
+    """The sizes of a test split, in the order of the file.
+
+    Args:
+        data_sha256: of the data that it belongs to.
+        num_dims: of the test split that was evaluated; a part of it has no sizes.
+    """
+    return [
+        row for row in _compressed() if (row.data_sha256, row.num_dims) == (data_sha256, num_dims)
+    ]
+
+
+@functools.cache
+def _compressed() -> tuple[CompressedTest, ...]:
+    text = (resources.files("arbench.leaderboards") / COMPRESSORS).read_text(encoding="utf-8")
+    return tuple(
+        CompressedTest(
+            task=row["task"],
+            data_sha256=row["data_sha256"],
+            num_dims=int(row["num_dims"]),
+            compressor=row["compressor"],
+            num_bytes=int(row["num_bytes"]),
+            about=row["about"],
+        )
+        for row in csv.DictReader(text.splitlines(), delimiter="\t")
     )
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from arbench.boards.board_text import board_pages, board_table
 from arbench.boards.boards import make_boards
-from arbench.boards.compressors import _rows, compressed_tests
 from arbench.boards.page import render_page
+from arbench.boards.published import _compressed, compressed_tests
 from arbench.boards.results import kept_records, read_results
 from arbench.data.offline import NotHereError, offline
 from arbench.data.tasks import SPLITS, open_task
@@ -50,7 +50,7 @@ def test_bz2_makes_the_kept_size_again(
             expected = size(name)
     except NotHereError as error:
         pytest.skip(str(error))
-    (row,) = [row for row in _rows() if row.task == name and row.compressor == "bz2"]
+    (row,) = [row for row in _compressed() if row.task == name and row.compressor == "bz2"]
     assert row.num_bytes == expected
     if per_dim is not None:
         assert 0.97 * per_dim < row.nats_per_dim < 1.0004 * per_dim
