@@ -17,7 +17,7 @@ class KnownSites(nn.Module):
     says that the site is known, too. Weights belong to canonical sites, not to positions in an
     order.
 
-    Source: Uria, Murray and Larochelle, ICML 2014, section 4.3: the input is the values times the
+    Source: Uria, Murray and Larochelle, ICML 2014: the input is the values times the
     mask, and the mask itself. Deviation: alphabets of more than two values.
 
     Args:

@@ -34,9 +34,9 @@ class AnyOrder(nn.Module):
     exact distribution of it. Distributions of different orders differ, as nothing forces them to
     agree. Training draws an order and a prefix of it for every event.
 
-    Source: Uria, Murray and Larochelle, "A deep and tractable density estimator", ICML 2014,
-    equations 8 to 13. Deviations: `residual`, dropout, larger alphabets, whole pixels and any head;
-    lengths of prefixes are spread evenly over a batch, not drawn independently.
+    Source: Uria, Murray and Larochelle, "A deep and tractable density estimator", ICML 2014.
+    Deviations: `residual`, dropout, larger alphabets, whole pixels and any head; lengths of
+    prefixes are spread evenly over a batch, not drawn independently.
 
     Args:
         layout: any order.
@@ -126,7 +126,7 @@ class AnyOrder(nn.Module):
         likely; its first d sites are known. An unknown site counts T / (T - d), a known one 0. See
         `AnyOrderNetwork.training_params`.
 
-        Source: Uria et al., equations 12 and 13.
+        Source: Uria et al., as above.
 
         Args:
             sites: as for `forward`.
