@@ -27,6 +27,14 @@ EVENTS_SHA256 = {
     ("density-jester", "1"): "cf05f344d0ee196abdef590f7394f14296c90577126a63a7210d11d0eb321130",
     ("density-nltcs", "1"): "21c9d798da9bec8bdb9eedd4134899b9b3d36d9ca4d8a8e2f491f3e49543ddb2",
     ("density-plants", "1"): "fb072e36dfd2e5c9b5785d1f0bb259f147b32fcc0733f5d0be5dabbaa19c186a",
+    ("jsb-chorales", "1"): "075496edf325a997a96e818e1faafc56ccaec56e6eaac68d343b814dfa146384",
+    (
+        "jsb-chorales-transposed",
+        "1",
+    ): "075496edf325a997a96e818e1faafc56ccaec56e6eaac68d343b814dfa146384",
+    ("musedata", "1"): "457631d78cc535da7b3889113cbdd6626c75c812b91e33862902a1807fd340b9",
+    ("nottingham", "1"): "1b2434a9816845c695744be64cd19f48fae1ac432e24e3adfa8192b7903789f8",
+    ("piano-midi", "1"): "84d46910b97da2434e96b42964fdc51c7a5c4a5a40626e8308b8de1e5eaf175e",
     (
         "density-pumsb-star",
         "1",
