@@ -10,7 +10,7 @@ import click
 from arbench.cli.options import UserPath
 
 if TYPE_CHECKING:
-    from arbench.data.rendering import TextRendering
+    from arbench.data.rendering import Rendering, TextRendering
     from arbench.runs.config import RunConfig
 
 
@@ -108,29 +108,20 @@ def command(
     arbench sample RUN -n 4 --out chorale.mid
     arbench sample RUN --prompt "KING LEAR:" --length 1000 --temperature 0.8
     """  # noqa: D301 - click wants the character
-    if (given is None) != (rows is None and mask is None):
-        raise click.UsageError(
-            "a completion needs both --given IMAGE|SPLIT:N and --rows N (or --mask IMAGE)"
-        )
-    if rows is not None and mask is not None:
-        raise click.UsageError("--rows and --mask both say what is given: give one of them")
+    _require_one_of_both(given, rows, mask)
     from arbench import api
     from arbench.cli.drawing import require_shown, save_events
-    from arbench.data.rendering import ImageRendering, TextRendering
+    from arbench.data.rendering import TextRendering
     from arbench.hub.finding import find_run
     from arbench.runs.loading import read_config
     from arbench.runs.request import reopen
-    from arbench.show.samples import output_path
 
     config = read_config(run := find_run(run))
     rendering = config.shown
     _require_kind(run, config, given=given, prompt=prompt, length=length)
     if probabilities:
         require_shown(rendering, f"{run}")
-    if not isinstance(rendering, TextRendering):
-        out = output_path(out, rendering)  # before the work, not after it
-    elif out is not None:
-        out = output_path(out, ImageRendering() if probabilities else rendering)
+    out = _place(out, rendering, probabilities)  # before the work, not after it
     data = None if task is None else reopen(config, task)
     asked: dict[str, Any] = {"seed": seed, "method": method, "temperature": temperature}
     if isinstance(rendering, TextRendering):
@@ -142,6 +133,28 @@ def command(
     asked |= {"given": given, "rows": rows, "mask": mask}
     save_events(density, num_events, out, config, data, probabilities, **asked)
     _say_where(num_events, out)
+
+
+def _require_one_of_both(given: str | None, rows: int | None, mask: Path | None) -> None:
+    """Refuse a completion that does not say what is given, or says it twice."""
+    if (given is None) != (rows is None and mask is None):
+        raise click.UsageError(
+            "a completion needs both --given IMAGE|SPLIT:N and --rows N (or --mask IMAGE)"
+        )
+    if rows is not None and mask is not None:
+        raise click.UsageError("--rows and --mask both say what is given: give one of them")
+
+
+def _place(out: Path | None, rendering: Rendering, probabilities: bool) -> Path | None:
+    """Where the events go; None for texts that go to the terminal."""
+    from arbench.data.rendering import ImageRendering, TextRendering
+    from arbench.show.samples import output_path
+
+    if isinstance(rendering, TextRendering):
+        if out is None:
+            return None
+        return output_path(out, ImageRendering() if probabilities else rendering)
+    return output_path(out, rendering)
 
 
 def _texts(

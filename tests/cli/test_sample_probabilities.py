@@ -115,7 +115,7 @@ def test_rows_of_a_table_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     command = ["run", "--task", task, "--model", "bernoulli", "--device", "cpu"]
     assert main([*command, "--out", run]) == 0
     assert main(["sample", run, "--probabilities"]) == 2
-    assert "rows of a table, which have no picture" in capsys.readouterr().err
+    assert "which has no such picture: leave out --probabilities" in capsys.readouterr().err
 
 
 def test_a_text_is_drawn_in_colours_on_request(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_all_suites_are_all_that_is_registered() -> None:
 
 def test_trials_are_the_checks_times_the_subjects() -> None:
     suite = model_suite(LinearNetwork)
-    needed = {"step_equals_forward", "features"}  # of which it offers neither
+    needed = {"step_equals_forward", "features", "training_params"}  # it offers none of these
     assert [*suite.checks] == [check for check in CHECKS if check not in needed]
     assert len(list(suite.trials())) == len(suite.checks) * len(suite.subjects)
     assert {trial.check for trial in suite.trials(("causality",))} == {"causality"}
