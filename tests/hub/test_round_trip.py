@@ -19,6 +19,7 @@ import arbench
 import arbench.errors
 from arbench import Context, Density, Handed, Measured, Measurement
 from arbench.boards.boards import find_boards
+from arbench.boards.measured_boards import find_measured_boards
 from arbench.boards.page import write_page
 from arbench.cli import main
 from arbench.data.tasks import open_task
@@ -254,7 +255,7 @@ def test_the_page_becomes_a_static_space(hub: HubServer, tmp_path: Path) -> None
     assert {*files} == {".gitattributes", "README.md", "index.html"}
     card = RepoCard(files["README.md"].decode())
     assert card.data.to_dict()["sdk"] == "static"
-    write_page(tmp_path / "site", find_boards(None)[0])
+    write_page(tmp_path / "site", find_boards(None)[0], find_measured_boards(None)[0])
     page, seal = files["index.html"].rsplit(b"<!-- ", 1)
     assert page == (tmp_path / "site" / "index.html").read_bytes()
     assert seal.startswith(b"written by arbench, ")
