@@ -50,9 +50,10 @@ def measure_run(
     """
     measurements = [open_measurement(name) for name in names]
     reporter = reporter or Reporter()
-    if (found := find_run(path)) != Path(path):
+    found = find_run(path)
+    if found != Path(path):
         require_offered(found, measurements, task)  # before a copy is made
-    folder = folder_to_measure(path, out=out, reporter=reporter)
+    folder = folder_to_measure(path, out=out, reporter=reporter, found=found)
     record = measure_more_of(
         folder,
         measurements,
@@ -70,7 +71,11 @@ def measure_run(
 
 
 def folder_to_measure(
-    path: str | Path, *, out: str | Path | None = None, reporter: Reporter
+    path: str | Path,
+    *,
+    out: str | Path | None = None,
+    reporter: Reporter,
+    found: Path | None = None,
 ) -> Path:
     """The folder of a run where results may be written.
 
@@ -82,13 +87,14 @@ def folder_to_measure(
         out: the folder of the copy; by default "runs/zoo/mnist/nade" for "mnist/nade", and
             "runs/hub/org/name" for "hf:org/name".
         reporter: is told where the copy is.
+        found: the folder that `path` stands for, if it was looked up already.
 
     Raises:
         ConfigError: if a run folder comes with an `out`, or the place is taken by something else.
     """
     from arbench.hub.snapshots import copy_run
 
-    found = find_run(path)
+    found = found or find_run(path)
     if found == Path(path):
         if out is not None:
             raise ConfigError(f"--out is for the copy of a run that others share; {path} is yours")
