@@ -1,4 +1,4 @@
-"""What is asked of every network that is a linear recurrence: Gated DeltaNet and Mamba-2."""
+"""What is asked of every network that is a linear recurrence: S4D, Gated DeltaNet, Mamba-2."""
 
 from __future__ import annotations
 

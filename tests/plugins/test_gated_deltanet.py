@@ -10,17 +10,12 @@ import pytest
 import torch
 from linear_recurrences import (
     EXACT,
-    loss_of_an_echo,
     make_layout,
-    require_steps_are_forward,
-    sharpen,
 )
 from torch import Tensor
 from torch.nn import functional as F
 
 from arbench.networks.short_convolution import ShortConvolution
-from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.layouts import Layout
 from arbench_gated_deltanet.delta_rule import delta_rule
 from arbench_gated_deltanet.network import DeltaHeads, GatedDeltaNet
 from arbench_gated_deltanet.state import DeltaMemory
@@ -103,20 +98,6 @@ def test_a_key_written_twice_keeps_the_last_value() -> None:
     torch.testing.assert_close(found, values, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("num_sites", [1, 30, 70])
-@pytest.mark.parametrize("options", [{}, {"ordinal": True, "coordinates": True}, {"perceptron": 0}])
-def test_step_is_forward(num_sites: int, options: dict[str, Any]) -> None:
-    network = GatedDeltaNet(make_layout(num_sites), 5, **SMALL | options)
-    sites = torch.randint(5, (3, num_sites, 1))
-    require_steps_are_forward(sharpen(network.double().eval()), sites)
-
-
-def test_step_is_forward_for_real_pixels() -> None:
-    layout = Layout(EventSpec((3, 2, 4), Real()), sites="pixel")
-    network = sharpen(GatedDeltaNet(layout, 6, **SMALL, coordinates=True).double().eval())
-    require_steps_are_forward(network, torch.randn(3, 8, 3, dtype=torch.float64))
-
-
 def test_rates_start_where_the_docstring_says() -> None:
     block = DeltaHeads(8, 400, 2, 2, 1.0, 0.0)
     rates, steps = block.log_rate.exp(), F.softplus(block.step_bias)
@@ -139,22 +120,6 @@ def test_in_bfloat16_memories_stay_in_float32() -> None:
     assert 0 < (rough.float() - network(sites)).abs().max() < 0.1
 
 
-def test_gradients_reach_every_parameter() -> None:
-    layout = Layout(EventSpec((3, 3, 3), Discrete(4)))
-    network = GatedDeltaNet(layout, 4, **SMALL, ordinal=True, coordinates=True)
-    network(torch.randint(4, (5, 27, 1))).square().sum().backward()
-    for parameter in network.parameters():
-        assert parameter.grad is not None
-        assert parameter.grad.isfinite().all()
-        assert parameter.grad.abs().sum() > 0
-
-
-def test_builds_without_memory() -> None:
-    with torch.device("meta"):
-        network = GatedDeltaNet(make_layout(), 5, coordinates=True)
-    assert all(parameter.is_meta for parameter in network.parameters())
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -166,9 +131,3 @@ def test_builds_without_memory() -> None:
 def test_unacceptable_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GatedDeltaNet(make_layout(), 5, **options)
-
-
-def test_learns_an_echo_at_a_distance() -> None:
-    layout = make_layout(25, size=2)
-    network = GatedDeltaNet(layout, 1, **SMALL | {"width": 24, "value_width": 12, "key_width": 8})
-    assert loss_of_an_echo(network, layout, 5) < 5 * math.log(2) + 1.5

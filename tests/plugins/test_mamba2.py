@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,12 @@ import pytest
 import torch
 from linear_recurrences import (
     EXACT,
-    loss_of_an_echo,
     make_layout,
-    require_steps_are_forward,
-    sharpen,
 )
 from torch import Tensor
 from torch.nn import functional as F
 
 from arbench.networks.short_convolution import ShortConvolution
-from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.layouts import Layout
 from arbench_mamba2.network import Mamba2
 from arbench_mamba2.state import SelectiveMemory
 from arbench_mamba2.state_space import selective_scan
@@ -97,21 +91,6 @@ def with_axes(sites: list[Tensor]) -> list[tuple[Tensor, int]]:
     return list(zip(sites, (1, 1, 2, 2), strict=True))
 
 
-@pytest.mark.parametrize("num_sites", [1, 30, 70])
-@pytest.mark.parametrize("options", [{}, {"ordinal": True, "coordinates": True}, {"longest": 5.0}])
-def test_step_is_forward(num_sites: int, options: dict[str, Any]) -> None:
-    """Long steps too: where others limit them in training, they must be limited in sampling."""
-    network = Mamba2(make_layout(num_sites), 5, **SMALL | options)
-    sites = torch.randint(5, (3, num_sites, 1))
-    require_steps_are_forward(sharpen(network.double().eval()), sites)
-
-
-def test_step_is_forward_for_real_pixels() -> None:
-    layout = Layout(EventSpec((3, 2, 4), Real()), sites="pixel")
-    network = sharpen(Mamba2(layout, 6, **SMALL, coordinates=True).double().eval())
-    require_steps_are_forward(network, torch.randn(3, 8, 3, dtype=torch.float64))
-
-
 def test_rates_and_steps_start_where_the_docstring_says() -> None:
     options = SMALL | {"width": 512, "head_width": 1, "num_blocks": 1}
     (block,) = Mamba2(make_layout(), 5, **options, shortest=0.01, longest=0.5).blocks
@@ -143,22 +122,6 @@ def test_in_bfloat16_states_stay_in_float32(monkeypatch: pytest.MonkeyPatch) -> 
     assert 0 < (rough.float() - network(sites)).abs().max() < 0.1
 
 
-def test_gradients_reach_every_parameter() -> None:
-    layout = Layout(EventSpec((3, 3, 3), Discrete(4)))
-    network = Mamba2(layout, 4, **SMALL, ordinal=True, coordinates=True)
-    network(torch.randint(4, (5, 27, 1))).square().sum().backward()
-    for parameter in network.parameters():
-        assert parameter.grad is not None
-        assert parameter.grad.isfinite().all()
-        assert parameter.grad.abs().sum() > 0
-
-
-def test_builds_without_memory() -> None:
-    with torch.device("meta"):
-        network = Mamba2(make_layout(), 5, coordinates=True)
-    assert all(parameter.is_meta for parameter in network.parameters())
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -171,9 +134,3 @@ def test_builds_without_memory() -> None:
 def test_unacceptable_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Mamba2(make_layout(), 5, **options)
-
-
-def test_learns_an_echo_at_a_distance() -> None:
-    layout = make_layout(25, size=2)
-    network = Mamba2(layout, 1, **SMALL | {"width": 24, "num_states": 16})
-    assert loss_of_an_echo(network, layout, 5) < 5 * math.log(2) + 1.5

@@ -8,12 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from linear_recurrences import make_layout, sharpen
 
-from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.probability.heads import natural_head
+from arbench.probability.events import EventSpec, Real
 from arbench.probability.layouts import Layout
-from arbench.probability.model import Model
 from arbench_s4d.network import S4D
 from arbench_s4d.state import Recurrence
 from arbench_s4d.state_space import DiagonalStateSpace
@@ -31,10 +29,6 @@ def make_space(
 ) -> DiagonalStateSpace:
     space = DiagonalStateSpace(channels, num_states, init=init, shortest=0.01, longest=0.5)
     return space.double()
-
-
-def make_layout(num_sites: int = 30, size: int = 5) -> Layout:
-    return Layout(EventSpec((num_sites,), Discrete(size)))
 
 
 def slow_outputs(space: DiagonalStateSpace, inputs: np.ndarray) -> np.ndarray:
@@ -101,39 +95,6 @@ def test_initial_rates_are_those_of_the_paper() -> None:
     assert torch.allclose(inv.frequency[0], expected, atol=1e-5)
 
 
-def sharpen(network: S4D) -> S4D:
-    """Biases and the first vector are seen only when they are not 0."""
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.add_(0.1 * torch.randn_like(weight))
-    return network
-
-
-@pytest.mark.parametrize("num_sites", [1, 30, 300])
-@pytest.mark.parametrize("options", [{}, {"init": "inv"}, {"ordinal": True, "coordinates": True}])
-def test_step_is_forward(num_sites: int, options: dict[str, Any]) -> None:
-    layout = make_layout(num_sites)
-    network = sharpen(S4D(layout, 5, **SMALL, **options).double().eval())
-    sites = torch.randint(5, (3, num_sites, 1))
-    assert_steps_are_forward(network, sites)
-
-
-def test_step_is_forward_for_real_pixels() -> None:
-    layout = Layout(EventSpec((3, 2, 4), Real()), sites="pixel")
-    network = sharpen(S4D(layout, 6, **SMALL, coordinates=True).double().eval())
-    assert_steps_are_forward(network, torch.randn(3, 8, 3, dtype=torch.float64))
-
-
-def assert_steps_are_forward(network: S4D, sites: Tensor) -> None:
-    params = network(sites).detach()
-    allowed = 1e-10 * max(1.0, params.abs().max().item())
-    state, previous = network.init_state(len(sites)), None
-    for t in range(sites.shape[1]):
-        stepped, state = network.step(state, previous, t)
-        torch.testing.assert_close(stepped, params[:, t], rtol=0, atol=allowed)
-        previous = sites[:, t]
-
-
 def test_what_goes_round_an_fft_does_not_come_back() -> None:
     """The last site, however large, leaves all parameters alone: the padding is long enough."""
     layout = Layout(EventSpec((64,), Real()))
@@ -156,22 +117,6 @@ def test_in_bfloat16_the_state_space_stays_in_float32() -> None:
     assert (rough.float() - network(sites)).abs().max() < 0.1
 
 
-def test_gradients_reach_every_parameter() -> None:
-    layout = Layout(EventSpec((3, 3, 3), Discrete(4)))
-    network = S4D(layout, 4, **SMALL, ordinal=True, coordinates=True)
-    network(torch.randint(4, (5, 27, 1))).square().sum().backward()
-    for parameter in network.parameters():
-        assert parameter.grad is not None
-        assert parameter.grad.isfinite().all()
-        assert parameter.grad.abs().sum() > 0
-
-
-def test_builds_without_memory() -> None:
-    with torch.device("meta"):
-        network = S4D(make_layout(), 5, coordinates=True)
-    assert all(parameter.is_meta for parameter in network.parameters())
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -187,18 +132,3 @@ def test_builds_without_memory() -> None:
 def test_unacceptable_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         S4D(make_layout(), 5, **options)
-
-
-def test_learns_an_echo_at_a_distance() -> None:
-    """Each value repeats the one 5 sites before."""
-    layout = make_layout(25, size=2)
-    network = S4D(layout, 1, width=24, num_blocks=2, num_states=16, shortest=0.05, longest=1.0)
-    model = Model(network, natural_head(layout), layout)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    for _ in range(120):
-        events = torch.randint(2, (32, 5)).repeat(1, 5)
-        optimizer.zero_grad()
-        loss = -model.log_prob(events).mean()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 5 * math.log(2) + 1.5  # the first five cannot be known
