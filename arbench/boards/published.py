@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
-from arbench.data.units import dims_in, dims_per, nats_per
+from arbench.data.units import dims_in, nats_per
 from arbench.probability.bits import in_nats
 from arbench.show.tables import Table
 
@@ -152,7 +152,7 @@ def nats_of(record: Record, nats_per_dim: float | None = None) -> float:
     test = record.splits["test"]
     per_dim = test.total_nats / test.num_dims if nats_per_dim is None else nats_per_dim
     is_per_event = nats_per(record.task.unit) == "event"
-    per = test.num_dims / test.num_events if is_per_event else dims_per(record.task.unit)
+    per = test.num_dims / test.num_events if is_per_event else dims_in(nats_per(record.task.unit))
     return per_dim * per
 
 
@@ -162,7 +162,7 @@ def nats_error_of(record: Record, split: Literal["validation", "test"] = "test")
     if nats_per(record.task.unit) == "event":
         return nll.standard_error_nats
     error = nll.standard_error_bits_per_dim
-    return None if error is None else in_nats(error) * dims_per(record.task.unit)
+    return None if error is None else in_nats(error) * dims_in(nats_per(record.task.unit))
 
 
 def beside(record: Record) -> list[tuple[float, PublishedResult]]:

@@ -29,7 +29,7 @@ def nats_per(unit: str) -> str:
     """What nats are given per, in a word, for a task whose dims are called `unit`.
 
     A text's windows are no events that anybody knows, and names are compared by the character.
-    Pieces of music are compared by the step in time, of `dims_per` keys.
+    Pieces of music are compared by the step in time, of `NUM_KEYS` keys.
     """
     kind = _KINDS.get(unit)
     if kind == "music":
@@ -45,8 +45,3 @@ def dims_in(word: str) -> int:
 def unit_of(word: str) -> str:
     """What a dim is called where nats are given per `word`; the inverse of `nats_per`."""
     return "key" if word == "step" else word
-
-
-def dims_per(unit: str) -> int:
-    """The same for the word that nats are given per, where dims are called `unit`."""
-    return dims_in(nats_per(unit))

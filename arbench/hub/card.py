@@ -10,7 +10,7 @@ import yaml
 
 from arbench.boards.curves import curve_table
 from arbench.boards.published import published_table
-from arbench.data.units import dims_per, kind_of, nats_per
+from arbench.data.units import dims_in, kind_of, nats_per
 from arbench.files.atomic import write_text
 from arbench.runs.folder import CARD, RECORD
 from arbench.runs.loading import check_bound
@@ -108,7 +108,7 @@ def card_metadata(record: Record) -> dict[str, Any]:
     if record.no_likelihood or "test" not in record.splits or record.limit is not None:
         return metadata
     test, per = record.splits["test"], nats_per(task.unit)
-    by_dims = test.total_nats / test.num_dims * dims_per(task.unit)
+    by_dims = test.total_nats / test.num_dims * dims_in(per)
     nats = test.nats_per_event if per == "event" else by_dims
     metrics = [{"type": f"nats_per_{per}", "name": f"{test.kind} nats per {per}", "value": nats}]
     if test.bits_per_dim is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arbench.data.padding import no_likelihood
-from arbench.data.units import dims_per, nats_per
+from arbench.data.units import dims_in, nats_per
 from arbench.probability.bits import in_nats
 from arbench.show.tables import Table
 from arbench.show.wording import capitalised, duration_text, measured_text, with_error
@@ -112,11 +112,12 @@ def likelihood_cells(split: Values, unit: str, *, digits: int = 3) -> tuple[str,
     """
     block, bits = split.get("block"), split["bits_per_dim"]
     bits_error = split["standard_error_bits_per_dim"]
-    if nats_per(unit) == "event":
+    per = nats_per(unit)
+    if per == "event":
         nats, error = split["nats_per_event"], split["standard_error_nats"]
     else:
-        nats, digits = split["total_nats"] / split["num_dims"] * dims_per(unit), 4
-        error = None if bits_error is None else in_nats(bits_error) * dims_per(unit)
+        nats, digits = split["total_nats"] / split["num_dims"] * dims_in(per), 4
+        error = None if bits_error is None else in_nats(bits_error) * dims_in(per)
     grows = block is not None and block["still_growing"]
     return (
         with_error(nats, error, digits, still_growing=grows),
