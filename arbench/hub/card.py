@@ -54,15 +54,16 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
         record = Record.read(path / RECORD)
         check_bound(path, record)
     front = with_metadata(card_metadata(record), "")
-    samples = [f"samples.{kind}" for kind in ("png", "txt", "csv", "wav")]
+    samples = [f"samples.{kind}" for kind in ("png", "txt", "csv", "wav", "mid")]
     samples = [name for name in samples if (path / name).exists()]
+    links = "\n".join(f"Samples: [{name}]({name})" for name in samples if name != "samples.png")
     if "samples.png" in samples:
-        shown = "![samples](samples.png)"
+        shown = f"![samples](samples.png)\n\n{links}".rstrip()  # links to what can be heard
     elif "samples.txt" in samples:
         lines = (path / "samples.txt").read_text("utf-8", errors="replace").splitlines()
         shown = f"Samples:\n\n{preformatted(chr(10).join(lines[:_SAMPLE_LINES]))}"
     else:
-        shown = "\n".join(f"Samples: [{name}]({name})" for name in samples)
+        shown = links
     values = record.model_dump(mode="json")
     curve = curve_table(path, record)
     about = [

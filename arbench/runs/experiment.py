@@ -42,6 +42,7 @@ from arbench.runs.record.record import (
 from arbench.runs.request import RunRequest, reopen, resolve
 from arbench.runs.trained_checks import Refused, check_trained
 from arbench.show.reporting import Reporter
+from arbench.show.samples import left_out
 from arbench.show.wording import counted
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
@@ -200,6 +201,8 @@ class _Experiment:
             f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
             f"seed {config.seed}; folder {self.folder.path}",
         ]
+        if note := left_out(config.shown):
+            lines.append(f"note    {note}")
         for line in lines:
             self.reporter.say(line)
         if not recipe.evaluate_test:

@@ -95,8 +95,7 @@ def check_trained(
             progress=lambda done, total: advance(done / total, ""),
         )
         if folder is not None:
-            rendering = config.rendering
-            save_samples(folder, samples.cpu(), density.spec, rendering=rendering)
+            save_samples(folder, samples.cpu(), density.spec, rendering=config.rendering)
     return check_samples(
         density,
         samples,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from arbench.data.formats.midi import write_midi
+from arbench.data.formats.midi import missing_library, write_midi
 from arbench.data.formats.piano_keys import Steps
 from arbench.data.formats.tones import TONE_RATE, tones
 from arbench.data.rendering import (
@@ -43,7 +43,10 @@ _ENDINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "table": ((".csv", ".txt"), "rows are written as .csv or .txt"),
     "text": ((".txt",), "text is written as .txt"),
     "audio": ((".wav",), "sound is written as .wav"),
-    "music": ((".mid",), "music is written as .mid, with a .wav and a .png beside it"),
+    "music": (
+        (".mid", ".wav"),
+        "music is written as .mid, with a .wav and a .png beside it, or as .wav with a .png",
+    ),
 }
 
 
@@ -64,7 +67,15 @@ def output_path(path: Path | None, rendering: Rendering) -> Path:
     require_file(path, name)
     if path.suffix.lower() not in endings:
         raise ConfigError(f"{path}: {wanted}")
+    if path.suffix.lower() == ".mid" and (missing := missing_library()):
+        raise ConfigError(f"{path}: {missing}")
     return path
+
+
+def left_out(rendering: Rendering) -> str | None:
+    """What a folder of samples lacks, and what to install for it; None if nothing."""
+    missing = missing_library() if rendering.kind == "music" else None
+    return missing and f"there will be no samples.mid, only samples.wav: {missing}"
 
 
 def save_samples(
@@ -95,7 +106,7 @@ def save_samples(
     rendering = rendering or natural_rendering(spec)
     if path.is_dir():
         endings, _ = _ENDINGS[rendering.kind]
-        path /= "samples" + endings[0]
+        path /= "samples" + (endings[-1] if left_out(rendering) else endings[0])
     match rendering:
         case ImageRendering():
             save_picture(draw_grid(events, spec, known=known), path)
@@ -161,22 +172,27 @@ def save_music(
     The first of them, `MOST_PIECES` at most, can be heard in a wav beside it and seen in a PNG.
 
     Args:
-        path: the file, which ends in `.mid`.
+        path: the file, which ends in `.mid`, or in `.wav`: then there is no MIDI.
         pieces: `(steps, 88)` boolean each, one at least.
         steps_per_beat: how many steps a quarter note has.
         beats_per_minute: the tempo, in quarter notes.
         num_given: steps at the beginning of each that were given; the picture marks them.
 
     Returns:
-        The MIDI file.
+        The file.
+
+    Raises:
+        ConfigError: if it is to be MIDI, and mido is not installed.
     """
     beat: dict[str, Any] = {"steps_per_beat": steps_per_beat}
-    midi = write_midi(_in_a_row(pieces, steps_per_beat), **beat, beats_per_minute=beats_per_minute)
+    if path.suffix.lower() == ".mid":
+        row = _in_a_row(pieces, steps_per_beat)
+        midi = write_midi(row, **beat, beats_per_minute=beats_per_minute)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(midi)
     shown = pieces[:MOST_PIECES]
     step_s = 60 / beats_per_minute / steps_per_beat
     sound = tones(_in_a_row(shown, steps_per_beat), step_s=step_s)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(midi)
     _write_wav(path.with_suffix(".wav"), sound, TONE_RATE)
     picture = draw_piano_rolls(shown, **beat, num_given=num_given)
     save_picture(picture, path.with_suffix(".png"))

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import itertools
 import random
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from arbench.data.dataset import Dataset, windows_of
 from arbench.data.offline import NotHereError, offline
+from arbench.data.pieces import PieceTask
 from arbench.data.sources import locate
 from arbench.data.streams import as_events
 from arbench.data.tasks import SPLITS, Split, SplitName, Task
@@ -31,7 +33,7 @@ from arbench.testing.foreign import check_samples_fit
 from arbench.testing.subject import ConformanceError, NotApplicableError
 from arbench.testing.toys import all_events
 
-_CONTEXT = 64  # of the windows through which a stream is looked at
+_CONTEXT = 64  # at most, of the windows through which a stream is looked at
 _NUM_VIEWED = 500
 _MOST_LISTED = 1 << 16
 _SUM_TOLERANCE = 1e-9
@@ -57,7 +59,7 @@ class TaskSubject:
     @functools.cached_property
     def dataset(self) -> Dataset:
         """The same, a stream through windows: something with a spec."""
-        return Dataset(windows_of(self.task, _CONTEXT))
+        return Dataset(windows_of(self.task, _context(self.task)))
 
     @property
     def events_task(self) -> Task:
@@ -82,6 +84,18 @@ class TaskSubject:
         """
         with _local_files():
             return {name: self.dataset.stored(name) for name in SPLITS}
+
+
+def _context(task: Task) -> int:
+    """How long the windows are: so short that training cuts most pieces at random places.
+
+    It does from three windows on, if they can overlap.
+    """
+    if not isinstance(task, PieceTask):
+        return _CONTEXT
+    with _local_files():
+        typical = statistics.median(len(piece) for piece in task.load_pieces("train"))
+    return max(2, min(_CONTEXT, int(typical) // 5))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from arbench.data.rendering import (
 )
 from arbench.errors import ConfigError
 from arbench.probability.events import Discrete, EventSpec, Real
-from arbench.show.samples import draw_waveforms, output_path, save_samples
+from arbench.show.samples import draw_waveforms, left_out, output_path, save_samples
 
 GREY = EventSpec((1, 3, 4), Discrete(2))
 ROW = EventSpec((4,), Discrete(2))
@@ -254,6 +255,25 @@ def test_music_comes_back_from_its_midi_file(tmp_path: Path) -> None:
     assert soundfile.info(tmp_path / "a.wav").duration == pytest.approx(16 * 60 / 80, abs=0.2)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.height > 40
+
+
+def test_without_mido_music_is_heard_and_seen_and_no_file_is_midi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music, spec = MusicRendering(steps_per_beat=1), EventSpec((1, 4, 88), Discrete(2))
+    assert left_out(music) is None
+    monkeypatch.setitem(sys.modules, "mido", None)
+    assert left_out(ImageRendering()) is None
+    note = left_out(music)
+    assert note is not None
+    assert "no samples.mid" in note
+    assert "pip install 'arbench[music]'" in note
+    events = torch.zeros(2, 1, 4, 88, dtype=torch.uint8)
+    assert save_samples(tmp_path, events, spec, rendering=music).name == "samples.wav"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["samples.png", "samples.wav"]
+    with pytest.raises(ConfigError, match=r"a\.mid: .* pip install 'arbench\[music\]'"):
+        output_path(tmp_path / "a.mid", music)
+    assert output_path(tmp_path / "a.wav", music) == tmp_path / "a.wav"
 
 
 @pytest.mark.parametrize(

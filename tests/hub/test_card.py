@@ -176,5 +176,8 @@ def test_samples_are_shown_as_what_they_are(tmp_path: Path) -> None:
     assert "\n<pre># no heading\nline\n" in card_of(tmp_path)
     assert card_of(tmp_path).count("\nline") == 19
     (tmp_path / "samples.png").touch()
+    (tmp_path / "samples.mid").touch()
     write_card(tmp_path)
-    assert "![samples](samples.png)" in (tmp_path / "README.md").read_text()
+    card = (tmp_path / "README.md").read_text()
+    assert "![samples](samples.png)" in card
+    assert "[samples.wav](samples.wav)\nSamples: [samples.mid](samples.mid)" in card

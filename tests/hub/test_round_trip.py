@@ -71,6 +71,14 @@ def test_the_card_carries_the_evaluation_for_machines(hub: HubServer, run: Path)
     assert "samples.png" in hub.files("org/floor")
 
 
+def test_what_can_be_heard_goes_up_and_comes_back(hub: HubServer, run: Path) -> None:
+    heard = {"samples.mid": b"MThd", "samples.wav": b"RIFF"}
+    for name, content in heard.items():
+        (run / name).write_bytes(content)
+    folder = arbench.download(f"hf:org/floor@{arbench.push(run, 'org/floor').commit}")
+    assert {name: (folder / name).read_bytes() for name in heard} == heard
+
+
 def test_the_same_push_again_makes_no_second_commit(hub: HubServer, run: Path) -> None:
     first = arbench.push(run, "org/floor")
     assert arbench.push(run, "org/floor") == first

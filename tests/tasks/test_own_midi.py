@@ -61,6 +61,14 @@ def test_it_keeps_the_promises_of_a_task(songs: Path, check: str) -> None:
     TASK_CHECKS[check](TaskSubject(lambda: MidiTask(str(songs))))
 
 
+@pytest.mark.parametrize("check", ["training_view", "groups"])
+def test_pieces_of_a_few_steps_keep_them_too(tmp_path: Path, check: str) -> None:
+    """The windows of the checks are shorter still, so that training cuts them at random."""
+    for split, numbers in zip(SPLITS, (range(6), (6, 7), (8, 9)), strict=True):
+        folder_of(tmp_path / split, [*numbers])
+    TASK_CHECKS[check](TaskSubject(lambda: MidiTask(str(tmp_path))))
+
+
 def test_the_windows_of_all_copies_are_one_group(songs: Path) -> None:
     copy = torch.from_numpy(piece(40).astype(np.uint8))
     task = MidiTask(str(songs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -170,17 +171,24 @@ def _track_notes(track: Any, place: str) -> Iterator[tuple[int, int, int]]:
             )
 
 
+def missing_library() -> str | None:
+    """What to install before MIDI can be read and written; None if that can be done."""
+    if importlib.util.find_spec("mido") is not None:
+        return None
+    return (
+        "MIDI files are read and written by mido, which is not installed: "
+        "pip install 'arbench[music]'"
+    )
+
+
 def _mido() -> Any:
     """The library, which only music needs; it states no types.
 
     Raises:
         ConfigError: if it is not installed.
     """
-    try:
-        import mido
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "MIDI files are read and written by mido, which is not installed: "
-            "pip install 'arbench[music]'"
-        ) from error
+    if missing := missing_library():
+        raise ConfigError(missing)
+    import mido
+
     return mido
