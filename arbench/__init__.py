@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from arbench.probability.events import Discrete as Discrete
     from arbench.probability.events import Domain as Domain
     from arbench.probability.events import EventSpec as EventSpec
+    from arbench.probability.events import Mixed as Mixed
     from arbench.probability.events import Real as Real
     from arbench.probability.extras import Conditionals as Conditionals
     from arbench.probability.extras import Features as Features
@@ -118,6 +119,7 @@ if TYPE_CHECKING:
     from arbench.probability.heads.gaussian import Gaussian as Gaussian
     from arbench.probability.heads.gaussian_mixture import GaussianMixture as GaussianMixture
     from arbench.probability.heads.logistic_mixture import LogisticMixture as LogisticMixture
+    from arbench.probability.heads.mixed import MixedHead as MixedHead
     from arbench.probability.layouts import Layout as Layout
     from arbench.probability.model import Model as Model
     from arbench.probability.precision import widen as widen
@@ -262,6 +264,7 @@ _NAMES = {
         "Discrete",
         "Domain",
         "EventSpec",
+        "Mixed",
         "Real",
     ),
     "arbench.probability.extras": (
@@ -276,6 +279,7 @@ _NAMES = {
     "arbench.probability.heads.gaussian": ("Gaussian",),
     "arbench.probability.heads.gaussian_mixture": ("GaussianMixture",),
     "arbench.probability.heads.logistic_mixture": ("LogisticMixture",),
+    "arbench.probability.heads.mixed": ("MixedHead",),
     "arbench.probability.layouts": ("Layout",),
     "arbench.probability.model": ("Model",),
     "arbench.probability.precision": ("widen",),

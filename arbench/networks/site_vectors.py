@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench.probability.events import Discrete
+from arbench.networks.site_features import MixedVectors
+from arbench.probability.events import Discrete, Mixed
 from arbench.probability.layouts import Layout
 
 
@@ -14,7 +15,8 @@ class SiteVectors(nn.Module):
     """At every site a vector `(H,)` for the value of the site before, a learned one at the first.
 
     Discrete dims have a row of a table each, and the rows of a site's dims are added; real ones go
-    through a linear map. Tables start standard normal, the first vector at 0.
+    through a linear map; the dims of a mixed table have `MixedVectors`. Tables start standard
+    normal, the first vector at 0.
 
     Args:
         layout: any order.
@@ -25,7 +27,7 @@ class SiteVectors(nn.Module):
             column and channel, say.
 
     Raises:
-        ValueError: if real values are to be ordinal.
+        ValueError: if real or mixed values are to be ordinal.
     """
 
     def __init__(
@@ -35,11 +37,14 @@ class SiteVectors(nn.Module):
         self.site_dim = layout.site_dim
         self.size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
         if ordinal and not self.size:
-            raise ValueError("ordinal is for discrete values; real ones enter as they are")
+            raise ValueError(
+                "ordinal is for discrete values of one alphabet; real ones enter as they are"
+            )
         self.start = nn.Parameter(torch.zeros(width))
         self.table = nn.Embedding(self.site_dim * self.size, width) if self.size else None
+        self.mixed = MixedVectors(layout, width) if isinstance(layout.domain, Mixed) else None
         self.linear: nn.Linear | None = None
-        if ordinal or not self.size:
+        if ordinal or not (self.size or self.mixed):
             self.linear = nn.Linear(self.site_dim, width, bias=not self.size)
         self.places: nn.Embedding | None = None
         if coordinates:
@@ -54,12 +59,13 @@ class SiteVectors(nn.Module):
     def forward(self, sites: Tensor) -> Tensor:
         """Vectors `(B, T, H)` of sites `(B, T, C)`; entry t depends on site t - 1 alone."""
         start = self.start.expand(len(sites), 1, -1)
-        vectors = torch.cat((start, self.of_values(sites[:, :-1])), 1)
+        own = self.of_values(sites[:, :-1]) if self.mixed is None else self.mixed(sites)
+        vectors = torch.cat((start, own), 1)
         places = self.of_places()
         return vectors if places is None else vectors + places
 
     def of_values(self, values: Tensor) -> Tensor:
-        """Vectors `(..., H)` of site values `(..., C)`."""
+        """Vectors `(..., H)` of site values `(..., C)`, for sites that are all alike."""
         if self.table is None:
             assert self.linear is not None
             vectors: Tensor = self.linear(values)
@@ -80,7 +86,7 @@ class SiteVectors(nn.Module):
         return vectors
 
     def rows(self) -> Tensor | None:
-        """All that a discrete value may add to a vector, `(C * K, H)`; None for real values."""
+        """All that a discrete value may add to a vector, `(C * K, H)`; None for other values."""
         if self.table is None:
             return None
         rows = self.table.weight
@@ -118,7 +124,11 @@ class SiteLookup:
         self.start = F.linear(vectors.start, weight, bias)
         self.places = () if places is None else F.linear(places, weight).unbind(0)
         self.tables: tuple[Tensor, ...] = ()
-        if rows is not None:
+        mixed = vectors.mixed
+        self.by_site = None if mixed is None else mixed.by_site(weight, bias)
+        if self.by_site is not None:
+            pass
+        elif rows is not None:
             first, *others = F.linear(rows, weight).chunk(vectors.site_dim)
             self.tables = (first + bias, *others)
         else:
@@ -141,6 +151,12 @@ class SiteLookup:
             torch.index_select(self.tables[0], 0, previous[:, 0], out=out)
             for dim, table in enumerate(self.tables[1:], start=1):
                 out.add_(table.index_select(0, previous[:, dim]))
+        elif self.by_site is not None:
+            rows, intercept = self.by_site[site - 1]
+            if intercept is None:
+                torch.index_select(rows, 0, previous[:, 0].long(), out=out)
+            else:
+                torch.addmm(intercept, previous, rows, out=out)
         else:
             torch.addmm(self.intercept, previous, self.slope, out=out)
         if self.places:

@@ -17,7 +17,7 @@ from torch.distributions import Distribution
 from arbench.errors import ConfigError, PluginError
 from arbench.probability.bits import Kind
 from arbench.probability.density import Excerpt
-from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.events import Discrete, EventSpec, Mixed, Real
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.randomness import seeded
 
@@ -271,6 +271,10 @@ class ForeignDensity:
 
 
 def _require_consistent(spec: EventSpec, kind: Kind, dequantisation: Dequantisation | None) -> None:
+    if isinstance(spec.domain, Mixed):
+        raise ConfigError(
+            f"a foreign density is of events whose dims are alike, and these are {spec.domain}"
+        )
     is_real = isinstance(spec.domain, Real)
     if kind not in ("exact", "density", "bound"):
         raise ConfigError(f"a kind is exact, density or bound, got {kind!r}")

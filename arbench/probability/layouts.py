@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from arbench.probability.events import Discrete, Domain, EventSpec
+from arbench.probability.events import Discrete, Domain, EventSpec, Mixed, Real
 from arbench.probability.randomness import random_order
 
 
@@ -32,7 +32,7 @@ class Layout:
 
     Attributes:
         spec: as given.
-        domain: what every dim may be.
+        domain: what the dims may be; of a mixed one, its dims in the layout's order.
         sites: as given.
         num_sites: T.
         site_dim: C, dims per site; `num_sites * site_dim == spec.num_dims`.
@@ -54,7 +54,6 @@ class Layout:
         if sites == "pixel" and len(spec.shape) != 3:
             raise ValueError(f"sites='pixel' needs images of shape (C, H, W), got {spec.shape}")
         self.spec = spec
-        self.domain: Domain = spec.domain
         self.sites = sites
         self.site_dim = spec.shape[0] if sites == "pixel" else 1
         self.num_sites = spec.num_dims // self.site_dim
@@ -64,6 +63,9 @@ class Layout:
             raise ValueError(f"an order names each of the {self.num_sites} sites exactly once")
         self.is_raster = torch.equal(self._permutation, raster)
         self._inverse = self._permutation.argsort()
+        self.domain: Domain = spec.domain
+        if isinstance(spec.domain, Mixed):
+            self.domain = Mixed(tuple(spec.domain.dims[dim] for dim in self._permutation.tolist()))
 
     @classmethod
     def permuted(
@@ -78,12 +80,16 @@ class Layout:
         """Canonical number of every site, `(T,)` int64."""
         return self._permutation
 
+    def domain_of(self, site: int) -> Discrete | Real:
+        """What the dims of a site may be, by its number in this order."""
+        return self.domain.dims[site] if isinstance(self.domain, Mixed) else self.domain
+
     @property
     def alphabet_size(self) -> int:
         """K, the number of values of a discrete dim.
 
         Raises:
-            ValueError: if the domain is real.
+            ValueError: if the domain is real or mixed.
         """
         if not isinstance(self.domain, Discrete):
             raise ValueError(f"needs discrete data, but the domain is {self.domain}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.errors import PluginError
-from arbench.probability.events import Discrete, EventSpec
+from arbench.probability.events import Discrete, EventSpec, Mixed
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.precision import evaluation_mode, widest_dtype
@@ -41,8 +41,11 @@ class Model(nn.Module):
         head: as given.
         layout: as given.
         spec: shape and domain of the events.
-        kind: what `log_prob` is: "exact" for discrete data, "density" for real data.
+        kind: what `log_prob` is: "exact" for discrete data, "density" where dims are real.
         samplers: names of the samplers that this model has, the default first.
+
+    Raises:
+        ValueError: if the head is of other dims than the layout.
     """
 
     def __init__(
@@ -54,6 +57,10 @@ class Model(nn.Module):
         fresh: Callable[[], nn.Module] | None = None,
     ) -> None:
         super().__init__()
+        if head.layout.domain != layout.domain:
+            raise ValueError(
+                f"the {head.name} head was made for other dims, or for another order of them"
+            )
         self.network: Any = network
         self.head = head
         self.layout = layout
@@ -132,7 +139,7 @@ class Model(nn.Module):
     def sites_of(self, events: Tensor) -> Tensor:
         """The sites `(B, T, site_dim)` of events, on the model's device, as its network takes them.
 
-        Discrete ones are int64, real ones of the type of the weights.
+        Discrete ones are int64, real and mixed ones of the type of the weights.
         """
         sites = self.layout.to_sites(events.to(self.device))
         return sites.long() if isinstance(self.layout.domain, Discrete) else sites.to(self.dtype)
@@ -268,7 +275,11 @@ class Model(nn.Module):
         from arbench.probability.walks.reference_path import ReferencePath
 
         if not isinstance(self.layout.domain, Discrete):
-            raise ValueError("the dims are real numbers: their values have no probabilities")
+            raise ValueError(
+                "some dims are real numbers: their values have no probabilities"
+                if not isinstance(self.layout.domain, Mixed)
+                else "the dims of a mixed table have no common list of values"
+            )
         copied = copy.deepcopy(self).cpu().to(dtype).eval()
         return ReferencePath(copied.network, copied.head, copied.site_params)
 

@@ -7,9 +7,9 @@ sums of terms with mean 0 if samples are what the density says:
 * Discrete dims, one of each site: `log p(x) + H`, with H the entropy of the dim given all that its
   conditional sees. The expectation is over all values, by `log_prob` alone, so that neither the
   sampler nor the head's `draw` is believed.
-* All else: `log p(x) - log p(y)`, with y where one step of Metropolis' algorithm moves x. The step
-  leaves the density as it is, and x and y can be exchanged, whatever is proposed; a second draw
-  from the same parameters would be wrong where the first is. Terms are cut at 3 nats.
+* All else, mixed dims too: `log p(x) - log p(y)`, with y where one step of Metropolis' algorithm
+  moves x. The step leaves the density as it is, and x and y can be exchanged, whatever is proposed;
+  a second draw from the same parameters would be wrong where the first is. Terms are cut at 3 nats.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from arbench.errors import PluginError
-from arbench.probability.events import Discrete, Domain
+from arbench.probability.events import Discrete, Domain, Mixed, Real
 from arbench.probability.heads.base import Head
 from arbench.probability.model import Model
 from arbench.probability.precision import widest_dtype
@@ -54,12 +54,21 @@ _NUM_MOVES = 16
 
 
 def other_values(values: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
-    """Values that all differ from the given ones, of the same shape, dtype and device."""
-    if isinstance(domain, Discrete):
-        shift = torch.randint(1, domain.size, values.shape, generator=generator)
-        return (values + shift.to(values.device)) % domain.size
-    noise = torch.rand(values.shape, generator=generator, dtype=values.dtype)
-    return values + 0.5 + noise.to(values.device)
+    """Values that all differ from the given ones, of the same shape, dtype and device.
+
+    Args:
+        values: any shape; of mixed dims `(B, D)` or `(B, D, 1)`, in the domain's order.
+        domain: of the values.
+        generator: on the CPU.
+    """
+    if isinstance(domain, Real):
+        shift = 0.5 + torch.rand(values.shape, generator=generator, dtype=values.dtype)
+    else:
+        shift = _turns(values, domain, generator)
+        if isinstance(domain, Mixed):
+            steps = 0.5 + torch.rand(values.shape, generator=generator, dtype=values.dtype)
+            shift = torch.where(_sizes(values, domain) > 0, shift, steps)
+    return _moved_by(values, shift.to(values.device), domain)
 
 
 def step_differences(network: Any, sites: Tensor, expected: Tensor) -> Iterator[float]:
@@ -197,12 +206,8 @@ def event_surprise(
     for _ in range(_NUM_MOVES):
         count = 2 ** int(torch.randint(num_dims.bit_length(), (), generator=generator))
         moves = torch.rand(len(events), num_dims, generator=generator).argsort(1) < count
-        if isinstance(density.spec.domain, Discrete):
-            size = density.spec.domain.size
-            shift = torch.randint(1, size, events.shape, generator=generator)
-            proposed = (events + shift) % size
-        else:
-            proposed = events + _steps(events.flatten(1), generator, scale).view_as(events)
+        shift = _shift(events, density.spec.domain, generator, scale)
+        proposed = _moved_by(events, shift, density.spec.domain)
         proposed = torch.where(moves.view_as(events), proposed, events)
         then = density.log_prob(proposed, scored).cpu().double()
         accepted = _accepted(now, then, generator)
@@ -223,17 +228,63 @@ def _moved(
     # The difference of two draws has the right scale, if the draws are right; so not all are such.
     difference = draw() - draw()
     by_draws = torch.rand(params.shape[:2], generator=generator).to(sites.device) < 0.5
-    if isinstance(head.layout.domain, Discrete):
-        size = head.layout.domain.size
-        others = torch.randint(1, size, sites.shape, generator=generator).to(sites.device)
-        proposed = (sites + torch.where(by_draws[..., None], difference, others)) % size
-    else:
-        others = _steps(sites.cpu().view(-1, 1), generator, scale).view_as(sites).to(sites)
-        proposed = sites + torch.where(by_draws[..., None], difference, others)
+    others = _shift(sites.cpu(), head.layout.domain, generator, scale, by_event=False)
+    shift = torch.where(by_draws[..., None], difference, others.to(sites))
+    proposed = _moved_by(sites, shift, head.layout.domain)
     before = head.log_prob(params, sites).cpu().double()
     then = head.log_prob(params, proposed).cpu().double()
     accepted = _accepted(before, then, generator)
     return _symmetric(before, torch.where(accepted, then, before))
+
+
+def _shift(
+    values: Tensor,
+    domain: Domain,
+    generator: torch.Generator,
+    scale: float,
+    *,
+    by_event: bool = True,
+) -> Tensor:
+    """By how much to move values, with no preference for a direction; see `_moved_by`.
+
+    Args:
+        values: `(B, ...)` on the CPU; of mixed dims `(B, D)` or `(B, D, 1)`.
+        domain: of the values.
+        generator: on the CPU.
+        scale: of real dims, roughly.
+        by_event: whether the real dims of an event have steps of one scale.
+    """
+    if isinstance(domain, Discrete):
+        return _turns(values, domain, generator)
+    rows = values.flatten(1) if by_event else values.view(-1, 1)
+    steps = _steps(rows, generator, scale).view_as(values)
+    if isinstance(domain, Real):
+        return steps
+    return torch.where(_sizes(values, domain) > 0, _turns(values, domain, generator), steps)
+
+
+def _turns(values: Tensor, domain: Discrete | Mixed, generator: torch.Generator) -> Tensor:
+    """From 1 to K - 1 for every discrete value, of its own K, in the dtype of mixed values."""
+    if isinstance(domain, Discrete):
+        return torch.randint(1, domain.size, values.shape, generator=generator)
+    chance = torch.rand(values.shape, generator=generator, dtype=torch.float64)
+    return (1 + (chance * (_sizes(values, domain).cpu() - 1)).floor()).to(values.dtype)
+
+
+def _moved_by(values: Tensor, shift: Tensor, domain: Domain) -> Tensor:
+    """The values moved; discrete ones begin again after the last."""
+    moved = values + shift
+    if isinstance(domain, Discrete):
+        return moved % domain.size
+    if isinstance(domain, Real):
+        return moved
+    sizes = _sizes(values, domain)
+    return torch.where(sizes > 0, moved % sizes.clamp(min=1), moved)
+
+
+def _sizes(values: Tensor, domain: Mixed) -> Tensor:
+    """K of every dim of mixed values `(B, D)` or `(B, D, 1)`, `(D,)` or `(D, 1)`; 0 for real."""
+    return torch.tensor(domain.sizes, device=values.device).view(-1, *values.shape[2:])
 
 
 def _steps(values: Tensor, generator: torch.Generator, scale: float) -> Tensor:

@@ -79,7 +79,7 @@ def sample_whole(
     num_sites, prepared = sites.shape[1], prepare_noise(head, noise, sites.device)
     for t in range(num_given, num_sites):
         params = site_params(sites)[:, t]
-        sites[:, t] = head.draw(params, prepared[:, t])
+        sites[:, t] = head.at(t).draw(params, prepared[:, t])
         if progress is not None:
             progress(t + 1, num_sites)
     return sites
@@ -113,7 +113,7 @@ def excerpt_of_whole(
     @torch.no_grad()
     def draw() -> None:
         for t, known, own in jobs:
-            head.draw(site_params(known)[:, t], own)
+            head.at(t).draw(site_params(known)[:, t], own)
 
     return Excerpt(draw, num_sites / _EXCERPT_SITES)
 
@@ -128,7 +128,7 @@ def sample_stepwise(
 ) -> Tensor:
     """Samples with the network's `step`; other arguments and result as for `sample_whole`."""
     (batch_size, num_sites), dtype = sites.shape[:2], sites.dtype
-    step, draw = network.step, head.draw
+    step, at = network.step, head.at
     by_site = prepare_noise(head, noise, sites.device).unbind(1)
     state = network.init_state(batch_size)
     drawn = list(sites[:, :num_given].unbind(1))
@@ -136,7 +136,7 @@ def sample_stepwise(
     for t in range(num_sites):
         params, state = step(state, previous, t)
         if t >= num_given:
-            drawn.append(draw(params, by_site[t]).to(dtype))
+            drawn.append(at(t).draw(params, by_site[t]).to(dtype))
         previous = drawn[t]
         if progress is not None:
             progress(t + 1, num_sites)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
 from arbench.data.dataset import windows_of
@@ -22,7 +22,7 @@ from arbench.errors import CheckpointError, ConfigError, PluginError
 from arbench.files.canonical import canonical_sha256
 from arbench.files.documents import Count, Line, Name, Natural, Part, Sha256, Values, read_document
 from arbench.measure.allocator import is_out_of_memory
-from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.events import Discrete, EventSpec, Mixed, Real
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
@@ -42,19 +42,50 @@ _MISSING = (
 )
 
 
-class DomainConfig(Part):
-    """A domain; `size` belongs to discrete ones, `bin_width` to real ones."""
+class DimConfig(Part):
+    """The domain of a dim; `size` belongs to discrete ones, `bin_width` to real ones."""
 
     kind: Literal["discrete", "real"]
     size: Annotated[int, Field(ge=2, le=1 << 20)] | None = None
     bin_width: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> DimConfig:
+        if (self.kind == "discrete") != (self.size is not None):
+            raise ValueError("a discrete domain has a size, a real one has none")
+        return self
+
+    @classmethod
+    def of(cls, domain: Discrete | Real) -> DimConfig:
+        """The description of a domain; `build` is the inverse."""
+        if isinstance(domain, Discrete):
+            return cls(kind="discrete", size=domain.size)
+        return cls(kind="real", bin_width=domain.bin_width)
+
+    def build(self) -> Discrete | Real:
+        """The domain described."""
+        return Real(self.bin_width) if self.size is None else Discrete(self.size)
+
+
+class MixedConfig(Part):
+    """A mixed domain."""
+
+    kind: Literal["mixed"]
+    dims: Annotated[list[DimConfig], Field(min_length=2, max_length=_MAX_DIMS)]
+
+    def build(self) -> Mixed:
+        """The domain described."""
+        return Mixed(tuple(dim.build() for dim in self.dims))
+
+
+DomainConfig = DimConfig | MixedConfig
 
 
 class EventConfig(Part):
     """An event spec."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1, le=_MAX_DIMS)]], Field(max_length=3)]
-    domain: DomainConfig
+    domain: Annotated[DomainConfig, Field(discriminator="kind")]
 
 
 class LayoutConfig(Part):
@@ -67,21 +98,19 @@ class LayoutConfig(Part):
     @classmethod
     def of(cls, layout: Layout) -> LayoutConfig:
         """The description of a layout; `build` is the inverse."""
-        domain = layout.domain
-        if isinstance(domain, Discrete):
-            described = DomainConfig(kind="discrete", size=domain.size)
+        domain = layout.spec.domain
+        described: DomainConfig
+        if isinstance(domain, Mixed):
+            described = MixedConfig(kind="mixed", dims=[DimConfig.of(dim) for dim in domain.dims])
         else:
-            described = DomainConfig(kind="real", bin_width=domain.bin_width)
+            described = DimConfig.of(domain)
         event = EventConfig(shape=list(layout.spec.shape), domain=described)
         order = None if layout.is_raster else layout.permutation.tolist()
         return cls(event=event, sites=layout.sites, order=order)
 
     def build(self) -> Layout:
         """The layout described."""
-        described = self.event.domain
-        size, bin_width = described.size, described.bin_width
-        domain = Real(bin_width) if size is None else Discrete(size)
-        spec = EventSpec(tuple(self.event.shape), domain)
+        spec = EventSpec(tuple(self.event.shape), self.event.domain.build())
         return Layout(spec, order=self.order, sites=self.sites)
 
 
@@ -125,8 +154,6 @@ class RunConfig(Part):
     def _are_of_one_plausible_event(cls, members: list[MemberConfig]) -> list[MemberConfig]:
         first, num_members = members[0].layout, len(members)
         event = first.event
-        if (event.domain.kind == "discrete") != (event.domain.size is not None):
-            raise ValueError("a discrete domain has a size, a real one has none")
         if math.prod(event.shape) > _MAX_DIMS:
             raise ValueError(f"events of {event.shape} have more than {_MAX_DIMS:,} dims")
         for layout in (member.layout for member in members):

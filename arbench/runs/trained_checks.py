@@ -280,7 +280,7 @@ def _causality(
         if which not in before:
             before[which] = member.site_params(sites)
         changed = sites.clone()
-        changed[:, site:] = other_values(sites[:, site:], member.layout.domain, generator)
+        changed[:, site:] = other_values(sites, member.layout.domain, generator)[:, site:]
         after = member.site_params(changed)
         moved = (after - before[which])[:, : site + 1].abs().amax((0, 2))
         share = moved / (before[which].abs().nan_to_num(posinf=0.0).max().item() or 1.0)

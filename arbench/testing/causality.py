@@ -8,9 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
-from arbench.probability.promises import ROUNDING
+from arbench.probability.promises import ROUNDING, other_values
 from arbench.testing.subject import ConformanceError, Subject, site_params
+from arbench.testing.tiny import some_values
 
 _NUM_CONTEXTS = 48
 _NUM_NAMED = 6
@@ -35,7 +37,7 @@ def require_causal(model: Model, subject: Subject) -> None:
     for alone in (True, False):
         for s in range(layout.num_sites):
             last = s + 1 if alone else layout.num_sites
-            changed = _change(sites, s, last, subject)
+            changed = _change(sites, s, last, layout)
             after = site_params(model, layout.to_events(changed))
             moved = (after - before)[:, : s + 1].abs().amax((0, 2))
             t = int(moved.argmax())
@@ -75,7 +77,7 @@ def influence(
     moved = []
     for s, dim in itertools.product(range(layout.num_sites), range(layout.site_dim)):
         params = []
-        for value in subject.tiny.values:
+        for value in some_values(layout.domain_of(s)):
             changed = sites.clone()
             changed[:, s, dim] = value
             params.append(site_params(model, layout.to_events(changed)))
@@ -105,8 +107,9 @@ def check_influence(subject: Subject) -> None:
         )
 
 
-def _change(sites: Tensor, first: int, last: int, subject: Subject) -> Tensor:
+def _change(sites: Tensor, first: int, last: int, layout: Layout) -> Tensor:
     """The sites with every value in `[first, last)` replaced by another one."""
+    generator = torch.Generator().manual_seed(first)
     changed = sites.clone()
-    changed[:, first:last] = subject.tiny.other(sites[:, first:last], seed=first)
+    changed[:, first:last] = other_values(sites, layout.domain, generator)[:, first:last]
     return changed

@@ -1,7 +1,8 @@
 """Probabilities of tiny events by sums, and of real dims by integrals.
 
-Discrete events are cells of their own. For real dims the cells are intervals of one site, given
-the sites before it: over more dims at once an integral is no longer cheap and exact.
+Discrete events are cells of their own. Where dims are real the cells are those of one site, given
+the sites before it, values or intervals: over more dims at once an integral is no longer cheap and
+exact.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.density import Density
+from arbench.probability.events import Discrete, Real
 from arbench.probability.model import Model
 from arbench.testing.subject import ConformanceError
 from arbench.testing.tiny import TinyEvents
@@ -47,23 +49,31 @@ def event_numbers(samples: Tensor, tiny: TinyEvents) -> Tensor:
     return torch.searchsorted(_spell(tiny.listed(), tiny), codes)
 
 
-def interval_masses(model: Model, context: Tensor, site: int) -> Tensor:
-    """The probability that a real site falls into each interval, given the sites before it.
+def site_masses(model: Model, context: Tensor, site: int) -> Tensor:
+    """The probability that a site falls into each of its cells, given the sites before it.
 
     Args:
-        model: of real dims, one per site.
-        context: `(T, 1)` float64; sites before `site` are given, the one itself is integrated over.
+        model: of real or mixed dims, one per site.
+        context: `(T, 1)` float64; sites before `site` are given, the one itself is integrated or
+            summed over.
         site: its number in the layout's order.
 
     Returns:
         `(N,)` float64.
     """
-    points, log_widths, num_cells = real_grid()
+    points, log_widths, num_cells = site_grid(model.layout.domain_of(site))
     sites = context.repeat(len(points), 1, 1)
     sites[:, site, 0] = points
     with torch.no_grad():
         log_probs = model.site_log_probs(model.layout.to_events(sites))[:, site]
     return (log_probs + log_widths).exp().view(num_cells, -1).sum(1)
+
+
+def site_grid(domain: Discrete | Real) -> tuple[Tensor, Tensor, int]:
+    """As `real_grid`; the points of a discrete dim are its values, each a cell of its own."""
+    if isinstance(domain, Real):
+        return real_grid()
+    return torch.arange(domain.size).double(), torch.zeros(domain.size).double(), domain.size
 
 
 def real_grid() -> tuple[Tensor, Tensor, int]:
@@ -75,6 +85,16 @@ def real_grid() -> tuple[Tensor, Tensor, int]:
     step = 2 * _REACH / num_points
     t = (torch.arange(num_points).double() + 0.5) * step - _REACH
     return t.sinh(), t.cosh().log() + math.log(step), _NUM_CELLS
+
+
+def cell_numbers(values: Tensor, domain: Discrete | Real) -> Tensor:
+    """Which cell of a dim each value `(B,)` lies in, `(B,)` int64; see `interval_numbers`."""
+    return interval_numbers(values) if isinstance(domain, Real) else values.long()
+
+
+def cell_name(number: int, domain: Discrete | Real) -> str:
+    """A cell in words."""
+    return interval_name(number) if isinstance(domain, Real) else f"the value {number}"
 
 
 def interval_numbers(values: Tensor) -> Tensor:

@@ -9,13 +9,14 @@ from scipy import stats
 from torch import Tensor
 
 from arbench.probability.density import Density
+from arbench.probability.events import Real
 from arbench.probability.model import Model
 from arbench.testing.cells import (
+    cell_name,
+    cell_numbers,
     event_masses,
     event_numbers,
-    interval_masses,
-    interval_name,
-    interval_numbers,
+    site_masses,
 )
 from arbench.testing.subject import ConformanceError, Subject
 from arbench.testing.tiny import TinyEvents
@@ -51,8 +52,10 @@ def require_sum_of_one(masses: Tensor) -> None:
 def check_integrates_to_one(model: Model, contexts: Tensor) -> None:
     """Every conditional density of real dims integrates to 1 within 1e-6.
 
+    Probabilities of the discrete dims of a mixed table sum to 1 within 1e-9.
+
     Args:
-        model: of real dims, one per site.
+        model: of real or mixed dims, one per site.
         contexts: `(N, *shape)`; what stands before a site is given.
 
     Raises:
@@ -60,11 +63,12 @@ def check_integrates_to_one(model: Model, contexts: Tensor) -> None:
     """
     for context in model.layout.to_sites(contexts):
         for site in range(model.layout.num_sites):
-            total = interval_masses(model, context, site).sum().item()
-            if not abs(total - 1) <= 1e-6:
+            total = site_masses(model, context, site).sum().item()
+            is_real = isinstance(model.layout.domain_of(site), Real)
+            if not abs(total - 1) <= (1e-6 if is_real else 1e-9):
+                what = "density integrates" if is_real else "probabilities sum"
                 raise ConformanceError(
-                    f"the density of site {site}, given those before it, integrates to "
-                    f"{total:.10g}, not to 1"
+                    f"of site {site}, given those before it, the {what} to {total:.10g}, not to 1"
                 )
 
 
@@ -121,10 +125,10 @@ def check_samples_follow(density: Density, samples: Tensor, tiny: TinyEvents | N
 
 
 def check_real_samples_follow(model: Model, contexts: Tensor) -> None:
-    """Samples of every real site, given those before it, fall where its density says.
+    """Samples of every site, given those before it, fall where its density says.
 
     Args:
-        model: of real dims, one per site.
+        model: of real or mixed dims, one per site.
         contexts: `(N, *shape)`; what stands before a site is given.
 
     Raises:
@@ -142,11 +146,16 @@ def check_real_samples_follow(model: Model, contexts: Tensor) -> None:
                 known=layout.to_events(known)[0],
             )
             model.spec.validate(drawn)
-            masses = interval_masses(model, context, site)
-            masses = torch.cat((masses, 1 - masses.sum().reshape(1)))
-            numbers = interval_numbers(layout.to_sites(drawn)[:, site, 0])
+            masses, domain = site_masses(model, context, site), layout.domain_of(site)
+            if isinstance(domain, Real):
+                masses = torch.cat((masses, 1 - masses.sum().reshape(1)))
+            numbers = cell_numbers(layout.to_sites(drawn)[:, site, 0], domain)
             found = torch.bincount(numbers, minlength=len(masses))
-            require_likely(found, masses, lambda n, s=site: f"at site {s} {interval_name(n)}")  # type: ignore[misc]
+            require_likely(
+                found,
+                masses,
+                lambda n, s=site, d=domain: f"at site {s} {cell_name(n, d)}",  # type: ignore[misc]
+            )
 
 
 def require_likely(found: Tensor, masses: Tensor, name: Callable[[int], str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arbench.probability.events import EventSpec, Mixed
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.testing.cells import interval_name, interval_numbers, real_grid
@@ -32,10 +33,13 @@ class HeadSubject:
     Attributes:
         head: in the test.
         tiny: the events that its layout is of.
+        is_site: whether it is the head of one site of a mixed layout: its values are floating point
+            and some of its parameters are there for other sites alone.
     """
 
     head: Head
     tiny: TinyEvents
+    is_site: bool = False
 
     def settings(self) -> list[Tensor]:
         """Parameters `(P,)` float64: zeros, and normal numbers of growing size."""
@@ -75,7 +79,7 @@ class HeadSubject:
 
     def require_valid(self, values: Tensor, num: int) -> None:
         """Raise unless these are `(num, site_dim)` site values of the right type and range."""
-        dtype = torch.float64 if self.tiny.is_real else torch.int64
+        dtype = torch.float64 if self.tiny.is_real or self.is_site else torch.int64
         expected = (num, self.head.layout.site_dim)
         if tuple(values.shape) != expected or values.dtype != dtype:
             raise ConformanceError(
@@ -119,7 +123,7 @@ def check_samples(subject: HeadSubject) -> None:
             numbers = interval_numbers(drawn[:, 0])
         else:
             powers = len(subject.tiny.values) ** torch.arange(dims - 1, -1, -1)
-            numbers = (drawn * powers).sum(1)
+            numbers = (drawn.long() * powers).sum(1)
         found = torch.bincount(numbers, minlength=len(masses))
         require_likely(found, masses, lambda n: _name(subject, n))
         for end in (0.0, _LARGEST_UNIFORM):
@@ -234,7 +238,7 @@ def check_gradients(subject: HeadSubject) -> None:
                 f"log_prob or its gradient is not finite for {dtype} parameters of size {scale:g}"
             )
         reached |= (grad != 0).any(0)
-    if not bool(reached.all()):
+    if not (subject.is_site or bool(reached.all())):
         raise ConformanceError(f"nothing depends on parameter {int((~reached).nonzero()[0])}")
 
 
@@ -265,9 +269,16 @@ def head_subjects(
     for name, tiny in TINY_EVENTS.items():
         layout: Layout = tiny.layout()
         try:
-            found[name] = HeadSubject(head_class(layout, **(options or {})), tiny)
+            head = head_class(layout, **(options or {}))
         except ValueError as error:
             refusal = str(error)
+            continue
+        if not isinstance(layout.domain, Mixed):
+            found[name] = HeadSubject(head, tiny)
+            continue
+        for site, domain in enumerate(layout.domain.dims):
+            column = TinyEvents(EventSpec((1,), domain))
+            found[f"{name} site {site}"] = HeadSubject(head.at(site), column, is_site=True)
     if not found:
         raise NotApplicableError(f"the head refuses every tiny event: {refusal}")
     return found

@@ -93,7 +93,7 @@ def check_reordered(subject: Subject) -> None:
     members = []
     for seed in (1, 2, 3):
         layout = subject.tiny.layout(seed)
-        view = Model(base.network.reordered(layout, seed), base.head, layout).eval()
+        view = Model(base.network.reordered(layout, seed), subject.head(layout), layout).eval()
         extra = [n for n, p in view.network.named_parameters() if id(p) not in own]
         if extra:
             raise ConformanceError(f"a reordered view has weights of its own: {', '.join(extra)}")

@@ -7,6 +7,7 @@ import math
 
 import torch
 
+from arbench.probability.events import Discrete, Mixed, Real
 from arbench.probability.model import Model
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, learn
 
@@ -32,13 +33,15 @@ def check_memorises_one_event(subject: Subject) -> None:
     event = subject.random_events(1, seed=10)
     scored = subject.tiny.scored(event)
     num_dims = subject.spec.num_dims if scored is None else int(scored.sum())
-    if subject.tiny.is_real:
-        limit, reference = _MEMORISED_REAL * num_dims, "standard normal data: "
-        enough, start = 1.5 * limit, num_dims * _NORMAL_NATS
-    else:
-        start, reference = num_dims * math.log(subject.layout.alphabet_size), "uniform: "
-        limit = _MEMORISED_FRACTION * start
-        enough = limit / 2
+    domains = subject.spec.dim_domains
+    if not isinstance(subject.spec.domain, Mixed):
+        domains *= num_dims
+    uniform = sum(math.log(domain.size) for domain in domains if isinstance(domain, Discrete))
+    num_real = sum(isinstance(domain, Real) for domain in domains)
+    start = uniform + num_real * _NORMAL_NATS
+    limit = _MEMORISED_FRACTION * uniform + _MEMORISED_REAL * num_real
+    enough = _MEMORISED_FRACTION / 2 * uniform + 1.5 * _MEMORISED_REAL * num_real
+    reference = "standard normal data: " if num_real else "uniform: "
     best = math.inf
     for learning_rate in _LEARNING_RATES:
         reached = learn(
@@ -96,7 +99,7 @@ def check_training_params(subject: Subject) -> None:
     with torch.no_grad():
         for seed in range(_NUM_ORDERS):
             layout = subject.tiny.layout(seed)
-            view = Model(model.network.reordered(layout, seed), model.head, layout).eval()
+            view = Model(model.network.reordered(layout, seed), subject.head(layout), layout).eval()
             found.append(view.log_prob(event))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

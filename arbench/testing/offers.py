@@ -26,7 +26,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.probability.randomness import keyed_generator
 from arbench.testing.subject import learn, tiny_head
-from arbench.testing.tiny import TinyEvents
+from arbench.testing.tiny import TINY_EVENTS, TinyEvents
 from arbench.testing.toys import LinearNetwork
 
 _SIZES: dict[SplitName, int] = {"train": 90, "validation": 60, "test": 60}
@@ -67,7 +67,8 @@ class TinyTask(Task):
         events = self.tiny.random(_SIZES[split], seed=100 + place)
         kinds = torch.randint(3, (len(events),), generator=keyed_generator(place, "kinds"))
         other = self.tiny.random(len(events), seed=200 + place).flatten(1)[:, 0]
-        told = kinds.to(events.dtype) - 1 if self.tiny.is_real else kinds % len(self.tiny.values)
+        first = self.spec.dim_domains[0]
+        told = kinds % first.size if isinstance(first, Discrete) else kinds.to(events.dtype) - 1
         tells = torch.rand(len(events), generator=keyed_generator(place, "tells")) < 0.5
         flat = events.flatten(1).clone()
         flat[:, 0] = torch.where(tells, told.to(events.dtype), other)
@@ -180,6 +181,7 @@ OFFERS: dict[str, Offer] = {
     "pairs-of-words": Offer(
         lambda: TinyTask(TinyEvents(EventSpec((6,), Discrete(5)), end=0), grouped=True)
     ),
+    "mixed-4": Offer(lambda: TinyTask(TINY_EVENTS["mixed-4"])),
     "real-5": Offer(lambda: TinyTask(TinyEvents(EventSpec((5,), Real(bin_width=0.1))))),
     "stream-8": Offer(lambda: TinyStream().windows(*_STREAM)),
 }

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from arbench.errors import PluginError
-from arbench.probability.events import EventSpec, Real
+from arbench.probability.events import EventSpec, Mixed, Real
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.gaussian_mixture import GaussianMixture
+from arbench.probability.heads.mixed import MixedHead
 from arbench.probability.heads.natural import natural_head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
@@ -39,6 +40,8 @@ def tiny_head(layout: Layout) -> Head:
     """The natural head; for real dims a small one with scales above 0.05, to be integrated over."""
     if isinstance(layout.domain, Real):
         return GaussianMixture(layout, num_components=3, min_log_scale=-3.0)
+    if isinstance(layout.domain, Mixed):
+        return MixedHead(layout, num_components=3, min_log_scale=-3.0)
     return natural_head(layout)
 
 

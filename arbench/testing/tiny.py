@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.events import Discrete, EventSpec, Mixed, Real
 from arbench.probability.layouts import Layout
 from arbench.probability.promises import other_values
 from arbench.testing.toys import TINY_SPECS, all_events
@@ -40,8 +40,8 @@ class TinyEvents:
 
     @property
     def is_real(self) -> bool:
-        """Whether the dims are real numbers."""
-        return isinstance(self.spec.domain, Real)
+        """Whether there are real dims, so that events have a density and no list."""
+        return any(isinstance(domain, Real) for domain in self.spec.dim_domains)
 
     def listed(self) -> Tensor:
         """Every event of a discrete spec, `(N, *shape)` int64; padding holds the end symbol."""
@@ -63,8 +63,16 @@ class TinyEvents:
         return events if scored is None else events.masked_fill(~scored, self.end or 0)
 
     def random(self, num_events: int, seed: int) -> Tensor:
-        """Uniformly random events `(num_events, *shape)`; standard normal ones if dims are real."""
+        """Uniformly random events `(num_events, *shape)`; real dims are standard normal."""
         generator = torch.Generator().manual_seed(seed)
+        if isinstance(self.spec.domain, Mixed):
+            columns = [
+                torch.randn(num_events, generator=generator, dtype=torch.float64)
+                if isinstance(domain, Real)
+                else torch.randint(domain.size, (num_events,), generator=generator).double()
+                for domain in self.spec.domain.dims
+            ]
+            return torch.stack(columns, 1)
         if self.is_real:
             shape = (num_events, *self.spec.shape)
             return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -85,13 +93,18 @@ class TinyEvents:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """All that a discrete dim may be, or some that a real one may be."""
-        domain = self.spec.domain
-        return tuple(range(domain.size)) if isinstance(domain, Discrete) else (-2.0, -0.5, 0.7, 2.5)
+        """All that a discrete dim may be, or some that a real one may be; dims have to be alike."""
+        (domain,) = self.spec.dim_domains
+        return some_values(domain)
 
     def other(self, values: Tensor, seed: int) -> Tensor:
         """Values that all differ from the given ones, of the same shape and dtype."""
         return other_values(values, self.spec.domain, torch.Generator().manual_seed(seed))
+
+
+def some_values(domain: Discrete | Real) -> tuple[float, ...]:
+    """All that a discrete dim may be, or some that a real one may be."""
+    return tuple(range(domain.size)) if isinstance(domain, Discrete) else (-2.0, -0.5, 0.7, 2.5)
 
 
 TINY_EVENTS: dict[str, TinyEvents] = {
@@ -101,4 +114,5 @@ TINY_EVENTS: dict[str, TinyEvents] = {
     "pixels-2x2": TinyEvents(EventSpec((3, 2, 2), Discrete(2)), sites="pixel"),
     "real-2x2": TinyEvents(EventSpec((1, 2, 2), Real())),
     "real-5": TinyEvents(EventSpec((5,), Real())),
+    "mixed-4": TinyEvents(EventSpec((4,), Mixed((Discrete(3), Real(), Discrete(2), Real())))),
 }

@@ -21,15 +21,19 @@ TINY_SPECS: dict[str, EventSpec] = {
 
 
 def all_events(spec: EventSpec) -> Tensor:
-    """Every event of a discrete spec, `(K ** D, *shape)` int64; the last dim counts fastest.
+    """Every event of discrete dims, `(N, *shape)` int64; the last dim counts fastest.
 
     Raises:
-        ValueError: if the domain is not discrete.
+        ValueError: if a dim is real.
     """
-    if not isinstance(spec.domain, Discrete):
+    values = [
+        torch.arange(domain.size) for domain in spec.dim_domains if isinstance(domain, Discrete)
+    ]
+    if len(values) < len(spec.dim_domains):
         raise ValueError(f"only discrete events can be listed, but the domain is {spec.domain}")
-    values = torch.arange(spec.domain.size)
-    return torch.cartesian_prod(*[values] * spec.num_dims).reshape(-1, *spec.shape)
+    if len(values) == 1:
+        values *= spec.num_dims
+    return torch.cartesian_prod(*values).reshape(-1, *spec.shape)
 
 
 class TableNetwork(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench import Discrete, Layout
+from arbench import Discrete, Layout, Mixed
 
 
 class KnownSites(nn.Module):
@@ -21,12 +21,17 @@ class KnownSites(nn.Module):
     mask, and the mask itself. Deviation: alphabets of more than two values.
 
     Args:
-        layout: any order.
+        layout: any order, dims that are alike.
         width: H, of the sum.
+
+    Raises:
+        ValueError: for a mixed table.
     """
 
     def __init__(self, layout: Layout, width: int) -> None:
         super().__init__()
+        if isinstance(layout.domain, Mixed):
+            raise ValueError(f"needs dims that are alike, but the data are {layout.domain}")
         size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
         self.site_dim = layout.site_dim
         self.size = size if size > 2 else 0

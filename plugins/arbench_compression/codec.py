@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arbench import ConfigError, DataError, Density, DimByDim, Head, Model, ReferencePath, Windows
+from arbench import (
+    ConfigError,
+    DataError,
+    Density,
+    DimByDim,
+    Head,
+    Mixed,
+    Model,
+    ReferencePath,
+    Windows,
+)
 from arbench_compression import coder, file
 from arbench_compression.coder import Coded, Progress
 from arbench_compression.content import Content
@@ -25,6 +35,8 @@ def why_not(density: Density, windows: Windows | None) -> str | None:
         return "a density over real numbers gives no value a probability, and a file has whole bits"
     if density.kind == "bound":
         return "a bound says how long a file would be at most, and not which bits stand in it"
+    if isinstance(density.spec.domain, Mixed):
+        return f"a file has one alphabet for all dims, and these are {density.spec.domain}"
     if not isinstance(density, DimByDim):
         return (
             "it has no probabilities of one dim after the other to code with, such as an ensemble "

@@ -19,6 +19,7 @@ from arbench import (
     Handed,
     Measured,
     Measurement,
+    Real,
     Split,
     random_order,
 )
@@ -167,7 +168,8 @@ class Detection(Measurement):
     def _judge(self, density: Density, dataset: Handed, context: Context, train: Split) -> _Judge:
         """Who gives events their scores."""
         if not isinstance(dataset.spec.domain, Discrete):
-            return _Judge(density, None, "none: dims are real numbers", False)
+            kind = "real numbers" if isinstance(dataset.spec.domain, Real) else "of several kinds"
+            return _Judge(density, None, f"none: dims are {kind}", False)
         if self.background != "cpt":
             other = context.load(self.background)
             if other.spec != dataset.spec:

@@ -30,4 +30,9 @@ arbench_entries = [
         head="arbench:LogisticMixture",
         summary="Logistics in bins, for a dim or for all channels of a pixel",
     ),
+    HeadEntry(
+        name="mixed",
+        head="arbench:MixedHead",
+        summary="For each column of a table the head of its own domain",
+    ),
 ]

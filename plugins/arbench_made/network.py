@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from arbench import Discrete, Layout
+from arbench import Layout
 from arbench.networks.dropout import unit_dropout
+from arbench.networks.site_features import SiteFeatures
 from arbench_made.masks import Degrees
 from arbench_made.state import MADEState
 
@@ -30,7 +31,8 @@ class MADE(nn.Module):
 
     Source: Germain, Gregor, Murray and Larochelle, "MADE: Masked Autoencoder for Distribution
     Estimation", ICML 2015; `direct` is the paper's matrix A.
-    Deviation: alphabets of more than two values have one-hot inputs and P parameters per site;
+    Deviation: alphabets of more than two values have one-hot inputs and P parameters per site, and
+    the dims of a mixed table as many inputs as the largest alphabet;
     dropout on the hidden units is ours; for the degrees see `Degrees`.
 
     Args:
@@ -72,10 +74,9 @@ class MADE(nn.Module):
         self.hidden = tuple(hidden)
         self.activation = ACTIVATIONS[activation]
         self.dropout = dropout
-        # Two values need one number; more values need one input each.
-        size = layout.domain.size if isinstance(layout.domain, Discrete) else 0
-        self.one_hot_size = size if size > 2 else 0
-        self.inputs_per_site = layout.site_dim * (self.one_hot_size or 1)
+        # In the canonical order, as the weights are.
+        self.inputs = SiteFeatures(Layout(layout.spec, sites=layout.sites))
+        self.inputs_per_site = self.inputs.width
         widths = (
             layout.num_sites * self.inputs_per_site,
             *self.hidden,
@@ -91,12 +92,12 @@ class MADE(nn.Module):
         """Parameters of every site in one pass.
 
         Args:
-            sites: `(B, T, C)` int64 in [0, K), or floating point for real data.
+            sites: `(B, T, C)` int64 in [0, K), or floating point for real and mixed data.
 
         Returns:
             `(B, T, P)`; entry t depends on sites before t alone.
         """
-        inputs = self._encode(sites)[:, self.degrees.positions].flatten(1)
+        inputs = self._encode(sites)
         hidden, last = self._hidden(inputs)[-1], self._linears[-1]
         values = nn.functional.linear(hidden, self._masked(last, -1, -2), last.bias)
         if self.direct is not None:
@@ -106,7 +107,7 @@ class MADE(nn.Module):
 
     def features(self, sites: Tensor) -> Tensor:
         """All hidden units, layer after layer, `(B, sum of the widths)`; see `FeatureNetwork`."""
-        return torch.cat(self._hidden(self._encode(sites)[:, self.degrees.positions].flatten(1)), 1)
+        return torch.cat(self._hidden(self._encode(sites)), 1)
 
     def _hidden(self, values: Tensor) -> list[Tensor]:
         """The units of every hidden layer, `(B, width)`, from the input units `(B, T I)`."""
@@ -146,7 +147,8 @@ class MADE(nn.Module):
             biases.append(layer.bias[units[index + 1]].unsqueeze(1))
         direct = None if self.direct is None else self.direct.weight[units[-1]][:, units[0]]
         values = [weights[0].new_zeros(len(own), batch_size) for own in units[:-1]]
-        return MADEState(weights, biases, direct, list(starts), values)
+        order = self.degrees.permutation.tolist()
+        return MADEState(weights, biases, direct, list(starts), values, order)
 
     @torch.no_grad()
     def step(
@@ -161,7 +163,8 @@ class MADE(nn.Module):
         """
         values, starts = state.values, state.starts
         if previous is not None:
-            values[0][starts[0][site] : starts[0][site + 1]] = self._encode(previous).T
+            told = self.inputs.at(previous, state.order[site - 1], values[0].dtype)
+            values[0][starts[0][site] : starts[0][site + 1]] = told.T
         for index, (weight, bias) in enumerate(zip(state.weights, state.biases, strict=True)):
             known = starts[index][site + 1]
             new = slice(starts[index + 1][site], starts[index + 1][site + 1])
@@ -185,7 +188,6 @@ class MADE(nn.Module):
         return torch.where(self.degrees.mask(target, source), layer.weight, 0.0)
 
     def _encode(self, sites: Tensor) -> Tensor:
-        """Input units `(..., I)` of site values `(..., C)`."""
-        if self.one_hot_size:
-            sites = nn.functional.one_hot(sites, self.one_hot_size).flatten(-2)
-        return sites.to(self._linears[0].weight.dtype)
+        """Input units `(B, T I)` of sites `(B, T, C)`, in the canonical order."""
+        told: Tensor = self.inputs(sites[:, self.degrees.positions], self._linears[0].weight.dtype)
+        return told.flatten(1)

@@ -16,6 +16,7 @@ class MADEState(NamedTuple):
         direct: `(T * P, T * I)`, or None.
         starts: per layer, the input first; entry d is the number of units of degree below d.
         values: per layer but the last, the input first: `(units, B)`, filled as units become final.
+        order: canonical site of each position.
     """
 
     weights: list[Tensor]
@@ -23,3 +24,4 @@ class MADEState(NamedTuple):
     direct: Tensor | None
     starts: list[list[int]]
     values: list[Tensor]
+    order: list[int]

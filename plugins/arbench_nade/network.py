@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench import Layout
+from arbench import Layout, Real
 from arbench.networks.dropout import unit_dropout
+from arbench.networks.site_features import SiteFeatures
 from arbench_nade.kernel import Activation, activate, all_sites
 from arbench_nade.state import NADEState
 
@@ -26,13 +27,15 @@ class NADE(nn.Module):
     and that many multiplications per event.
 
     Binary values enter as 0 and 1 (F = 1), values of a larger alphabet as one-hot vectors (F = K).
+    The dims of a mixed table all have the F of the largest alphabet; real ones enter as they are.
 
     Source: Larochelle and Murray, "The neural autoregressive distribution estimator", AISTATS
     2011; Uria, Cote, Gregor, Murray and Larochelle, "Neural autoregressive distribution
-    estimation", JMLR 2016, section 2. Deviations: ReLU by default, dropout, larger alphabets.
+    estimation", JMLR 2016, section 2. Deviations: ReLU by default, dropout, larger alphabets and
+    mixed tables.
 
     Args:
-        layout: discrete dims, drawn one at a time.
+        layout: discrete or mixed dims, drawn one at a time.
         num_params: P, parameters per site.
         hidden: H, hidden units per conditional.
         tied: whether the conditionals share the weights into the hidden units.
@@ -90,8 +93,10 @@ class NADE(nn.Module):
             raise ValueError(f"readout_scale is above 0, got {readout_scale}")
         if not direct and (locality or kernel_grids):
             raise ValueError("locality and kernel_grids are of the direct weights: set direct=true")
-        self.alphabet_size = layout.alphabet_size
-        self.num_features = 1 if self.alphabet_size == 2 else self.alphabet_size
+        if isinstance(layout.domain, Real):
+            raise ValueError("NADE needs discrete dims, and these are real; use rnade")
+        self.inputs = SiteFeatures(layout)
+        self.num_features = self.inputs.width
         self.num_sites = num_sites = layout.num_sites
         self.tied = tied
         self.activation: Activation = activation
@@ -121,7 +126,7 @@ class NADE(nn.Module):
         """Parameters of every site.
 
         Args:
-            sites: `(B, T, 1)` int64 in [0, K).
+            sites: `(B, T, 1)` int64 in [0, K), or floating point for mixed data.
 
         Returns:
             `(B, T, P)` float32 (float64 for float64 weights), under autocast too.
@@ -131,9 +136,7 @@ class NADE(nn.Module):
             weight, bias, readout, readout_bias = (
                 own.to(dtype) for own in (self.weight, self.bias, self.readout, self.readout_bias)
             )
-            width = self.num_features
-            values = sites if width == 1 else F.one_hot(sites.squeeze(-1), width)
-            features = told = values.to(dtype)
+            features = told = self.inputs(sites, dtype)
             if self.training and self.input_dropout:
                 features = unit_dropout(told, self.input_dropout, True)
             if self.training and self.dropout:
@@ -156,8 +159,7 @@ class NADE(nn.Module):
         Untied they are those of the last site, which have read all values but its own.
         """
         width = self.num_features
-        values = sites if width == 1 else F.one_hot(sites.squeeze(-1), width)
-        told = values.to(self.weight.dtype).flatten(1)
+        told = self.inputs(sites, self.weight.dtype).flatten(1)
         known = self.num_sites - (0 if self.tied else 1)
         bias = self.bias if self.tied else self.bias[-1]
         weight = self.weight[len(self.weight) - known :].flatten(0, 1)
@@ -172,13 +174,16 @@ class NADE(nn.Module):
         """
         weight, bias = self.weight.detach(), self.bias.detach()
         own = weight.unbind() if self.tied else torch.split(weight, list(range(self.num_sites)))
+        if self.tied and self.inputs.is_mixed:
+            numbers = self.inputs.is_number
+            own = tuple(each[:1] if n else each for each, n in zip(own, numbers, strict=True))
         pre = weight.new_empty((batch_size, weight.shape[-1]))
         if self.tied:
             pre.copy_(bias)
         remembers = not self.tied or self.pairs is not None
         shape = (batch_size, self.num_sites * self.num_features)
         return NADEState(
-            weight=own if self.tied else tuple(each.flatten(0, 1) for each in own),
+            weight=tuple(own if self.tied else (each.flatten(0, 1) for each in own)),
             readout=self.readout.detach().transpose(1, 2).unbind(),
             readout_bias=self.readout_bias.detach().unbind(),
             pre=pre,
@@ -199,16 +204,16 @@ class NADE(nn.Module):
         width, known = self.num_features, site * self.num_features
         pre, features, direct = state.pre, state.features, state.direct
         if previous is not None and features is not None:
-            told = previous if width == 1 else F.one_hot(previous.squeeze(-1), width)
+            told = self.inputs.at(previous, site - 1, features.dtype)
             features[:, known - width : known] = told
         if not self.tied:
             assert features is not None
             bias = self.bias.detach()[site]
             torch.addmm(bias, features[:, :known], state.weight[site], out=pre)
-        elif previous is not None and width == 1:
+        elif previous is not None and self.inputs.is_number[site - 1]:
             pre.addcmul_(state.told.copy_(previous), state.weight[site - 1])
         elif previous is not None:
-            pre.add_(state.weight[site - 1][previous.squeeze(-1)])
+            pre.add_(state.weight[site - 1][previous.squeeze(-1).long()])
         hidden = activate(pre, self.activation, out=state.hidden)
         params = torch.addmm(state.readout_bias[site], hidden, state.readout[site])
         if features is not None and direct is not None:

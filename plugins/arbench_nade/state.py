@@ -11,8 +11,9 @@ class NADEState(NamedTuple):
     """What `NADE.step` keeps for one batch; it updates all but the weights in place.
 
     Attributes:
-        weight: tied, per site, from its value to all later hidden units, `(F, H)`; untied, per
-            site t, from all values before it to its own hidden units, `(t * F, H)`.
+        weight: tied, per site, from its value to all later hidden units, `(F, H)`, or `(1, H)` for
+            a number of a mixed table; untied, per site t, from all values before it to its own
+            hidden units, `(t * F, H)`.
         readout: per site, `(H, P)`.
         readout_bias: per site, `(P,)`.
         pre: `(B, H)`, the pre-activation of a site's hidden units; tied, it goes from site to site.

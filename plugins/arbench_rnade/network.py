@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench import Layout, Real
+from arbench.networks.site_features import SiteFeatures
 from arbench_rnade.state import RNADEState
 
 Activation = Literal["relu", "sigmoid"]
@@ -25,11 +26,13 @@ class RNADE(nn.Module):
 
     Source: Uria, Murray and Larochelle, "RNADE: the real-valued neural autoregressive
     density-estimator", NeurIPS 2013, section 3; Uria, Cote, Gregor, Murray and Larochelle, "Neural
-    autoregressive distribution estimation", JMLR 2016, section 3. Deviations: none here; the
+    autoregressive distribution estimation", JMLR 2016, section 3. Deviations: in a mixed table a
+    discrete value of more than two enters as a one-hot vector, and W_s has a row for each; the
     README says what differs in training.
 
     Args:
-        layout: real dims, drawn one at a time; values should be of about unit size.
+        layout: real dims, or some real ones among the dims of a mixed table, drawn one at a time;
+            real values should be of about unit size.
         num_params: P, parameters per site.
         hidden: H, hidden units per conditional.
         activation: "relu" or "sigmoid".
@@ -50,7 +53,8 @@ class RNADE(nn.Module):
         rescale: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(layout.domain, Real) or layout.site_dim != 1:
+        has_real = any(isinstance(domain, Real) for domain in layout.spec.dim_domains)
+        if not has_real or layout.site_dim != 1:
             raise ValueError(
                 "RNADE needs real dims drawn one at a time, but the data are "
                 f"{layout.domain} with {layout.site_dim} dims per site; use nade for discrete data"
@@ -62,7 +66,8 @@ class RNADE(nn.Module):
         self.num_sites = num_sites = layout.num_sites
         self.activation: Activation = activation
         # No later site reads the last one.
-        self.weight = nn.Parameter(torch.empty(num_sites - 1, hidden))
+        self.inputs = SiteFeatures(layout)
+        self.weight = nn.Parameter(torch.empty((num_sites - 1) * self.inputs.width, hidden))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.rescaling = nn.Parameter(torch.ones(num_sites, 1)) if rescale else None
         self.readout = nn.Parameter(torch.empty(num_sites, hidden, num_params))
@@ -80,7 +85,12 @@ class RNADE(nn.Module):
             `(B, T, P)` in the dtype of the weights.
         """
         first = self.bias.expand(len(sites), 1, -1)
-        pre = torch.cat((first, sites[:, :-1] * self.weight), 1).cumsum(1)
+        told = self.inputs(sites, sites.dtype)[:, :-1]
+        if self.inputs.width == 1:
+            added = told * self.weight
+        else:
+            added = torch.einsum("btf,tfh->bth", told, self._by_site(self.weight))
+        pre = torch.cat((first, added), 1).cumsum(1)
         if self.rescaling is not None:
             pre = pre * self.rescaling
         hidden = self._activate(pre)
@@ -91,14 +101,15 @@ class RNADE(nn.Module):
 
         See `FeatureNetwork`.
         """
-        pre = self.bias + sites[:, :-1, 0] @ self.weight
+        told = self.inputs(sites, sites.dtype)[:, :-1]
+        pre = self.bias + told.flatten(1) @ self.weight
         return self._activate(pre if self.rescaling is None else pre * self.rescaling[-1])
 
     def init_state(self, batch_size: int) -> RNADEState:
         """The pre-activation before the first site, and the weights cut into sites."""
         return RNADEState(
             pre=self.bias.detach().repeat(batch_size, 1),
-            weight=self.weight.detach().unbind(),
+            weight=self._by_site(self.weight.detach()).unbind(),
             readout=self.readout.detach().unbind(),
             readout_bias=self.readout_bias.detach().unbind(),
             rescaling=() if self.rescaling is None else self.rescaling.detach().unbind(),
@@ -113,10 +124,18 @@ class RNADE(nn.Module):
         """
         pre = state.pre
         if previous is not None:
-            pre.addcmul_(previous, state.weight[site - 1])
+            told = self.inputs.at(previous, site - 1, pre.dtype)
+            if self.inputs.width == 1:
+                pre.addcmul_(told, state.weight[site - 1])
+            else:
+                pre.addmm_(told, state.weight[site - 1])
         scaled = pre * state.rescaling[site] if state.rescaling else pre
         hidden = self._activate(scaled)
         return torch.addmm(state.readout_bias[site], hidden, state.readout[site]), state
+
+    def _by_site(self, weight: Tensor) -> Tensor:
+        """The weights that read each site but the last, `(T - 1, F, H)`."""
+        return weight.view(self.num_sites - 1, self.inputs.width, -1)
 
     def _activate(self, pre: Tensor) -> Tensor:
         return pre.relu() if self.activation == "relu" else pre.sigmoid()

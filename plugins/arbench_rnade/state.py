@@ -12,7 +12,7 @@ class RNADEState(NamedTuple):
 
     Attributes:
         pre: `(B, H)`, the running pre-activation, updated in place.
-        weight: per site but the last, `(H,)`.
+        weight: per site but the last, `(F, H)`, with F features of its value.
         readout: per site, `(H, P)`.
         readout_bias: per site, `(P,)`.
         rescaling: per site, `(1,)`; empty without `rescale`.

@@ -33,7 +33,7 @@ def make_model(num_sites: int = 7, size: int = 2, **arguments: Any) -> Model:
 def oracle_log_prob(network: NADE, event: np.ndarray) -> float:
     """Log-probability in nats, conditional by conditional as the paper writes it."""
     weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
-    size, total = network.alphabet_size, 0.0
+    size, total = max(2, network.num_features), 0.0
     for t, value in enumerate(event):
         first = 0 if network.tied else t * (t - 1) // 2
         pre = (weights["bias"] if network.tied else weights["bias"][t]).copy()

@@ -295,7 +295,7 @@ def test_every_dim_of_a_pixel_and_every_coordinate_counts() -> None:
 
 
 def test_real_values_are_not_called_ordinal() -> None:
-    with pytest.raises(ValueError, match="ordinal is for discrete values"):
+    with pytest.raises(ValueError, match="ordinal is for discrete values of one"):
         SiteVectors(Layout(EventSpec((4,), Real())), 3, ordinal=True)
 
 

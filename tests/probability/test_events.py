@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.events import Discrete, EventSpec, Mixed, Real, joined
 
 SIZES = st.integers(1, 5)
 SHAPES = st.one_of(st.tuples(SIZES), st.tuples(SIZES, SIZES, SIZES))
@@ -62,6 +62,50 @@ def test_first_bad_value_is_named(value: float, domain: Discrete | Real, message
     events[4, 0] = value
     with pytest.raises(ValueError, match=message):
         EventSpec((4,), domain).validate(events)
+
+
+MIXED = Mixed((Discrete(3), Real(), Discrete(2)))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([3, 0.5, 1], r"event 1, dim 0: found 3.0, expected integers in \[0, 3\)"),
+        ([2, math.nan, 1], "event 1, dim 1: found nan, expected finite numbers"),
+        ([2, -math.inf, 1], "dim 1: found -inf"),
+        ([2, 7.5, 2], r"dim 2: found 2.0, expected integers in \[0, 2\)"),
+        ([0.5, 0.5, 0], "dim 0: found 0.5"),
+    ],
+)
+def test_each_dim_of_a_row_has_its_own_domain(row: list[float], message: str) -> None:
+    spec = EventSpec((3,), MIXED)
+    good = torch.tensor([[2, -1.5, 1]])
+    spec.validate(good)
+    with pytest.raises(ValueError, match=message):
+        spec.validate(torch.cat((good, torch.tensor([row]))))
+
+
+def test_a_mixed_domain_is_of_rows_that_need_it() -> None:
+    assert joined([Discrete(3), Discrete(3)]) == Discrete(3)
+    assert joined(MIXED.dims) == MIXED
+    assert str(MIXED) == "mixed (1 real, 1 binary, 1 categorical)"
+    for dims in ((Real(),), (Discrete(3), Discrete(3))):
+        with pytest.raises(ValueError, match="say the one domain"):
+            Mixed(dims)
+    with pytest.raises(ValueError, match="at most 16,777,216 values"):
+        Mixed((Real(), Discrete(2**24 + 1)))
+    for shape in ((4,), (1, 1, 3)):
+        with pytest.raises(ValueError, match="a mixed domain of 3 dims is of rows"):
+            EventSpec(shape, MIXED)
+    with pytest.raises(ValueError, match="at least 2 values"):
+        EventSpec((2,), Mixed((Discrete(1), Real())))
+
+
+def test_bins_of_a_row_are_of_one_width_or_none() -> None:
+    assert Mixed((Discrete(3), Discrete(2))).bin_width == 1
+    assert Mixed((Discrete(3), Real(1.0))).bin_width == 1
+    assert Mixed((Discrete(3), Real(0.5))).bin_width is None
+    assert MIXED.bin_width is None
 
 
 def test_wrong_shape_is_named() -> None:

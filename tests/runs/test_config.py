@@ -17,7 +17,7 @@ from arbench.data.dataset import Dataset
 from arbench.data.tasks import Split, SplitName, Task, open_task
 from arbench.errors import CheckpointError, ConfigError, DataError
 from arbench.files.tensors import load_tensors
-from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.events import Discrete, EventSpec, Mixed, Real
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.manager import registry
@@ -79,6 +79,23 @@ LAYOUTS = [
             "event": {"shape": [1], "domain": {"kind": "real", "size": None, "bin_width": 0.1}},
             "sites": "dim",
             "order": None,
+        },
+    ),
+    (
+        Layout(EventSpec((2,), Mixed((Discrete(3), Real()))), order=[1, 0]),
+        {
+            "event": {
+                "shape": [2],
+                "domain": {
+                    "kind": "mixed",
+                    "dims": [
+                        {"kind": "discrete", "size": 3, "bin_width": None},
+                        {"kind": "real", "size": None, "bin_width": None},
+                    ],
+                },
+            },
+            "sites": "dim",
+            "order": [1, 0],
         },
     ),
 ]

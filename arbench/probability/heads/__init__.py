@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from arbench.probability.heads.gaussian import Gaussian as Gaussian
     from arbench.probability.heads.gaussian_mixture import GaussianMixture as GaussianMixture
     from arbench.probability.heads.logistic_mixture import LogisticMixture as LogisticMixture
+    from arbench.probability.heads.mixed import MixedHead as MixedHead
     from arbench.probability.heads.natural import natural_head as natural_head
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "GaussianMixture": "gaussian_mixture",
     "Head": "base",
     "LogisticMixture": "logistic_mixture",
+    "MixedHead": "mixed",
     "natural_head": "natural",
 }
 

@@ -33,12 +33,23 @@ class Head(ABC):
     """
 
     name: ClassVar[str]
-    kind: ClassVar[Literal["exact", "density"]]
+    kind: Literal["exact", "density"]
     num_params: int
     num_uniforms: int = 1
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+
+    def at(self, site: int) -> Head:
+        """The head of one site alone, for parameters `(..., P)` that have no axis of sites.
+
+        It is this one, unless sites differ in their domains: then `log_prob`, `prepare` and `draw`
+        of this one need all T sites, on the axis before the last.
+
+        Args:
+            site: its number in the layout's order.
+        """
+        return self
 
     @abstractmethod
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
@@ -46,7 +57,8 @@ class Head(ABC):
 
         Args:
             params: `(..., P)` floating point.
-            value: `(..., site_dim)`; int64 for discrete domains, floating point for real ones.
+            value: `(..., site_dim)`; int64 for discrete domains, floating point for real and mixed
+                ones.
 
         Returns:
             `(...)`, in the dtype of `params`.
@@ -103,7 +115,8 @@ class Head(ABC):
             noise: `(..., U)` uniform in [0, 1), float64.
 
         Returns:
-            `(..., site_dim)`; int64 for discrete domains, in the dtype of `params` for real ones.
+            `(..., site_dim)`; int64 for discrete domains, in the dtype of `params` for real and
+            mixed ones.
         """
         return self.draw(params, self.prepare(noise))
 

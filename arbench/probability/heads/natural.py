@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arbench.probability.events import Real
+from arbench.probability.events import Mixed, Real
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 
@@ -13,6 +13,10 @@ def natural_head(layout: Layout) -> Head:
     Raises:
         ValueError: if no head describes the layout.
     """
+    if isinstance(layout.domain, Mixed):
+        from arbench.probability.heads.mixed import MixedHead
+
+        return MixedHead(layout)
     if isinstance(layout.domain, Real):
         from arbench.probability.heads.gaussian_mixture import GaussianMixture
 
