@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from arbench import Layout
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench.networks.pooled import pooled
-from arbench_pixelcnn.inputs import Encoding, Inputs
+from arbench_pixelcnn.inputs import Encoding, Inputs, perturbed
 from arbench_pixelcnn.masked_steps import DimReadout
 from arbench_pixelcnn.state import DimwiseState
 
@@ -22,10 +23,13 @@ class DimwiseNetwork(nn.Module):
     Args:
         layout: images in raster order, drawn dim by dim.
         encoding: see `Inputs`.
+        knots: see `Inputs`.
         units: units of the layers; at least one per colour.
         outputs: units before the last convolution; at least one per colour.
         first_kernel: odd and at least 3.
         dropout: a probability below 1.
+        input_noise: in training, the share of the range by which values that are read move at
+            most; see `perturbed`.
 
     Raises:
         ValueError: for any other layout, or for unacceptable settings.
@@ -35,14 +39,16 @@ class DimwiseNetwork(nn.Module):
         self,
         layout: Layout,
         encoding: Encoding,
+        knots: Sequence[int] | None,
         *,
         units: int,
         outputs: int,
         first_kernel: int,
         dropout: float,
+        input_noise: float,
     ) -> None:
         super().__init__()
-        self.inputs = Inputs(layout, encoding)
+        self.inputs = Inputs(layout, encoding, knots)
         num_colours = self.inputs.num_colours
         if min(units, outputs) < num_colours:
             raise ValueError(
@@ -53,6 +59,10 @@ class DimwiseNetwork(nn.Module):
             raise ValueError(f"first_kernel must be odd and at least 3, got {first_kernel}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be a probability below 1, got {dropout}")
+        if not 0 <= input_noise <= 1:
+            raise ValueError(f"input_noise must be a share of the range, got {input_noise}")
+        self.input_noise = input_noise
+        self.num_values = layout.alphabet_size if input_noise else 0
 
     def add_readout(self, stream: Tensor, outputs: int, num_params: int) -> None:
         """Add the last two convolutions, from units of the given colours `(I,)` to parameters."""
@@ -86,6 +96,8 @@ class DimwiseNetwork(nn.Module):
         return pooled(F.relu(self.stream(self._pictures(sites), half=True)))
 
     def _pictures(self, sites: Tensor) -> Tensor:
+        if self.training and self.input_noise:
+            sites = perturbed(sites, self.num_values, self.input_noise)
         return self.inputs.pictures(self.inputs.encoded(sites, self.last.weight.dtype))
 
     @abstractmethod

@@ -39,10 +39,13 @@ class GatedPixelCNN(DimwiseNetwork):
         first_kernel: width of the first layer's kernels, odd and at least 3.
         outputs: units before the last convolution; at least one per colour.
         encoding: how a value enters: "scalar", "one-hot" or "ramps"; see `Inputs`.
+        knots: of "ramps", the levels between; None has more of them near both ends.
         places: add a learned vector per pixel, at first 0, to the output of the first vertical
             convolution. It tells the network where in the picture it is; otherwise only borders
             within reach tell that.
         dropout: probability that a training step drops a gated unit of the horizontal stack.
+        input_noise: share of the range by which values that the network reads move at most, in
+            half of the events of training: so the density stays sensible near what it has seen.
 
     Raises:
         ValueError: for any other layout, or for unacceptable settings.
@@ -65,16 +68,20 @@ class GatedPixelCNN(DimwiseNetwork):
         first_kernel: int = 7,
         outputs: int = 32,
         encoding: Encoding = "scalar",
+        knots: Sequence[int] | None = None,
         places: bool = False,
         dropout: float = 0.0,
+        input_noise: float = 0.0,
     ) -> None:
         super().__init__(
             layout,
             encoding,
+            knots,
             units=channels,
             outputs=outputs,
             first_kernel=first_kernel,
             dropout=dropout,
+            input_noise=input_noise,
         )
         if num_layers < 1:
             raise ValueError(f"num_layers must be at least 1, got {num_layers}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -20,29 +22,38 @@ class Inputs(RasterDims):
 
     "scalar" is one unit per dim, its number. "one-hot" is one unit per value: it tells neighbouring
     values apart, and knows nothing of values that training has not seen. "ramps" does both: a unit
-    per interval between the `knots` of the values is -1 below it, 1 above it, and a straight line
-    in it. That is a thermometer code (Buckman et al., "Thermometer encoding: one hot way to resist
-    adversarial examples", ICLR 2018), fine at both ends and coarse between them.
+    per interval between the lowest value, the `knots` and the highest is -1 below it, 1 above it,
+    and a straight line in it. That is a thermometer code (Buckman et al., "Thermometer encoding:
+    one hot way to resist adversarial examples", ICLR 2018), fine where the knots are close.
 
     Args:
         layout: of such images.
         encoding: one of these.
+        knots: for "ramps", rising, between 0 and K - 1; None takes `doubling_knots`.
 
     Attributes:
         colours: the colour of every unit of a picture, `(num_colours * E,)`.
 
     Raises:
-        ValueError: for any other layout or encoding.
+        ValueError: for any other layout or encoding, or knots that are none.
     """
 
-    def __init__(self, layout: Layout, encoding: Encoding) -> None:
+    def __init__(
+        self, layout: Layout, encoding: Encoding, knots: Sequence[int] | None = None
+    ) -> None:
         super().__init__(layout)
         if encoding not in ("scalar", "one-hot", "ramps"):
             raise ValueError(f"encoding must be 'scalar', 'one-hot' or 'ramps', got {encoding!r}")
+        if knots is not None and encoding != "ramps":
+            raise ValueError(f"knots are for encoding='ramps', got {encoding!r}")
         self._num_values = layout.alphabet_size if encoding == "one-hot" else 0
         self._ramps: Tensor | None = None
         if encoding == "ramps":
-            self._ramps = torch.tensor(knots(layout.alphabet_size), device="cpu")
+            last = layout.alphabet_size - 1
+            ends = [0, *(doubling_knots(last + 1) if knots is None else knots), last]
+            if any(low >= high for low, high in itertools.pairwise(ends)):
+                raise ValueError(f"knots rise between 0 and {last}, got {ends[1:-1]}")
+            self._ramps = torch.tensor(ends, device="cpu")
         num_units = self._num_values or (1 if self._ramps is None else len(self._ramps) - 1)
         self.colours = colours_of(self.num_colours, self.num_colours).repeat_interleave(num_units)
 
@@ -57,8 +68,29 @@ class Inputs(RasterDims):
         return self.scaled(values, dtype)
 
 
-def knots(num_values: int) -> list[int]:
-    """Values whose distance from the nearer end doubles: 0, 1, 2, 4, ..., K - 3, K - 2, K - 1."""
+def perturbed(values: Tensor, num_values: int, most: float) -> Tensor:
+    """Values of a batch in which half of the events are disturbed.
+
+    A disturbed event has a radius, uniform up to `most` of the range; each of its values moves by
+    a uniform number of levels within that, and stays in the range.
+
+    Args:
+        values: `(B, T, 1)` int64.
+        num_values: K, that a value may take.
+        most: in [0, 1].
+
+    Returns:
+        The shape and type of values. What moves depends on torch's default generator.
+    """
+    last = num_values - 1
+    chance = torch.rand(len(values), 1, 1, device=values.device)
+    radius = (2 * chance - 1).clamp(min=0) * (most * last)
+    moves = (2 * torch.rand(values.shape, device=values.device) - 1) * radius
+    return (values + moves.round().long()).clamp(0, last)
+
+
+def doubling_knots(num_values: int) -> list[int]:
+    """Values whose distance from the nearer end doubles: 1, 2, 4, ..., K - 3, K - 2."""
     last = num_values - 1
     inner = [1 << power for power in range(num_values.bit_length()) if 4 << power <= num_values]
-    return sorted({0, last, *inner, *(last - value for value in inner)})
+    return sorted({*inner, *(last - value for value in inner)})

@@ -38,9 +38,12 @@ class PixelCNN(DimwiseNetwork):
         first_kernel: k, odd and at least 3.
         outputs: units before the last convolution; at least one per colour.
         encoding: how a value enters: "scalar", "one-hot" or "ramps"; see `Inputs`.
+        knots: of "ramps", the levels between; None has more of them near both ends.
         places: add a learned vector per pixel, at first 0, to the output of the first convolution;
             this helps if pictures show their content always at the same place.
         dropout: probability that a training step drops a unit before a block's last convolution.
+        input_noise: share of the range by which values that the network reads move at most, in
+            half of the events of training: so the density stays sensible near what it has seen.
 
     Raises:
         ValueError: for any other layout, or for unacceptable settings.
@@ -66,16 +69,20 @@ class PixelCNN(DimwiseNetwork):
         first_kernel: int = 7,
         outputs: int = 32,
         encoding: Encoding = "scalar",
+        knots: Sequence[int] | None = None,
         places: bool = False,
         dropout: float = 0.0,
+        input_noise: float = 0.0,
     ) -> None:
         super().__init__(
             layout,
             encoding,
+            knots,
             units=hidden,
             outputs=outputs,
             first_kernel=first_kernel,
             dropout=dropout,
+            input_noise=input_noise,
         )
         if num_blocks < 0:
             raise ValueError(f"num_blocks must be at least 0, got {num_blocks}")

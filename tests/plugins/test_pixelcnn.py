@@ -16,7 +16,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.testing.conformance import CHECKS, run_check, subjects
 from arbench_pixelcnn.gated import GatedPixelCNN
-from arbench_pixelcnn.inputs import Inputs, knots
+from arbench_pixelcnn.inputs import Inputs, doubling_knots, perturbed
 from arbench_pixelcnn.network import PixelCNN
 
 KINDS = {"pixelcnn": PixelCNN, "gated": GatedPixelCNN}
@@ -241,9 +241,16 @@ def test_builds_on_the_meta_device(kind: str) -> None:
         (Layout(EventSpec((3, 2, 2), Discrete(2)), sites="pixel"), {}, "set layout.sites to 'dim'"),
         (Layout(EventSpec((1, 2, 2), Real())), {"encoding": "one-hot"}, "needs discrete data"),
         (make_layout(1, 2, 2), {"encoding": "binary"}, "'scalar', 'one-hot' or 'ramps'"),
+        (make_layout(1, 2, 2), {"knots": [1]}, "knots are for encoding='ramps', got 'scalar'"),
+        *(
+            (make_layout(1, 2, 2, size=9), {"encoding": "ramps", "knots": knots}, "between 0 and 8")
+            for knots in ([0], [8], [4, 4], [4, 2], [-1], [9])
+        ),
         (make_layout(1, 2, 2), {"first_kernel": 4}, "odd and at least 3"),
         (make_layout(3, 2, 2), {"outputs": 2}, "one unit for each of 3 colours"),
         (make_layout(1, 2, 2), {"dropout": 1.0}, "probability below 1"),
+        (make_layout(1, 2, 2), {"input_noise": 1.5}, "share of the range, got 1.5"),
+        (Layout(EventSpec((1, 2, 2), Real())), {"input_noise": 0.1}, "needs discrete data"),
     ],
 )
 def test_what_it_cannot_do_is_refused(
@@ -253,14 +260,47 @@ def test_what_it_cannot_do_is_refused(
         KINDS[kind](layout, 1, **options)  # type: ignore[arg-type]
 
 
-def test_ramps_are_a_thermometer_that_is_fine_at_both_ends() -> None:
-    assert knots(2) == [0, 1]
-    assert knots(5) == [0, 1, 3, 4]
-    assert knots(256) == [0, 1, 2, 4, 8, 16, 32, 64, 191, 223, 239, 247, 251, 253, 254, 255]
-    inputs = Inputs(make_layout(1, 2, 2, size=256), "ramps")
+def test_ramps_are_finer_towards_both_ends() -> None:
+    assert doubling_knots(2) == []
+    assert doubling_knots(5) == [1, 3]
+    assert doubling_knots(256) == [1, 2, 4, 8, 16, 32, 64, 191, 223, 239, 247, 251, 253, 254]
+
+
+@pytest.mark.parametrize("knots", [None, [100], []])
+def test_ramps_are_straight_between_knots(knots: list[int] | None) -> None:
+    inputs = Inputs(make_layout(1, 2, 2, size=256), "ramps", knots)
     units = inputs.encoded(torch.arange(256)[:, None], torch.float64)
-    assert units.shape == (256, 15)
-    ends = knots(256)
+    ends = [0, *(doubling_knots(256) if knots is None else knots), 255]
+    assert units.shape == (256, len(ends) - 1)
     for unit, (low, high) in enumerate(itertools.pairwise(ends)):
         expected = np.interp(np.arange(256), [low, high], [-1, 1])
         np.testing.assert_allclose(units[:, unit], expected, atol=1e-12)
+
+
+def test_half_of_the_events_are_disturbed_within_a_radius() -> None:
+    torch.manual_seed(0)
+    values = torch.full((4000, 50, 1), 100)
+    moves = (perturbed(values, 256, 0.2) - values)[..., 0]
+    radius = moves.abs().amax(1)
+    assert 48 < radius.max() <= 51  # a fifth of 255
+    assert (radius == 0).double().mean() == pytest.approx(0.5, abs=0.03)
+    disturbed = moves[radius > 0].double()
+    assert disturbed.mean() == pytest.approx(0, abs=0.3)
+    # A uniform radius, uniform moves: the variance is 51^2 / 9, and 1/12 of rounding.
+    assert disturbed.var() == pytest.approx(51**2 / 9, rel=0.05)
+    ends = perturbed(torch.tensor([0, 255]).view(1, 2, 1).expand(100, 2, 1), 256, 1.0)
+    assert ends.min() == 0
+    assert ends.max() == 255
+    assert len(ends.unique()) > 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_is_for_training_alone(kind: str) -> None:
+    layout = make_layout(1, 4, 4, size=256)
+    network = make_network(kind, layout, input_noise=0.5)
+    sites = torch.randint(256, (20, 16, 1))
+    expected = network(sites)
+    assert torch.equal(network(sites), expected)
+    trained = network.train()(sites)
+    alike = (trained - expected).abs().amax((1, 2)) < 1e-12
+    assert 2 < alike.sum() < 18
