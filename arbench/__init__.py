@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from arbench.data.rendering import ImageRendering as ImageRendering
     from arbench.data.rendering import MusicRendering as MusicRendering
     from arbench.data.rendering import Rendering as Rendering
+    from arbench.data.rendering import TableColumn as TableColumn
     from arbench.data.rendering import TableRendering as TableRendering
     from arbench.data.rendering import TextRendering as TextRendering
     from arbench.data.sources import SourceFile as SourceFile
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from arbench.probability.events import EventSpec as EventSpec
     from arbench.probability.events import Mixed as Mixed
     from arbench.probability.events import Real as Real
+    from arbench.probability.events import joined as joined
     from arbench.probability.extras import Conditionals as Conditionals
     from arbench.probability.extras import Features as Features
     from arbench.probability.extras import Untrained as Untrained
@@ -189,6 +191,7 @@ _NAMES = {
         "ImageRendering",
         "MusicRendering",
         "Rendering",
+        "TableColumn",
         "TableRendering",
         "TextRendering",
     ),
@@ -266,6 +269,7 @@ _NAMES = {
         "EventSpec",
         "Mixed",
         "Real",
+        "joined",
     ),
     "arbench.probability.extras": (
         "Conditionals",

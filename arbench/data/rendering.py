@@ -16,10 +16,11 @@ from torch import Tensor
 
 from arbench.data.formats import mu_law
 from arbench.data.formats.piano_keys import NUM_KEYS
-from arbench.files.documents import Part
+from arbench.files.documents import Finite, Line, Part
 from arbench.probability.events import Discrete, EventSpec
 
 _LEVELS = 256
+_MOST_SAID = 12  # columns
 
 
 class ImageRendering(Part):
@@ -37,13 +38,79 @@ class ImageRendering(Part):
             raise ValueError(f"only discrete images of 1 or 3 channels can be drawn, not {spec}")
 
 
+class TableColumn(Part):
+    """How the values of a dim are written: as a category's label, or as a number in its own unit.
+
+    Attributes:
+        name: of the column; None if nobody named it.
+        labels: of each value of a discrete dim; None for real ones.
+        mean: what a real value of 0 is in the column's unit.
+        scale: how much a difference of 1 is.
+        decimals: digits behind the point of real values; None for as many as float32 has.
+    """
+
+    name: Line | None = None
+    labels: Annotated[tuple[Line, ...], Field(min_length=2, max_length=1 << 20)] | None = None
+    mean: Finite = 0.0
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    decimals: Annotated[int, Field(ge=0, le=12)] | None = None
+
+    def written(self, values: NDArray[np.float64]) -> list[str]:
+        """The values `(N,)` of events as text."""
+        if self.labels is not None:
+            return [self.labels[int(value)] for value in values]
+        numbers = (self.mean + self.scale * values).tolist()
+        if self.decimals is None:
+            return [f"{number:.7g}" for number in numbers]
+        # Adding 0 leaves no minus before a number that was rounded to it.
+        return [f"{round(number, self.decimals) + 0.0:.{self.decimals}f}" for number in numbers]
+
+
 class TableRendering(Part):
-    """A line of values per event; `.csv` or `.txt`."""
+    """A line of values per event; `.csv` or `.txt`.
+
+    Attributes:
+        columns: how each dim is written; None for the values themselves, without a header.
+    """
 
     kind: Literal["table"] = "table"
+    columns: tuple[TableColumn, ...] | None = None
 
     def check(self, spec: EventSpec) -> None:
-        """Nothing: values can be written down whatever they are; see `ImageRendering.check`."""
+        """See `ImageRendering.check`; without columns any values can be written down."""
+        if self.columns is None:
+            return
+        domains = spec.dim_domains
+        if len(domains) == 1:
+            domains *= spec.num_dims
+        sizes = [domain.size if isinstance(domain, Discrete) else None for domain in domains]
+        found = [None if own.labels is None else len(own.labels) for own in self.columns]
+        if found != sizes:
+            raise ValueError(f"{len(found)} columns of other values are no rendering of {spec}")
+
+    def __str__(self) -> str:
+        """What the columns hold, in a few words; empty if nobody said."""
+        kinds = [
+            f"{own.name or number} {'real' if own.labels is None else len(own.labels)}"
+            for number, own in enumerate(self.columns or ())
+        ]
+        more = [f"{len(kinds) - _MOST_SAID:,} more"] if len(kinds) > _MOST_SAID else []
+        return ", ".join(kinds[:_MOST_SAID] + more)
+
+    @property
+    def header(self) -> list[str] | None:
+        """The names of the columns; None if not all have one."""
+        names = [column.name for column in self.columns or ()]
+        return [name for name in names if name is not None] if all(names) and names else None
+
+    def rows(self, events: Tensor) -> list[list[str]]:
+        """The fields of events `(N, ...)`, a list for each."""
+        flat = events.flatten(1)
+        if self.columns is None:
+            return [[*map(str, row)] for row in flat.tolist()]
+        values = flat.cpu().double().numpy()
+        written = [own.written(column) for own, column in zip(self.columns, values.T, strict=True)]
+        return [[*row] for row in zip(*written, strict=True)]
 
 
 class TextRendering(Part):

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from arbench.data.rendering import TableRendering
 from arbench.data.tasks import SPLITS, Division, Split, SplitName
 
 if TYPE_CHECKING:
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
 
 
 def describe_own(dataset: Dataset) -> list[str]:
-    """Lines about the user's own events: how many are where, and how many repeat others.
+    """Lines about the user's own events: what and how many they are, and how many repeat others.
 
     There are none about a stream, which is one text. Of what comes with arbench the task's README
     says such things.
     """
     if dataset.task.public or dataset.windows is not None:
         return []
-    return describe_splits(dataset.task.division, {name: dataset.split(name) for name in SPLITS})
+    splits = {name: dataset.split(name) for name in SPLITS}
+    rendering = dataset.task.rendering
+    columns = str(rendering) if isinstance(rendering, TableRendering) else ""
+    lines = describe_splits(dataset.task.division, splits)
+    return [*lines, f"columns {columns} (number of values, or real)"] if columns else lines
 
 
 def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import math
 from collections.abc import Sequence
@@ -88,10 +89,10 @@ def save_samples(
 ) -> Path:
     """Write events as people like to look at them, or listen to them.
 
-    Images are a PNG grid. A table is lines of values, in a csv with commas and without a header,
-    which `table:PATH` reads, in a txt with spaces. Texts stand below one another: names a line
-    each, longer pieces with a line of dashes between them. Sounds follow one another in one wav,
-    pieces of music in one MIDI file.
+    Images are a PNG grid. A table is lines of values, in a csv with commas, which `table:PATH`
+    reads, in a txt with spaces, below the names of the columns if there are any. Texts stand below
+    one another: names a line each, longer pieces with a line of dashes between them. Sounds follow
+    one another in one wav, pieces of music in one MIDI file.
 
     Args:
         path: the file, as `output_path` has it; in a folder it is called `samples.png` or the like.
@@ -111,9 +112,11 @@ def save_samples(
         case ImageRendering():
             save_picture(draw_grid(events, spec, known=known), path)
         case TableRendering():
+            lines = [*([rendering.header] if rendering.header else []), *rendering.rows(events)]
             between = "," if path.suffix.lower() == ".csv" else " "
-            rows = events.flatten(1).tolist()
-            write_text(path, "".join(between.join(map(str, row)) + "\n" for row in rows))
+            text = io.StringIO(newline="")
+            csv.writer(text, delimiter=between, lineterminator="\n").writerows(lines)
+            write_text(path, text.getvalue())
         case TextRendering():
             write_text(path, join_texts([rendering.decode(event) for event in events], rendering))
         case AudioRendering():

@@ -1,4 +1,4 @@
-"""The user's own data: tables of zeros and ones, images, recordings, and music."""
+"""The user's own data: tables, images, recordings, and music."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ arbench_entries = [
     TaskEntry(
         name="table",
         task="arbench_files.tables:TableTask",
-        summary="your own table of zeros and ones: csv, data or npz",
-        argument="PATH[?split=rows|files]",
+        summary="your own table of categories and numbers: csv, data or npz",
+        argument="PATH[?category=NAMES][?real=NAMES][?split=rows|files]",
     ),
     TaskEntry(
         name="images",

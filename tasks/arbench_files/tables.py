@@ -1,24 +1,58 @@
-"""`table:PATH`: rows of zeros and ones from a csv, data or npz file."""
+"""`table:PATH`: rows of categories and numbers from a csv, data or npz file."""
 
 from __future__ import annotations
 
-import csv
-import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from arbench import ArrayHeader, DataError, Discrete, EventSpec
+from arbench import (
+    ArrayHeader,
+    ConfigError,
+    DataError,
+    Discrete,
+    Division,
+    EventSpec,
+    Split,
+    TableColumn,
+    TableRendering,
+    joined,
+    read_npz,
+    read_npz_headers,
+)
 from arbench_files.archives import join, read_parts
-from arbench_files.division import Array, PartName
+from arbench_files.columns import Kind, Place, Values, called, read_column, standardisation
+from arbench_files.csv_rows import read_csv
+from arbench_files.division import Array, Indices, PartName
 from arbench_files.splits import FileTask, one_shape, split_option
 
-_BITS = {"0", "1"}
-_MISSING = {"nan", "na", "null", "none", "inf"}
+_KINDS_OPTION = re.compile(r"(?P<path>.*)\?(?P<kind>category|real)=(?P<names>[^?]*)", re.DOTALL)
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The columns of a file, before anything is known of them.
+
+    Attributes:
+        names: of the columns, if it has names.
+        parts: the values of every column, by part.
+        place: where a row is.
+    """
+
+    names: tuple[str, ...] | None
+    parts: Mapping[PartName, Sequence[Values]]
+    place: Place
 
 
 class TableTask(FileTask):
-    """Rows `(D,)` of zeros and ones, from a csv file or an npz archive.
+    """Rows `(D,)` of categories and real numbers, from a csv file or an npz archive.
+
+    Real columns are standardised: events have the train rows' mean 0 and standard deviation 1, and
+    samples are written in the file's own units. A table of zeros and ones alone is binary.
 
     A file that ends in `.data`, as those of the twenty density benchmarks do, is read as csv.
     """
@@ -27,98 +61,187 @@ class TableTask(FileTask):
         """Read the whole table.
 
         Args:
-            argument: the path, with an optional `?split=files`: then equal rows are one work.
+            argument: the path, with an optional `?category=NAMES` and `?real=NAMES` that say what
+                columns hold, by names or numbers with commas between, then an optional
+                `?split=files`: then equal rows are one work.
 
         Raises:
-            ConfigError: for an unknown rule.
-            DataError: if it is not a table of zeros and ones; one sentence with the file, the row,
-                what was found and what was expected.
+            ConfigError: for an unknown rule or an unknown column.
+            DataError: if it is not such a table; one sentence with the file, the row, what was
+                found and what was expected.
         """
-        file, rule = split_option(argument)
+        path, rule = split_option(argument)
+        file, kinds = _kinds_option(path)
         if not file.is_file():
             found = "a folder" if file.is_dir() else "no such file"
             raise DataError(f"{file}: found {found}, expected a .csv, .data or .npz file")
-        suffix = file.suffix.lower()
-        if suffix in (".csv", ".data"):
-            parts: dict[PartName, Array] = {"all": _read_csv(file)}
-        elif suffix == ".npz":
-            parts = {
-                name: join({key: _bits(array, key, file) for key, array in arrays.items()}, file)
-                for name, arrays in read_parts(
-                    file, min_ndim=2, check=lambda key, header: _check(header, key, file)
-                ).items()
-            }
+        self._columns: tuple[TableColumn, ...] | None = None
+        bits, table = _read(file)
+        if bits is None or kinds:
+            spec, parts = self._look_at(_of_bits(bits, table), kinds, file)
         else:
-            raise DataError(
-                f"{file}: found the extension {file.suffix!r}, expected .csv, .data or .npz"
-            )
-        spec = EventSpec(one_shape(parts, file), Discrete(2))
+            spec, parts = EventSpec(one_shape(bits, file), Discrete(2)), bits
+            if table.names is not None:
+                labels = ("0", "1")
+                self._columns = tuple(TableColumn(name=n, labels=labels) for n in table.names)
         super().__init__("table", file, spec, parts, rule=rule, usual="rows")
 
+    def _look_at(
+        self, table: _Table, kinds: Mapping[str, Kind], file: Path
+    ) -> tuple[EventSpec, dict[PartName, Array]]:
+        """The spec of a table, and the rows of its parts; what is real is as the file has it."""
+        width = len(next(iter(table.parts.values())))
+        names: Sequence[str | None] = table.names or [None] * width
+        asked = dict(kinds)
+        columns = []
+        for number, name in enumerate(names):
+            values = {part: own[number] for part, own in table.parts.items()}
+            kind = asked.pop(str(number), None) or (asked.pop(name, None) if name else None)
+            columns.append(read_column(name, number, values, table.place, kind))
+        if asked:
+            known = ", ".join(table.names or [f"0 to {width - 1}"])
+            raise ConfigError(
+                f"{file}: no column is called {next(iter(asked))!r}; there are {known}"
+            )
+        self._columns = tuple(column.described for column in columns)
+        domain = joined([column.domain for column in columns])
+        dtype: type[np.generic] = np.float64
+        if isinstance(domain, Discrete):
+            dtype = np.uint8 if domain.size <= 256 else np.int64
+        parts: dict[PartName, Array] = {
+            part: np.stack([column.values[part] for column in columns], 1).astype(dtype)
+            for part in table.parts
+        }
+        return EventSpec((width,), domain), parts
 
-def _read_csv(file: Path) -> Array:
-    """Rows `(N, D)`, uint8. The first line is a header if every field of it is a name."""
-    try:
-        text = file.read_bytes().decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file}: byte {error.start} is not UTF-8 text, expected a csv of 0 and 1"
-        ) from error
-    rows: list[Array] = []
-    width = None
-    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    try:
-        for line in reader:
-            fields = [field.strip() for field in line]
-            if width is None:
-                width = len(fields)
-                if fields and all(_is_name(field) for field in fields):
-                    continue
-            place = f"{file}: row {len(rows)} (line {reader.line_num})"
-            if len(fields) != width:
-                raise DataError(
-                    f"{place}: found {len(fields)} fields, expected {width} as in the first"
-                )
-            if not fields:
-                raise DataError(f"{place}: found an empty line, expected fields 0 or 1")
-            if not _BITS.issuperset(fields):
-                column = next(i for i, field in enumerate(fields) if field not in _BITS)
-                raise DataError(
-                    f"{place}, column {column}: found {fields[column][:20]!r}, expected 0 or 1"
-                )
-            rows.append(np.frombuffer("".join(fields).encode(), dtype=np.uint8) - ord("0"))
-    except csv.Error as error:
-        raise DataError(
-            f"{file}: row {len(rows)} (line {reader.line_num}): {error}, expected fields 0 or 1"
-        ) from error
-    if not rows:
-        raise DataError(f"{file}: found no rows, expected lines of 0 and 1, separated by commas")
-    return np.stack(rows)
+    @property
+    def rendering(self) -> TableRendering:
+        """The columns as the file has them."""
+        if self._columns is None:
+            return TableRendering()
+        columns = [
+            column.model_copy(update={"mean": float(mean), "scale": float(scale)})
+            for column, mean, scale in zip(self._columns, *self._units, strict=True)
+        ]
+        return TableRendering(columns=tuple(columns))
+
+    def _divide(self, division: Division | None, path: Path) -> None:
+        self._known_units: tuple[Array, Array] | None = None
+        super()._divide(division, path)
+
+    @property
+    def _units(self) -> tuple[Array, Array]:
+        """Mean and scale of each column over the train rows, `(D,)` float64; 0 and 1 of categories.
+
+        Raises:
+            DataError: if a real column has one value there.
+        """
+        if self._known_units is None:
+            part, indices = self._places["train"]
+            rows = self._parts[part]
+            assert isinstance(rows, np.ndarray)
+            units = []
+            for number, column in enumerate(self._columns or ()):
+                mean, scale = 0.0, 1.0
+                if column.labels is None:
+                    mean, scale = standardisation(rows[indices, number])
+                if not (0 < scale < np.inf):
+                    raise DataError(
+                        f"{self.source}: the train rows of {called(column.name, number)} have a "
+                        f"standard deviation of {scale:g}, expected numbers that differ; leave the "
+                        "column out"
+                    )
+                units.append((mean, scale))
+            means, scales = np.array(units).reshape(-1, 2).T
+            self._known_units = means, scales
+        return self._known_units
+
+    def events_of(self, part: PartName, indices: Indices) -> Split:
+        """The rows in their order; real columns are standardised."""
+        split = super().events_of(part, indices)
+        if split.events.dtype != torch.float64:
+            return split
+        means, scales = (torch.from_numpy(unit) for unit in self._units)
+        return Split(((split.events - means) / scales).float())
 
 
-def _is_name(field: str) -> bool:
-    """Whether a field is a column's name: it starts with a letter and is not a missing value."""
-    return field[:1].isalpha() and field.lower() not in _MISSING
+def _kinds_option(path: Path) -> tuple[Path, dict[str, Kind]]:
+    """The path of `PATH[?category=NAMES][?real=NAMES]`, and what columns are said to hold.
+
+    Raises:
+        ConfigError: if a column is said to hold both.
+    """
+    kinds: dict[str, Kind] = {}
+    while match := _KINDS_OPTION.fullmatch(str(path)):
+        path = Path(match["path"])
+        for name in map(str.strip, match["names"].split(",")):
+            if name in kinds:
+                raise ConfigError(f"the column {name!r} is named twice, expected one kind for it")
+            kinds[name] = "category" if match["kind"] == "category" else "real"
+    return path, kinds
 
 
-def _check(header: ArrayHeader, key: str, file: Path) -> None:
-    """Refuse arrays that are not tables of numbers."""
+def _read(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:
+    """The rows of a table of zeros and ones, uint8; of any other None, and its columns."""
+    suffix = file.suffix.lower()
+    if suffix in (".csv", ".data"):
+        return _read_csv(file)
+    if suffix == ".npz":
+        return _read_npz(file)
+    raise DataError(f"{file}: found the extension {file.suffix!r}, expected .csv, .data or .npz")
+
+
+def _read_csv(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:
+    found = read_csv(file)
+
+    def place(part: PartName, row: int) -> str:
+        return f"{file}: row {row} (line {found.lines[row]})"
+
+    if found.is_binary:
+        joined_up = ["".join(row).encode() for row in found.rows]
+        bits = np.stack([np.frombuffer(row, np.uint8) for row in joined_up]) - ord("0")
+        return {"all": bits}, _Table(found.names, {}, place)
+    columns = [[*column] for column in zip(*found.rows, strict=True)]
+    return None, _Table(found.names, {"all": columns}, place)
+
+
+def _read_npz(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:
+    headers = read_npz_headers(file)
+    lengths = {header.shape for header in headers.values()}
+    if len(headers) > 1 and len(lengths) == 1 and len(next(iter(lengths))) == 1:
+        for key, header in headers.items():
+            _check(header, key, file, axes=1)
+        arrays = read_npz(file)
+        return None, _Table(
+            tuple(arrays), {"all": [*arrays.values()]}, lambda part, row: f"{file}: row {row}"
+        )
+    read = read_parts(file, min_ndim=2, check=lambda key, header: _check(header, key, file))
+    keys = {part: " and ".join(map(repr, arrays)) for part, arrays in read.items()}
+    parts = {part: join(arrays, file) for part, arrays in read.items()}
+    one_shape(parts, file)
+    table = _Table(
+        None,
+        {part: [*rows.T] for part, rows in parts.items()},
+        lambda part, row: f"{file}: {keys[part]} row {row}",
+    )
+    if all(((rows == 0) | (rows == 1)).all() for rows in parts.values()):
+        return {part: rows.astype(np.uint8) for part, rows in parts.items()}, table
+    return None, table
+
+
+def _of_bits(bits: Mapping[PartName, Array] | None, table: _Table) -> _Table:
+    """The table, with columns of its zeros and ones if nothing else is known of it."""
+    if bits is None or table.parts:
+        return table
+    return _Table(table.names, {part: [*rows.T] for part, rows in bits.items()}, table.place)
+
+
+def _check(header: ArrayHeader, key: str, file: Path, axes: int = 2) -> None:
+    """Refuse arrays that are no tables, or no columns, of numbers."""
     shape, dtype = header.shape, header.dtype
-    if len(shape) != 2 or 0 in shape:
+    if len(shape) != axes or 0 in shape:
         raise DataError(
             f"{file}: {key!r} has shape {shape}, expected (rows, columns), neither of them 0"
         )
-    if dtype.kind not in "buif":
-        raise DataError(f"{file}: {key!r} has dtype {dtype}, expected numbers 0 or 1")
-
-
-def _bits(array: Array, key: str, file: Path) -> Array:
-    """The array as uint8, if all its values are exactly 0 or 1 (or booleans)."""
-    bad = ~((array == 0) | (array == 1))
-    if bad.any():
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(
-            f"{file}: {key!r} row {row}, column {column}: found {array[row, column]}, "
-            "expected 0 or 1"
-        )
-    return array.astype(np.uint8)
+    if dtype.kind not in ("buif" if axes == 2 else "buifU"):
+        raise DataError(f"{file}: {key!r} has dtype {dtype}, expected numbers")

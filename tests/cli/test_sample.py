@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,51 @@ def test_samples_of_a_table_are_a_table(
     assert again.spec == open_task(table[1]).spec
     read = torch.cat([again.load(split).events for split in ("train", "validation", "test")])
     assert sorted(read.tolist()) == sorted(drawn.tolist())
+
+
+def test_samples_of_a_mixed_table_have_its_columns_and_types(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three categorical columns with different numbers of values, two real ones, one binary."""
+    rng = np.random.default_rng(3)
+    cities, plans, owner = ["Bonn", "Koeln, West", "Ulm"], list("abcde"), ["no", "yes"]
+    table = [
+        [
+            cities[city := int(rng.integers(3))],
+            int(rng.normal(40 + 10 * city, 9)),
+            plans[int(rng.integers(5))],
+            f"{rng.lognormal(8, 0.5):.2f}",
+            owner[int(rng.random() < 0.2 + 0.3 * city)],
+            int(rng.integers(1, 5)),
+        ]
+        for _ in range(1500)
+    ]
+    header = ["city", "age", "plan", "income", "owner", "rooms"]
+    with open(tmp_path / "people.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *table])
+    task, run, out = f"table:{tmp_path / 'people.csv'}", str(tmp_path / "run"), tmp_path / "new.csv"
+    command = ["run", "--task", task, "--model", "nade", "--epochs", "15", "--set"]
+    command += ["hidden=32", "--set", "learning_rate=0.02"]
+    assert main([*command, "--device", "cpu", "--out", run]) == 0
+    assert "columns city 3, age real, plan 5, income real, owner 2" in capsys.readouterr().err
+    assert main(["sample", run, "-n", "600", "--device", "cpu", "--out", str(out)]) == 0
+    again = open_task(f"table:{out}")
+    assert again.spec == open_task(task).spec
+    with open(out, encoding="utf-8", newline="") as file:
+        found, *rows = csv.reader(file)
+    assert found == header
+    assert {row[0] for row in rows} == set(cities)
+    assert all(row[1].lstrip("-").isdigit() and len(row[3].split(".")[1]) == 2 for row in rows)
+    # Who lives in Ulm is twenty years older, and owns more often.
+    ages = {city: np.mean([int(row[1]) for row in rows if row[0] == city]) for city in cities}
+    assert ages["Ulm"] - ages["Bonn"] == pytest.approx(20, abs=5)
+    given = ["--given", "test:4", "--rows", "3", "--task", task]
+    assert main(["sample", run, "-n", "20", "--device", "cpu", *given, "--out", str(out)]) == 0
+    with open(out, encoding="utf-8", newline="") as file:
+        completed = {tuple(row[:3]) for row in [*csv.reader(file)][1:]}
+    (known,) = completed
+    assert [known[0], int(known[1]), known[2]] in [row[:3] for row in table]
+    assert main(["evaluate", run, "--task", task, "--json"]) == 0
 
 
 @pytest.mark.parametrize("split", ["test", "validation", "train"])
