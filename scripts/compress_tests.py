@@ -21,6 +21,7 @@ from torch import Tensor
 from arbench.boards.published import COMPRESSOR_COLUMNS, COMPRESSORS
 from arbench.data.dataset import Dataset, windows_of
 from arbench.data.offline import NotHereError, offline
+from arbench.data.pieces import PieceTask
 from arbench.data.rendering import Rendering, TextRendering
 from arbench.data.tasks import SPLITS, Split, open_task
 from arbench.probability.events import Discrete, EventSpec
@@ -52,6 +53,8 @@ def rows(name: str) -> Iterator[dict[str, str]]:
         events = splits[-1].events
         if splits[-1].scored is not None:
             events = events[splits[-1].scored]
+        if isinstance(task, PieceTask):  # step below step, through all pieces
+            events = events.view(1, 1, -1, task.step_dims)
         given = "test alone, 8 bits a byte" if spec.domain.size == 2 else "test alone"
         about = _settings(spec, task.rendering, given)
         sizes = {k: int(v) for k, v in baselines.sizes(about, events, spec).items()}

@@ -49,7 +49,7 @@ def test_every_row_has_a_source_and_a_known_unit_task_and_model() -> None:
         year = re.fullmatch(r".+ \((\d{4})\)", row.source)
         assert year is not None
         assert 1990 < int(year[1]) < 2030
-        assert re.fullmatch("nats(/char)?|bits/(dim|char|byte|sample)", row.unit), row
+        assert re.fullmatch("nats(/char|/step)?|bits/(dim|char|byte|sample)", row.unit), row
         assert row.where or not row.checked
         assert 0 < row.value < 1000
 
@@ -61,7 +61,12 @@ def test_the_rows_of_a_task_have_one_unit() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "expected"),
-    [("nats", 2.0 / 784), ("nats/char", 2.0), ("bits/dim", 2 * math.log(2))],
+    [
+        ("nats", 2.0 / 784),
+        ("nats/char", 2.0),
+        ("nats/step", 2.0 / 88),
+        ("bits/dim", 2 * math.log(2)),
+    ],
 )
 def test_units_become_nats_per_dim(unit: str, expected: float) -> None:
     assert replace(ROW, unit=unit).nats_per_dim(784) == pytest.approx(expected, rel=1e-15)

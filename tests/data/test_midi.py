@@ -91,6 +91,8 @@ def test_what_midi_cannot_say_is_refused(numbers: dict[str, int]) -> None:
         ([b"\x01\x90\x3c\x40\x09\x80\x3c\x40"], [[0, 1, 2]]),
         ([ON + b"\x04\x90\x3c\x40\x04\x80\x3c\x40\x08\x80\x3c\x40"], [[0, 1, 2, 3]]),
         ([ON + b"\x08\xb0\x7b\x00"], [[0, 1]]),
+        ([ON + b"\x04\xb1\x7b\x00\x04\x80\x3c\x00"], [[0, 1]]),
+        ([ON + b"\x04\x81\x3c\x00\x04\x80\x3c\x00"], [[0, 1]]),
         ([ON + b"\x04\x80\x3c\x40", b"\x04\x91\x3e\x40\x04\x81\x3e\x40"], [[0], [], [1]]),
         ([ON + b"\x00\x99\x3d\x40\x04\x80\x3c\x40"], [[0], []]),
         ([b"\x00\x80\x3c\x00" + ON + b"\x00\xf0\x01\xf7\x04\x80\x3c\x40"], [[0]]),
@@ -98,7 +100,8 @@ def test_what_midi_cannot_say_is_refused(numbers: dict[str, int]) -> None:
     ],
     ids=[
         *("shorter than a step", "no longer than nothing", "repeated", "nearest step"),
-        *("rounded at both ends", "struck again", "all notes off", "two tracks"),
+        *("rounded at both ends", "struck again", "all notes off"),
+        *("all notes off in another channel", "end in another channel", "two tracks"),
         *("drums", "end without beginning and sysex", "tempo"),
     ],
 )

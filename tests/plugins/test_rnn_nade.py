@@ -113,6 +113,43 @@ def test_one_row_of_hidden_units_follows_each_key_that_sounds(
 
 
 @pytest.mark.parametrize(
+    "silent", [("readout",), ("to_params.weight", "to_hidden.weight")], ids=str
+)
+def test_units_are_left_out_in_training_alone_and_means_stay(silent: tuple[str, ...]) -> None:
+    """Recurrent units where the readout is silent, and hidden ones where the units are."""
+    network = make_model(LSTMNADE, dropout=0.4).network
+    for name in silent:
+        torch.nn.init.zeros_(network.get_parameter(name))
+    sites = torch.zeros(4000, 6, 1, dtype=torch.int64)
+    expected = network(sites[:1])[0, :3]
+    found = network.train()(sites)[:, :3]
+    torch.testing.assert_close(found.mean(0), expected, rtol=0.05, atol=0.05)
+    assert bool((found.std(0) > 0.1).any())
+
+
+def test_keys_are_not_told_to_the_recurrence_of_training() -> None:
+    network = make_model(RNNNADE, input_dropout=0.5).network
+    sites = torch.ones(50, 6, 1, dtype=torch.int64)
+    expected, found = network(sites), network.train()(sites)
+    torch.testing.assert_close(found[:, :3], expected[:, :3])  # within a step all keys are known
+    assert bool((found[:, 3:] != expected[:, 3:]).any())
+
+
+def test_units_are_left_out_between_layers() -> None:
+    network = make_model(LSTMNADE, num_layers=2, dropout=0.5).network.train()
+    sites = torch.ones(50, 6, 1, dtype=torch.int64)
+    assert not torch.equal(network.features(sites), network.features(sites))
+
+
+def test_features_have_read_every_step() -> None:
+    network = make_model(RNNNADE).network
+    sites = torch.zeros(1, 6, 1, dtype=torch.int64)
+    changed = sites.clone()
+    changed[0, 5] = 1
+    assert not torch.equal(network.features(sites), network.features(changed))
+
+
+@pytest.mark.parametrize(
     ("spec", "order", "said"),
     [
         (EventSpec((6,), Discrete(2)), None, "these events have none"),

@@ -93,6 +93,13 @@ def test_transposed_windows_keep_their_shape_and_no_key_leaves_the_piano() -> No
     assert found == [{*range(-5, 7)}, {*range(-1, 7)}, {*range(-5, 3)}]
 
 
+def test_how_far_windows_move_is_for_the_generator_to_say() -> None:
+    windows = roll_of(40, 44, 47).expand(20, 1, 3, 88)
+    one, same, other = (transposed(windows, keyed_generator(seed, "view")) for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
 def test_silence_may_be_moved() -> None:
     silent = torch.zeros(2, 1, 3, 88, dtype=torch.uint8)
     assert torch.equal(transposed(silent, keyed_generator(0, "view")), silent)
