@@ -8,7 +8,7 @@ arbench_entries = [
     TaskEntry(
         name="table",
         task="arbench_files.tables:TableTask",
-        summary="your own table of categories and numbers: csv, data or npz",
+        summary="your own table of categories and numbers: csv, npz or parquet",
         argument="PATH[?category=NAMES][?real=NAMES][?split=rows|files]",
     ),
     TaskEntry(

@@ -89,7 +89,7 @@ def read_column(
     if texts:
         for part, row, field in _fields(texts):
             if is_missing(field):
-                raise _missing(place(part, row), which, field)
+                raise missing(place(part, row), which, field)
         stray = next((found for found in _fields(texts) if not is_number(found[2])), None)
         if stray is not None:
             part, row, field = stray
@@ -109,14 +109,14 @@ def read_column(
     for part, values in numbers.items():
         for wrong in np.flatnonzero(~np.isfinite(values)).tolist():
             if np.isnan(values[wrong]):
-                raise _missing(place(part, wrong), which, values[wrong])
+                raise missing(place(part, wrong), which, values[wrong])
             raise DataError(
                 f"{place(part, wrong)}, {which}: found {values[wrong]}, expected a finite number"
             )
     return _numbers(name, which, numbers, decimals, start, kind)
 
 
-def _missing(place: str, column: str, found: object) -> DataError:
+def missing(place: str, column: str, found: object) -> DataError:
     """The error of a value that is not there."""
     return DataError(
         f"{place}, {column}: found {str(found)!r}, which looks like a missing value; expected a "

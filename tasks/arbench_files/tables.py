@@ -1,4 +1,4 @@
-"""`table:PATH`: rows of categories and numbers from a csv, data or npz file."""
+"""`table:PATH`: rows of categories and numbers from a csv, data, npz or parquet file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ from arbench_files.archives import join, read_parts
 from arbench_files.columns import Kind, Place, Values, called, read_column, standardisation
 from arbench_files.csv_rows import read_csv
 from arbench_files.division import Array, Indices, PartName
+from arbench_files.parquet import read_parquet
 from arbench_files.splits import FileTask, one_shape, split_option
 
+_EXPECTED = ".csv, .data, .npz or .parquet"
 _KINDS_OPTION = re.compile(r"(?P<path>.*)\?(?P<kind>category|real)=(?P<names>[^?]*)", re.DOTALL)
 
 
@@ -49,7 +51,7 @@ class _Table:
 
 
 class TableTask(FileTask):
-    """Rows `(D,)` of categories and real numbers, from a csv file or an npz archive.
+    """Rows `(D,)` of categories and real numbers, from a csv, npz or parquet file.
 
     Real columns are standardised: events have the train rows' mean 0 and standard deviation 1, and
     samples are written in the file's own units. A table of zeros and ones alone is binary.
@@ -66,15 +68,17 @@ class TableTask(FileTask):
                 `?split=files`: then equal rows are one work.
 
         Raises:
-            ConfigError: for an unknown rule or an unknown column.
+            ConfigError: for an unknown rule or an unknown column, or if pyarrow is not installed.
             DataError: if it is not such a table; one sentence with the file, the row, what was
                 found and what was expected.
         """
         path, rule = split_option(argument)
         file, kinds = _kinds_option(path)
         if not file.is_file():
-            found = "a folder" if file.is_dir() else "no such file"
-            raise DataError(f"{file}: found {found}, expected a .csv, .data or .npz file")
+            found, hint = "no such file", ""
+            if file.is_dir():
+                found, hint = "a folder", "; the parts of a folder have no order: write one file"
+            raise DataError(f"{file}: found {found}, expected a {_EXPECTED} file{hint}")
         self._columns: tuple[TableColumn, ...] | None = None
         bits, table = _read(file)
         if bits is None or kinds:
@@ -188,7 +192,10 @@ def _read(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:
         return _read_csv(file)
     if suffix == ".npz":
         return _read_npz(file)
-    raise DataError(f"{file}: found the extension {file.suffix!r}, expected .csv, .data or .npz")
+    if suffix == ".parquet":
+        names, columns = read_parquet(file)
+        return None, _Table(names, {"all": columns}, lambda part, row: f"{file}: row {row}")
+    raise DataError(f"{file}: found the extension {file.suffix!r}, expected {_EXPECTED}")
 
 
 def _read_csv(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from pyarrow import parquet
 
 from arbench import Discrete, EventSpec, Mixed, Real, TableRendering, open_task
 from arbench.data.tasks import SPLITS, Division
@@ -207,3 +211,71 @@ def test_numbers_that_round_to_nothing_have_no_sign(people: str) -> None:
     assert age.written(np.array([-0.4, 1.6, -2.0])) == ["0", "2", "-2"]
     free = age.model_copy(update={"decimals": None})
     assert free.written(np.array([0.1, 1234567.0])) == ["0.1", "1234567"]
+
+
+# Parquet
+
+
+def columns_of_people() -> dict[str, list[object]]:
+    table = list(zip(*lines(), strict=True))
+    numbers = {"age": int, "income": float, "rooms": int, "owner": lambda field: field == "yes"}
+    return {
+        name: [numbers.get(name, str)(field) for field in table[n]] for n, name in enumerate(HEADER)
+    }
+
+
+def test_parquet_is_read_as_csv_is(people: str, tmp_path: Path) -> None:
+    """Plain and dictionary columns, in several row groups and chunks."""
+    table = pa.table(columns_of_people())
+    city = table.column("city").dictionary_encode()
+    parquet.write_table(table.set_column(0, "city", city), tmp_path / "p.parquet", row_group_size=7)
+    task, same = TableTask(str(tmp_path / "p.parquet")), TableTask(people)
+    assert task.spec == same.spec
+    assert task.rendering.header == HEADER
+    for split in SPLITS:
+        assert torch.equal(task.load(split).events, same.load(split).events)
+    columns = task.rendering.columns
+    assert columns is not None
+    assert columns[4].labels == ("false", "true")
+    prices = [Decimal(f"{n}.5") for n in range(30)]
+    parquet.write_table(pa.table({"price": prices, "tag": ["x", "y"] * 15}), tmp_path / "d.parquet")
+    columns = TableTask(str(tmp_path / "d.parquet")).rendering.columns
+    assert columns is not None
+    assert columns[0].decimals == 1
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("name", HEADER)
+def test_a_null_is_refused_by_row_and_column(name: str, encoded: bool, tmp_path: Path) -> None:
+    columns = columns_of_people()
+    columns[name][53] = None
+    table = pa.table(columns)
+    if encoded:
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, table.column(name).dictionary_encode())
+    path = tmp_path / "holes.parquet"
+    parquet.write_table(table, path, row_group_size=20)
+    with pytest.raises(DataError, match=f"row 53, column '{name}': found 'null', which looks like"):
+        TableTask(str(path))
+
+
+def test_what_is_no_column_of_values_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"when": [datetime(2026, 1, day) for day in (1, 2, 3)]}), path)
+    with pytest.raises(DataError, match=r"column 'when' holds timestamp\[us\], expected numbers"):
+        TableTask(str(path))
+    parquet.write_table(pa.table({"a": pa.array([], pa.int64())}), path)
+    with pytest.raises(DataError, match="found 0 rows of 1 columns"):
+        TableTask(str(path))
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(DataError, match="expected a parquet file, and pyarrow says"):
+        TableTask(str(path))
+
+
+def test_a_folder_of_parts_is_refused_and_its_names_are_no_column(tmp_path: Path) -> None:
+    part = tmp_path / "year=2026" / "part-10.parquet"
+    part.parent.mkdir()
+    parquet.write_table(pa.table(columns_of_people()), part)
+    with pytest.raises(DataError, match="found a folder.*have no order: write one file"):
+        TableTask(str(part.parent))
+    assert TableTask(str(part)).rendering.header == HEADER
