@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from arbench.probability.extras import Conditionals as Conditionals
     from arbench.probability.extras import Features as Features
     from arbench.probability.extras import Untrained as Untrained
+    from arbench.probability.flows.flow import Flow as Flow
     from arbench.probability.foreign import ForeignDensity as ForeignDensity
     from arbench.probability.heads.base import Head as Head
     from arbench.probability.heads.bernoulli import Bernoulli as Bernoulli
@@ -276,6 +277,7 @@ _NAMES = {
         "Features",
         "Untrained",
     ),
+    "arbench.probability.flows.flow": ("Flow",),
     "arbench.probability.foreign": ("ForeignDensity",),
     "arbench.probability.heads.base": ("Head",),
     "arbench.probability.heads.bernoulli": ("Bernoulli",),

@@ -10,6 +10,7 @@ from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
 from arbench.hub.finding import find_run
 from arbench.probability.density import Density
+from arbench.probability.flows.flow import is_flow
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.probability.heads.natural import natural_head
 from arbench.probability.model import Model
@@ -62,6 +63,8 @@ def untrained(model: str, layout: Layout, **settings: Any) -> Model:
         ConfigError: if there is no such model or setting, or it is not for such events.
     """
     network_class = registry().find(ModelEntry, model).load()
+    if is_flow(network_class):
+        raise ConfigError(f"{model} is a flow, which has no layout: make a Flow of its network")
     checked = dict(check_options(network_class, settings))
     try:
         head = natural_head(layout)

@@ -249,11 +249,14 @@ def _report_field(
     """Print the receptive field of a model, and draw it if that is wanted."""
     from arbench.cli.console import ConsoleReporter
     from arbench.files.atomic import require_file
+    from arbench.probability.flows.flow import is_flow
     from arbench.show.samples import save_picture
     from arbench.testing.receptive import receptive_field
 
     if suite.kind != "model":
         raise ConfigError(f"{suite.name} is a {suite.kind}: only models have a receptive field")
+    if is_flow(suite.target):
+        raise ConfigError(f"{suite.name} is a flow: it has no sites that see each other")
     try:
         sizes = tuple(int(size) for size in shape.split(","))
     except ValueError:

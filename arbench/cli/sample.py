@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--method",
-    type=click.Choice(["auto", "step", "fixed-point", "whole"]),
+    type=click.Choice(["auto", "step", "fixed-point", "whole", "inverse"]),
     default="auto",
     show_default=True,
-    help="The sampler. All of them give the same samples.",
+    help="The sampler. All that a model has give the same samples; inverse is of flows.",
 )
 @click.option(
     "--given",

@@ -169,8 +169,12 @@ class Dataset:
         if fault := padding_fault(layouts, [split.scored for split in whole]):
             raise ConfigError(f"{model} on {self.task.name} has no likelihood: {fault}")
 
-    def require_whole_events(self, model: str) -> None:
-        """Refuse a model that answers for any order, if events differ in length.
+    def require_whole_events(self, model: str, does: str) -> None:
+        """Refuse a model that needs whole events, if events differ in length.
+
+        Args:
+            model: its name.
+            does: why it needs them, such as "answers for any order of the dims".
 
         Raises:
             ConfigError: with the reason, and what to do.
@@ -178,9 +182,8 @@ class Dataset:
         masks = [self.stored(name).scored for name in SPLITS]
         if any(mask is not None and not bool(mask.all()) for mask in masks):
             raise ConfigError(
-                f"{model} answers for any order of the dims, and events of {self.task.name} differ "
-                "in length, which have a likelihood in the raster scan alone: take a model of one "
-                "order"
+                f"{model} {does}, and events of {self.task.name} differ in length, which have a "
+                "likelihood in the raster scan alone: take a model of one order"
             )
 
 

@@ -1,4 +1,4 @@
-"""What a density or network may offer too: `Conditionals`, `Features`, stepping.
+"""What a density or network may offer too: `Conditionals`, `Features`, stepping, flows.
 
 Nothing here runs. Whoever wants one of these asks whether the object has such a method, by
 `getattr(density, "conditionals", None)`: a model offers some only where they mean something.
@@ -83,6 +83,32 @@ class AnyOrderNetwork(Protocol):
         Returns:
             `(B, T, P)` parameters and `(B, T)` weights.
         """
+        ...
+
+
+class FlowNetwork(Protocol):
+    """The contract of a flow: a network of another kind, that maps events to latents and back.
+
+    A class with `inverse` is a flow. It is built as `Network(spec, *, hidden=...)`, without layout
+    and head: its density is `Flow`, and its events are real. An event's latents depend on that
+    event alone. It may also have `inverse_whole`, which is `inverse` by its definition where that
+    has a faster way, and `blocks`, modules that it goes through in order: each returns its output
+    and its own log-determinant, and has an `inverse`; the checks then ask each block alone.
+    """
+
+    def forward(self, events: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents, which training makes standard normal, and the change of volume.
+
+        Args:
+            events: `(B, *event_shape)` floating point.
+
+        Returns:
+            Latents `(B, D)`, and `log |det d latents / d events|`, `(B,)` nats.
+        """
+        ...
+
+    def inverse(self, latents: Tensor) -> Tensor:
+        """The events `(B, *event_shape)` that have these latents `(B, D)`."""
         ...
 
 

@@ -7,6 +7,7 @@ registry only, never from the file. Combinations that form no density are refuse
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,12 +24,14 @@ from arbench.files.canonical import canonical_sha256
 from arbench.files.documents import Count, Line, Name, Natural, Part, Sha256, Values, read_document
 from arbench.measure.allocator import is_out_of_memory
 from arbench.probability.events import Discrete, EventSpec, Mixed, Real
+from arbench.probability.flows.flow import Flow, is_flow
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.registry.surroundings import contained
+from arbench.training.flow_settings import require_flow_settings
 from arbench.training.recipes import Recipe, check_options
 
 if TYPE_CHECKING:
@@ -125,7 +128,8 @@ class RunConfig(Part):
     """`config.json`: the task, the model and how it was to be trained.
 
     `rendering` is None in files from before it was kept; see `shown`. `division` is None where the
-    data state their splits, and in files from before its rule was kept.
+    data state their splits, and in files from before its rule was kept. `head` is None for a flow;
+    its only member is the raster scan, which says what the events are.
     """
 
     schema_version: Literal[1] = 1
@@ -138,7 +142,7 @@ class RunConfig(Part):
     plugin: Line
     plugin_version: Line
     hyperparameters: Values
-    head: Name
+    head: Name | None
     head_options: Values = Field(default={})
     members: Annotated[list[MemberConfig], Field(min_length=1, max_length=4096)]
     recipe_name: Line
@@ -236,13 +240,13 @@ class Assembly:
 
     Attributes:
         network: holds every weight, once.
-        members: the models that share it; one, or those of the ensemble.
+        members: the models that share it; one, or those of the ensemble. Of a flow, the flow.
         density: the single member, or the ensemble of all.
     """
 
     network: nn.Module
-    members: list[Model]
-    density: Model | Ensemble
+    members: Sequence[Model | Flow]
+    density: Model | Ensemble | Flow
 
 
 def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
@@ -279,6 +283,13 @@ def require_combination(config: RunConfig) -> None:
         ConfigError: with the reason, and what to set instead.
     """
     network_class = registry().find(ModelEntry, config.model).load()
+    if is_flow(network_class) or config.head is None:
+        if not is_flow(network_class):
+            raise ConfigError(f"{config.model} is no flow, and its configuration names no head")
+        if config.head is not None:
+            raise ConfigError(f"{config.model} is a flow, and its configuration names a head")
+        require_flow_settings(config.model, network_class, config.recipe, config.layouts)
+        return
     num_copies, num_members = config.recipe.ensemble.num_copies, len(config.members)
     fits_itself = hasattr(network_class, "fit")
     if fits_itself and config.budget_s is not None:
@@ -308,6 +319,20 @@ def require_combination(config: RunConfig) -> None:
         )
 
 
+def _assemble_flow(
+    network_class: type, hyperparameters: dict[str, Any], spec: EventSpec, device: Any
+) -> Assembly:
+    """A flow, freshly initialised."""
+
+    def fresh() -> nn.Module:
+        network: nn.Module = network_class(spec, **hyperparameters)
+        return network
+
+    with torch.device(device):
+        flow = Flow(fresh(), spec, fresh=fresh)
+    return Assembly(flow.network, [flow], flow)
+
+
 def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assembly:
     """Build the density that a configuration describes, freshly initialised.
 
@@ -325,6 +350,8 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
     hyperparameters = dict(check_options(network_class, config.hyperparameters))
     layouts = config.layouts
     try:
+        if config.head is None:
+            return _assemble_flow(network_class, hyperparameters, layouts[0].spec, device)
         head_class = registry().find(HeadEntry, config.head).load()
         head_options = dict(check_options(head_class, config.head_options))
         heads: list[Head] = [head_class(layout, **head_options) for layout in layouts]

@@ -197,7 +197,8 @@ class _Experiment:
             lines += describe_own(self.dataset)
         lines += [
             f"model   {config.model}: {size}{members}, "
-            f"head {config.head}, recipe {config.recipe_name}, {length}",
+            f"{f'head {config.head}' if config.head else 'a flow'}, recipe {config.recipe_name}, "
+            f"{length}",
             f"device  {self.device} ({torch.get_num_threads()} threads), {config.precision}, "
             f"seed {config.seed}; folder {self.folder.path}",
         ]
@@ -281,7 +282,7 @@ class _Experiment:
         if hashes:  # only of a finished training; another writes on
             bound["metrics"] = sha256_of(self.folder.metrics)
         layout, num_orderings = config.recipe.layout, config.recipe.ensemble.num_orderings
-        is_raster = self.assembly.members[0].layout.is_raster
+        is_raster = config.layouts[0].is_raster
         order = "raster" if is_raster else f"permuted (seed {layout.seed})"
         orders = f"{num_orderings} orderings, the first {order}" if num_orderings > 1 else order
         return Record.model_validate(
@@ -295,7 +296,7 @@ class _Experiment:
                     hyperparameters=config.hyperparameters,
                     head=config.head,
                     head_options=config.head_options,
-                    layout=f"{orders} by {layout.sites}",
+                    layout=f"{orders} by {layout.sites}" if config.head else None,
                     num_copies=config.recipe.ensemble.num_copies,
                     num_members=len(config.members),
                     num_parameters=self.num_parameters,

@@ -15,6 +15,7 @@ from arbench.data.tasks import Task, open_task
 from arbench.errors import ConfigError, DataError
 from arbench.files.documents import describe_validation
 from arbench.measure.measurement import Measurement
+from arbench.probability.flows.flow import is_flow
 from arbench.probability.heads.natural import natural_head
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
@@ -58,19 +59,23 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     try:
         members = plan_members(recipe, dataset.task.spec)
         layouts = [member.layout.build() for member in members]
-        head = recipe.head.name
+        head = None if is_flow(network_class) else recipe.head.name
         if head == "auto":
             head = natural_head(layouts[0]).name
     except ValueError as error:
         raise ConfigError(f"{request.model} on {task.name}: {error}") from error
     dataset.require_likelihood(request.model, layouts)
     if getattr(network_class, "any_order", False):
-        dataset.require_whole_events(request.model)
-    head_class = registry().find(HeadEntry, head).load()
-    options = settled("head", recipe.head.options, options_schema(head_class))
-    own_head = recipe.head.model_copy(update={"options": options})  # as that head takes them
-    recipe = recipe.model_copy(update={"head": own_head})
-    head_options = check_options(head_class, options).model_dump(mode="json")
+        dataset.require_whole_events(request.model, "answers for any order of the dims")
+    head_options: dict[str, Any] = {}
+    if head is None:
+        dataset.require_whole_events(request.model, "is a flow, a density of whole events")
+    else:
+        head_class = registry().find(HeadEntry, head).load()
+        options = settled("head", recipe.head.options, options_schema(head_class))
+        own_head = recipe.head.model_copy(update={"options": options})  # as that head takes them
+        recipe = recipe.model_copy(update={"head": own_head})
+        head_options = check_options(head_class, options).model_dump(mode="json")
     values = {
         "task": task.name,
         "task_version": task.version,

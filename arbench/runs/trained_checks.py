@@ -1,4 +1,4 @@
-"""Checks of the trained model at its own size (`checks`): causality, step, samples.
+"""Checks of the trained model at its own size (`checks`): causality, step, samples, inverse.
 
 The conformance checks go through tiny events. A mask may leak, or a `step` err, in the hundredth
 site only; so every run ends with the same promises, on a few of its own events and samples.
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from arbench.errors import PluginError
 from arbench.measure.allocator import is_out_of_memory
+from arbench.probability.flows.flow import Flow
+from arbench.probability.flows.inversion import flow_findings
 from arbench.probability.model import Model
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.promises import (
@@ -127,14 +129,21 @@ def _check_network(
         checks = ChecksRecord()
         with evaluation_mode(exact.density):
             try:
+                if isinstance(exact.density, Flow):
+                    advance(0.1, "inverse")
+                    generator = keyed_generator(config.seed, "checks", "latents")
+                    for name, found in flow_findings(exact.density, events, generator):
+                        checks = _kept(checks, config.model, name, *found)
+                    return checks
+                members = [member for member in exact.members if isinstance(member, Model)]
                 advance(0.1, "causality")
                 until = started + _CAUSALITY_SHARE * seconds
-                found = _causality(exact.members, events, config.seed, until)
+                found = _causality(members, events, config.seed, until)
                 checks = _kept(checks, config.model, "causality", *found)
                 if "step" in exact.density.samplers:
                     advance(0.4, "step")
                     until = started + _STEP_SHARE * seconds
-                    found = _step_equals_forward(exact.members, events, until)
+                    found = _step_equals_forward(members, events, until)
                     checks = _kept(checks, config.model, "step_equals_forward", *found)
             except RuntimeError as error:
                 if is_out_of_memory(error):

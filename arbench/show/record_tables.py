@@ -23,6 +23,8 @@ _PROMISES = {
     "causality": "a site sees earlier ones only",
     "step_equals_forward": "step equals forward",
     "samples_follow": "samples follow log_prob",
+    "inverse": "latents lead back to their events",
+    "log_det": "log_det is that of the Jacobian",
 }
 
 
@@ -234,7 +236,8 @@ def made_with(record: Values) -> Table:
     if foreign:
         about.append(foreign["object"])
     else:
-        about += [f"head {model['head']}", model["layout"]]
+        # A flow has neither head nor layout.
+        about += [f"head {model['head']}", model["layout"]] if model["head"] else ["a flow"]
         for what in ("copies", "members"):
             if (number := model.get(f"num_{what}", 1)) > 1:
                 about.append(f"{number} {what}")

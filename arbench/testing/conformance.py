@@ -9,12 +9,14 @@ from typing import Any, Literal
 from torch import nn
 
 from arbench.probability.events import EventSpec
+from arbench.probability.flows.flow import is_flow
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.testing.causality import check_causality, check_influence
 from arbench.testing.combinations import check_combinations
 from arbench.testing.distributions import check_normalisation, check_samples_follow_log_prob
 from arbench.testing.features import check_features
+from arbench.testing.flows import FLOW_CHECKS, FLOW_EVENTS, FlowSubject, flow_subjects
 from arbench.testing.invariances import check_invariances, check_reordered
 from arbench.testing.learning import (
     check_gradients,
@@ -25,7 +27,7 @@ from arbench.testing.samplers import check_samplers_agree, check_step_equals_for
 from arbench.testing.subject import ConformanceError, NotApplicableError, Subject
 from arbench.testing.tiny import TINY_EVENTS, TinyEvents
 
-Check = Callable[[Subject], None]
+Check = Callable[[Any], object]
 NetworkClass = Callable[..., nn.Module]
 
 CHECKS: dict[str, Check] = {
@@ -65,7 +67,7 @@ class Result:
     """The outcome of one check on one subject.
 
     Attributes:
-        check: its name in `CHECKS`.
+        check: its name in `CHECKS` or `FLOW_CHECKS`.
         subject: the events and the order, such as "binary-2x3 permuted".
         status: "declared" is a failure that the author expects and gives a reason for.
         message: one sentence; of a check that passed what is worth knowing, mostly nothing.
@@ -82,19 +84,24 @@ class Result:
 def subjects(
     network_class: NetworkClass,
     *,
-    specs: Mapping[str, EventSpec | TinyEvents] = TINY_EVENTS,
+    specs: Mapping[str, EventSpec | TinyEvents] | None = None,
     head: Callable[[Layout], Head] | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
-) -> dict[str, Subject]:
+) -> dict[str, Subject] | dict[str, FlowSubject]:
     """All tiny events in every order, by name; some may turn out not to be applicable.
 
     Only the raster scan has padding come last, so events of varying length are in no other order.
+    Flows have no order, and are asked about real numbers alone.
     """
+    if is_flow(network_class):
+        return flow_subjects(
+            network_class, specs=specs or FLOW_EVENTS, hyperparameters=hyperparameters
+        )
     options: dict[str, Any] = {"hyperparameters": hyperparameters or {}}
     if head is not None:
         options["head"] = head
     found = {}
-    for name, given in specs.items():
+    for name, given in (specs or TINY_EVENTS).items():
         tiny = TinyEvents(given) if isinstance(given, EventSpec) else given
         for seed in ORDER_SEEDS:
             if seed is None:
@@ -104,10 +111,11 @@ def subjects(
     return found
 
 
-def run_check(name: str, where: str, subject: Subject) -> Result:
+def run_check(name: str, where: str, subject: Subject | FlowSubject) -> Result:
     """The outcome of one check on one subject; whatever the network raises is a failure."""
     declared = declared_reason(subject.network_class, name)
-    return outcome(name, where, lambda: CHECKS[name](subject), declared)
+    checks: Mapping[str, Check] = FLOW_CHECKS if isinstance(subject, FlowSubject) else CHECKS
+    return outcome(name, where, lambda: checks[name](subject), declared)
 
 
 def declared_reason(target: object, check: str) -> str | None:
@@ -142,23 +150,30 @@ def outcome(
     return Result(check, where, "passed", told if isinstance(told, str) else "")
 
 
-def checks_for(network_class: NetworkClass) -> list[str]:
-    """Names of the checks that concern this class, by what it offers."""
-    return [n for n in CHECKS if n not in _OPTIONAL or _OPTIONAL[n](network_class)]
+def checks_for(network_class: NetworkClass) -> Mapping[str, Check]:
+    """The checks that concern this class, by name: those of flows, or by what it offers."""
+    if is_flow(network_class):
+        return FLOW_CHECKS
+    return {
+        name: check
+        for name, check in CHECKS.items()
+        if name not in _OPTIONAL or _OPTIONAL[name](network_class)
+    }
 
 
 def run_checks(
-    network_class: NetworkClass, *, checks: Mapping[str, Check] = CHECKS, **options: Any
+    network_class: NetworkClass, *, checks: Mapping[str, Check] | None = None, **options: Any
 ) -> list[Result]:
     """Every check on all tiny events in every order.
 
     Args:
         network_class: what a plugin registers.
-        checks: those to run.
+        checks: those to run; by default all.
         options: as for `subjects`.
     """
     everywhere = subjects(network_class, **options)
-    return [run_check(name, where, s) for name in checks for where, s in everywhere.items()]
+    names = checks or (FLOW_CHECKS if is_flow(network_class) else CHECKS)
+    return [run_check(name, where, s) for name in names for where, s in everywhere.items()]
 
 
 def require(results: list[Result]) -> Iterator[str]:

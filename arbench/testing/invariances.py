@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from arbench.probability.ensemble import Ensemble
+from arbench.probability.flows.flow import Flow
 from arbench.probability.model import Model
 from arbench.testing.causality import require_causal
 from arbench.testing.distributions import (
@@ -13,7 +16,7 @@ from arbench.testing.distributions import (
     check_sums_to_one,
     require_normalised,
 )
-from arbench.testing.subject import ConformanceError, NotApplicableError, Subject
+from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, TinySubject
 
 _NUM_EVENTS = 32
 _NUM_SAMPLES = 5000
@@ -21,7 +24,7 @@ _NUM_SAMPLES = 5000
 _ROUNDING_NATS = 1e-9
 
 
-def check_invariances(subject: Subject) -> None:
+def check_invariances(subject: TinySubject[Any]) -> None:
     """Repeated calls, batch order, batch size, modes and save/load leave log-probabilities alone.
 
     So does what is fed after the end of an event of varying length. Up to 1e-9 nats. Batch
@@ -59,7 +62,9 @@ def check_invariances(subject: Subject) -> None:
             _same(first, model.log_prob(padded, scored), "what is fed after the end")
 
 
-def _check_modes(subject: Subject, model: Model, events: Tensor, first: Tensor) -> None:
+def _check_modes(
+    subject: TinySubject[Any], model: Model | Flow, events: Tensor, first: Tensor
+) -> None:
     """Training mode and back; samples are those of evaluation mode whatever the mode."""
     noise = model.draw_noise(_NUM_EVENTS, torch.Generator().manual_seed(15))
     samples = model.sample(_NUM_EVENTS, noise=noise)
@@ -115,7 +120,7 @@ def check_reordered(subject: Subject) -> None:
         raise ConformanceError(f"the ensemble over three orders: {error}") from error
 
 
-def _log_probs(subject: Subject, model: Model, events: Tensor) -> Tensor:
+def _log_probs(subject: TinySubject[Any], model: Model | Flow, events: Tensor) -> Tensor:
     with torch.no_grad():
         return model.log_prob(events, subject.tiny.scored(events))
 

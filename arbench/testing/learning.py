@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import torch
 
 from arbench.probability.events import Discrete, Mixed, Real
 from arbench.probability.model import Model
-from arbench.testing.subject import ConformanceError, NotApplicableError, Subject, learn
+from arbench.testing.subject import (
+    ConformanceError,
+    NotApplicableError,
+    Subject,
+    TinySubject,
+    learn,
+)
 
 _NUM_STEPS = 300
 _LEARNING_RATES = (0.02, 0.002, 0.2)
@@ -24,7 +31,7 @@ _MOST_ERRORS, _ROUNDING_NATS = 5.0, 1e-9
 _NORMAL_NATS = 0.5 * math.log(2 * math.pi * math.e)
 
 
-def check_memorises_one_event(subject: Subject) -> None:
+def check_memorises_one_event(subject: TinySubject[Any]) -> None:
     """Trained on a single event, the model gives it a high probability.
 
     Raises:
@@ -61,7 +68,7 @@ def check_memorises_one_event(subject: Subject) -> None:
     )
 
 
-def check_gradients(subject: Subject) -> None:
+def check_gradients(subject: TinySubject[Any]) -> None:
     """Every parameter tensor gets a gradient that is not zero everywhere, and is finite.
 
     Weights that speak of rows above or columns beside have nothing to say where there are none:
@@ -116,7 +123,7 @@ def check_training_params(subject: Subject) -> None:
         )
 
 
-def _idle_weights(subject: Subject) -> set[str]:
+def _idle_weights(subject: TinySubject[Any]) -> set[str]:
     """Names of the parameter tensors that get no gradient from random events.
 
     Raises:

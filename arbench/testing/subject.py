@@ -7,13 +7,14 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from arbench.errors import PluginError
 from arbench.probability.events import EventSpec, Mixed, Real
+from arbench.probability.flows.flow import Flow
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.gaussian_mixture import GaussianMixture
 from arbench.probability.heads.mixed import MixedHead
@@ -26,6 +27,8 @@ from arbench.testing.tiny import TinyEvents
 _NUM_SHARPENING_EVENTS = 6
 _NUM_SHARPENING_STEPS = 60
 _NUM_COPIES = 1000
+
+AnyDensity = TypeVar("AnyDensity", Model, Flow)
 
 
 class ConformanceError(PluginError):
@@ -46,8 +49,8 @@ def tiny_head(layout: Layout) -> Head:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """One network class on tiny events of one kind, in one order, in float64.
+class TinySubject(Generic[AnyDensity]):
+    """One network class on tiny events of one kind, in float64.
 
     A network class may say three things about its own checks, as class attributes:
     `tiny_hyperparameters`, keyword arguments that make it small; `known_failures`, from "influence"
@@ -57,21 +60,20 @@ class Subject:
     Args:
         network_class: what a plugin registers.
         tiny: the events.
-        order_seed: of a random order; None is the raster scan.
-        head: makes the head for the layout; by default the natural one, see `tiny_head`.
         hyperparameters: keyword arguments, over `tiny_hyperparameters`.
     """
 
     network_class: Callable[..., nn.Module]
     tiny: TinyEvents
-    order_seed: int | None = None
-    head: Callable[[Layout], Head] = tiny_head
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
-    @functools.cached_property
-    def layout(self) -> Layout:
-        """The sites of the events, in the order."""
-        return self.tiny.layout(self.order_seed)
+    def make(self, hyperparameters: Mapping[str, Any]) -> AnyDensity:
+        """A newly initialised density with those keyword arguments.
+
+        Raises:
+            ValueError: if the network or the head refuses the spec.
+        """
+        raise NotImplementedError
 
     @property
     def spec(self) -> EventSpec:
@@ -92,24 +94,22 @@ class Subject:
         """The few events that `sharpened` models are trained on."""
         return self.random_events(_NUM_SHARPENING_EVENTS, seed=1)
 
-    def fresh(self, seed: int = 0) -> Model:
+    def fresh(self, seed: int = 0) -> AnyDensity:
         """A newly initialised model in float64 and evaluation mode.
 
         Raises:
             NotApplicableError: if the network or the head refuses the spec with a ValueError.
         """
         tiny = getattr(self.network_class, "tiny_hyperparameters", {})
-        hyperparameters = {**tiny, **self.hyperparameters}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
-                head = self.head(self.layout)
-                network = self.network_class(self.layout, head.num_params, **hyperparameters)
+                made = self.make({**tiny, **self.hyperparameters})
             except ValueError as error:
                 raise NotApplicableError(str(error)) from error
-        return Model(network, head, self.layout).double().eval()
+        return made.double().eval()
 
-    def sharpened(self) -> Model:
+    def sharpened(self) -> AnyDensity:
         """A copy of a model that was trained on a few random events.
 
         At initialisation conditionals are near uniform and dependence is weak, or absent where an
@@ -118,7 +118,7 @@ class Subject:
         return copy.deepcopy(self._sharpened)
 
     @functools.cached_property
-    def _sharpened(self) -> Model:
+    def _sharpened(self) -> AnyDensity:
         model = self.fresh()
         events = self.sharpening_events
         scored = self.tiny.scored(events)
@@ -128,8 +128,35 @@ class Subject:
         return model
 
 
+@dataclass(frozen=True, eq=False)
+class Subject(TinySubject[Model]):
+    """One network class on tiny events of one kind, in one order, in float64.
+
+    Args:
+        network_class: what a plugin registers.
+        tiny: the events.
+        order_seed: of a random order; None is the raster scan.
+        head: makes the head for the layout; by default the natural one, see `tiny_head`.
+        hyperparameters: keyword arguments, over `tiny_hyperparameters`.
+    """
+
+    order_seed: int | None = None
+    head: Callable[[Layout], Head] = tiny_head
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """The sites of the events, in the order."""
+        return self.tiny.layout(self.order_seed)
+
+    def make(self, hyperparameters: Mapping[str, Any]) -> Model:
+        """A model with those keyword arguments of its network."""
+        head = self.head(self.layout)
+        network = self.network_class(self.layout, head.num_params, **hyperparameters)
+        return Model(network, head, self.layout)
+
+
 def learn(
-    model: Model,
+    model: Model | Flow,
     events: Tensor,
     scored: Tensor | None = None,
     *,
@@ -151,6 +178,7 @@ def learn(
         Mean nats per event afterwards.
     """
     if hasattr(model.network, "fit"):
+        assert isinstance(model, Model)  # a flow is trained by gradients
         sites = model.layout.to_sites(events)
         counted = None if scored is None else model.layout.scored_sites(scored)
         model.network.fit([(sites, counted)] * _NUM_COPIES)
@@ -172,7 +200,7 @@ def learn(
     return _nats(model, events, scored)
 
 
-def _nats(model: Model, events: Tensor, scored: Tensor | None) -> float:
+def _nats(model: Model | Flow, events: Tensor, scored: Tensor | None) -> float:
     with torch.no_grad():
         return -model.log_prob(events, scored).mean().item()
 

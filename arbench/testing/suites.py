@@ -24,7 +24,6 @@ from arbench.registry.manager import registry, split_argument
 from arbench.registry.names import did_you_mean
 from arbench.registry.targets import import_target
 from arbench.testing.conformance import (
-    CHECKS,
     WAIVABLE,
     NetworkClass,
     Result,
@@ -126,12 +125,11 @@ class Suite:
 
 def model_suite(network_class: NetworkClass, name: str = "", **options: Any) -> Suite:
     """The suite of a network class; the options are those of `subjects`."""
-    checks = {check: CHECKS[check] for check in checks_for(network_class)}
     return Suite(
         "model",
         _named(network_class, name),
         network_class,
-        checks,
+        checks_for(network_class),
         subjects(network_class, **options),
     )
 

@@ -207,3 +207,36 @@ class JointCategorical(Head):
         edges = widen(params).softmax(-1).cumsum(-1)[..., :-1]
         code = (prepared >= edges).sum(-1, keepdim=True)
         return code // self.powers % self.alphabet_size
+
+
+class LinearFlow(nn.Module):
+    """`z = L x + b` with a lower triangular L: a flow whose density is a normal one.
+
+    Args:
+        spec: of real numbers.
+        seed: of the normally distributed entries.
+    """
+
+    def __init__(self, spec: EventSpec, *, seed: int = 0) -> None:
+        super().__init__()
+        self.shape, size = spec.shape, spec.num_dims
+        generator = torch.Generator().manual_seed(seed)
+        self.below = nn.Parameter(0.5 * torch.randn(size, size, generator=generator))
+        self.log_diagonal = nn.Parameter(0.3 * torch.randn(size, generator=generator))
+        self.shift = nn.Parameter(torch.randn(size, generator=generator))
+
+    @property
+    def factor(self) -> Tensor:
+        """L, `(D, D)`."""
+        return self.below.tril(-1) + torch.diag(self.log_diagonal.exp())
+
+    def forward(self, events: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents `(B, D)`, and the sum of the logarithms of L's diagonal, `(B,)`."""
+        latents = events.flatten(1) @ self.factor.T + self.shift
+        return latents, self.log_diagonal.sum().expand(len(events))
+
+    def inverse(self, latents: Tensor) -> Tensor:
+        """Events `(B, *event_shape)`, by forward substitution."""
+        right = (latents - self.shift).T
+        solved: Tensor = torch.linalg.solve_triangular(self.factor, right, upper=False)
+        return solved.T.reshape(len(latents), *self.shape)

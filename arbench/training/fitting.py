@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from arbench.errors import Interrupted
+from arbench.probability.model import Model
 from arbench.show.reporting import Advance
 from arbench.training.checkpoints import Progress
 from arbench.training.signals import listening_for_stop
@@ -39,7 +40,9 @@ def _sites(
     trainer: Trainer, heard: list[int], advance: Advance
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Every batch as sites `(B, T, site_dim)`, and which of them count, `(B, T)` or None."""
-    layout, total = trainer.members[0].layout, trainer.num_steps
+    member, total = trainer.members[0], trainer.num_steps
+    assert isinstance(member, Model)  # a flow is trained by gradients
+    layout = member.layout
     for step in range(total):
         _require_no_signal(trainer, heard)
         batch = trainer.batches.batch(step)

@@ -26,6 +26,7 @@ from arbench.errors import CheckpointError, Diverged, Interrupted
 from arbench.files.atomic import full_disk_named
 from arbench.measure.likelihood import SplitRecord, evaluate_log_probs
 from arbench.probability.bits import in_bits
+from arbench.probability.flows.flow import Flow
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed
 from arbench.show.reporting import Reporter
@@ -81,7 +82,7 @@ class Objective(nn.ModuleList):
     ) -> Tensor:
         """Total nats `()` of the events, each times its weight; see `Model.training_log_prob`."""
         model = self[member]
-        assert isinstance(model, Model)
+        assert isinstance(model, Model | Flow)
         log_probs = model.training_log_prob(events, scored)
         return -(log_probs * weights).sum()
 
@@ -111,7 +112,7 @@ class Trainer:
     """
 
     network: nn.Module
-    members: Sequence[Model]
+    members: Sequence[Model | Flow]
     density: Density
     batches: TrainingBatches
     validation: Split

@@ -25,6 +25,7 @@ from arbench.data.dataset import Dataset
 from arbench.files.tensors import load_tensors
 from arbench.measure import speed
 from arbench.probability.events import Discrete, EventSpec, Real
+from arbench.probability.flows.flow import Flow, is_flow
 from arbench.probability.heads import natural_head
 from arbench.probability.model import Model
 from arbench.probability.randomness import derive_seed, uniforms
@@ -33,7 +34,7 @@ from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 from arbench.runs.config import plan_members
 from arbench.testing.conformance import subjects
-from arbench.testing.subject import NotApplicableError, Subject, learn
+from arbench.testing.subject import NotApplicableError, TinySubject, learn
 from arbench.training.recipes import Recipe, check_options, resolve_recipe
 
 FILE = Path(__file__).with_name("golden.json")
@@ -47,6 +48,8 @@ KINDS = (
     "pixels-2x2 raster",
     "real-2x2 raster",
     "real-5 permuted",
+    "real-2x2",  # of flows, which have no order
+    "real-5",
 )
 # Recipes that name no task are for one of these, and a model that draws no images for another.
 SPECS = [
@@ -65,13 +68,15 @@ RECIPES = [
 def build(model: str, recipe: Recipe, spec: EventSpec, device: str = "cpu") -> nn.Module:
     """The network of a recipe, on "meta" without memory for its weights."""
     layout = plan_members(recipe, spec)[0].layout.build()
+    network_class = registry().find(ModelEntry, model).load()
+    if is_flow(network_class):
+        with torch.device(device):
+            return network_class(spec, **recipe.network)
     head_name = natural_head(layout).name if recipe.head.name == "auto" else recipe.head.name
     head_class = registry().find(HeadEntry, head_name).load()
     head = head_class(layout, **dict(check_options(head_class, recipe.head.options)))
     with torch.device(device):
-        network: nn.Module = (
-            registry().find(ModelEntry, model).load()(layout, head.num_params, **recipe.network)
-        )
+        network: nn.Module = network_class(layout, head.num_params, **recipe.network)
     return network
 
 
@@ -84,7 +89,7 @@ def recipe_of(model: str, recipe_name: str) -> tuple[str, Recipe, list[EventSpec
     return name, recipe, SPECS
 
 
-def keyed_model(subject: Subject, stretch: float = 1.0) -> Model:
+def keyed_model(subject: TinySubject[Any], stretch: float = 1.0) -> Model | Flow:
     """A model of peaked conditionals, its weights of keyed integers and its counts of events.
 
     Of reals the weights are small: what large ones give runs away from site to site.
@@ -101,7 +106,7 @@ def keyed_model(subject: Subject, stretch: float = 1.0) -> Model:
     return model
 
 
-def samples_of(model: Model) -> str | list[float]:
+def samples_of(model: Model | Flow) -> str | list[float]:
     """Four samples for seed 0: digits, an event after the other, or reals to six of theirs."""
     samples = model.sample(NUM_SAMPLES, generator=torch.Generator().manual_seed(0)).flatten(1)
     if samples.is_floating_point():
@@ -160,7 +165,7 @@ def train(model: str, folder: Path) -> None:
     settings |= {"batch_size": 10, "checkpoint_seconds": 0, "evaluations": 3, "ema_decay": 0.9}
     if "dropout" in inspect.signature(network).parameters:
         settings["dropout"] = 0.1
-    task = "toy-ar1" if model == "rnade" else "toy-ising"
+    task = "toy-ar1" if model in ("rnade", "tarflow") else "toy-ising"
     arbench.run(task, model, settings=settings, epochs=2, limit=60, device="cpu", out=folder)
 
 

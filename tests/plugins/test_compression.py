@@ -331,4 +331,4 @@ def test_every_model_has_its_events_back(model: str) -> None:
         expected = -density.double().log_prob(events, subject.tiny.scored(events))
         torch.testing.assert_close(coded.ideal_nats, expected.detach(), rtol=1e-9, atol=1e-9)
         num_coded += 1
-    assert num_coded or model == "rnade"
+    assert num_coded or model in ("rnade", "tarflow")  # of real numbers

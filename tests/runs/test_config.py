@@ -41,7 +41,7 @@ def test_every_recipe_builds_on_the_meta_device_to_the_same_shapes(
     # The data are not needed to build a network, and most of them are not here.
     monkeypatch.setattr(Dataset, "sha256", "0" * 64)
     monkeypatch.setattr(Dataset, "require_likelihood", lambda *parts: None)
-    tiny = "toy-ar1" if model == "rnade" else "toy-ising"
+    tiny = "toy-ar1" if model in ("rnade", "tarflow") else "toy-ising"
     task = open_task(tiny if recipe == "default" else recipe)
     config, _ = resolve(RunRequest(task=task.name, model=model), task)
     shapes = assemble(config, device="meta").network.state_dict()

@@ -25,7 +25,7 @@ from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import weights_of
 
-# Model and task: dense, convolutional, recurrent, deep, fitted, and of real numbers.
+# Model and task: dense, convolutional, recurrent, deep, fitted, of real numbers, and a flow.
 FAMILIES = {
     "made": "toy-ising",
     "pixelcnn": "toy-ising",
@@ -33,6 +33,7 @@ FAMILIES = {
     "gpt": "toy-markov",
     "cpt": "toy-ising",
     "rnade": "toy-ar1",
+    "tarflow": "toy-ar1",
 }
 LARGEST = (1 << 20) - 1  # that any setting may be
 numbers = st.sampled_from(

@@ -67,7 +67,7 @@ def at_temperature(density: Density, temperature: float | None) -> Density:
         return density
     if not isinstance(density, Model):
         raise ValueError(
-            "a temperature divides the logits of a single model; an ensemble and a foreign "
-            "density have none"
+            "a temperature divides the logits of a single model; an ensemble, a flow and a "
+            "foreign density have none"
         )
     return Model(density.network, Tempered(density.head, temperature), density.layout)

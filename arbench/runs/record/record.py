@@ -80,9 +80,10 @@ class TaskRecord(Part):
 
 
 class ModelRecord(Part):
-    """Which model. A foreign density has no head and no layout, and may not say how large it is.
+    """Which model. Flows and foreign densities have no head and no layout.
 
-    `plugin` is the distribution that it comes from; for a foreign density, its author.
+    A foreign density may not say how large it is, either. `plugin` is the distribution that a model
+    comes from; for a foreign density, its author.
     """
 
     name: Name
@@ -175,10 +176,15 @@ class CheckRecord(Part):
 
 
 class ChecksRecord(Part):
-    """Checks of the trained model at its own size; None where one could not be made."""
+    """Checks of the trained model at its own size; None where one could not be made.
+
+    `inverse` and `log_det` are of flows, `causality` and `step_equals_forward` of all others.
+    """
 
     causality: CheckRecord | None = None
     step_equals_forward: CheckRecord | None = None
+    inverse: CheckRecord | None = None
+    log_det: CheckRecord | None = None
     samples_follow: CheckRecord | None = None
 
 

@@ -1,0 +1,1 @@
+"""Flows: invertible networks that make a density of real events, and what they promise."""
