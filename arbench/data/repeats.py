@@ -7,8 +7,12 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
 from arbench.data.rendering import TableRendering
 from arbench.data.tasks import SPLITS, Division, Split, SplitName
+from arbench.probability.events import EventSpec, Real
 
 if TYPE_CHECKING:
     from arbench.data.dataset import Dataset
@@ -24,9 +28,27 @@ def describe_own(dataset: Dataset) -> list[str]:
         return []
     splits = {name: dataset.split(name) for name in SPLITS}
     rendering = dataset.task.rendering
-    columns = str(rendering) if isinstance(rendering, TableRendering) else ""
     lines = describe_splits(dataset.task.division, splits)
-    return [*lines, f"columns {columns} (number of values, or real)"] if columns else lines
+    if isinstance(rendering, TableRendering) and (columns := str(rendering)):
+        lines.append(f"columns {columns} (number of values, or real)")
+        lines += _repeating_columns(dataset.task.spec, rendering, splits["train"].events)
+    return lines
+
+
+def _repeating_columns(spec: EventSpec, rendering: TableRendering, rows: Tensor) -> list[str]:
+    """Notes on real columns whose values come twice on average: their density has no bound."""
+    domains, notes = spec.dim_domains, []
+    for number, column in enumerate(rendering.columns or ()):
+        if isinstance(domains[number % len(domains)], Real):
+            distinct = len(torch.unique(rows[:, number]))
+            if 2 * distinct <= len(rows):
+                name = column.name or number
+                notes.append(
+                    f"note    column {name} holds {distinct:,} different numbers: a narrow density "
+                    f"of each can be as high as the head allows; ?category={name} asks for "
+                    "probabilities"
+                )
+    return notes
 
 
 def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]) -> list[str]:

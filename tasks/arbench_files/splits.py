@@ -94,7 +94,7 @@ class FileTask(Task):
         self.name = f"{self._kind}-{content_hash({s: self.load(s) for s in SPLITS})[:8]}"
 
     def load(self, split: SplitName) -> Split:
-        """The events `(N, *event_shape)` of a split, uint8; all copies of a work are one group."""
+        """The events `(N, *event_shape)` of a split; all copies of a work are one group."""
         found = self.events_of(*self._places[split])
         works = self.works(split)
         if works is None:
@@ -153,7 +153,7 @@ def work_numbers(items: Sequence[Array]) -> Tensor:
 
 
 def content_hash(splits: Mapping[SplitName, Split]) -> str:
-    """The sha256 of the splits' names, shapes and uint8 events, as 64 hexadecimal digits."""
+    """The sha256 of the splits' names, shapes and events, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for name in SPLITS:
         events = splits[name].events.numpy()

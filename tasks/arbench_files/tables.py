@@ -81,6 +81,7 @@ class TableTask(FileTask):
             raise DataError(f"{file}: found {found}, expected a {_EXPECTED} file{hint}")
         self._columns: tuple[TableColumn, ...] | None = None
         bits, table = _read(file)
+        _check_names(table.names or (), file)
         if bits is None or kinds:
             spec, parts = self._look_at(_of_bits(bits, table), kinds, file)
         else:
@@ -167,6 +168,18 @@ class TableTask(FileTask):
             return split
         means, scales = (torch.from_numpy(unit) for unit in self._units)
         return Split(((split.events - means) / scales).float())
+
+
+def _check_names(names: Sequence[str], file: Path) -> None:
+    """Refuse names that are no text of one line."""
+    for number, name in enumerate(names):
+        try:
+            TableColumn(name=name)
+        except ValueError as error:
+            raise DataError(
+                f"{file}: found control characters in the name of column {number}, expected text "
+                "of one line"
+            ) from error
 
 
 def _kinds_option(path: Path) -> tuple[Path, dict[str, Kind]]:

@@ -100,6 +100,8 @@ def test_stated_splits_are_kept_in_order(tmp_path: Path) -> None:
         ("0,1\n1,1e999\n", "column 1: found inf, expected a finite number"),
         ("2,5\n3,5\n", "row 0 (line 1), column 1: found '5.0' here and in all other rows"),
         ("2,a\n3,b\x07\n", "column 1: found a category with control characters"),
+        ("x,y\x1b[2J\n2,a\n", "found control characters in the name of column 1, expected"),
+        ("x,y\x07\n0,1\n", "found control characters in the name of column 1, expected"),
         ("0,1\n1\n", "row 1 (line 2): found 1 fields, expected 2"),
         ("0,1\n\n1,0\n", "row 1 (line 2): found 0 fields, expected 2"),
         ("\n0,1\n", "row 0 (line 1): found an empty line"),

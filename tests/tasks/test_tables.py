@@ -14,6 +14,8 @@ import torch
 from pyarrow import parquet
 
 from arbench import Discrete, EventSpec, Mixed, Real, TableRendering, open_task
+from arbench.data.dataset import Dataset
+from arbench.data.repeats import describe_own
 from arbench.data.tasks import SPLITS, Division
 from arbench.errors import ConfigError, DataError
 from arbench.show.samples import save_samples
@@ -133,6 +135,17 @@ def test_the_user_says_what_a_column_holds(people: str, tmp_path: Path) -> None:
         TableTask(f"{people}?category=age?real=age")
     with pytest.raises(DataError, match="'city': found 'Ulm', expected a number$"):
         TableTask(f"{people}?real=city")
+
+
+def test_a_run_says_what_columns_hold_and_which_real_ones_repeat(people: str) -> None:
+    """Ages are a few dozen whole numbers, incomes differ."""
+    *_, columns, note = describe_own(Dataset(TableTask(people)))
+    expected = "city 3, age real, plan 5, income real, owner 2, rooms 4"
+    assert columns == f"columns {expected} (number of values, or real)"
+    train = TableTask(people).load("train").events
+    distinct = len(set(train[:, 1].tolist()))
+    assert note.startswith(f"note    column age holds {distinct} different numbers")
+    assert note.endswith("?category=age asks for probabilities")
 
 
 @pytest.mark.parametrize("missing", ["", "NA", "?", "NaN", "null"])
