@@ -183,6 +183,13 @@ def test_a_note_sounds_at_its_own_frequency_and_silence_is_silent() -> None:
     np.testing.assert_array_equal(sound, tones(_piece(4, HeldNote(1, 3, 48)), step_s=0.5))
 
 
+def test_notes_that_sound_together_are_heard_together() -> None:
+    """A4 and the C sharp above it, over the whole second that they last."""
+    sound = tones(_piece(2, HeldNote(0, 2, 48), HeldNote(0, 2, 52)), step_s=0.5)[:TONE_RATE]
+    spectrum = np.abs(np.fft.rfft(sound))
+    assert sorted(np.argsort(spectrum)[-2:].tolist()) == [440, 554]
+
+
 def test_the_highest_key_has_no_partial_above_half_the_sample_rate() -> None:
     sound = tones(_piece(2, HeldNote(0, 2, 87)), step_s=0.5)[:TONE_RATE]
     spectrum = np.abs(np.fft.rfft(sound))
