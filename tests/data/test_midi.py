@@ -183,6 +183,12 @@ def test_a_note_sounds_at_its_own_frequency_and_silence_is_silent() -> None:
     np.testing.assert_array_equal(sound, tones(_piece(4, HeldNote(1, 3, 48)), step_s=0.5))
 
 
+def test_a_note_that_is_let_go_dies_away() -> None:
+    sound = tones(_piece(2, HeldNote(0, 1, 48)), step_s=0.5)
+    release = np.abs(sound[TONE_RATE // 2 :][: round(0.06 * TONE_RATE)])
+    assert release[:300].max() > 5 * release[-100:].max() > 0
+
+
 def test_notes_that_sound_together_are_heard_together() -> None:
     """A4 and the C sharp above it, over the whole second that they last."""
     sound = tones(_piece(2, HeldNote(0, 2, 48), HeldNote(0, 2, 52)), step_s=0.5)[:TONE_RATE]
