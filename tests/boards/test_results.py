@@ -28,6 +28,7 @@ from arbench.boards.results import (
 )
 from arbench.errors import ConfigError, DataError
 from arbench.files.atomic import sha256_of
+from arbench.files.canonical import sealed
 from arbench.files.tensors import load_tensors
 from arbench.probability.bits import in_bits
 from arbench.runs.comparison import compare_runs
@@ -128,6 +129,18 @@ def test_a_result_is_verified_by_its_weights_and_by_nothing_else(tmp_path: Path)
         assert ["they sum to" in reason for reason in left_out] == ([True] if scale < 1 else [])
         with pytest.raises(ConfigError, match="another record of these weights is kept"):
             keep_verification(run.path, records)
+
+
+def test_a_record_with_a_field_less_is_verified_too(tmp_path: Path) -> None:
+    """An earlier version may have written it, so keeping it seals it anew."""
+    run = arbench.run("toy-markov", "bernoulli", epochs=1, device="cpu", out=tmp_path / "run")
+    document = json.loads((run.path / "record.json").read_text())
+    assert document["checks"].pop("inverse", "missing") is None
+    (run.path / "record.json").write_text(json.dumps(sealed(document)))
+    records = tmp_path / "records"
+    keep_result(run.path, records)
+    keep_verification(run.path, records)
+    assert [result.status for result in read_results(records)] == ["verified"]
 
 
 def scaled(record: Record, nats: float, dims: int = 1) -> Record:
