@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from making import untimed
@@ -13,12 +14,15 @@ from making import untimed
 import arbench
 from arbench.cli import main
 from arbench.data.dataset import Dataset
+from arbench.data.tasks import Split, SplitName, Task
 from arbench.errors import ConfigError, PluginError
 from arbench.hub.card import card_of
 from arbench.measure.asking import Measuring
 from arbench.measure.opening import open_measurement
+from arbench.probability.events import EventSpec, Real
 from arbench.probability.flows import inversion
 from arbench.probability.flows.flow import Flow
+from arbench.probability.layouts import Layout
 from arbench.registry.manager import registry
 from arbench.runs.config import RunConfig, assemble
 from arbench.runs.record.record import Record
@@ -195,8 +199,6 @@ ELSEWHERE = {"data", "decompress", "list", "new", "push", "queue", "run"}
 def test_every_command_answers_or_says_why_not(
     command: str, code: int, said: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import numpy as np
-
     np.savez(runs / "events.npz", events=np.zeros((3, 24), np.float32))
     assert main(command.replace("{}", str(runs)).split()) == code
     captured = capsys.readouterr()
@@ -233,8 +235,61 @@ def test_a_trained_flow_that_breaks_a_promise_gets_no_number(
 
 
 def test_a_flow_has_no_layout_to_be_made_with() -> None:
-    from arbench.probability.events import EventSpec, Real
-    from arbench.probability.layouts import Layout
-
     with pytest.raises(ConfigError, match="tarflow is a flow, which has no layout"):
         arbench.untrained("tarflow", Layout(EventSpec((4,), Real())))
+
+
+class Squares(Task):
+    """Real images whose pixels resemble each other, of two channels."""
+
+    name, version, source = "squares", "1", "made here"
+    spec = EventSpec((2, 4, 4), Real())
+
+    def load(self, split: SplitName) -> Split:
+        """Thirty of them."""
+        generator = torch.Generator().manual_seed(len(split))
+        shades = torch.randn(30, 2, 1, 1, generator=generator)
+        return Split(shades + 0.3 * torch.randn(30, 2, 4, 4, generator=generator))
+
+
+def test_images_of_real_numbers_are_modelled_patch_by_patch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arbench.runs.experiment.open_task", lambda name: Squares())
+    run = arbench.run(
+        "squares", "tarflow", settings={**TINY, "patch": 2}, out=tmp_path / "run", **SHORT
+    )
+    assert run.record.checks is not None
+    assert run.record.checks.log_det is not None
+    assert run.record.checks.log_det.about == "1 event, 32 x 32 derivatives"
+    flow = arbench.load(run.path)
+    images = arbench.sample(flow, 5)
+    assert images.shape == (5, 2, 4, 4)
+    assert flow.log_prob(images).isfinite().all()
+    assert flow.log_prob(Squares().load("test").events).mean().item() == pytest.approx(
+        -run.record.splits["test"].nats_per_event, abs=1e-5
+    )
+    with pytest.raises(ConfigError, match="draws whole events"):
+        arbench.sample(flow, 2, given=images[0], known=torch.ones(2, 4, 4, dtype=torch.bool))
+    for setting, said in (({"layout.sites": "pixel"}, "no order of sites"), ({"patch": 3}, "4, 4")):
+        with pytest.raises(ConfigError, match=said):
+            arbench.run("squares", "tarflow", settings=setting, out=tmp_path / "no", **SHORT)
+
+
+def test_a_table_of_real_columns_is_modelled_and_one_of_categories_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)).tolist()
+    lines = [",".join(f"{value:.4f}" for value in row) for row in numbers]
+    (tmp_path / "reals.csv").write_text("\n".join(["a,b,c", *lines]))
+    (tmp_path / "mixed.csv").write_text(
+        "\n".join(["a,b,c,d", *(f"{x},{'xy'[n % 2]}" for n, x in enumerate(lines))])
+    )
+    settings = [f"--set {key}={value}" for key, value in TINY.items()]
+    command = f"run --model tarflow --epochs 1 --device cpu {' '.join(settings)}"
+    for kind, code in (("reals", 0), ("mixed", 2)):
+        task = f"--task table:{tmp_path}/{kind}.csv --out {tmp_path}/{kind}"
+        assert main(f"{command} {task}".split()) == code
+    assert "a flow is a density of real numbers, and the data are mixed" in capsys.readouterr().err
+    assert main(f"sample {tmp_path}/reals -n 2 --out {tmp_path}/drawn.csv".split()) == 0
+    assert (tmp_path / "drawn.csv").read_text().startswith("a,b,c\n")
