@@ -30,9 +30,9 @@ from arbench.measure.measurement import ROUNDING_SHARE, Measured, Measurement
 from arbench.measure.opening import NEEDS, contract_fault
 from arbench.probability.density import Density
 from arbench.probability.randomness import keyed_generator
+from arbench.testing.generators import other_global_generators
 from arbench.testing.offers import OFFERS, Offer, OfferingDensity
 from arbench.testing.subject import ConformanceError, NotApplicableError
-from arbench.testing.tasks import other_global_generators
 
 _FEW_RESAMPLES = 20
 _UNUSUAL_SEED = 20_531  # whoever seeds a global generator takes another one

@@ -10,12 +10,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import random
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +28,7 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.foreign import ForeignDensity
 from arbench.probability.randomness import keyed_generator
 from arbench.testing.foreign import check_samples_fit
+from arbench.testing.generators import other_global_generators
 from arbench.testing.subject import ConformanceError, NotApplicableError
 from arbench.testing.toys import all_events
 
@@ -382,21 +381,6 @@ class _KnownDensity:
     def sample(self, num_events: int, *, generator: torch.Generator) -> Tensor:
         chosen = torch.randperm(len(self._events), generator=generator)[:num_events]
         return self._events[chosen]
-
-
-@contextlib.contextmanager
-def other_global_generators() -> Iterator[None]:
-    """Within, the global generators of torch, numpy and Python are in another state."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        np.random.seed(1)
-        random.seed(1)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
 
 
 def _require_events(spec: EventSpec, events: Tensor, whose: str) -> None:
