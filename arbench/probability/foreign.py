@@ -167,7 +167,7 @@ class ForeignDensity:
                 "log_det=0.0, and let log_prob add the scale of the dims that it scores"
             )
         if self._takes_scored:
-            arguments["scored"] = None if scored is None else scored.to(self.device)
+            arguments["scored"] = None if scored is None else scored.to(self.device, copy=True)
         elif leaves_out:
             raise PluginError(
                 f"{self} cannot leave dims unscored, which these events have: give its log_prob a "
@@ -224,7 +224,8 @@ class ForeignDensity:
         return (*self.module.parameters(), *self.module.buffers())
 
     def _values(self, events: Tensor) -> Tensor:
-        values = events.to(self.device)
+        # Copied: some sources change what they are given. `Shift` of normflows 1.7.3 does.
+        values = events.to(self.device, copy=True)
         if isinstance(self.spec.domain, Real):
             return values
         if self.dequantisation is None:

@@ -96,6 +96,27 @@ def test_discrete_events_are_int64_and_real_ones_what_they_were() -> None:
 
 
 @pytest.mark.parametrize(
+    ("spec", "events"),
+    [(REALS, torch.zeros(2, 5)), (BITS, torch.ones(2, 1, 2, 3, dtype=torch.int64))],
+    ids=["real", "int64"],
+)
+def test_a_source_that_changes_what_it_is_given_changes_no_data(
+    spec: EventSpec, events: Tensor
+) -> None:
+    before = events.clone()
+    scored = torch.ones_like(events, dtype=torch.bool)
+
+    def moving(x: Tensor, scored: Tensor) -> Tensor:
+        x -= 1
+        scored.logical_not_()
+        return torch.zeros(len(x))
+
+    returning(moving, spec, kind="density" if spec is REALS else "exact").log_prob(events, scored)
+    assert torch.equal(events, before)
+    assert bool(scored.all())
+
+
+@pytest.mark.parametrize(
     ("result", "message"),
     [
         (lambda x: torch.zeros(len(x), 1), r"shape \(3, 1\), expected \(3,\)"),
