@@ -19,7 +19,7 @@ TOY = ["--task", "toy-markov", "--model", "bernoulli", "--limit", "20", "--epoch
 LONGEST = 60  # lines of a function
 # Functions, files and changes of file of `arbench run --task mnist --model nade`: what a stranger
 # walks through. They were 531, 124 and 323 once. Who has to raise one looks first what can go.
-AT_MOST = "329,76,195"
+AT_MOST = "349,76,206"
 
 CHECKOUT = {
     "arbench/traced_one.py": """

@@ -21,7 +21,13 @@ from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.config import RunConfig, plan_members, require_combination
 from arbench.runs.record.record import TaskRecord
-from arbench.training.recipes import check_options, options_schema, resolve_recipe, settled
+from arbench.training.recipes import (
+    Recipe,
+    check_options,
+    options_schema,
+    resolve_recipe,
+    settled,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +77,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     if head is None:
         dataset.require_whole_events(request.model, "is a flow, a density of whole events")
     else:
-        head_class = registry().find(HeadEntry, head).load()
-        options = settled("head", recipe.head.options, options_schema(head_class))
-        own_head = recipe.head.model_copy(update={"options": options})  # as that head takes them
-        recipe = recipe.model_copy(update={"head": own_head})
-        head_options = check_options(head_class, options).model_dump(mode="json")
+        recipe, head_options = _with_options_of(head, recipe)
     values = {
         "task": task.name,
         "task_version": task.version,
@@ -105,6 +107,15 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
         raise ConfigError(describe_validation(error)) from error
     require_combination(config)
     return config, dataset
+
+
+def _with_options_of(head: str, recipe: Recipe) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe with the options of its head as that head takes them, and all that it has."""
+    head_class = registry().find(HeadEntry, head).load()
+    options = settled("head", recipe.head.options, options_schema(head_class))
+    own_head = recipe.head.model_copy(update={"options": options})
+    settings = check_options(head_class, options).model_dump(mode="json")
+    return recipe.model_copy(update={"head": own_head}), settings
 
 
 def reopen(

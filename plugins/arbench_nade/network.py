@@ -100,8 +100,7 @@ class NADE(nn.Module):
         self.num_sites = num_sites = layout.num_sites
         self.tied = tied
         self.activation: Activation = activation
-        self.dropout = dropout
-        self.input_dropout = input_dropout
+        self.dropout, self.input_dropout = dropout, input_dropout
         num_inputs = num_sites if tied else num_sites * (num_sites - 1) // 2
         self.weight = nn.Parameter(torch.empty(num_inputs, self.num_features, hidden))
         self.bias = nn.Parameter(torch.zeros(hidden) if tied else torch.zeros(num_sites, hidden))

@@ -43,9 +43,9 @@ def test_a_failure_is_one_sentence_with_the_evidence(
 ) -> None:
     assert main(["check", "wrong_for_check:Leaks", "--only", "causality"]) == 1
     out = capsys.readouterr().out
-    assert "causality  13 failed, 3 not applicable" in out
+    assert "causality  15 failed, 3 not applicable" in out
     (line,) = [line for line in out.splitlines() if line.startswith("FAILED")]
-    assert "causality on binary-2x3 raster and 12 more: params at site 0 moved by 0.5" in line
+    assert "causality on binary-2x3 raster and 14 more: params at site 0 moved by 0.5" in line
     assert line.endswith("a site sees its own value")
 
 

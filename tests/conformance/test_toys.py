@@ -31,7 +31,7 @@ def test_not_applicable_is_said_and_never_everywhere() -> None:
     status = {r.subject: (r.status, r.message) for r in results}
     assert status["binary-3x3 raster"] == ("passed", "")
     assert status["sequence-5 raster"] == ("not applicable", "this network needs binary data")
-    assert len(results) == 16
+    assert len(results) == 18
 
 
 @pytest.mark.parametrize("check", ["normalisation", "causality"])

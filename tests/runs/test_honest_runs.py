@@ -34,7 +34,7 @@ PACKAGED: Rows = [
     ("toy-ising", SEQUENCES[2:] + IMAGES, {}, 1),
     ("toy-markov", ("chow-liu", "ppm", "any-order"), {}, 1),
     ("mnist-mini", ("rnn-nade", "lstm-nade"), {}, 1),
-    ("toy-ar1", ("rnade", "gpt", "lstm", "wavenet", "s4d"), {}, 2),
+    ("toy-ar1", ("rnade", "gpt", "lstm", "wavenet", "s4d", "tarflow"), {}, 2),
     ("toy-ar1", ("rnade", "gru"), {"head.name": "gaussian"}, 2),
     ("mnist-mini", SEQUENCES + IMAGES, {}, 1),
     ("mnist-mini", ("made", "nade", "fvsbn", "gpt", "lstm"), ORDERED, 1),
