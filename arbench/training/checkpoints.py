@@ -49,6 +49,7 @@ class Progress:
         evaluations: how many evaluations are done.
         best_nats: best validation nats per event so far, None before the first evaluation.
         best_step: the step it was reached at.
+        evaluations_since_best: how many evaluations in a row were no better.
         loss_total: sum of nats since the last evaluation.
         loss_events: events in that sum.
         metrics_bytes: length of `metrics.jsonl` that belongs to this state.
@@ -59,6 +60,7 @@ class Progress:
     evaluations: _Count = 0
     best_nats: _Finite | None = None
     best_step: _Count = 0
+    evaluations_since_best: _Count = 0
     loss_total: _Finite = 0.0
     loss_events: _Count = 0
     metrics_bytes: _Count = 0

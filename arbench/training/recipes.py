@@ -71,7 +71,9 @@ class EnsembleRecipe(Part):
 class TrainingRecipe(Part):
     """Optimiser, schedule and length.
 
-    The loss is nats per scored dim; `weight_decay` and `clip_norm` are relative to it. Without
+    The loss is nats per scored dim; `weight_decay` and `clip_norm` are relative to it. A training
+    stops early after `patience` evaluations in a row that are not better than the best before them;
+    with 0 it never does. Without
     `evaluate_test` the run ends with a number on validation alone: so a search can choose among
     many runs, none of which has seen the test split.
     """
@@ -87,6 +89,7 @@ class TrainingRecipe(Part):
     clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     ema_decay: _Decay = 0.0
     evaluations: Annotated[int, Field(ge=1, le=LARGEST)] = 20
+    patience: Annotated[int, Field(ge=0, le=LARGEST)] = 0
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     evaluate_test: bool = True
 

@@ -1,7 +1,7 @@
 """The training loop: fraction done, learning rate, loss, optimiser, averages, best step, resuming.
 
-A training lasts a number of steps or of wall-clock seconds; the learning rate, the evaluations and
-the end follow from the fraction of it that is done.
+A training lasts a number of steps or of wall-clock seconds, or until validation gets no better; the
+learning rate and the evaluations follow from the fraction of it that is done.
 """
 
 from __future__ import annotations
@@ -143,26 +143,27 @@ class Trainer:
         with listening_for_stop() as heard, self.reporter.bar("training") as advance:
             finished = False
             while not finished:
-                elapsed, stop_signal = self._agree(time.monotonic() - started, heard)
+                elapsed, stop_signal = self._of_main(time.monotonic() - started, sum(heard[:1]))
                 progress.elapsed_s = elapsed
                 fraction = fraction_done(progress, self.num_steps, self.budget_s)
                 due = math.floor(fraction * recipe.evaluations)
                 if progress.step > 0 and due > progress.evaluations:
                     self.evaluate(fraction)
                 advance(fraction, self._note())
-                finished = fraction >= 1 and progress.step > 0
+                stale = 0 < recipe.patience <= progress.evaluations_since_best
+                finished = progress.step > 0 and (fraction >= 1 or stale)
                 since = time.monotonic() - last_checkpoint
                 # Also at the end: a run killed in what follows resumes with nothing left to train.
                 if finished or stop_signal or since >= recipe.checkpoint_seconds:
                     self._checkpoint()
                     last_checkpoint = time.monotonic()
                 if finished:
-                    _, stop_signal = self._agree(elapsed, heard)  # since the last step
+                    (stop_signal,) = self._of_main(sum(heard[:1]))  # since the last step
                 if stop_signal:
                     raise Interrupted(
                         f"interrupted after step {progress.step}, with a checkpoint; continue with "
                         f"`arbench resume {self.store.folder.parent}`",
-                        stop_signal,
+                        int(stop_signal),
                     )
                 if not finished:
                     self._step(fraction)
@@ -253,8 +254,11 @@ class Trainer:
             log_probs = evaluate_log_probs(self.density, self.validation)
             domain, kind = self.density.spec.domain, self.density.kind
             found = SplitRecord.of(log_probs, self.validation, domain, kind)
-            if progress.best_nats is None or found.nats_per_event < progress.best_nats:
-                progress.best_nats, progress.best_step = found.nats_per_event, progress.step
+            (nats,) = self._of_main(found.nats_per_event)
+            progress.evaluations_since_best += 1
+            if progress.best_nats is None or nats < progress.best_nats:
+                progress.best_nats, progress.best_step = nats, progress.step
+                progress.evaluations_since_best = 0
                 if not hasattr(self.network, "fit"):  # such a network is evaluated once
                     self.best = _snapshot(self.network)
         finally:
@@ -362,14 +366,13 @@ class Trainer:
             if not fits:
                 raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}")
 
-    def _agree(self, elapsed: float, heard: list[int]) -> tuple[float, int]:
-        """The main process's clock and stop signal, or 0, the same in every process."""
-        stop_signal = heard[0] if heard else 0
+    def _of_main(self, *values: float) -> list[float]:
+        """The main process's numbers, the same in every process, so that all decide alike."""
         if self.accelerator.num_processes == 1:
-            return elapsed, stop_signal
-        shared = torch.tensor([elapsed, float(stop_signal)], device=self.accelerator.device)
-        shared = broadcast(shared)
-        return float(shared[0]), int(shared[1])
+            return list(values)
+        shared = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
+        numbers: list[float] = broadcast(shared).tolist()
+        return numbers
 
 
 def make_optimizer(

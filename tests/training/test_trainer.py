@@ -188,6 +188,65 @@ def test_the_best_weights_are_kept_and_not_the_last(tmp_path: Path) -> None:
     assert torch.equal(own.network[0].logit.detach(), seen[2][0])
 
 
+def _until_patience_ends(folder: Path) -> Watched:
+    """Validation is best after the first step; the third in a row that is no better is the last."""
+    return trainer(folder, Coin(), evaluations=6, patience=3, checkpoint_seconds=0)
+
+
+def test_a_training_stops_after_so_many_evaluations_without_a_new_best(tmp_path: Path) -> None:
+    own = _until_patience_ends(tmp_path)
+    seen = own.watch()
+    assert own.progress.step == 4
+    assert own.progress.best_step == 1
+    assert torch.equal(own.network[0].logit.detach(), seen[1][0])
+    found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    nats_seen = [nats(weights[0].item()) for weights in seen[1:]]
+    assert [line["validation_nats_per_event"] for line in found] == pytest.approx(nats_seen)
+
+
+@pytest.mark.parametrize("patience", [0, 6])
+def test_without_patience_or_with_enough_a_training_lasts_all_its_steps(
+    tmp_path: Path, patience: int
+) -> None:
+    own = trainer(tmp_path, Coin(), evaluations=6, patience=patience)
+    own.watch()
+    assert own.progress.step == 6
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 4])
+def test_a_resumed_training_has_waited_as_long_as_one_that_was_not_broken_off(
+    tmp_path: Path, last: int
+) -> None:
+    """Broken off after any step, also the last, when all is decided."""
+
+    class BrokenOffError(Exception):
+        pass
+
+    class BreakingOff(Watched):
+        def _checkpoint(self) -> None:
+            super()._checkpoint()
+            if self.progress.step == last:
+                raise BrokenOffError
+
+    def ends(own: Watched) -> tuple[Progress, Tensor, list[dict[str, float]]]:
+        lines = [json.loads(line) for line in own.metrics.open()]
+        times = own.progress.elapsed_s, own.progress.metrics_bytes
+        own.progress.elapsed_s = own.progress.metrics_bytes = 0  # clocks differ
+        assert all(times)
+        return own.progress, own.network[0].logit.detach(), [line | {"seconds": 0} for line in lines]
+
+    whole = _until_patience_ends(tmp_path / "whole")
+    (tmp_path / "whole").mkdir()
+    whole.watch()
+    own = _until_patience_ends(tmp_path)
+    broken = BreakingOff(**{name: getattr(own, name) for name in own.__dataclass_fields__})
+    with pytest.raises(BrokenOffError):
+        broken.watch()
+    resumed = _until_patience_ends(tmp_path)
+    resumed.watch()
+    assert ends(resumed) == ends(whole)
+
+
 def test_the_last_checkpoint_is_of_the_end_of_training(tmp_path: Path) -> None:
     """A run that is killed while it measures trains nothing anew."""
     own = trainer(tmp_path, Coin(), evaluations=3)
