@@ -303,19 +303,22 @@ def require_combination(config: RunConfig) -> None:
             f"{config.model} fits itself and cannot form an ensemble: set num_orderings and "
             "num_masks to 1"
         )
-    if num_copies > 1 and num_members > 1:
+    shares = config.recipe.ensemble.shared_weights
+    if num_copies > 1 and num_members > 1 and shares:
         raise ConfigError(
-            "copies share one ordering and one mask: set num_orderings and num_masks to 1"
+            "copies share one ordering and one mask: set num_orderings and num_masks to 1, or "
+            "shared_weights to false, which gives each ordering copies of its own"
         )
     if num_copies > 1 and registry().find(HeadEntry, config.head).load().averaged is Head.averaged:
         raise ConfigError(
             f"copies need a head that can average probabilities, and {config.head} cannot: set "
             "num_copies to 1"
         )
-    if num_members > 1 and not hasattr(network_class, "reordered"):
+    if num_members > 1 and shares and not hasattr(network_class, "reordered"):
         raise ConfigError(
-            f"{config.model} cannot form an ensemble of orderings or masks: its weights belong to "
-            "positions, not to pixels (it has no `reordered`); set num_orderings and num_masks to 1"
+            f"{config.model} cannot share weights between orderings or masks: they belong to "
+            "positions, not to pixels (it has no `reordered`); set shared_weights to false, or "
+            "num_orderings and num_masks to 1"
         )
 
 
@@ -359,29 +362,36 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         if heads[0].name not in served:
             raise ValueError(f"its head is {' or '.join(served)}, not {heads[0].name}")
 
-        def fresh() -> nn.Module:
+        def fresh(index: int = 0) -> nn.Module:
+            options, mask_seed = hyperparameters, config.members[index].mask_seed
+            if "mask_seed" in options and mask_seed is not None:
+                options = {**options, "mask_seed": mask_seed}
             networks: list[nn.Module] = [
-                network_class(layouts[0], heads[0].num_params, **hyperparameters)
+                network_class(layouts[index], heads[index].num_params, **options)
                 for _ in range(num_copies)
             ]
             if num_copies == 1:
                 return networks[0]
             from arbench.probability.heads.copies import copies_of  # few runs have any
 
-            return copies_of(networks, heads[0])
+            return copies_of(networks, heads[index])
 
+        shares = config.recipe.ensemble.shared_weights
         with torch.device(device):
-            network: Any = fresh()
+            networks: list[Any] = [fresh(own) for own in range(1 if shares else len(layouts))]
         if len(layouts) == 1:
-            model = Model(network, heads[0], layouts[0], fresh=fresh)
-            return Assembly(network, [model], model)
+            model = Model(networks[0], heads[0], layouts[0], fresh=fresh)
+            return Assembly(networks[0], [model], model)
         from arbench.probability.ensemble import Ensemble  # few runs are one
 
-        members = [
-            Model(network.reordered(layout, member.mask_seed), head, layout)
-            for layout, head, member in zip(layouts, heads, config.members, strict=True)
-        ]
-        return Assembly(network, members, Ensemble(members))
+        whole: Any = networks[0] if shares else nn.ModuleList(networks)
+        if shares:
+            networks = [
+                whole.reordered(layout, member.mask_seed)
+                for layout, member in zip(layouts, config.members, strict=True)
+            ]
+        members = [Model(*parts) for parts in zip(networks, heads, layouts, strict=True)]
+        return Assembly(whole, members, Ensemble(members))
     except ValueError as error:
         raise ConfigError(f"{config.model} on {config.task}: {error}") from error
     except (MemoryError, RuntimeError) as error:

@@ -58,14 +58,16 @@ class EnsembleRecipe(Part):
     """How many models are averaged; one of each is a single model.
 
     Copies of the network, each with weights of its own, average the probabilities of every site:
-    see `heads.copies`. Orderings and mask seeds share the weights: training cycles
+    see `heads.copies`. Orderings and mask seeds average joint probabilities: training cycles
     through all `num_orderings * num_masks` members, one per step; evaluation is the log-mean-exp of
-    their joint log-probabilities.
+    their joint log-probabilities. They share the weights, or with `shared_weights = false` each has
+    `num_copies` networks of its own.
     """
 
     num_copies: Annotated[int, Field(ge=1, le=64)] = 1
     num_orderings: Annotated[int, Field(ge=1, le=1024)] = 1
     num_masks: Annotated[int, Field(ge=1, le=1024)] = 1
+    shared_weights: bool = True
 
 
 class TrainingRecipe(Part):

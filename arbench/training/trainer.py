@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -177,6 +177,10 @@ class Trainer:
         buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
         ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
         ignore(objective, buffers)  # type: ignore[no-untyped-call]
+        if isinstance(self.network, nn.ModuleList):  # a step trains the weights of one member
+            self.accelerator.ddp_handler = DistributedDataParallelKwargs(
+                find_unused_parameters=True
+            )
         objective = self.accelerator.prepare_model(objective)
         self.objective: nn.Module = objective
         if self.compile_loss:

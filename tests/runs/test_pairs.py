@@ -37,8 +37,8 @@ SPEC = EventSpec((4,), Discrete(3))
         ("made", {"num_copies": 2, "num_masks": 2}, "copies share one ordering and one mask"),
         ("made", {"num_copies": 2, "num_orderings": 2}, "copies share one ordering and one mask"),
         ("bernoulli", {"num_copies": 2}, "all copies would be alike"),
-        ("lstm", {"num_orderings": 2}, "cannot form an ensemble of orderings"),
-        ("gated-pixelcnn", {"num_masks": 2}, "cannot form an ensemble of orderings"),
+        ("lstm", {"num_orderings": 2}, "cannot share weights between orderings"),
+        ("gated-pixelcnn", {"num_masks": 2}, "cannot share weights between orderings"),
         (
             "made",
             {"num_copies": 2, "head": "gaussian"},

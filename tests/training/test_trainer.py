@@ -229,11 +229,15 @@ def test_a_resumed_training_has_waited_as_long_as_one_that_was_not_broken_off(
                 raise BrokenOffError
 
     def ends(own: Watched) -> tuple[Progress, Tensor, list[dict[str, float]]]:
-        lines = [json.loads(line) for line in own.metrics.open()]
+        lines = [json.loads(line) | {"seconds": 0} for line in own.metrics.open()]
         times = own.progress.elapsed_s, own.progress.metrics_bytes
         own.progress.elapsed_s = own.progress.metrics_bytes = 0  # clocks differ
         assert all(times)
-        return own.progress, own.network[0].logit.detach(), [line | {"seconds": 0} for line in lines]
+        return (
+            own.progress,
+            own.network[0].logit.detach(),
+            [line | {"seconds": 0} for line in lines],
+        )
 
     whole = _until_patience_ends(tmp_path / "whole")
     (tmp_path / "whole").mkdir()
