@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import chisquare
 
 import arbench
 from arbench.data.tasks import Split, SplitName, Task
@@ -58,6 +59,30 @@ def test_their_joint_probabilities_are_averaged_and_sum_to_one(
     torch.testing.assert_close(found, members.mean(0), rtol=1e-10, atol=0)
     assert found.sum().item() == pytest.approx(1, abs=1e-9)
     assert len({tuple(member.layout.permutation.tolist()) for member in made.members}) == 2
+
+
+def test_samplers_give_equal_samples_for_equal_noise() -> None:
+    density = _assembled("nade", hidden=4).density
+    noise = density.draw_noise(60, torch.Generator().manual_seed(1))
+    drawn = [density.sample(60, noise=noise, method=method) for method in density.samplers]
+    assert len(drawn) == 3
+    assert all(torch.equal(drawn[0], other) for other in drawn[1:])
+
+
+def test_completions_follow_the_conditional() -> None:
+    """What is a prefix of every order: the first dim, where orders differ behind it."""
+    made = _assembled("nade", hidden=4, **{"layout.seed": 2})
+    assert made.members[1].layout.permutation[0] == 0
+    events = all_events(Five.spec)
+    given, known = torch.full((5,), 2), torch.arange(5) < 1
+    drawn = made.density.sample(
+        8000, generator=torch.Generator().manual_seed(0), given=given, known=known
+    )
+    assert bool((drawn[:, 0] == 2).all())
+    probs = made.density.log_prob(events).exp().detach()
+    probs = torch.where(events[:, 0] == 2, probs, 0.0)
+    counts = (drawn[:, None] == events).all(-1).sum(0)
+    assert chisquare(counts[probs > 0], 8000 * probs[probs > 0] / probs.sum()).pvalue > 1e-4
 
 
 def test_no_weight_belongs_to_two_members_and_all_are_saved_once() -> None:
