@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from arbench.errors import DataError
 from arbench.measure.measurement import Measurement
-from arbench.measure.statistics.holm import holm
+from arbench.measure.statistics.holm import holm_cutoff
 from arbench.measure.statistics.paired import PairedDifference
-from arbench.measure.statistics.resampling import Memory
-from arbench.runs.comparison import difference_of
+from arbench.measure.statistics.pairs import Sides, Tests, paired_tests
+from arbench.runs.comparison import Measured, difference_of, events_of, extent_of, groups_of
 from arbench.runs.record.record import Record
 from arbench.runs.record.values import LogProbs
-from arbench.runs.results.comparison import Answer, difference_of_answers, misfit
+from arbench.runs.results.comparison import Answer, difference_of_answers, misfit, sides_of_answers
 
 LEVEL = 0.05
 T = TypeVar("T")
@@ -41,7 +44,19 @@ def ranks(results: Sequence[Sequence[tuple[Record, Path]]]) -> list[int]:
         DataError: if a file holds no log-probabilities.
     """
     measured = [[(record, LogProbs.load(path)) for record, path in seeds] for seeds in results]
-    return _placed(measured, difference_of)
+
+    def fits(a: Sequence[Measured], b: Sequence[Measured]) -> bool:
+        return len({extent_of(record) for record, _ in [*a, *b]}) == 1
+
+    tests: list[Tests] = []
+    for places in _alike(measured, fits):
+        own = [measured[place] for place in places]
+        if own[0][0][0].windows is not None:
+            tests += _one_by_one(measured, places, difference_of)
+        else:
+            sides = Sides.of_means([events_of(seeds) for seeds in own], groups_of(own))
+            tests += _all_pairs(sides, places, len(results))
+    return _placed(len(results), tests)
 
 
 def measured_ranks(measurement: Measurement, results: Sequence[Sequence[Answer]]) -> list[int]:
@@ -54,29 +69,68 @@ def measured_ranks(measurement: Measurement, results: Sequence[Sequence[Answer]]
         measurement: whose results they are.
         results: of one key: the seeds of each.
     """
-    memory: Memory = {}
+
+    def fits(a: Sequence[Answer], b: Sequence[Answer]) -> bool:
+        if any(misfit(a[0], other) for other in (*a[1:], *b)):
+            return False
+        names = {frozenset(each.values.values) for each in (*a, *b)}
+        return measurement.is_mean or len(names) == 1
 
     def differ(a: Sequence[Answer], b: Sequence[Answer]) -> PairedDifference | None:
-        if any(misfit(a[0], other) for other in (*a[1:], *b)):
-            return None
         try:
-            return difference_of_answers(measurement, a, b, memory)
+            return difference_of_answers(measurement, a, b)
         except (ValueError, DataError):
             return None
 
-    return _placed(results, differ)
+    tests: list[Tests] = []
+    for places in _alike(results, fits):
+        if results[places[0]][0].is_of_stream:
+            tests += _one_by_one(results, places, differ)
+        else:
+            sides, kept = sides_of_answers(measurement, [results[place] for place in places])
+            if sides is not None:
+                tests += _all_pairs(sides, [places[place] for place in kept], len(results))
+    return _placed(len(results), tests)
 
 
-def _placed(results: Sequence[T], differ: Callable[[T, T], PairedDifference | None]) -> list[int]:
-    """The rank of each result, given the paired difference of any two; positive if a is better."""
-    tested = []
-    for a, b in combinations(range(len(results)), 2):
+def _alike(results: Sequence[T], fits: Callable[[T, T], bool]) -> list[list[int]]:
+    """The places of results that can be compared with each other, without those that fit none."""
+    classes: list[list[int]] = []
+    for place, result in enumerate(results):
+        if fits(result, result):  # all of its seeds
+            own = next((own for own in classes if fits(results[own[0]], result)), None)
+            if own is None:
+                classes.append(own := [])
+            own.append(place)
+    return classes
+
+
+def _all_pairs(sides: Sides, places: Sequence[int], num_results: int) -> Iterator[Tests]:
+    """The tests of all sides, which are the results at these places."""
+    where = torch.tensor(places)
+    surely = LEVEL / max(1, math.comb(num_results, 2))  # rejected, whatever the others are
+    for rows, columns, p_values in paired_tests(sides, surely, LEVEL):
+        yield Tests(where[rows], where[columns], p_values)
+
+
+def _one_by_one(
+    results: Sequence[T], places: Sequence[int], differ: Callable[[T, T], PairedDifference | None]
+) -> Iterator[Tests]:
+    """The tests of windows of a stream, of which each pair has blocks of its own."""
+    for a, b in combinations(places, 2):
         difference = differ(results[a], results[b])
         if difference is not None and difference.has_enough_groups:
-            tested.append((a, b, difference))
-    significant = holm([difference.p_value for _, _, difference in tested], LEVEL)
-    placed = [1] * len(results)
-    for (a, b, difference), rejected in zip(tested, significant, strict=True):
-        if rejected:
-            placed[b if difference.nats > 0 else a] += 1
-    return placed
+            p_value = math.copysign(difference.p_value, difference.nats)
+            p_values = torch.tensor([[p_value]], dtype=torch.float64)
+            yield Tests(torch.tensor([a]), torch.tensor([b]), p_values)
+
+
+def _placed(num_results: int, tests: Sequence[Tests]) -> list[int]:
+    """The rank of each result."""
+    cutoff = holm_cutoff([each.p_values for each in tests], LEVEL)
+    placed = torch.ones(num_results, dtype=torch.int64)
+    for rows, columns, p_values in tests:
+        rejected, row_is_worse = p_values.abs() <= cutoff, p_values.signbit()
+        placed[rows] += (rejected & row_is_worse).sum(1)
+        placed[columns] += (rejected & ~row_is_worse).sum(0)
+    return placed.tolist()

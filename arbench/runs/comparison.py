@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -108,17 +108,14 @@ def difference_of(a: Sequence[Measured], b: Sequence[Measured]) -> PairedDiffere
     record_a, record_b = a[0][0], b[0][0]
     if len({extent_of(record) for record, _ in [*a, *b]}) > 1:
         return None
-    values_a, values_b = (torch.stack([each.values for _, each in side]) for side in (a, b))
-    groups, dims = _groups([*a, *b]), None
+    values_a, values_b = events_of(a), events_of(b)
+    groups, dims = groups_of([a, b]), None
     if record_a.windows is not None and record_b.windows is not None:
         ends_a, ends_b = (window_dims(record).cumsum(0) for record in (record_a, record_b))
         shared = ends_a[torch.isin(ends_a, ends_b)]
         values_a = _stretch_sums(values_a, ends_a, shared)
         values_b = _stretch_sums(values_b, ends_b, shared)
         dims = shared.diff(prepend=shared.new_zeros(1))
-    if record_a.pieces is not None and record_b.pieces is not None:
-        values_a, values_b = _piece_sums(a, values_a), _piece_sums(b, values_b)
-        groups = None
     num_independent = values_a.shape[1] if groups is None else len(torch.unique(groups))
     if num_independent < 2:
         return None
@@ -137,16 +134,26 @@ def extent_of(record: Record) -> tuple[int, int]:
     return test.num_dims, 0 if has_windows else test.num_events
 
 
-def _groups(results: Sequence[Measured]) -> Tensor | None:
-    """The groups of the events that all results are on: of one that has them, all have the same."""
-    return next((each.groups for _, each in results if each.groups is not None), None)
+def events_of(side: Sequence[Measured]) -> Tensor:
+    """Log-probabilities `(S, N)` of the test events by each seed; of pieces, of whole ones."""
+    values = torch.stack([each.values for _, each in side])
+    record, first = side[0]
+    if record.pieces is None:
+        return values
+    assert first.groups is not None  # of pieces
+    return group_sums(values.double(), first.groups)
 
 
-def _piece_sums(side: Sequence[Measured], values: Tensor) -> Tensor:
-    """Sums `(S, G)` of values `(S, N)` of windows over each piece, float64."""
-    groups = side[0][1].groups
-    assert groups is not None  # of pieces
-    return group_sums(values.double(), groups)
+def groups_of(sides: Iterable[Sequence[Measured]]) -> Tensor | None:
+    """The groups of events that all sides are on; None if all events are independent.
+
+    Of one that has them, all have the same. Pieces are independent of each other.
+    """
+    for side in sides:
+        for record, each in side:
+            if record.pieces is None and each.groups is not None:
+                return each.groups
+    return None
 
 
 def _stretch_sums(values: Tensor, ends: Tensor, shared: Tensor) -> Tensor:

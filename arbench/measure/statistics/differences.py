@@ -14,10 +14,10 @@ from torch import Tensor
 
 from arbench.measure.measurement import Measurement
 from arbench.measure.statistics.metrics import ROUNDING_SHARE
-from arbench.measure.statistics.paired import PairedDifference, paired_difference
+from arbench.measure.statistics.paired import FEWEST_GROUPS, PairedDifference, paired_difference
+from arbench.measure.statistics.pairs import Sides
 from arbench.measure.statistics.resampling import (
     NUM_RESAMPLES,
-    Memory,
     Values,
     error_of_resampled,
     members_of,
@@ -82,7 +82,6 @@ def weights_difference_of(
     *,
     stream_dims: Tensor | None = None,
     num_resamples: int = NUM_RESAMPLES,
-    memory: Memory | None = None,
 ) -> MeasuredDifference:
     """How much better some densities are than others on the average, over the same events.
 
@@ -95,7 +94,6 @@ def weights_difference_of(
         groups: as for `error_of`.
         stream_dims: as for `error_of`.
         num_resamples: as for `error_of`.
-        memory: what was found of the same values before, where several pairs are compared.
 
     Raises:
         ValueError: as `difference_of`.
@@ -122,8 +120,7 @@ def weights_difference_of(
         return sign * (number(a, weights) - number(b, weights))
 
     members, num_groups, blocks = members_of(difference, len(first_a), groups, stream_dims)
-    kept = None if blocks is not None else memory  # blocks are the pair's own
-    error = _error_of_pair(measurement, a, b, members, num_resamples, kept)
+    error = _error_of_pair(measurement, a, b, members, num_resamples)
     ones = torch.ones(len(first_a), dtype=torch.float64)
     return MeasuredDifference(
         nats=difference(ones),
@@ -144,7 +141,6 @@ def recipes_difference_of(
     *,
     stream_dims: Tensor | None = None,
     num_resamples: int = NUM_RESAMPLES,
-    memory: Memory | None = None,
 ) -> RecipesDifference:
     """How much better recipe a is than recipe b by a measurement, over their seeds and the events.
 
@@ -159,7 +155,6 @@ def recipes_difference_of(
         groups: as for `error_of`.
         stream_dims: as for `error_of`.
         num_resamples: as for `error_of`.
-        memory: what was found of the same values before, where several pairs are compared.
 
     Raises:
         ValueError: if there are too few seeds, events or groups.
@@ -181,8 +176,7 @@ def recipes_difference_of(
 
     count = len(next(iter(a[0].values())))
     members, num_groups, blocks = members_of(difference, count, groups, stream_dims)
-    kept = None if blocks is not None else memory  # blocks are the pair's own
-    error = _error_of_pair(measurement, a, b, members, num_resamples, kept)
+    error = _error_of_pair(measurement, a, b, members, num_resamples)
     ones = torch.ones(count, dtype=torch.float64)
     each = [numbers(side, ones) for side in (a, b)]
     mean = PairedDifference(
@@ -197,22 +191,55 @@ def recipes_difference_of(
     return RecipesDifference.over_seeds(mean, (len(a), len(b)), of_seeds)
 
 
+def sides_by(
+    measurement: Measurement, results: Sequence[Sequence[Values]], groups: Tensor | None
+) -> tuple[Sides | None, list[int]]:
+    """Results to be compared pair by pair by a measurement, and which of those given they are.
+
+    Left out are those whose number is not finite for some weights; None if that is all of them.
+
+    Args:
+        measurement: says what the number is of its values, and which direction is better.
+        results: of each, the values of its seeds, all of the same names and events.
+        groups: as for `error_of`.
+    """
+    sign = _sign(measurement)
+    if measurement.is_mean:
+        sign = -sign if measurement.negates else sign
+        firsts = [torch.stack([next(iter(v.values())) for v in seeds]) for seeds in results]
+        return Sides.of_means([sign * each for each in firsts], groups), [*range(len(results))]
+    ones = torch.ones_like(next(iter(results[0][0].values())))
+    members, num_groups, _ = members_of(lambda weights: 0.0, len(ones), groups, None)
+    if num_groups < FEWEST_GROUPS:
+        return None, []
+    numbers, spread, kept = [], [], []
+    for place, seeds in enumerate(results):
+        try:
+            found = [measurement.value_of(values, ones) for values in seeds]
+            again = [resampled(measurement, values, members, NUM_RESAMPLES) for values in seeds]
+        except ValueError:
+            continue
+        if all(bool(each.isfinite().all()) for each in again):
+            numbers.append(sign * torch.tensor(found, dtype=torch.float64))
+            spread.append(torch.stack(again))
+            kept.append(place)
+    return Sides.of_resampled(numbers, spread, num_groups) if kept else None, kept
+
+
 def _error_of_pair(
     measurement: Measurement,
     a: Sequence[Values],
     b: Sequence[Values],
     members: Tensor,
     num_resamples: int,
-    memory: Memory | None,
 ) -> float:
     """Standard error over groups of the difference of the mean numbers of two sides.
 
     Raises:
         ValueError: if there is but one group.
     """
-    memory = {} if memory is None else memory
     means = [
-        torch.stack([resampled(measurement, v, members, num_resamples, memory) for v in side])
+        torch.stack([resampled(measurement, v, members, num_resamples) for v in side])
         for side in (a, b)
     ]
     error = error_of_resampled(means[0].mean(0) - means[1].mean(0), int(members.max()) + 1)

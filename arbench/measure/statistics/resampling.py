@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Values = Mapping[str, Tensor]
 Statistic = Callable[[Tensor], float]
-# Numbers of values under random weights, which all pairs of a board ask for; by the id of values.
-Memory = dict[int, tuple[Values, Tensor]]
 NUM_RESAMPLES = 1000  # the error is then itself known to about 2 %
 _MOST_CELLS = 1000
 _MOST_WEIGHTS = 1 << 14  # drawn at once
@@ -73,7 +71,7 @@ def error_of(
     members, num_groups, _ = members_of(number, count, groups, stream_dims)
     if num_groups < 2:
         return None
-    numbers = resampled(measurement, values, members, num_resamples, {})
+    numbers = resampled(measurement, values, members, num_resamples)
     return error_of_resampled(numbers, num_groups)
 
 
@@ -88,15 +86,12 @@ def group_weights(num_groups: int, num_resamples: int) -> Iterator[Tensor]:
 
 
 def resampled(
-    measurement: Measurement, values: Values, members: Tensor, num_resamples: int, memory: Memory
+    measurement: Measurement, values: Values, members: Tensor, num_resamples: int
 ) -> Tensor:
     """The number `(num_resamples,)` of some values under random weights, float64."""
-    if (key := id(values)) not in memory:
-        num_groups = int(members.max()) + 1
-        weights = group_weights(num_groups, num_resamples)
-        found = [measurement.value_of(values, each[members]) for each in weights]
-        memory[key] = values, torch.tensor(found, dtype=torch.float64)
-    return memory[key][1]
+    weights = group_weights(int(members.max()) + 1, num_resamples)
+    found = [measurement.value_of(values, each[members]) for each in weights]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def error_of_resampled(numbers: Tensor, num_groups: int) -> float | None:

@@ -121,8 +121,8 @@ def recipes_difference(
     a, b = log_probs_a.double(), log_probs_b.double()
     mean = paired_difference(a.mean(0), b.mean(0), groups=groups, stream_dims=stream_dims)
     members = groups if mean.blocks is None else mean.blocks.of_window
-    of_seeds = [_of_seeds(recipe) for recipe in (a, b)]
-    left = sum(_of_cells(recipe, members) for recipe in (a, b))
+    of_seeds = [error_of_seeds(recipe) for recipe in (a, b)]
+    left = sum(error_of_cells(recipe, members) for recipe in (a, b))
     return RecipesDifference.over_seeds(mean, num_seeds, of_seeds, left)
 
 
@@ -151,12 +151,12 @@ def mean_over_seeds(
     return mean, math.sqrt(squared)
 
 
-def _of_seeds(log_probs: Tensor) -> float:
+def error_of_seeds(log_probs: Tensor) -> float:
     """Squared error of the mean over seeds `(S, N)`, from the spread of the seeds' means."""
     return log_probs.mean(1).var().item() / len(log_probs)
 
 
-def _of_cells(log_probs: Tensor, groups: Tensor | None) -> float:
+def error_of_cells(log_probs: Tensor, groups: Tensor | None) -> float:
     """What seeds and groups do not explain each alone, as a part of the squared error."""
     num_seeds, num_events = log_probs.shape
     residuals = log_probs - log_probs.mean(0)

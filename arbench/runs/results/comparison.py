@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from arbench.errors import ArbenchError, DataError, PluginError
 from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import EventValues
 from arbench.measure.result_sections import ResultSection
-from arbench.measure.statistics.differences import recipes_difference_of, weights_difference_of
+from arbench.measure.statistics.differences import (
+    recipes_difference_of,
+    sides_by,
+    weights_difference_of,
+)
 from arbench.measure.statistics.paired import PairedDifference
-from arbench.measure.statistics.resampling import Memory
+from arbench.measure.statistics.pairs import Sides
 from arbench.measure.statistics.seeds import FEWEST_SEEDS
 from arbench.runs.loading import check_bound
 from arbench.runs.record.plausibility import require_plausible
@@ -42,6 +47,11 @@ class Answer:
     record: Record
     section: ResultSection
     values: EventValues
+
+    @property
+    def is_of_stream(self) -> bool:
+        """Whether its values are of windows over one sequence."""
+        return self.record.windows is not None and self.section.index in SPLITS
 
 
 def compare_results(path_a: Path, path_b: Path, measurement: Measurement) -> PairedDifference:
@@ -155,7 +165,6 @@ def difference_of_answers(
     measurement: Measurement,
     a: Sequence[Answer],
     b: Sequence[Answer],
-    memory: Memory | None = None,
 ) -> PairedDifference | None:
     """The paired difference of two results, or of two recipes; positive if a is better.
 
@@ -165,7 +174,6 @@ def difference_of_answers(
         measurement: says what the number is of its values, and which direction is better.
         a: a result, or those of the seeds of one recipe; all fit each other, see `misfit`.
         b: another.
-        memory: shared by all pairs of the same answers, so that each is resampled once.
 
     Raises:
         ValueError: if a number is not finite for some weights.
@@ -179,8 +187,34 @@ def difference_of_answers(
     values_a, values_b = ([answer.values.values for answer in side] for side in (a, b))
     of_recipes = min(len(a), len(b)) >= FEWEST_SEEDS
     differ = recipes_difference_of if of_recipes else weights_difference_of
+    with _blamed_on(measurement):
+        return differ(measurement, values_a, values_b, groups, stream_dims=dims)
+
+
+def sides_of_answers(
+    measurement: Measurement, results: Sequence[Sequence[Answer]]
+) -> tuple[Sides | None, list[int]]:
+    """Results that fit each other, see `misfit`, to be compared pair by pair; and which they are.
+
+    Left out are those whose number is not finite for some weights; None if that is all of them.
+
+    Args:
+        measurement: says what the number is of its values, and which direction is better.
+        results: the seeds of each; not of a stream.
+
+    Raises:
+        PluginError: if the measurement fails.
+    """
+    values = [[answer.values.values for answer in seeds] for seeds in results]
+    with _blamed_on(measurement):
+        return sides_by(measurement, values, results[0][0].values.groups)
+
+
+@contextmanager
+def _blamed_on(measurement: Measurement) -> Iterator[None]:
+    """What its author has to mend, as one sentence; what it says of its values is passed on."""
     try:
-        return differ(measurement, values_a, values_b, groups, stream_dims=dims, memory=memory)
+        yield
     except (ArbenchError, ValueError):
         raise
     except Exception as error:  # the code is somebody else's
@@ -191,9 +225,9 @@ def difference_of_answers(
 
 def _scored_dims(answer: Answer) -> Tensor | None:
     """How many symbols each window of a stream scores, `(N,)` int64; None for events."""
-    record, index = answer.record, answer.section.index
-    if record.windows is None or index not in SPLITS:
+    if not answer.is_of_stream:
         return None
+    record, index = answer.record, answer.section.index
     name = next((name for name in record.splits if name == index), None)
     if name is None:
         raise DataError(
