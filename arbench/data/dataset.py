@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from arbench.data.streams import PieceWindows, WindowedTask, Windows
     from arbench.probability.layouts import Layout
 
+_HASHED_AT_ONCE = 1 << 22  # dims
+
 
 class Dataset:
     """A task as one run sees it.
@@ -83,7 +85,9 @@ class Dataset:
             for tensor in (split.events, split.scored):
                 if tensor is not None:
                     digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                    digest.update(tensor.contiguous().numpy().data)
+                    rows = max(1, _HASHED_AT_ONCE // max(1, tensor[:1].numel()))
+                    for start in range(0, len(tensor), rows):
+                        digest.update(tensor[start : start + rows].contiguous().numpy().data)
         for name in self._splits:
             self._stored.pop(name, None)
         return digest.hexdigest()

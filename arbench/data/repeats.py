@@ -7,7 +7,9 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arbench.data.rendering import TableRendering
@@ -16,6 +18,8 @@ from arbench.probability.events import EventSpec, Real
 
 if TYPE_CHECKING:
     from arbench.data.dataset import Dataset
+
+Keys = NDArray[np.uint64]
 
 
 def describe_own(dataset: Dataset) -> list[str]:
@@ -65,31 +69,32 @@ def describe_splits(division: Division | None, splits: Mapping[SplitName, Split]
     lines += [
         f"note    {name} holds a single distinct event: a number on it says nothing about others"
         for name, found in keys.items()
-        if name != "train" and len(set(found)) == 1
+        if name != "train" and len(np.unique(found)) == 1
     ]
     return lines
 
 
-def _repeats(keys: Mapping[SplitName, list[bytes]]) -> str:
+def _repeats(keys: Mapping[SplitName, Keys]) -> str:
     """How many events equal an earlier one of their split, and how many one of an earlier split."""
     within = [
         f"{count:,} of {name}"
         for name, found in keys.items()
-        if (count := len(found) - len(set(found)))
+        if (count := len(found) - len(np.unique(found)))
     ]
     across = [
         f"{count:,} of {later} in {earlier}"
         for earlier, later in itertools.combinations(SPLITS, 2)
-        if (count := sum(map(set(keys[earlier]).__contains__, keys[later])))
+        if (count := int(np.isin(keys[later], keys[earlier]).sum()))
     ]
     return f"within a split {', '.join(within) or 'none'}; across {', '.join(across) or 'none'}"
 
 
-def _keys(split: Split) -> list[bytes]:
-    """A hash of each event and of which dims of it are scored."""
+def _keys(split: Split) -> Keys:
+    """A hash of each event and of which dims of it are scored, `(N,)`."""
     parts = [split.events] if split.scored is None else [split.events, split.scored]
-    rows = zip(*(part.contiguous().numpy() for part in parts), strict=True)
-    return [
-        hashlib.blake2b(b"".join(part.tobytes() for part in row), digest_size=16).digest()
-        for row in rows
-    ]
+    rows = zip(*(part.numpy() for part in parts), strict=True)
+    hashes = (
+        hashlib.blake2b(b"".join(part.tobytes() for part in row), digest_size=8) for row in rows
+    )
+    numbers = (int.from_bytes(each.digest(), "little") for each in hashes)
+    return np.fromiter(numbers, np.uint64, len(split))

@@ -1,9 +1,12 @@
-"""Reads arrays from npz files, and never unpickles."""
+"""Reads arrays from npz files, or maps them, and never unpickles."""
 
 from __future__ import annotations
 
 import io
 import math
+import mmap
+import struct
+import sys
 import tokenize
 import warnings
 import zipfile
@@ -11,7 +14,7 @@ import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +39,12 @@ _DAMAGE = (
 
 
 _MOST_HEADER = 1 << 16  # numpy takes none of more than 10,000 characters
+_LEAST_MAPPED = 1 << 26  # bytes: a smaller array is read, as its file may then go
+_NAME_LENGTH = 26  # where a member's own header says how long its name is
+_NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000)
+# A mapping of the process's own. Linux would refuse one larger than its memory, should all of it be
+# written to, and this promises not to.
+_PRIVATE = mmap.MAP_PRIVATE | _NO_RESERVE if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -71,14 +80,16 @@ def read_npz_headers(path: Path, keys: Collection[str] | None = None) -> dict[st
                 info = members[there.index(key)][1]
                 with archive.open(info) as member:
                     beginning = io.BytesIO(member.read(_MOST_HEADER))
-                headers[key] = _header(beginning, info.file_size, f"{path}: {key!r}")
+                headers[key] = _header(beginning, info.file_size, f"{path}: {key!r}")[0]
     except _DAMAGE as error:
         raise _damaged(path, key, error) from error
     return headers
 
 
-def _header(beginning: io.BytesIO, size: int, place: str) -> ArrayHeader:
-    """The header of an .npy file of so many bytes, which hold the array and nothing else.
+def _header(beginning: io.BytesIO, size: int, place: str) -> tuple[ArrayHeader, bool]:
+    """The header of an .npy file of so many bytes, and whether columns come first in it.
+
+    Behind the header, where `beginning` is left, is the array and nothing else.
 
     Raises:
         DataError: if the file holds no array, or one of Python objects.
@@ -97,17 +108,20 @@ def _header(beginning: io.BytesIO, size: int, place: str) -> ArrayHeader:
     with warnings.catch_warnings():
         # Old public files were written by Python 2, which numpy reads with a warning.
         warnings.filterwarnings("ignore", message=".*additional header parsing")
-        shape, _, dtype = read(beginning)
+        shape, by_columns, dtype = read(beginning)
     if dtype.hasobject:
         raise DataError(f"{place} holds Python objects, expected numbers; pickles are never read")
     found, expected = size - beginning.tell(), math.prod(shape) * dtype.itemsize
     if found != expected:
         raise ValueError(f"{found:,} bytes of numbers, expected {expected:,}")
-    return ArrayHeader(shape, dtype)
+    return ArrayHeader(shape, dtype), by_columns
 
 
 def read_npz(path: Path, keys: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """The arrays of an npz archive by their keys, all of them or those asked for.
+
+    A large one that is not compressed is mapped: its numbers are read where and when they are used,
+    and need no memory of their own. What is written to it is kept from the file.
 
     Raises:
         DataError: if the file is missing or is not an npz archive, or if an array is missing,
@@ -120,10 +134,43 @@ def read_npz(path: Path, keys: Collection[str] | None = None) -> dict[str, NDArr
         with warnings.catch_warnings(), np.load(path, allow_pickle=False) as archive:
             warnings.filterwarnings("ignore", message=".*additional header parsing")
             for key in wanted:
-                arrays[key] = archive[key]
+                mapped = _mapped(path, archive.zip, key)
+                arrays[key] = archive[key] if mapped is None else mapped
     except _DAMAGE as error:
         raise _damaged(path, key, error) from error
     return arrays
+
+
+def _mapped(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any] | None:
+    """A large array of an archive where it lies in the file; None if it has to be unpacked.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    info = next(i for i in archive.infolist() if i.filename.removesuffix(".npy") == key)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size < _LEAST_MAPPED:
+        return None
+    with open(path, "rb") as file:
+        file.seek(info.header_offset + _NAME_LENGTH)
+        lengths = struct.unpack("<HH", file.read(4))  # of the name and of what else is there
+        start = file.tell() + sum(lengths)
+        if _PRIVATE is None:
+            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        else:
+            memory = mmap.mmap(file.fileno(), 0, flags=_PRIVATE)
+    found = memoryview(memory)[start : start + info.file_size]
+    checksum = 0
+    for place in range(0, len(found), _LEAST_MAPPED):
+        checksum = zlib.crc32(found[place : place + _LEAST_MAPPED], checksum)
+    if checksum != info.CRC:
+        raise ValueError("its checksum is another")
+    beginning = io.BytesIO(found[:_MOST_HEADER])
+    header, by_columns = _header(beginning, info.file_size, f"{path}: {key!r}")
+    order: Literal["F", "C"] = "F" if by_columns else "C"
+    array: NDArray[Any] = np.ndarray(
+        header.shape, header.dtype, found, offset=beginning.tell(), order=order
+    )
+    return array if array.flags.aligned else None
 
 
 def _damaged(path: Path, key: str, error: Exception) -> DataError:

@@ -44,8 +44,9 @@ def kept_for_reuse() -> Iterator[None]:
 
     Without this, the C library gives large blocks back to the system, which hands them out anew,
     page by page, each set to 0: with PixelCNN on a CPU that is a fifth of a training step. The
-    settings stay; what is free at the end is given back. Does nothing where the C library is not
-    glibc, or is one that has no such settings.
+    settings stay; what is free at the beginning and at the end is given back, as other work would
+    not fit into the gaps. Does nothing where the C library is not glibc, or is one that has no such
+    settings.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
@@ -54,6 +55,7 @@ def kept_for_reuse() -> Iterator[None]:
     libc.mallopt(_TRIM_THRESHOLD, _NEVER)
     libc.mallopt(_MMAP_THRESHOLD, _NOT_SOON)
     libc.mallopt(_TOP_PAD, _AT_ONCE)
+    libc.malloc_trim(0)
     try:
         yield
     finally:

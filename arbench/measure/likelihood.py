@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from arbench.data.tasks import Split, SplitName
 from arbench.errors import Diverged
 from arbench.files.documents import Count, Finite, Line, NonNegative, Part
+from arbench.measure.allocator import kept_for_reuse
 from arbench.measure.context import Context, Handed
 from arbench.measure.environment import Section
 from arbench.measure.measurement import Measured, Measurement
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL, group_sums
 from arbench.probability.bits import Kind, in_bits
-from arbench.probability.events import Domain
+from arbench.probability.events import Discrete, Domain, EventSpec
 from arbench.probability.precision import evaluation_mode
 from arbench.show.reporting import Advance
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 Scored = tuple[Tensor, Split]  # log-probabilities of the events of a split
 _MOST_EVENTS = 200
-# Per batch: a softmax over 256 values then takes a quarter of a gigabyte, not several.
 _MOST_DIMS = 1 << 18
+_MOST_NUMBERS = 1 << 22  # of a batch, one for each value of each dim: 16 MB of float32
 
 
 class WindowsRecord(Part):
@@ -269,6 +270,19 @@ def scored_windows(windows: Windows | None) -> WindowsRecord | None:
     return WindowsRecord(context=windows.context, stride=windows.stride)
 
 
+def evaluation_batch(spec: EventSpec) -> int:
+    """How many events are evaluated at once: 200, or fewer if they are long or have many values.
+
+    A softmax gives a number to every value of every dim. More of them at once than a processor
+    keeps at hand take much memory and no less time. The batch depends on nothing else, so that
+    values per event are the same to the bit whoever evaluates them.
+    """
+    sizes = [domain.size for domain in spec.dim_domains if isinstance(domain, Discrete)]
+    per_dim = max([1, *(size for size in sizes if size > 2)])  # two values have one number
+    most = min(_MOST_DIMS // spec.num_dims, _MOST_NUMBERS // (spec.num_dims * per_dim))
+    return max(1, min(_MOST_EVENTS, most))
+
+
 @torch.no_grad()
 def evaluate_log_probs(
     density: Density,
@@ -282,7 +296,7 @@ def evaluate_log_probs(
     Args:
         density: what to evaluate.
         split: its events.
-        batch_size: events per call; by default 200, or fewer if they are long.
+        batch_size: events per call; see `evaluation_batch`.
         progress: told the fraction of events done.
 
     Returns:
@@ -292,10 +306,10 @@ def evaluate_log_probs(
         Diverged: at the first log-probability that is not finite.
     """
     if batch_size is None:
-        batch_size = max(1, min(_MOST_EVENTS, _MOST_DIMS // split.events[0].numel()))
+        batch_size = evaluation_batch(density.spec)
     parts = []
     module = density if isinstance(density, nn.Module) else nn.Module()
-    with evaluation_mode(module):
+    with kept_for_reuse(), evaluation_mode(module):
         for start in range(0, len(split), batch_size):
             events = split.events[start : start + batch_size]
             scored = None if split.scored is None else split.scored[start : start + batch_size]

@@ -90,4 +90,5 @@ def join(arrays: dict[str, Array], path: Path) -> Array:
     if len({array.shape[1:] for array in arrays.values()}) > 1:
         found = ", ".join(f"{key} {array.shape}" for key, array in arrays.items())
         raise DataError(f"{path}: expected rows of one shape, found {found}")
-    return np.ascontiguousarray(np.concatenate(list(arrays.values())))
+    first, *others = arrays.values()  # one alone as it is: it may be larger than memory
+    return np.ascontiguousarray(np.concatenate([first, *others]) if others else first)

@@ -112,7 +112,9 @@ class FileTask(Task):
         """The events of some items of a part, in their order; an item is an event by default."""
         items = self._parts[part]
         assert isinstance(items, np.ndarray)
-        return Split(torch.from_numpy(np.ascontiguousarray(items[indices])))
+        # All of them as they are: a part may be larger than memory.
+        own = items if len(indices) == len(items) else items[indices]
+        return Split(torch.from_numpy(np.ascontiguousarray(own)))
 
 
 def split_option(argument: str) -> tuple[Path, DivisionRule | None]:

@@ -83,7 +83,12 @@ def digits(file: SourceFile) -> NDArray[np.uint8]:
 
 def grey_levels_of(split: SplitName) -> NDArray[np.uint8]:
     """Grey levels `(N, 784)` of a split; train and validation share a raw file."""
-    return grey_levels(TEST_IMAGES if split == "test" else TRAIN_IMAGES)[_ROWS[split]]
+    rows = _ROWS[split]
+    start = rows.start or 0
+    count = -1 if rows.stop is None else (rows.stop - start) * NUM_PIXELS
+    file = fetch(TEST_IMAGES if split == "test" else TRAIN_IMAGES)
+    offset = _IMAGE_HEADER + start * NUM_PIXELS
+    return np.fromfile(file, np.uint8, count, offset=offset).reshape(-1, NUM_PIXELS)
 
 
 def labels_of(split: SplitName) -> Labels:

@@ -22,7 +22,8 @@ from arbench_toys.markov import MarkovChain
 class Numbering:
     """Says of every event what its first dim holds, and remembers how many came at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: EventSpec) -> None:
+        self.spec = spec
         self.batch_sizes: list[int] = []
 
     def log_prob(self, events: Tensor, scored: Tensor | None = None) -> Tensor:
@@ -31,11 +32,20 @@ class Numbering:
 
 
 @pytest.mark.parametrize(
-    ("num_dims", "expected"),
-    [(784, [200, 200, 30]), (2048, [128, 128, 128, 46]), (1 << 17, [2] * 215)],
+    ("num_dims", "num_values", "expected"),
+    [
+        (784, 2, [200, 200, 30]),
+        (2048, 2, [128, 128, 128, 46]),
+        (1 << 17, 2, [2] * 215),
+        (784, 256, [20] * 21 + [10]),  # a softmax makes 256 numbers of each dim
+        (1 << 17, 256, [1] * 430),
+    ],
 )
-def test_long_events_come_in_small_batches(num_dims: int, expected: list[int]) -> None:
-    density: Density = Numbering()  # type: ignore[assignment]
+def test_long_events_come_in_small_batches(
+    num_dims: int, num_values: int, expected: list[int]
+) -> None:
+    spec = EventSpec((num_dims,), Discrete(num_values))
+    density: Density = Numbering(spec)  # type: ignore[assignment]
     events = torch.arange(430, dtype=torch.int16).unsqueeze(1).expand(-1, num_dims)
     log_probs = evaluate_log_probs(density, Split(events))
     assert density.batch_sizes == expected  # type: ignore[attr-defined]
