@@ -35,6 +35,21 @@ class SteppingNetwork(Protocol):
         ...
 
 
+class KernelNetwork(Protocol):
+    """The optional part of a network's contract: several ways to compute, equal up to rounding.
+
+    The constructor chooses one. A training goes on with the one that it began with, which its
+    checkpoint and its record name; so a resumed one ends with the same bytes.
+
+    Attributes:
+        kernels: their names. The first is the oldest: folders that name none were made with it.
+        kernel: the one in use; may be set.
+    """
+
+    kernels: tuple[str, ...]
+    kernel: str
+
+
 class FeatureNetwork(Protocol):
     """The optional part of a network's contract: how it sees whole events."""
 

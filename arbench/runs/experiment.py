@@ -315,6 +315,7 @@ class _Experiment:
                     device=str(self.device),
                     precision=config.precision,
                     compiled=config.compile,
+                    kernel=progress.kernel,
                     processes=self.accelerator.num_processes,
                     status=status,  # type: ignore[arg-type]
                 ),

@@ -53,6 +53,7 @@ class Progress:
         loss_total: sum of nats since the last evaluation.
         loss_events: events in that sum.
         metrics_bytes: length of `metrics.jsonl` that belongs to this state.
+        kernel: how the network computes; None where it has one way alone. See `KernelNetwork`.
     """
 
     step: _Count = 0
@@ -64,6 +65,7 @@ class Progress:
     loss_total: _Finite = 0.0
     loss_events: _Count = 0
     metrics_bytes: _Count = 0
+    kernel: str | None = None
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, self.recipe, self.accelerator.device)
         self.average = _snapshot(self.network) if self.recipe.ema_decay else None
 
+        self.progress.kernel = getattr(self.network, "kernel", None)
         if self.store.folder.exists():  # a new run has none
             self._take_up()
         if self.accelerator.is_main_process:
@@ -211,8 +212,7 @@ class Trainer:
         nats = self.objective(batch.events, batch.scored, batch.weights, member)
         # Data parallelism averages gradients over processes; the batch's sum is what is wanted.
         self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
-        limit = self.recipe.clip_norm or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
+        norm = float(self._clipped_norm())
         nats = nats.detach()
         if self.accelerator.num_processes > 1:
             nats = self.accelerator.reduce(nats, reduction="sum")
@@ -230,6 +230,13 @@ class Trainer:
         self.progress.step += 1
         self.progress.loss_total += total
         self.progress.loss_events += batch.num_events
+
+    def _clipped_norm(self) -> Tensor:
+        """The norm of all gradients, which are then scaled down to the recipe's limit, if any."""
+        if self.recipe.clip_norm:
+            return nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        return nn.utils.get_total_norm(gradients)
 
     def _update(self, average: dict[str, Tensor], step: int) -> None:
         # Early on the average follows the weights closely, so that it forgets where they began.
@@ -322,6 +329,7 @@ class Trainer:
         self.progress, tensors, cautions = loaded
         try:
             self._require_own(tensors)
+            self._use_kernel()
             self.network.load_state_dict(_under(tensors, "network."))
             self.best = {
                 k: v.to(self.accelerator.device) for k, v in _under(tensors, "best.").items()
@@ -341,6 +349,21 @@ class Trainer:
         self.reporter.say(f"resuming after step {self.progress.step}")
         for caution in cautions:
             self.reporter.say(f"note    {caution}")
+
+    def _use_kernel(self) -> None:
+        """Go on with the kernel that the training began with; see `KernelNetwork`.
+
+        Raises:
+            ValueError: if the network has none of that name.
+        """
+        kernels = getattr(self.network, "kernels", ())
+        if self.progress.kernel is None and kernels:
+            self.progress.kernel = kernels[0]  # an older arbench had this one alone
+        if self.progress.kernel not in (kernels or (None,)):
+            raise ValueError(f"it has no kernel {self.progress.kernel!r}")
+        for network in (self.network, *(member.network for member in self.members)):
+            if kernels:
+                network.kernel = self.progress.kernel
 
     def _require_own(self, tensors: dict[str, Tensor]) -> None:
         """Refuse tensors that are not, name by name and shape by shape, those of this training.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from arbench import Layout
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_features import SiteFeatures
+from arbench_made.blocks import Staircase
 from arbench_made.masks import Degrees
 from arbench_made.state import MADEState
 
+# Below, blocks are too small to be faster.
+MANY_WEIGHTS = 1 << 18
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": nn.functional.relu,
     "softplus": nn.functional.softplus,
@@ -47,7 +50,13 @@ class MADE(nn.Module):
     Raises:
         ValueError: for a width below 1, an unknown activation, a dropout outside [0, 1) or a
             negative seed.
+
+    Attributes:
+        kernel: "dense" multiplies by whole matrices with zeros in them, "blocks" leaves out most of
+            the zeros; see `Staircase`. Large networks start with blocks.
     """
+
+    kernels: ClassVar = ("dense", "blocks")
 
     def __init__(
         self,
@@ -87,6 +96,9 @@ class MADE(nn.Module):
             nn.Linear(widths[0], widths[-1], bias=False) if direct else None
         )
         self.degrees = self._make_degrees(layout, mask_seed)
+        num_weights = sum(layer.weight.numel() for layer in self._linears)
+        self.kernel = "blocks" if num_weights >= MANY_WEIGHTS else "dense"
+        self._all_stairs: dict[tuple[object, ...], Staircase] = {}
 
     def forward(self, sites: Tensor) -> Tensor:
         """Parameters of every site in one pass.
@@ -98,6 +110,8 @@ class MADE(nn.Module):
             `(B, T, P)`; entry t depends on sites before t alone.
         """
         inputs = self._encode(sites)
+        if self.kernel == "blocks" and _is_eager(inputs):
+            return self._in_blocks(inputs).view(len(inputs), -1, self.num_params)
         hidden, last = self._hidden(inputs)[-1], self._linears[-1]
         values = nn.functional.linear(hidden, self._masked(last, -1, -2), last.bias)
         if self.direct is not None:
@@ -118,6 +132,32 @@ class MADE(nn.Module):
             layers.append(values)
         return layers
 
+    def _in_blocks(self, inputs: Tensor) -> Tensor:
+        """Parameters `(B, T P)` of sites in their order, which is that of the outputs' degrees."""
+        first = self._stairs(1, 0)
+        values = told = inputs if first.columns is None else inputs[:, first.columns]
+        for index, layer in enumerate(self._linears):
+            stairs = self._stairs(index + 1, index)
+            bias = layer.bias if stairs.rows is None else layer.bias[stairs.rows]
+            values = stairs.add_product(bias, values, layer.weight)
+            if index + 1 < len(self._linears):
+                values = self.activation(values)
+                if self.training and self.dropout:
+                    # Random numbers are of units as stored, so that blocks change none of them.
+                    kept = unit_dropout(torch.ones_like(values), self.dropout, True)
+                    values = values * (kept if stairs.rows is None else kept[:, stairs.rows])
+        if self.direct is not None:
+            values = self._stairs(-1, 0).add_product(values, told, self.direct.weight)
+        return values
+
+    def _stairs(self, target: int, source: int) -> Staircase:
+        """That of the weights between two layers; made once."""
+        weight = self._linears[0].weight
+        key = (target % self.degrees.num_layers, source, weight.dtype, weight.device)
+        if key not in self._all_stairs:
+            self._all_stairs[key] = Staircase(self.degrees, target, source, weight.dtype)
+        return self._all_stairs[key]
+
     def reordered(self, layout: Layout, mask_seed: int) -> MADE:
         """The same weights in another order and with other masks.
 
@@ -132,6 +172,7 @@ class MADE(nn.Module):
         view = copy.copy(self)
         # A shallow copy also shares the table of submodules; the view needs its own.
         view._modules = self._modules.copy()
+        view._all_stairs = {}
         view.degrees = self._make_degrees(layout, mask_seed).to(self.degrees.positions.device)
         return view
 
@@ -191,3 +232,9 @@ class MADE(nn.Module):
         """Input units `(B, T I)` of sites `(B, T, C)`, in the canonical order."""
         told: Tensor = self.inputs(sites[:, self.degrees.positions], self._linears[0].weight.dtype)
         return told.flatten(1)
+
+
+def _is_eager(values: Tensor) -> bool:
+    """Whether a product is computed as it is written: on a CPU, without autocast or compiler."""
+    on_cpu = values.device.type == "cpu"
+    return on_cpu and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()

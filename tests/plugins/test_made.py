@@ -347,3 +347,58 @@ def test_learns_that_a_dim_repeats_the_one_before() -> None:
         loss.backward()
         optimizer.step()
     assert -model.log_prob(torch.ones(1, 6)).item() < np.log(2) + 0.2
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize(("size", "order_seed", "hidden", "direct"), CASES)
+def test_blocks_give_the_values_and_gradients_of_whole_masked_matrices(
+    size: int, order_seed: int | None, hidden: list[int], direct: bool, dropout: float
+) -> None:
+    layout = make_layout(size=size, order_seed=order_seed)
+    network = make_network(layout, hidden=hidden, direct=direct, dropout=dropout).train()
+    sites, found = random_sites(layout), []
+    for network.kernel in MADE.kernels:
+        torch.manual_seed(4)
+        params = network(sites)
+        found.append((params, *torch.autograd.grad(params.sin().sum(), [*network.parameters()])))
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-11)
+
+
+def test_a_view_in_another_order_has_blocks_of_its_own() -> None:
+    network = make_network(make_layout())
+    network.kernel = "blocks"
+    sites = random_sites(make_layout())
+    network(sites)
+    view = network.reordered(make_layout(order_seed=5), 1)
+    blocks = view(sites)
+    view.kernel = "dense"
+    torch.testing.assert_close(blocks, view(sites), rtol=0, atol=1e-11)
+
+
+def test_a_product_in_blocks_passes_gradcheck() -> None:
+    network = make_network(make_layout(order_seed=3), hidden=[6, 5])
+    network.kernel = "blocks"
+    stairs = network._stairs(2, 1)
+    weight = network.get_parameter("layers.1.weight").detach()
+    shapes = ((5,), (3, 6), (3, 5))
+    bias, values, term = (torch.rand(s, dtype=torch.float64, requires_grad=True) for s in shapes)
+    weight.requires_grad_()
+    for added in (bias, term):
+        assert torch.autograd.gradcheck(stairs.add_product, (added, values, weight))
+
+
+def test_blocks_leave_out_nearly_half_of_the_products() -> None:
+    network = make_network(make_layout(64), hidden=[300])
+    products = [network._stairs(1, 0), network._stairs(2, 1)]
+    done = sum(
+        block.num_read * (block.own.stop - block.own.start)
+        for stairs in products
+        for block in stairs.blocks
+    )
+    assert done < 0.57 * 2 * 64 * 300
+
+
+def test_a_large_network_starts_with_blocks_and_a_small_one_without() -> None:
+    layout = make_layout(64)
+    assert MADE(layout, 1, hidden=[30]).kernel == "dense"
+    assert MADE(layout, 1, hidden=[4000]).kernel == "blocks"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from arbench.data.tasks import Split, SplitName, Task
+from arbench.errors import CheckpointError
 from arbench.probability.ensemble import Ensemble
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import Bernoulli
@@ -354,3 +355,59 @@ def test_adam_forgets_at_the_rates_of_the_recipe(optimizer: str) -> None:
     first = (0.5 * 0.5 * 1 + 0.5 * -3) / (1 - 0.5**2)
     second = (0.75 * 0.25 * 1 + 0.25 * 9) / (1 - 0.75**2)
     assert weight.item() == pytest.approx(-0.1 - 0.1 * first / math.sqrt(second), rel=1e-5)
+
+
+class TwoWays(Coin):
+    """A coin that computes in the first or the second way, and counts."""
+
+    kernels = ("first", "second")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = "second"
+        self.used: list[str] = []
+
+    def forward(self, sites: Tensor) -> Tensor:
+        self.used.append(self.kernel)
+        return super().forward(sites)
+
+
+def two_ways(folder: Path, kernel: str, **settings: Any) -> tuple[Watched, TwoWays]:
+    network = TwoWays()
+    network.kernel = kernel
+    own = trainer(folder, network, **settings)
+    own.network = network
+    return own, network
+
+
+@pytest.mark.parametrize("kernel", TwoWays.kernels)
+def test_a_training_goes_on_with_the_kernel_that_it_began_with(tmp_path: Path, kernel: str) -> None:
+    own, network = two_ways(tmp_path, kernel, num_steps=2, checkpoint_seconds=0)
+    own.watch()
+    assert own.progress.kernel == kernel
+    assert {*network.used} == {kernel}
+    own, network = two_ways(tmp_path, "second", num_steps=4)
+    own.watch()
+    assert own.progress.kernel == kernel
+    assert {*network.used} == {kernel}
+
+
+def test_a_checkpoint_that_names_no_kernel_goes_on_with_the_oldest(tmp_path: Path) -> None:
+    own, _ = two_ways(tmp_path, "second", num_steps=2, checkpoint_seconds=0)
+    own.watch()
+    loaded = own.store.load()
+    assert loaded is not None
+    progress, tensors, _ = loaded
+    progress.kernel = None  # as an arbench wrote it that knew of none
+    own.store.save(progress, tensors)
+    own, network = two_ways(tmp_path, "second", num_steps=4)
+    own.watch()
+    assert {*network.used} == {"first"}
+
+
+def test_a_kernel_that_the_network_does_not_have_is_refused(tmp_path: Path) -> None:
+    own, _ = two_ways(tmp_path, "third", num_steps=2, checkpoint_seconds=0)
+    own.watch()
+    own, _ = two_ways(tmp_path, "second", num_steps=4)
+    with pytest.raises(CheckpointError, match="no kernel 'third'"):
+        own.watch()

@@ -99,7 +99,10 @@ class ModelRecord(Part):
 
 
 class TrainingRecord(Part):
-    """How it was trained here; `recipe_sha256` is of its configuration but for the seed."""
+    """How it was trained here; `recipe_sha256` is of its configuration but for the seed.
+
+    `kernel` is how the network computed, None where it has one way alone; see `KernelNetwork`.
+    """
 
     recipe: Line
     recipe_sha256: Sha256 | None = None
@@ -114,6 +117,7 @@ class TrainingRecord(Part):
     device: Line
     precision: Line
     compiled: bool
+    kernel: Line | None = None
     processes: Count = 1
     status: Status
 
