@@ -41,12 +41,13 @@ class SiteFeatures(nn.Module):
         self.register_buffer("categories", categories[:, None], persistent=False)
 
     def forward(self, sites: Tensor, dtype: torch.dtype) -> Tensor:
-        """The features `(B, T, I)` of sites `(B, T, C)`."""
+        """The features `(B, T, I)` of sites `(B, T, C)`, of all or of the first ones."""
         if not self.size:
             return sites.to(dtype)
         if not self.is_mixed:
             return F.one_hot(sites, self.size).flatten(-2).to(dtype)
-        return torch.where(self.categories, self._one_hot(sites, dtype), self._padded(sites, dtype))
+        categories = self.categories[: sites.shape[1]]
+        return torch.where(categories, self._one_hot(sites, dtype), self._padded(sites, dtype))
 
     def at(self, values: Tensor, site: int, dtype: torch.dtype) -> Tensor:
         """The features `(B, I)` of the values `(B, C)` of one site, by its number in this order."""
@@ -84,9 +85,10 @@ class MixedVectors(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_read, width))
 
     def forward(self, sites: Tensor) -> Tensor:
-        """Vectors `(B, T - 1, H)` of all sites `(B, T, 1)` but the last."""
+        """Vectors `(B, T - 1, H)` of all sites `(B, T, 1)` but the last; T may be a first part."""
         told = self.features(sites, self.weight.dtype)[:, :-1]
-        return torch.einsum("btf,tfh->bth", told, self.weight) + self.bias
+        num_read = told.shape[1]
+        return torch.einsum("btf,tfh->bth", told, self.weight[:num_read]) + self.bias[:num_read]
 
     def by_site(self, weight: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """What an affine map makes of the vectors, for each site but the last.

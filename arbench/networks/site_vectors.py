@@ -57,12 +57,15 @@ class SiteVectors(nn.Module):
             self.register_buffer("place_rows", rows, persistent=False)
 
     def forward(self, sites: Tensor) -> Tensor:
-        """Vectors `(B, T, H)` of sites `(B, T, C)`; entry t depends on site t - 1 alone."""
+        """Vectors `(B, T, H)` of sites `(B, T, C)`; entry t depends on site t - 1 alone.
+
+        The first sites alone will do: they have the vectors that they have among all.
+        """
         start = self.start.expand(len(sites), 1, -1)
         own = self.of_values(sites[:, :-1]) if self.mixed is None else self.mixed(sites)
         vectors = torch.cat((start, own), 1)
         places = self.of_places()
-        return vectors if places is None else vectors + places
+        return vectors if places is None else vectors + places[: sites.shape[1]]
 
     def of_values(self, values: Tensor) -> Tensor:
         """Vectors `(..., H)` of site values `(..., C)`, for sites that are all alike."""

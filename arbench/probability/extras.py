@@ -35,6 +35,23 @@ class SteppingNetwork(Protocol):
         ...
 
 
+class PrefillingNetwork(SteppingNetwork, Protocol):
+    """The optional part of a network's contract: it reads the sites before the first step at once.
+
+    Long given prefixes then cost about one forward, not a step for each of their sites.
+    """
+
+    def prefill(self, state: Any, sites: Tensor) -> Any:
+        """The state after the steps of the first n sites, up to rounding.
+
+        Args:
+            state: from `init_state`, before any step; may be updated in place.
+            sites: `(B, n, site_dim)`, n from 1 to T - 1. Their values but the last are what the
+                steps would have been told; the last is told by the step that comes next, of site n.
+        """
+        ...
+
+
 class KernelNetwork(Protocol):
     """The optional part of a network's contract: several ways to compute, equal up to rounding.
 

@@ -132,8 +132,11 @@ def sample_stepwise(
     by_site = prepare_noise(head, noise, sites.device).unbind(1)
     state = network.init_state(batch_size)
     drawn = list(sites[:, :num_given].unbind(1))
-    previous = None
-    for t in range(num_sites):
+    previous, first = None, 0
+    if 1 < num_given < num_sites and hasattr(network, "prefill"):
+        state = network.prefill(state, sites[:, :num_given])
+        previous, first = drawn[-1], num_given
+    for t in range(first, num_sites):
         params, state = step(state, previous, t)
         if t >= num_given:
             drawn.append(at(t).draw(params, by_site[t]).to(dtype))

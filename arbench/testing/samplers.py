@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from arbench.errors import PluginError
 from arbench.probability.model import Model
@@ -40,6 +41,31 @@ def check_step_equals_forward(subject: Subject) -> None:
                         )
         except PluginError as error:
             raise ConformanceError(str(error)) from error
+        require_prefill_equals_steps(model, sites, expected, allowed)
+
+
+@torch.no_grad()
+def require_prefill_equals_steps(
+    model: Model, sites: Tensor, expected: Tensor, allowed: float
+) -> None:
+    """A step after a prefix that was read at once gives the parameters of `forward`.
+
+    Raises:
+        ConformanceError: with the length of the prefix and the difference.
+    """
+    if not hasattr(model.network, "prefill"):
+        return
+    for num_given in range(1, model.layout.num_sites):
+        state = model.network.init_state(len(sites))
+        state = model.network.prefill(state, sites[:, :num_given])
+        for t in range(num_given, min(num_given + 2, model.layout.num_sites)):
+            params, state = model.network.step(state, sites[:, t - 1], t)
+            error = (params - expected[:, t]).abs().max().item()
+            if not error <= allowed:
+                raise ConformanceError(
+                    f"step differs from forward by {error:.2g} at site {t}, after a prefix of "
+                    f"{num_given} sites read by prefill"
+                )
 
 
 def check_samplers_agree(subject: Subject) -> None:

@@ -20,6 +20,10 @@ MORE_SITES = 32
 class KeyValueCache(Protocol):
     """Keys and values of all sites so far, in one block."""
 
+    def fill(self, keys: Tensor, values: Tensor) -> None:
+        """Keep those of the first n sites, `(B, heads, n, head_dim)`; nothing is kept before."""
+        ...
+
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
         """Keep a site's key and value, and mix the values of all sites so far by its query.
 
@@ -46,6 +50,11 @@ class PlainKeyValueCache:
     def __init__(self, shape: BufferShape, like: Tensor) -> None:
         self.keys = shape.allocate(like)
         self.values = shape.allocate(like)
+
+    def fill(self, keys: Tensor, values: Tensor) -> None:
+        """See `KeyValueCache`."""
+        self.keys[:, :, : keys.shape[2]] = keys
+        self.values[:, :, : keys.shape[2]] = values
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
         """See `KeyValueCache`."""
@@ -82,10 +91,16 @@ class LargeKeyValueCache:
         self.values = shape.laid_over(self.taken[0], like.dtype)
         self.keys = like.new_empty(shape._replace(num_sites=0))
 
+    def fill(self, keys: Tensor, values: Tensor) -> None:
+        """See `KeyValueCache`."""
+        self._grow(keys.shape[2])
+        self.keys[:, :, : keys.shape[2]] = keys
+        self.values[:, :, : keys.shape[2]] = values
+
     def attend(self, query: Tensor, key: Tensor, value: Tensor, site: int) -> Tensor:
         """See `KeyValueCache`."""
         if site == self.keys.shape[2]:
-            self._move()
+            self._grow(site + 1)
         self.keys[:, :, site] = key
         self.values[:, :, site] = value
         queries = query.flatten(0, 1).unsqueeze(1).mT
@@ -97,9 +112,11 @@ class LargeKeyValueCache:
         )
         return mixed.view(len(query), -1)
 
-    def _move(self) -> None:
+    def _grow(self, needed: int) -> None:
+        """Move the keys to a buffer that has room for so many sites, or a few more."""
         in_use = self.keys.shape[2]
-        more = self.shape._replace(num_sites=min(in_use + MORE_SITES, self.shape.num_sites))
+        room = -(-needed // MORE_SITES) * MORE_SITES
+        more = self.shape._replace(num_sites=min(room, self.shape.num_sites))
         buffer = self.spare.take(self.taken[0].nbytes)
         keys = more.laid_over(buffer, self.keys.dtype)
         keys[:, :, :in_use] = self.keys

@@ -13,7 +13,7 @@ from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteVectors
 from arbench_gpt.blocks import MLP, Block, rotary_turns
 from arbench_gpt.buffers import SpareBuffers
-from arbench_gpt.state import GPTState, advance, make_state
+from arbench_gpt.state import GPTState, advance, make_state, read_prefix
 
 
 class GPT(nn.Module):
@@ -168,6 +168,15 @@ class GPT(nn.Module):
             rotary=self.rotary,
             spare=self._spare,
         )
+
+    @torch.no_grad()
+    def prefill(self, state: GPTState, sites: Tensor) -> GPTState:
+        """The state after the steps of the first sites; see `PrefillingNetwork.prefill`."""
+        vectors: Tensor = self.inputs(sites)
+        if self.places is not None:
+            vectors = vectors + self.places[: sites.shape[1]]
+        read_prefix(state, vectors)
+        return state
 
     @torch.no_grad()
     def step(self, state: GPTState, previous: Tensor | None, site: int) -> tuple[Tensor, GPTState]:

@@ -113,6 +113,34 @@ def advance(state: GPTState, previous: Tensor | None, site: int) -> Tensor:
     return state.outputs(F.layer_norm(stream, (width,)))
 
 
+def read_prefix(state: GPTState, vectors: Tensor) -> None:
+    """Put the keys and values of the first sites into the caches.
+
+    Args:
+        state: before any step.
+        vectors: `(B, n, H)`, what enters the first block.
+    """
+    batch_size, num_sites, width = vectors.shape
+    stream = vectors.flatten(0, 1)
+    turns = torch.stack(state.turns[:num_sites])[:, None, None] if state.turns else None
+    for number, (layer, cache) in enumerate(zip(state.layers, state.caches, strict=True)):
+        qkv = layer.qkv(F.layer_norm(stream, (width,)))
+        by_head = qkv.view(batch_size, num_sites, 3, layer.num_heads, -1)
+        if turns is not None:
+            pairs = by_head[:, :, :2].view(batch_size, num_sites, 2, layer.num_heads, -1, 2)
+            torch.view_as_complex(pairs).mul_(turns)
+        query, key, value = by_head.permute(2, 0, 3, 1, 4).unbind(0)
+        cache.fill(key, value)
+        if number + 1 == len(state.layers):
+            return  # what the last block adds, no step asks for
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
+        mixed = mixed.transpose(1, 2).reshape(stream.shape)
+        stream = layer.mix.add_to(stream, mixed)
+        normed = F.layer_norm(stream, (width,))
+        hidden = swiglu(layer.up(normed)) if layer.gated else layer.up.gelu(normed)
+        stream = layer.down.add_to(stream, hidden)
+
+
 def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
     width, num_heads = block.mix.in_features, block.num_heads
     weight, bias = _fold(block.attention_norm, block.qkv)

@@ -192,6 +192,16 @@ class NADE(nn.Module):
             direct=None if self.pairs is None else self.pairs().detach(),
         )
 
+    @torch.no_grad()
+    def prefill(self, state: NADEState, sites: Tensor) -> NADEState:
+        """The state after the steps of the first sites; see `PrefillingNetwork.prefill`."""
+        told = self.inputs(sites, self.weight.dtype)[:, :-1].flatten(1)
+        if state.features is not None:
+            state.features[:, : told.shape[1]] = told
+        if self.tied:
+            state.pre.addmm_(told, self.weight[: sites.shape[1] - 1].flatten(0, 1))
+        return state
+
     def step(
         self, state: NADEState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, NADEState]:

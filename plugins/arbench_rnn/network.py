@@ -168,6 +168,14 @@ class RecurrentNetwork(nn.Module):
             readout_bias=self.outputs.bias.detach(),
         )
 
+    @torch.no_grad()
+    def prefill(self, state: RecurrentState, sites: Tensor) -> RecurrentState:
+        """The state after the steps of the first sites; see `PrefillingNetwork.prefill`."""
+        ended = iter(self._run(sites)[1])
+        for cell in state.cells:
+            cell.take_up(*(next(ended) for _ in range(self.num_states)))
+        return state
+
     def step(
         self, state: RecurrentState, previous: Tensor | None, site: int
     ) -> tuple[Tensor, RecurrentState]:

@@ -53,6 +53,10 @@ class Cell(ABC):
         self.inputs = self.weight.new_empty(batch_size, self.weight.shape[1])
         self.hidden = initial[0].repeat(batch_size, 1)
 
+    def take_up(self, hidden: Tensor) -> None:
+        """Go on from units `(B, H)`, and whatever else the layer remembers."""
+        self.hidden.copy_(hidden)
+
     @abstractmethod
     def advance(self) -> None:
         """Compute the units of a site from its inputs and the units of the site before."""
@@ -79,6 +83,11 @@ class LSTMCell(Cell):
         self.cell = initial[1].repeat(batch_size, 1)
         self.sigmoids = self.inputs[:, : 3 * size]
         self.write, self.keep, self.read, self.new = self.inputs.chunk(4, 1)
+
+    def take_up(self, hidden: Tensor, cell: Tensor) -> None:  # type: ignore[override]
+        """See `Cell.take_up`; cells `(B, H)` too."""
+        self.hidden.copy_(hidden)
+        self.cell.copy_(cell)
 
     def advance(self) -> None:
         """See `Cell.advance`."""

@@ -117,6 +117,15 @@ class ShiftedStep(SteppingTable):
         return params, state
 
 
+class PrefillsOneSiteLate(SteppingTable):
+    """`prefill` takes the value of a site for that of the next."""
+
+    def prefill(self, state: Tensor, sites: Tensor) -> Tensor:
+        for value in sites[:, 1:].unbind(1):
+            state = state * self.site_size + self._code(value)
+        return state
+
+
 class ReturnsNoState(SteppingTable):
     """`step` returns the parameters and keeps the state to itself."""
 
@@ -285,6 +294,7 @@ CASES: list[tuple[type[nn.Module], str, str, str]] = [
     (UnseededMask, "binary-2x3", "invariances", "saving and loading"),
     (ShiftedStep, "sequence-5", "step_equals_forward", "at site 1, in the first batch"),
     (ShiftedStep, "sequence-5", "samplers_agree", "the step sampler differs"),
+    (PrefillsOneSiteLate, "sequence-5", "step_equals_forward", "at site 2, after a prefix of 2"),
     (ReturnsNoState, "binary-2x3", "step_equals_forward", "a Tensor, expected a pair"),
     (ReturnsSites, "binary-2x3", "step_equals_forward", "expected (B, P) = (64, 1)"),
     (ForgetsTheFirstSite, "binary-2x3", "step_equals_forward", "at site 1"),

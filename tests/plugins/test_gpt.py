@@ -233,10 +233,11 @@ def test_every_site_sees_every_earlier_one_across_row_ends() -> None:
         assert moved.tolist() == [s < t for s in range(12)]
 
 
+@pytest.mark.parametrize("num_given", [0, MORE_SITES + 2])
 @pytest.mark.parametrize("far", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_a_buffer_past_its_last_site_gets_no_attention(
-    dtype: torch.dtype, tolerance: float, far: bool
+    dtype: torch.dtype, tolerance: float, far: bool, num_given: int
 ) -> None:
     """It has room for more sites than one; then it grows, into memory that holds something else."""
     generator = torch.Generator().manual_seed(0)
@@ -257,12 +258,29 @@ def test_a_buffer_past_its_last_site_gets_no_attention(
     )
     cache.keys.fill_(math.nan)
     cache.values.fill_(math.nan)
-    for t in range(num_sites):
+    if num_given:
+        cache.fill(*draws[1:, :num_given].permute(0, 2, 3, 1, 4))
+    for t in range(num_given, num_sites):
         attended = cache.attend(*draws[:, t], t)
         query, key, value = draws[0, t], draws[1, : t + 1], draws[2, : t + 1]
         weights = torch.einsum("bhd,tbhd->tbh", query, key).softmax(0)
         expected = torch.einsum("tbh,tbhd->bhd", weights, value).flatten(1)
         torch.testing.assert_close(attended, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("num_given", [1, MORE_SITES, MORE_SITES + 2])
+def test_sites_read_at_once_are_those_read_one_by_one_beyond_caches_too(
+    monkeypatch: pytest.MonkeyPatch, num_given: int
+) -> None:
+    monkeypatch.setattr("arbench_gpt.key_value_cache.BEYOND_CACHES", 1)
+    layout = make_layout((1, 5, 8))
+    network = make_network(layout, positions="rotary", coordinates=True)
+    sites = torch.randint(layout.alphabet_size, (3, layout.num_sites, 1))
+    expected = network(sites)
+    state = network.prefill(network.init_state(3), sites[:, :num_given])
+    for t in range(num_given, layout.num_sites):
+        params, state = network.step(state, sites[:, t - 1], t)
+        torch.testing.assert_close(params, expected[:, t], rtol=0, atol=1e-10)
 
 
 def test_events_beyond_caches_are_sampled_as_those_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
