@@ -125,6 +125,8 @@ if TYPE_CHECKING:
     from arbench.probability.heads.mixed import MixedHead as MixedHead
     from arbench.probability.layouts import Layout as Layout
     from arbench.probability.model import Model as Model
+    from arbench.probability.native.step import NativeDraw as NativeDraw
+    from arbench.probability.native.step import NativeStep as NativeStep
     from arbench.probability.precision import widen as widen
     from arbench.probability.randomness import random_order as random_order
     from arbench.probability.randomness import uniforms as uniforms
@@ -287,6 +289,7 @@ _NAMES = {
     "arbench.probability.heads.logistic_mixture": ("LogisticMixture",),
     "arbench.probability.heads.mixed": ("MixedHead",),
     "arbench.probability.layouts": ("Layout",),
+    "arbench.probability.native.step": ("NativeDraw", "NativeStep"),
     "arbench.probability.model": ("Model",),
     "arbench.probability.precision": ("widen",),
     "arbench.probability.randomness": (

@@ -20,6 +20,9 @@ from making import MakeResult, maker
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 Warm = Callable[..., list[str]]
 FORK_SERVER = Path(__file__).with_name("fork_server.py")
+# Compiling takes seconds a network, so tests of other things take Python steps.
+# `ARBENCH_KERNEL=native pytest tests/conformance` proves every promise with native ones.
+os.environ.setdefault("ARBENCH_KERNEL", "python")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -24,6 +24,7 @@ from arbench.show.reporting import Advance
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
+    from arbench.probability.native.step import Kernel
 
 SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
 
@@ -36,6 +37,7 @@ class SpeedRecord(Part):
     device: Line
     precision: Line
     compiled: bool
+    kernel: Literal["python", "native"] = "python"  # older records have no other
     repeats: Count
     median_s: Finite
     iqr_s: Finite
@@ -149,6 +151,7 @@ def measure_sampling(
                 device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
                 precision=precision,
                 compiled=False,
+                kernel=_kernel(density, method, batch_size),
                 repeats=len(seconds),
                 median_s=median * num_parts,
                 iqr_s=(high - low) * num_parts,
@@ -158,6 +161,12 @@ def measure_sampling(
         )
     progress(1.0, "")
     return rows
+
+
+def _kernel(density: Density, method: str, batch_size: int) -> Kernel:
+    """What takes a sampler's steps; see `Model.kernel`, which foreign densities have not."""
+    kernel: Callable[[str, int], Kernel] | None = getattr(density, "kernel", None)
+    return "python" if kernel is None else kernel(method, batch_size)
 
 
 def synchronize(device: torch.device) -> None:

@@ -76,12 +76,14 @@ class PairwiseWeights(nn.Module):
             else None
         )
 
+    def of_pairs(self) -> Tensor:
+        """The numbers of every pair, `(T (T - 1) / 2, P * F)`, those of the first sites first."""
+        pairs = self.weight * self.scale
+        return pairs if self.kernels is None else pairs + self.kernels()
+
     def forward(self) -> Tensor:
         """W written out, `(T * P, T * F)`: 0 unless the row's site is later than the column's."""
-        pairs = self.weight * self.scale
-        if self.kernels is not None:
-            pairs = pairs + self.kernels()
-        size = self.num_sites
+        pairs, size = self.of_pairs(), self.num_sites
         # Writing the pairs into zeros, instead of masking a full matrix, leaves nothing to mask.
         square = pairs.new_zeros(size * size, pairs.shape[-1]).index_copy(0, self.places, pairs)
         blocks = square.view(size, size, self.num_params, self.num_features)

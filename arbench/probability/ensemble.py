@@ -15,6 +15,7 @@ from arbench.probability.density import Excerpt
 from arbench.probability.events import EventSpec
 from arbench.probability.heads.components import log_mean_exp
 from arbench.probability.model import Model, known_values
+from arbench.probability.native.step import Kernel
 from arbench.probability.precision import evaluation_mode
 from arbench.probability.samplers import OnSite
 
@@ -156,6 +157,11 @@ class Ensemble(nn.Module):
         if samples is None:
             raise ValueError("num_events must be at least 1")
         return samples
+
+    def kernel(self, method: str, batch_size: int) -> Kernel:
+        """The members' kernel, "python" where they differ; see `Model.kernel`."""
+        kernels = {member.kernel(method, batch_size) for member in self._models}
+        return kernels.pop() if len(kernels) == 1 else "python"
 
     def completing(self, known: Tensor) -> Ensemble:
         """The mixture whose conditional given some dims can be drawn from: see `Model.completing`.

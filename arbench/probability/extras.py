@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from arbench.probability.density import Density
 from arbench.probability.layouts import Layout
+from arbench.probability.native.step import NativeStep
 
 
 class SteppingNetwork(Protocol):
@@ -48,6 +49,23 @@ class PrefillingNetwork(SteppingNetwork, Protocol):
             state: from `init_state`, before any step; may be updated in place.
             sites: `(B, n, site_dim)`, n from 1 to T - 1. Their values but the last are what the
                 steps would have been told; the last is told by the step that comes next, of site n.
+        """
+        ...
+
+
+class NativeSteppingNetwork(SteppingNetwork, Protocol):
+    """The optional part of a network's contract: its step for a compiler; see `NativeStep`."""
+
+    def native_step(self, batch_size: int) -> NativeStep | None:
+        """The same function as `step`, up to the order of sums, for discrete sites of one dim.
+
+        What its step needs is imported here, and no sooner: Numba is an extra.
+
+        Args:
+            batch_size: B, of the batch to be sampled.
+
+        Returns:
+            None where these settings have no native step, or Python's is the faster one for B.
         """
         ...
 

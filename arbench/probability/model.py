@@ -14,6 +14,7 @@ from arbench.errors import PluginError
 from arbench.probability.events import Discrete, EventSpec, Mixed
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
+from arbench.probability.native.step import Kernel, native_step_of
 from arbench.probability.precision import evaluation_mode, widest_dtype
 from arbench.probability.randomness import seeded
 from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
@@ -327,6 +328,14 @@ class Model(nn.Module):
     def draw_noise(self, num_events: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise for that many samples, `(B, T, U)` float64 on the CPU."""
         return draw_noise(num_events, self.layout.num_sites, self.head.num_uniforms, generator)
+
+    @torch.no_grad()
+    def kernel(self, method: str, batch_size: int) -> Kernel:
+        """What takes the steps of a sampler for batches of a size: "native" code, or "python"."""
+        if method != "step":
+            return "python"
+        sites = self.sites_of(torch.zeros(batch_size, *self.spec.shape))
+        return "native" if native_step_of(self.network, self.head, sites) else "python"
 
     def excerpt(self, method: str, batch_size: int) -> Excerpt | None:
         """A few of the whole forwards of the "whole" sampler; see `Density.excerpt`."""

@@ -44,15 +44,18 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     Args:
         module: whose submodules are put in evaluation mode.
     """
-    modes = [(part, part.training) for part in module.modules()]
+    # A sample may take less time than to set what is set already.
+    in_training = [part for part in module.modules() if part.training]
     precisions = [(operation, operation.fp32_precision) for operation in _OPERATIONS]
-    module.eval()
-    for operation in _OPERATIONS:
+    others = [(operation, precision) for operation, precision in precisions if precision != "ieee"]
+    for part in in_training:
+        part.training = False
+    for operation, _ in others:
         operation.fp32_precision = "ieee"
     try:
         yield
     finally:
-        for operation, precision in precisions:
+        for operation, precision in others:
             operation.fp32_precision = precision
-        for part, training in modes:
-            part.training = training
+        for part in in_training:
+            part.training = True

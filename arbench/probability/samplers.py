@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.heads.base import Head
+from arbench.probability.native.step import native_step_of
 from arbench.probability.precision import widest_dtype
 
 if TYPE_CHECKING:
@@ -126,7 +127,15 @@ def sample_stepwise(
     num_given: int,
     progress: OnSite | None,
 ) -> Tensor:
-    """Samples with the network's `step`; other arguments and result as for `sample_whole`."""
+    """Samples with the network's `step`; other arguments and result as for `sample_whole`.
+
+    It takes the compiled form of the step where there is one; see `native_step_of`.
+    """
+    if native := native_step_of(network, head, sites):
+        from arbench.probability.native.walk import sample_natively
+
+        prepared = prepare_noise(head, noise, sites.device)
+        return sample_natively(*native, head.num_params, prepared, sites, num_given, progress)
     (batch_size, num_sites), dtype = sites.shape[:2], sites.dtype
     step, at = network.step, head.at
     by_site = prepare_noise(head, noise, sites.device).unbind(1)

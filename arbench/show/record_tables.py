@@ -200,7 +200,9 @@ def speed_table(rows: Sequence[Values]) -> Table:
         ("sampler", "device", "batch", "events/s", "median time", "IQR"),
         [
             (
-                row["method"] + (" (extrapolated)" if row["extrapolated"] else ""),
+                row["method"]
+                + (", native" if row.get("kernel") == "native" else "")
+                + (" (extrapolated)" if row["extrapolated"] else ""),
                 row["device"],
                 f"{row['batch_size']:,}",
                 f"{row['events_per_s']:,.1f}",

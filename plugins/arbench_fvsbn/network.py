@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench import Layout
+from arbench import Layout, NativeStep
 from arbench.networks.pairwise import PairwiseWeights
 from arbench_fvsbn.state import FVSBNState
 
@@ -98,6 +98,15 @@ class FVSBN(nn.Module):
             features[:, known - self.num_features : known] = self._features(previous[:, 0])
         rows = slice(site * self.num_params, (site + 1) * self.num_params)
         return F.linear(features[:, :known], matrix[rows, :known], self.bias[site]), state
+
+    @torch.no_grad()
+    def native_step(self, batch_size: int) -> NativeStep:
+        """See `NativeSteppingNetwork`."""
+        from arbench_fvsbn.native import step
+
+        pairs = self.pairs.of_pairs().view(-1, self.num_params, self.num_features)
+        features = (self.num_sites, self.num_features)
+        return NativeStep(step, (pairs, self.bias, self.alphabet_size), (features,), 8)
 
     def _features(self, values: Tensor) -> Tensor:
         """Centred features `(..., F)` of values `(...)` int64."""

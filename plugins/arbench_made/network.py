@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from arbench import Layout
+from arbench import Layout, NativeStep
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_features import SiteFeatures
 from arbench_made.blocks import Staircase
@@ -216,6 +216,28 @@ class MADE(nn.Module):
             known = starts[0][site + 1]
             fresh = torch.addmm(fresh, state.direct[new, :known], values[0][:known])
         return fresh.T, state
+
+    def native_step(self, batch_size: int) -> NativeStep:
+        """See `NativeSteppingNetwork`."""
+        from arbench_made.native import step
+
+        *hidden, last = self._linears
+        ordered = [self.degrees.by_degree(index + 1) for index in range(len(hidden))]
+        order = self.degrees.permutation
+        weights = (
+            tuple(layer.weight for layer in hidden),
+            tuple(layer.bias for layer in hidden),
+            last.weight,
+            last.bias,
+            last.weight[:0] if self.direct is None else self.direct.weight,
+            tuple(units for units, _ in ordered),
+            tuple(torch.tensor(starts) for _, starts in ordered),
+            order,
+            bool((order.diff() == 1).all()),
+            [*ACTIVATIONS.values()].index(self.activation),
+        )
+        widths = (self._linears[0].in_features, *self.hidden)
+        return NativeStep(step, weights, tuple((width,) for width in widths), 8)
 
     @property
     def _linears(self) -> list[nn.Linear]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arbench import Layout, Real
+from arbench import Layout, NativeStep, Real
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_features import SiteFeatures
 from arbench_nade.kernel import Activation, activate, all_sites
@@ -229,6 +229,16 @@ class NADE(nn.Module):
             rows = direct[site * params.shape[1] : (site + 1) * params.shape[1], :known]
             params = params + F.linear(features[:, :known], rows)
         return params, state
+
+    def native_step(self, batch_size: int) -> NativeStep | None:
+        """See `NativeSteppingNetwork`; tied and without direct weights."""
+        if not self.tied or self.pairs is not None:
+            return None
+        from arbench_nade.native import step
+
+        hidden = (self.weight.shape[-1],)
+        weights = (self.weight, self.bias, self.readout, self.readout_bias)
+        return NativeStep(step, (*weights, self.activation == "relu"), (hidden, hidden), 4)
 
     def _untied(
         self,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.layouts import Layout
+from arbench.probability.native.step import NativeDraw
 
 
 class Head(ABC):
@@ -144,6 +145,14 @@ class Head(ABC):
             NotImplementedError: if the mean is no distribution of this head.
         """
         raise NotImplementedError(f"the mean of several {self.name} heads is not such a head")
+
+    def native_draw(self) -> NativeDraw | None:
+        """How compiled code draws what `draw` does; None where only `draw` can.
+
+        It holds for the class that says it: a subclass with a `draw` of its own is drawn from by
+        that.
+        """
+        return None
 
     @abstractmethod
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from arbench.probability.events import Discrete
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.components import log_mean_exp
 from arbench.probability.layouts import Layout
+from arbench.probability.native.step import NativeDraw
 
 
 class Bernoulli(Head):
@@ -49,6 +50,10 @@ class Bernoulli(Head):
         It is at most 38: a probability that differs from 1 by less than u can is certain.
         """
         return torch.logit(noise.clamp(min=2.0**-54)).neg_()
+
+    def native_draw(self) -> NativeDraw:
+        """See `Head.native_draw`."""
+        return NativeDraw("bernoulli")
 
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """1 where the logit reaches that of the noise, compared in float64; see `Head.sample`."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from arbench.probability.heads.base import Head
 from arbench.probability.heads.components import choose, log_mean_exp
 from arbench.probability.layouts import Layout
+from arbench.probability.native.step import NativeDraw
 
 
 class Categorical(Head):
@@ -42,6 +43,10 @@ class Categorical(Head):
     def averaged(self, params: Tensor) -> Tensor:
         """Logarithms of mean probabilities; see `Head.averaged`."""
         return log_mean_exp(params.log_softmax(-1))
+
+    def native_draw(self) -> NativeDraw:
+        """See `Head.native_draw`."""
+        return NativeDraw("categorical")
 
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """The first value whose cumulative probability exceeds the uniform; see `Head.sample`."""

@@ -9,6 +9,7 @@ from arbench.probability.heads.base import Head
 from arbench.probability.heads.bernoulli import Bernoulli
 from arbench.probability.heads.categorical import Categorical
 from arbench.probability.model import Model
+from arbench.probability.native.step import NativeDraw
 
 _LEAST = 1e-3
 
@@ -51,6 +52,11 @@ class Tempered(Head):
     def prepare(self, noise: Tensor) -> Tensor:
         """As the head does; see `Head.prepare`."""
         return self._head.prepare(noise)
+
+    def native_draw(self) -> NativeDraw | None:
+        """The head's own, at this temperature; see `Head.native_draw`."""
+        own = self._head.native_draw()
+        return None if own is None else own._replace(temperature=self._temperature)
 
     def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
         """From the tempered distribution; see `Head.draw`."""

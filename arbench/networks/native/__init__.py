@@ -1,0 +1,1 @@
+"""Parts of native steps that several networks share; a plugin may use them or not."""

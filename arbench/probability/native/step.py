@@ -1,0 +1,124 @@
+"""`NativeStep`: a network's `step` for a compiler, and who may be sampled by it.
+
+Python spends a hundred microseconds on a site whose arithmetic takes a few. A network may therefore
+say its step once more, in the part of Python that Numba compiles. The sampler `step` then goes from
+site to site in compiled code (`walk.py`): it is the same function of the noise, summed in another
+order. What is not said to be right natively takes the Python step, and so does all that must come
+out the same elsewhere (`ReferencePath`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Kernel = Literal["python", "native"]
+_DTYPES = (torch.float32, torch.float64)
+_ONLY_PYTHON = ContextVar("_ONLY_PYTHON", default=False)
+
+
+class NativeStep(NamedTuple):
+    """What a network's `native_step` returns; see `NativeSteppingNetwork`.
+
+    Attributes:
+        step: a function of the module's own, under `arbench.networks.native.vectors.compiled`:
+            `step(weights, state, previous, site, params)`. It takes n events, at most `num_events`.
+            It reads `previous`, `(n,)` int64, the value of site - 1, which is not there at site 0,
+            where it may hold anything. It writes `params`, `(n, P)`, all of it, and updates
+            `state`. An event's numbers depend on no other event.
+        weights: tensors, integers, and tuples of these; the step has the tensors as arrays.
+        state: shapes of what is kept for an event. The step has a tuple of arrays `(n, *shape)` in
+            the dtype of the weights, which hold zeros at site 0.
+        num_events: how many events a step takes at most, so that they read weights once together.
+    """
+
+    step: Callable[..., None]
+    weights: tuple[Any, ...]
+    state: tuple[tuple[int, ...], ...] = ()
+    num_events: int = 1
+
+
+class NativeDraw(NamedTuple):
+    """What a head's `native_draw` returns: which of the compiled ways to draw is its own.
+
+    Attributes:
+        kind: a logit against the noise, or the inverse CDF of a softmax.
+        temperature: what parameters are divided by.
+    """
+
+    kind: Literal["bernoulli", "categorical"]
+    temperature: float = 1.0
+
+
+@contextlib.contextmanager
+def only_python() -> Iterator[None]:
+    """Every sampler takes Python steps for the duration."""
+    token = _ONLY_PYTHON.set(True)
+    try:
+        yield
+    finally:
+        _ONLY_PYTHON.reset(token)
+
+
+def native_step_of(network: Any, head: Any, sites: Tensor) -> tuple[NativeStep, NativeDraw] | None:
+    """How a batch is sampled by compiled code, or None where it takes the Python step.
+
+    It takes discrete sites of one dim, on the CPU, and a network and a head that both offer it; the
+    extra `arbench[fast]`; and nobody who turned it off, by `only_python` or in the environment by
+    `ARBENCH_KERNEL=python`.
+
+    Args:
+        network: of the model.
+        head: of the model.
+        sites: `(B, T, site_dim)`, as samplers have them.
+    """
+    if (
+        _ONLY_PYTHON.get()
+        or os.environ.get("ARBENCH_KERNEL") == "python"
+        or sites.dtype != torch.int64
+        or sites.device.type != "cpu"
+        or sites.shape[2] != 1
+        or not _speaks_for(network, "native_step", "step")
+        or not _speaks_for(head, "native_draw", "draw")
+        or not numba_is_there()
+    ):
+        return None
+    draw: NativeDraw | None = head.native_draw()
+    native: NativeStep | None = None if draw is None else network.native_step(len(sites))
+    if draw is None or native is None or dtype_of(native.weights) not in _DTYPES:
+        return None
+    return native, draw
+
+
+def dtype_of(weights: tuple[Any, ...]) -> torch.dtype | None:
+    """The floating-point type of weights, that of the first one which has one."""
+    for own in weights:
+        if isinstance(own, tuple) and (found := dtype_of(own)):
+            return found
+        if isinstance(own, Tensor) and own.is_floating_point():
+            return own.dtype
+    return None
+
+
+def _speaks_for(owner: Any, native: str, original: str) -> bool:
+    """Whether the native form is at least as special as the other: a subclass may change one."""
+    for base in type(owner).__mro__:
+        if native in vars(base):
+            return True
+        if original in vars(base):
+            return False
+    return False
+
+
+@functools.cache
+def numba_is_there() -> bool:
+    """Whether the extra `arbench[fast]` is installed."""
+    return importlib.util.find_spec("numba") is not None

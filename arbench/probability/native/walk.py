@@ -1,0 +1,197 @@
+"""Goes through all sites of a batch in compiled code. Importing this imports Numba.
+
+One loop serves all networks. For each it is compiled together with the network's step, once per
+dtype, in a second or two, and what comes out is kept on disk: beside the step's own file, or in the
+user's cache where that may not be written, or nowhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arbench.probability.native.step import NativeDraw, NativeStep, dtype_of
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+_KINDS = {"bernoulli": 0, "categorical": 1}
+# With somebody watching, a walk is interrupted that often, to say how far it is.
+_NUM_REPORTS = 50
+# What Numba's index of compiled code does not see: the files that a step's own file imports.
+_SHARED = (Path(__file__), Path(__file__).parents[2] / "networks" / "native" / "vectors.py")
+
+
+def _compiled(function: AnyFunction, **options: Any) -> AnyFunction:
+    made: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    return cast(AnyFunction, made)
+
+
+def sample_natively(
+    native: NativeStep,
+    draw: NativeDraw,
+    num_params: int,
+    prepared: Tensor,
+    sites: Tensor,
+    num_given: int,
+    progress: Callable[[int, int], None] | None,
+) -> Tensor:
+    """Samples with a network's native step; arguments and result as for `sample_whole`.
+
+    Batches of `NativeStep.num_events` events go one after the other, or side by side in as many
+    threads as torch has; which events share a batch does not depend on the number of threads.
+
+    Args:
+        native: of the network.
+        draw: of the head.
+        num_params: P.
+        prepared: `(B, T, 1)` float64, noise as the head prepares it.
+        sites: `(B, T, 1)` int64.
+        num_given: how many sites are given.
+        progress: called with (sites done, T).
+    """
+    num_events, num_sites = sites.shape[:2]
+    weights = _arrays(native.weights)
+    walk = _walk_with(native.step)
+    noise = prepared.reshape(num_events, num_sites).numpy()
+    drawn = sites.reshape(num_events, num_sites).contiguous().numpy()
+    dtype = np.dtype(str(dtype_of(native.weights)).removeprefix("torch."))
+    starts = range(0, num_events, native.num_events)
+    piece = num_sites
+    if progress is not None:
+        piece = max(1, num_sites * len(starts) // _NUM_REPORTS)
+    kind, temperature = _KINDS[draw.kind], dtype.type(draw.temperature)
+    num_done = 0
+
+    def run(start: int, watched: bool) -> None:
+        nonlocal num_done
+        own = slice(start, min(start + native.num_events, num_events))
+        count = own.stop - own.start
+        state = tuple(np.zeros((count, *shape), dtype) for shape in native.state)
+        room = (np.empty((count, num_params), dtype), np.empty(num_params))
+        batch = (weights, state, noise[own], drawn[own], *room)
+        for first in range(0, num_sites, piece):
+            last = min(first + piece, num_sites)
+            walk(*batch, first, last, num_given, kind, temperature)
+            if watched and progress is not None:
+                num_done += count * (last - first)
+                progress(num_done // num_events, num_sites)
+
+    num_threads = min(torch.get_num_threads(), len(starts))
+    if num_threads == 1:
+        for start in starts:
+            run(start, True)
+    else:
+        with ThreadPoolExecutor(num_threads) as pool:
+            for number, _ in enumerate(pool.map(lambda start: run(start, False), starts), 1):
+                if progress is not None:
+                    progress(num_sites * number // len(starts), num_sites)
+    return torch.from_numpy(drawn).view_as(sites)
+
+
+def _arrays(weights: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The weights as arrays, without a copy where they are contiguous."""
+    return tuple(
+        _arrays(own)
+        if isinstance(own, tuple)
+        else own.detach().contiguous().numpy()
+        if isinstance(own, Tensor)
+        else own
+        for own in weights
+    )
+
+
+@functools.cache
+def _walk_with(step: Callable[..., None]) -> Callable[..., None]:
+    """`_walk` of one network's step, compiled when it is first called with a dtype.
+
+    It is the same code as `_walk` with another global and another name. For Numba it lies in the
+    step's own file, so that it is compiled anew when that changes; the name changes when one of the
+    files changes that all steps share.
+    """
+    original: Any = getattr(step, "py_func", step)
+    shared = zlib.crc32(b"".join(path.read_bytes() for path in _SHARED))
+    name = f"walk_{original.__name__}_{shared:08x}"
+    code = _walk.__code__.replace(
+        co_filename=original.__code__.co_filename, co_name=name, co_qualname=name
+    )
+    function = FunctionType(code, {**globals(), "_step": step}, name)
+    function.__module__ = original.__module__
+    try:
+        compiled = _compiled(function, cache=True)
+    except RuntimeError:  # no folder for compiled code may be written
+        compiled = _compiled(function)
+
+    def walk(*arguments: Any) -> None:
+        try:
+            compiled(*arguments)
+        except OSError:  # it is compiled, and only could not be kept: the disk is full
+            compiled(*arguments)
+
+    return walk
+
+
+def _walk(
+    weights: Any,
+    state: Any,
+    noise: NDArray[np.float64],
+    sites: NDArray[np.int64],
+    params: NDArray[Any],
+    cumulative: NDArray[np.float64],
+    first: int,
+    last: int,
+    num_given: int,
+    kind: int,
+    temperature: Any,
+) -> None:
+    """From one site to another: a step each, and a draw unless the site is given.
+
+    Args:
+        weights: see `NativeStep`.
+        state: see `NativeStep`; what the sites before `first` have left.
+        noise: `(n, T)`, prepared.
+        sites: `(n, T)`, written from `num_given` on.
+        params: `(n, P)`, room for those of a site.
+        cumulative: `(P,)`, room for the draw.
+        first: number of a site.
+        last: number of the site behind the last one.
+        num_given: how many sites are given.
+        kind: of the draw.
+        temperature: of the draw, in the dtype of the weights.
+    """
+    for site in range(first, last):
+        _step(weights, state, sites[:, max(site - 1, 0)], site, params)  # type: ignore[name-defined]  # noqa: F821
+        if site >= num_given:
+            for event in range(len(sites)):
+                own = params[event]
+                if temperature != 1:
+                    own /= temperature
+                uniform = noise[event, site]
+                if kind == 0:
+                    sites[event, site] = 1 if own[0] >= uniform else 0
+                else:
+                    sites[event, site] = _chosen(own, uniform, cumulative)
+
+
+@_compiled
+def _chosen(logits: NDArray[Any], uniform: float, cumulative: NDArray[np.float64]) -> int:
+    """`arbench.probability.heads.components.choose` of one site, with the same edges."""
+    most = float(logits.max())
+    total = 0.0
+    for value in range(len(logits)):
+        total += math.exp(float(logits[value]) - most)
+        cumulative[value] = total
+    chosen = 0
+    while chosen < len(logits) - 1 and uniform >= cumulative[chosen] / total:
+        chosen += 1
+    return chosen

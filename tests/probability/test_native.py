@@ -1,0 +1,149 @@
+"""Native steps: equal samples for equal noise, whoever computes them, and a way without them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import pytest
+import torch
+from native_cases import BINARY, TINY, TOLERANCE, Case, model_of, num_at_edges
+from torch import Tensor
+
+from arbench.probability.heads import Bernoulli
+from arbench.probability.heads.tempered import at_temperature
+from arbench.probability.model import Model
+from arbench.probability.native.step import native_step_of, numba_is_there, only_python
+
+DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def _native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other tests take Python steps; see `conftest.py`."""
+    monkeypatch.delenv("ARBENCH_KERNEL", raising=False)
+
+
+@pytest.fixture
+def interpreted() -> Iterator[None]:
+    """Native steps go through Python's interpreter: the same sources, and nothing to compile."""
+    imported = [name for name in sys.modules if name.endswith((".native", ".vectors", ".walk"))]
+    kept = {name: sys.modules.pop(name) for name in imported if name.startswith("arbench")}
+    numba.config.DISABLE_JIT = True
+    yield
+    numba.config.DISABLE_JIT = False
+    for name in [n for n in sys.modules if n.endswith((".native", ".vectors", ".walk"))]:
+        if name.startswith("arbench"):
+            del sys.modules[name]
+    sys.modules.update(kept)
+
+
+def both(model: Model, noise: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+    """Samples of that noise by the native kernel and by Python's."""
+    assert model.kernel("step", len(noise)) == "native"
+    native = model.sample(len(noise), noise=noise, method="step", **options)
+    with only_python():
+        assert model.kernel("step", len(noise)) == "python"
+        return native, model.sample(len(noise), noise=noise, method="step", **options)
+
+
+def require_equal(model: Model, num_events: int, dtype: torch.dtype) -> int:
+    noise = model.draw_noise(num_events, torch.Generator().manual_seed(1))
+    native, python = both(model, noise)
+    assert native.dtype == python.dtype
+    assert native.shape == python.shape
+    return num_at_edges(model, noise, native, python, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("case", TINY.values(), ids=TINY)
+@DTYPES
+@pytest.mark.usefixtures("interpreted")
+def test_native_steps_say_what_steps_say(case: Case, dtype: torch.dtype) -> None:
+    model = model_of(case, dtype)
+    # The last batch of events is smaller than those before it.
+    require_equal(model, 11, dtype)
+    assert len({*map(tuple, model.sample(11).flatten(1).tolist())}) > 1, "nothing varies"
+
+
+def test_compiled_samples_equal_those_of_python() -> None:
+    model = model_of(TINY["nade"])
+    at_edges = require_equal(model, 2000, torch.float32)
+    assert at_edges <= 2, "so many are no accident"
+    # Which events go side by side does not depend on the number of threads.
+    noise = model.draw_noise(50, torch.Generator().manual_seed(2))
+    one = model.sample(50, noise=noise)
+    torch.set_num_threads(3)
+    assert torch.equal(one, model.sample(50, noise=noise))
+    torch.set_num_threads(1)
+    # What is given stays, and what follows it is what Python makes of it.
+    given, known = model.sample(50), torch.arange(12).view(1, 3, 4) < 7
+    native, python = both(model, noise, given=given, known=known)
+    assert torch.equal(native, python)
+    assert torch.equal(native[:, known], given[:, known])
+    assert not torch.equal(native, one)
+    # Somebody who watches sees the same samples, and how far they are.
+    seen: list[tuple[int, int]] = []
+    watched = model.sample(50, noise=noise, progress=lambda *both: seen.append(both))
+    assert torch.equal(watched, one)
+    assert seen == sorted(seen)
+    assert seen[-1] == (12, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TINY.values(), ids=TINY)
+@DTYPES
+def test_ten_thousand_tiny_events(case: Case, dtype: torch.dtype) -> None:
+    at_edges = require_equal(model_of(case, dtype), 10_000, dtype)
+    print(f"{at_edges} of 10,000 part at an edge")
+    assert at_edges <= (20 if dtype == torch.float32 else 0)
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("name", ["nade", "nade-letters"])
+def test_a_temperature_divides_what_both_draw_from(name: str) -> None:
+    model = model_of(TINY[name], torch.float64)
+    noise = model.draw_noise(20, torch.Generator().manual_seed(3))
+    cold = at_temperature(model, 0.3)
+    assert isinstance(cold, Model)
+    native, python = both(cold, noise)
+    assert torch.equal(native, python)
+    assert not torch.equal(native, model.sample(20, noise=noise))
+
+
+def test_what_has_no_native_form_takes_python_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(TINY["nade"])
+    sites = torch.zeros(2, 12, 1, dtype=torch.int64)
+    assert native_step_of(model.network, model.head, sites) is not None
+    assert model.kernel("whole", 2) == "python"
+    assert model_of(TINY["nade"], torch.bfloat16).kernel("step", 2) == "python"
+    assert model_of(("nade", BINARY, None, {"tied": False})).kernel("step", 2) == "python"
+
+    class Upside(Bernoulli):
+        def draw(self, params: Tensor, prepared: Tensor) -> Tensor:
+            return 1 - super().draw(params, prepared)
+
+    class Downside(type(model.network)):  # type: ignore[misc]
+        def step(self, *arguments: Any) -> Any:
+            return super().step(*arguments)
+
+    for network, head in (
+        (model.network, Upside(model.layout)),
+        (Downside(model.layout, 1), model.head),
+    ):
+        assert Model(network, head, model.layout).kernel("step", 2) == "python"
+    monkeypatch.setenv("ARBENCH_KERNEL", "python")
+    assert model.kernel("step", 2) == "python"
+
+
+def test_without_numba_python_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(TINY["nade"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    numba_is_there.cache_clear()
+    try:
+        assert model.kernel("step", 3) == "python"
+        assert model.sample(3).shape == (3, 1, 3, 4)
+    finally:
+        numba_is_there.cache_clear()
