@@ -82,6 +82,17 @@ class MaskedConv(nn.Conv2d):
         """The weights with zeros where the mask is, `(O, I, above + 1, width)`."""
         return self.weight * self.mask
 
+    @property
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """What acts of the kernel, for a window of pixels that lie side by side, units fastest.
+
+        Returns:
+            The own row `(O, (reach + 1) I)`, and the rows above `(above, O, (2 reach + 1) I)`, the
+            topmost first.
+        """
+        by_row = self.masked.permute(2, 0, 3, 1)
+        return by_row[-1, :, : self.reach + 1].flatten(1), by_row[:-1].flatten(2)
+
     def forward(self, pictures: Tensor) -> Tensor:
         """`(B, I, H, W)` to `(B, O, H, W)`."""
         if any(self.pads):

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from arbench.networks.native.vectors import compiled, dot
+from arbench.networks.native.vectors import compiled, copy, dot
 
 
 @compiled
@@ -35,12 +35,13 @@ def step(
             if width == 1:
                 told[0] = previous[event] - 0.5
             else:
-                told[:] = -1 / alphabet_size
+                for value in range(width):
+                    told[value] = -1 / alphabet_size
                 told[previous[event]] += 1
     # The pairs of a later site with all earlier ones follow each other.
     rows = pairs[site * (site - 1) // 2 : site * (site + 1) // 2]
     for event in range(len(params)):
-        params[event] = bias[site]
+        copy(bias[site], params[event])
         if width == 1 and params.shape[1] == 1:
             known = features[event, :site].reshape(site)
             params[event, 0] += dot(rows.reshape(site), known)

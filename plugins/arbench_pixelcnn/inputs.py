@@ -32,6 +32,7 @@ class Inputs(RasterDims):
         knots: for "ramps", rising, between 0 and K - 1; None takes `doubling_knots`.
 
     Attributes:
+        num_values: K, of discrete dims; 0 for real ones.
         colours: the colour of every unit of a picture, `(num_colours * E,)`.
 
     Raises:
@@ -46,7 +47,8 @@ class Inputs(RasterDims):
             raise ValueError(f"encoding must be 'scalar', 'one-hot' or 'ramps', got {encoding!r}")
         if knots is not None and encoding != "ramps":
             raise ValueError(f"knots are for encoding='ramps', got {encoding!r}")
-        self._num_values = layout.alphabet_size if encoding == "one-hot" else 0
+        self.num_values = getattr(layout.domain, "size", 0)
+        self._is_one_hot = encoding == "one-hot"
         self._ramps: Tensor | None = None
         if encoding == "ramps":
             last = layout.alphabet_size - 1
@@ -54,13 +56,17 @@ class Inputs(RasterDims):
             if any(low >= high for low, high in itertools.pairwise(ends)):
                 raise ValueError(f"knots rise between 0 and {last}, got {ends[1:-1]}")
             self._ramps = torch.tensor(ends, device="cpu")
-        num_units = self._num_values or (1 if self._ramps is None else len(self._ramps) - 1)
+        num_units = (
+            self.num_values
+            if self._is_one_hot
+            else (1 if self._ramps is None else len(self._ramps) - 1)
+        )
         self.colours = colours_of(self.num_colours, self.num_colours).repeat_interleave(num_units)
 
     def encoded(self, values: Tensor, dtype: torch.dtype) -> Tensor:
         """Units `(..., E)` of values `(..., 1)`."""
-        if self._num_values:
-            return F.one_hot(values[..., 0], self._num_values).to(dtype)
+        if self._is_one_hot:
+            return F.one_hot(values[..., 0], self.num_values).to(dtype)
         if self._ramps is not None:
             self._ramps = ends = self._ramps.to(values.device)  # moved once
             low, high = ends[:-1].to(dtype), ends[1:].to(dtype)

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from arbench import Layout
+from arbench import Layout, NativeStep
 from arbench.networks.masked import MaskedConv, colours_of
 from arbench_pixelcnn.base import DimwiseNetwork
 from arbench_pixelcnn.blocks import ResidualBlock
@@ -114,6 +114,41 @@ class PixelCNN(DimwiseNetwork):
         return x
 
     @torch.no_grad()
+    def native_step(self, batch_size: int) -> NativeStep | None:
+        """See `NativeSteppingNetwork`."""
+        if not self.blocks:
+            return None
+        from arbench_pixelcnn.native import step
+
+        inputs, bias = self.inputs, self.first.bias[None]
+        if self.places is not None:
+            bias = bias + self.places.flatten(1).T
+        values = torch.arange(inputs.num_values, device=bias.device)[:, None]
+        block = self.blocks[0]
+        colours = (block.reduce, block.expand, self.before_last, self.last)
+        starts = [_starts(conv.output_colours, inputs.num_colours) for conv in colours]
+        weights = (
+            inputs.encoded(values, bias.dtype),
+            inputs.width,
+            torch.stack(starts),
+            (bias, *self.first.matrices),
+            tuple(torch.stack(each) for each in zip(*map(_weights, self.blocks), strict=True)),
+            (self.before_last.matrices[0], self.before_last.bias),
+            (self.last.matrices[0], self.last.bias),
+        )
+        num_units, first, num_blocks = block.reduce.out_channels, self.first, len(self.blocks)
+        state = (
+            (first.above + 1, inputs.width + 2 * first.reach, first.in_channels),
+            (num_blocks, 2, inputs.width + 2, num_units),
+            (2 * num_units,),
+            (num_blocks, 2 * num_units),
+            (num_blocks, num_units),
+            (2 * num_units,),
+            (self.last.in_channels,),
+        )
+        return NativeStep(step, weights, state)
+
+    @torch.no_grad()
     def init_state(self, batch_size: int) -> PixelCNNState:
         """See `DimwiseNetwork.init_state`."""
         return PixelCNNState(
@@ -124,3 +159,22 @@ class PixelCNN(DimwiseNetwork):
             self.places,
             batch_size,
         )
+
+
+def _starts(colours: Tensor, num_colours: int) -> Tensor:
+    """Where the units of each colour begin, and where they end, `(num_colours + 1,)`."""
+    return torch.searchsorted(colours, torch.arange(num_colours + 1))
+
+
+def _weights(block: ResidualBlock) -> tuple[Tensor, ...]:
+    """A block's matrices and biases as `native.step` takes them."""
+    own, above = block.spread.matrices
+    return (
+        block.reduce.matrices[0],
+        block.reduce.bias,
+        own,
+        above[0],
+        block.spread.bias,
+        block.expand.matrices[0],
+        block.expand.bias,
+    )

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from arbench import Layout
+from arbench import Layout, NativeStep
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench_wavenet.state import LayerState, WaveNetState
@@ -146,6 +146,43 @@ class WaveNet(nn.Module):
             layer.advance(state, site)
         hidden = self.hidden(state.skips.relu().T).relu()
         return self.outputs(hidden), state
+
+    @torch.no_grad()
+    def native_step(self, batch_size: int) -> NativeStep:
+        """See `NativeSteppingNetwork`."""
+        from arbench_wavenet.native import step
+
+        layers, rows, places = self._gated_layers, self.inputs.rows(), self.inputs.of_places()
+        assert rows is not None  # values are discrete
+        channels, num_skips = len(self.inputs.start), self.hidden.in_features
+        mix = [
+            torch.cat((rows.new_zeros(channels, channels), layer.skip.weight))
+            if layer.residual is None
+            else torch.cat((layer.residual.weight, layer.skip.weight))
+            for layer in layers
+        ]
+        weights = (
+            self.inputs.start,
+            rows,
+            rows[:0] if places is None else places,
+            torch.tensor([layer.dilation for layer in layers]),
+            torch.stack([layer.gates.weight for layer in layers]),
+            torch.stack([layer.gates.bias for layer in layers]),
+            torch.stack(mix),
+            self.hidden.weight,
+            self.hidden.bias,
+            self.outputs.weight,
+            self.outputs.bias,
+        )
+        num_taps = layers[0].gates.in_features // channels
+        state = (
+            (sum(layer.reach for layer in layers), channels),
+            (num_taps, channels),
+            (2 * channels,),
+            (channels + num_skips,),
+            (num_skips,),
+        )
+        return NativeStep(step, weights, state)
 
     @property
     def _gated_layers(self) -> list[GatedLayer]:
