@@ -17,7 +17,8 @@ DENSITY = ("nltcs", "plants", "baudio", "jester", "bnetflix", "pumsb-star")
 def script() -> ModuleType:
     path = ROOT / "scripts" / "beside_chow_liu.py"
     location = importlib.util.spec_from_file_location("beside_chow_liu", path)
-    assert location is not None and location.loader is not None
+    assert location is not None
+    assert location.loader is not None
     module = importlib.util.module_from_spec(location)
     location.loader.exec_module(module)
     return module
