@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from arbench import Layout
+from arbench import Discrete, Layout
 from arbench.networks.masked import colours_of
 from arbench.networks.raster import RasterDims
 
@@ -47,8 +47,9 @@ class Inputs(RasterDims):
             raise ValueError(f"encoding must be 'scalar', 'one-hot' or 'ramps', got {encoding!r}")
         if knots is not None and encoding != "ramps":
             raise ValueError(f"knots are for encoding='ramps', got {encoding!r}")
-        self.num_values = getattr(layout.domain, "size", 0)
         self._is_one_hot = encoding == "one-hot"
+        is_discrete = self._is_one_hot or isinstance(layout.domain, Discrete)
+        self.num_values = layout.alphabet_size if is_discrete else 0
         self._ramps: Tensor | None = None
         if encoding == "ramps":
             last = layout.alphabet_size - 1

@@ -51,8 +51,8 @@ TINY: dict[str, Case] = {
 }
 
 
-def model_of(case: Case, dtype: torch.dtype = torch.float32) -> Model:
-    """A model whose values depend on each other: weights of a size that training gives."""
+def model_of(case: Case, dtype: torch.dtype = torch.float32, size: float = 0.3) -> Model:
+    """A model whose values depend on each other: its weights are that much larger than at first."""
     name, spec, seed, settings = case
     layout = Layout(spec) if seed is None else Layout.permuted(spec, seed)
     head = natural_head(layout)
@@ -61,7 +61,7 @@ def model_of(case: Case, dtype: torch.dtype = torch.float32) -> Model:
         network = registry().find(ModelEntry, name).load()(layout, head.num_params, **settings)
         for weights in network.parameters():
             # What starts at zero is there to be learned.
-            weights.data += 0.3 * torch.randn_like(weights)
+            weights.data += size * torch.randn_like(weights)
     return Model(network, head, layout).to(dtype).eval()
 
 
@@ -90,3 +90,22 @@ def num_at_edges(model: Model, noise: Tensor, left: Tensor, right: Tensor, toler
         distance = float((edges - noise[event, site, 0]).abs().min())
         assert distance <= tolerance, f"event {event} parts at site {site}, {distance} off an edge"
     return len(events)
+
+
+DIGITS = EventSpec((1, 28, 28), Discrete(2))
+# Of the size that recipes have; the zoo's own weights come on top.
+REAL: dict[str, Case] = {
+    "nade": ("nade", DIGITS, None, {"hidden": 500}),
+    "nade-permuted": ("nade", DIGITS, 5, {"hidden": 500}),
+    "fvsbn": ("fvsbn", DIGITS, None, {}),
+    "made": ("made", DIGITS, 5, {"hidden": [8000]}),
+    "pixelcnn": ("pixelcnn", DIGITS, None, {}),
+    "pixelcnn-colours": (
+        "pixelcnn",
+        EventSpec((3, 16, 16), Discrete(256)),
+        None,
+        {"num_blocks": 5, "encoding": "ramps"},
+    ),
+    "wavenet": ("wavenet", EventSpec((2000,), Discrete(256)), None, {}),
+}
+ZOO = ("mnist/nade", "mnist/fvsbn", "mnist/made", "mnist/pixelcnn", "fsdd/wavenet")

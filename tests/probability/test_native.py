@@ -10,9 +10,10 @@ from typing import Any
 import numba
 import pytest
 import torch
-from native_cases import BINARY, TINY, TOLERANCE, Case, model_of, num_at_edges
+from native_cases import BINARY, REAL, TINY, TOLERANCE, ZOO, Case, model_of, num_at_edges
 from torch import Tensor
 
+import arbench
 from arbench.probability.heads import Bernoulli
 from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.model import Model
@@ -99,6 +100,30 @@ def test_ten_thousand_tiny_events(case: Case, dtype: torch.dtype) -> None:
     at_edges = require_equal(model_of(case, dtype), 10_000, dtype)
     print(f"{at_edges} of 10,000 part at an edge")
     assert at_edges <= (20 if dtype == torch.float32 else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("case", REAL.values(), ids=REAL)
+@DTYPES
+def test_a_thousand_events_of_real_size(case: Case, dtype: torch.dtype) -> None:
+    model = model_of(case, dtype, size=0.02)
+    num_events = 1000 if model.layout.num_sites <= 784 else 100
+    at_edges = require_equal(model, num_events, dtype)
+    print(f"{at_edges} of {num_events:,} part at an edge")
+    assert at_edges <= (num_events // 20 if dtype == torch.float32 else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ZOO)
+def test_trained_models(name: str) -> None:
+    model = arbench.load(name)
+    assert isinstance(model, Model)
+    num_events = 1000 if model.layout.num_sites <= 784 else 50
+    at_edges = require_equal(model, num_events, torch.float32)
+    print(f"{at_edges} of {num_events:,} part at an edge")
+    assert at_edges <= num_events // 20
 
 
 @pytest.mark.usefixtures("interpreted")
