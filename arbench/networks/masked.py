@@ -71,6 +71,7 @@ class MaskedConv(nn.Conv2d):
         mask[:, :, -1, reach] = own.float()
         mask[:, :, -1, reach + 1 :] = 0
         self.register_buffer("mask", mask, persistent=False)
+        self.hides_nothing = bool(mask.all())
         num_read = mask.sum((1, 2, 3), keepdim=True).clamp(min=1)
         with torch.no_grad():
             self.weight.normal_().mul_((gain / num_read).sqrt().to(self.weight))
@@ -80,7 +81,7 @@ class MaskedConv(nn.Conv2d):
     @property
     def masked(self) -> Tensor:
         """The weights with zeros where the mask is, `(O, I, above + 1, width)`."""
-        return self.weight * self.mask
+        return self.weight if self.hides_nothing else self.weight * self.mask
 
     @property
     def matrices(self) -> tuple[Tensor, Tensor]:

@@ -360,7 +360,10 @@ class Trainer:
         if self.progress.kernel is None and kernels:
             self.progress.kernel = kernels[0]  # an older arbench had this one alone
         if self.progress.kernel not in (kernels or (None,)):
-            raise ValueError(f"it has no kernel {self.progress.kernel!r}")
+            raise ValueError(
+                f"it has no kernel {self.progress.kernel!r}, but "
+                f"{', '.join(kernels) or 'one alone'}; the extra arbench[fast] may be missing"
+            )
         for network in (self.network, *(member.network for member in self.members)):
             if kernels:
                 network.kernel = self.progress.kernel

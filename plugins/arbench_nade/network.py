@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +18,10 @@ from arbench_nade.state import NADEState
 
 if TYPE_CHECKING:
     from arbench.networks.pairwise import PairwiseWeights
+
+
+# Below, Numba's start takes longer than it saves.
+MANY_WEIGHTS = 1 << 16
 
 
 class NADE(nn.Module):
@@ -51,6 +57,10 @@ class NADE(nn.Module):
         locality: of the direct weights, with the next two; see `PairwiseWeights`.
         kernel_grids: as there.
         kernel_range: as there.
+
+    Attributes:
+        kernel: how tied sites are computed: "blocks" in products of matrices, "compiled" in one
+            loop, by large networks where Numba is installed; see `KernelNetwork`.
 
     Raises:
         ValueError: if the layout or an argument is not one of these.
@@ -118,6 +128,9 @@ class NADE(nn.Module):
                 kernel_grids=kernel_grids,
                 kernel_range=kernel_range,
             )
+        may_compile = tied and activation == "relu" and numba_is_there()
+        self.kernels = ("blocks", "compiled") if may_compile else ("blocks",)
+        self.kernel = self.kernels[-1 if self.weight.numel() >= MANY_WEIGHTS else 0]
         nn.init.normal_(self.weight, std=num_sites**-0.5)
         nn.init.normal_(self.readout, std=readout_scale * hidden**-0.5)
 
@@ -142,10 +155,14 @@ class NADE(nn.Module):
                 readout = readout * unit_dropout(
                     readout.new_ones(readout.shape[-1]), self.dropout, True
                 )
-            evaluate = all_sites if self.tied else self._untied
-            params: Tensor = evaluate(
-                features, weight, bias, readout, readout_bias, self.activation
-            )
+            params: Tensor
+            if self.kernel == "compiled" and sites.device.type == "cpu":
+                from arbench_nade.compiled import all_sites_compiled
+
+                params = all_sites_compiled(features, weight, bias, readout, readout_bias)
+            else:
+                evaluate = all_sites if self.tied else self._untied
+                params = evaluate(features, weight, bias, readout, readout_bias, self.activation)
             if self.pairs is not None:
                 heard = F.linear(told.flatten(1), self.pairs().to(dtype))
                 params = params + heard.view_as(params)
@@ -267,3 +284,9 @@ class NADE(nn.Module):
         """What `print` shows beside the class name."""
         num_sites, num_params, hidden = self.readout.shape
         return f"T={num_sites}, P={num_params}, hidden={hidden}, tied={self.tied}"
+
+
+@functools.cache
+def numba_is_there() -> bool:
+    """Whether the extra `arbench[fast]` is installed."""
+    return importlib.util.find_spec("numba") is not None

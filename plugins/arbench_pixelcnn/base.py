@@ -86,7 +86,7 @@ class DimwiseNetwork(nn.Module):
             `(B, T, P)`; entry t depends on sites before t alone.
         """
         x = F.relu(self.stream(self._pictures(sites)))
-        return self.inputs.to_params(self.last(F.relu(self.before_last(x))))
+        return self.inputs.to_params(self.last(F.relu_(self.before_last(x))))
 
     def features(self, sites: Tensor) -> Tensor:
         """Means of the positive parts of the stream in the middle, `(B, 16 I)`.
