@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,45 @@ from arbench import DataError, Discrete, Real, TableColumn
 from arbench_files.division import PartName
 
 Kind = Literal["category", "real"]
+
+
+class Coded(NamedTuple):
+    """The fields of a column: different texts, and the place of every row's among them.
+
+    Attributes:
+        labels: in any order; each occurs in a row, and one may be there twice.
+        codes: `(N,)` integers.
+    """
+
+    labels: list[str]
+    codes: NDArray[Any]
+
+    @classmethod
+    def of(cls, fields: Iterable[object]) -> Coded:
+        """Those of fields in their order."""
+        known: dict[str, int] = {}
+        codes = [known.setdefault(str(field), len(known)) for field in fields]
+        return cls([*known], np.array(codes, np.int64))
+
+    def first(self, wanted: Callable[[str], bool]) -> tuple[int, str] | None:
+        """Row and text of the first field of a kind; None if there is none."""
+        is_wanted = np.array([wanted(label) for label in self.labels], bool)
+        if not is_wanted.any():
+            return None
+        row = int(is_wanted[self.codes].argmax())
+        return row, self.labels[self.codes[row]]
+
+
+class Fields(Protocol):
+    """A column that is coded when somebody looks at it: all columns at once would be large."""
+
+    @property
+    def coded(self) -> Coded:
+        """The fields."""
+
+
 # The fields of a csv, or what an array holds: numbers, booleans or text.
-Values = list[str] | NDArray[Any]
+Values = Fields | list[str] | NDArray[Any]
 # Where in a file a row of a part is, by its number from 0.
 Place = Callable[[PartName, int], str]
 
@@ -85,15 +122,14 @@ def read_column(
             too many categories, or one alone.
     """
     which, start = called(name, number), place(next(iter(parts)), 0)
-    texts = {part: [*map(str, values)] for part, values in parts.items() if _is_text(values)}
+    texts = {part: coded(values) for part, values in parts.items() if _is_text(values)}
     if texts:
-        for part, row, field in _fields(texts):
-            if is_missing(field):
-                raise missing(place(part, row), which, field)
-        stray = next((found for found in _fields(texts) if not is_number(found[2])), None)
-        if stray is not None:
+        if found := _first(texts, is_missing):
+            part, row, field = found
+            raise missing(place(part, row), which, field)
+        if stray := _first(texts, lambda label: not is_number(label)):
             part, row, field = stray
-            mixes = any(is_number(other) for _, _, other in _fields(texts))
+            mixes = any(is_number(label) for own in texts.values() for label in own.labels)
             if kind == "real" or (kind is None and mixes):
                 reads = f", as in other rows; ?category={name or number} reads both"
                 hint = "" if kind == "real" else reads
@@ -101,8 +137,10 @@ def read_column(
                     f"{place(part, row)}, {which}: found {field[:20]!r}, expected a number{hint}"
                 )
             return _categories(name, which, texts, start)
-        numbers = {part: np.array([*map(float, fields)]) for part, fields in texts.items()}
-        decimals = _decimals([field for _, _, field in _fields(texts)])
+        numbers = {
+            part: np.array([*map(float, own.labels)])[own.codes] for part, own in texts.items()
+        }
+        decimals = _decimals([label for own in texts.values() for label in own.labels])
     else:
         numbers = {part: np.asarray(values, np.float64) for part, values in parts.items()}
         decimals = 0 if all(np.asarray(v).dtype.kind in "bui" for v in parts.values()) else None
@@ -124,11 +162,19 @@ def missing(place: str, column: str, found: object) -> DataError:
     )
 
 
-def _fields(texts: Mapping[PartName, list[str]]) -> Iterator[tuple[PartName, int, str]]:
-    """Part, row and field of all texts."""
-    for part, fields in texts.items():
-        for row, field in enumerate(fields):
-            yield part, row, field
+def _first(
+    texts: Mapping[PartName, Coded], wanted: Callable[[str], bool]
+) -> tuple[PartName, int, str] | None:
+    """Part, row and text of the first field of a kind."""
+    for part, own in texts.items():
+        if found := own.first(wanted):
+            return part, *found
+    return None
+
+
+def coded(values: Values) -> Coded:
+    """The fields of a column of texts."""
+    return Coded.of(values) if isinstance(values, list | np.ndarray) else values.coded
 
 
 def _numbers(
@@ -153,14 +199,15 @@ def _numbers(
     return Column(TableColumn(name=name, labels=labels), domain, coded)
 
 
-def _categories(
-    name: str | None, which: str, texts: dict[PartName, list[str]], place: str
-) -> Column:
+def _categories(name: str | None, which: str, texts: dict[PartName, Coded], place: str) -> Column:
     """A column of texts."""
-    labels = sorted({field for fields in texts.values() for field in fields})
+    labels = sorted({label for own in texts.values() for label in own.labels})
     domain = _domain(place, which, len(labels), labels[0])
     codes = {label: float(code) for code, label in enumerate(labels)}
-    coded = {part: np.array([codes[f] for f in fields]) for part, fields in texts.items()}
+    coded = {
+        part: np.array([codes[label] for label in own.labels])[own.codes]
+        for part, own in texts.items()
+    }
     try:
         return Column(TableColumn(name=name, labels=tuple(labels)), domain, coded)
     except ValueError as error:
@@ -188,7 +235,7 @@ def _constant(place: str, which: str, value: object) -> DataError:
 
 
 def _is_text(values: Values) -> bool:
-    return isinstance(values, list) or values.dtype.kind == "U"
+    return not isinstance(values, np.ndarray) or values.dtype.kind == "U"
 
 
 def _decimals(fields: list[str]) -> int | None:

@@ -217,12 +217,9 @@ def _read_csv(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:
     def place(part: PartName, row: int) -> str:
         return f"{file}: row {row} (line {found.lines[row]})"
 
-    if found.is_binary:
-        joined_up = ["".join(row).encode() for row in found.rows]
-        bits = np.stack([np.frombuffer(row, np.uint8) for row in joined_up]) - ord("0")
+    if (bits := found.bits) is not None:
         return {"all": bits}, _Table(found.names, {}, place)
-    columns = [[*column] for column in zip(*found.rows, strict=True)]
-    return None, _Table(found.names, {"all": columns}, place)
+    return None, _Table(found.names, {"all": found.columns}, place)
 
 
 def _read_npz(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:
