@@ -54,7 +54,7 @@ STRANGERS = {
 # What 0.1 called its modules: they stand aside, for plugins of that time alone, and go in 0.3.
 OLD = ("experiment", "publish", "probability.metrics")
 MOST_FILES = 14
-HEAVY = ("torch", "torchvision", "pandas", "pydantic", "accelerate", "huggingface_hub")
+HEAVY = ("torch", "torchvision", "pandas", "pydantic", "accelerate", "huggingface_hub", "numba")
 
 
 def imported_modules(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:

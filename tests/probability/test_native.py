@@ -14,11 +14,15 @@ from native_cases import BINARY, REAL, TINY, TOLERANCE, ZOO, Case, model_of, num
 from torch import Tensor
 
 import arbench
+from arbench.measure.speed import measure_sampling
+from arbench.probability.ensemble import Ensemble
 from arbench.probability.heads import Bernoulli
 from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.model import Model
 from arbench.probability.native.step import native_step_of, numba_is_there, only_python
+from arbench.show.record_tables import speed_table
 
+COMPILED = (".native", ".vectors", ".walk", ".compiled")  # modules that import Numba
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 
 
@@ -31,12 +35,12 @@ def _native(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def interpreted() -> Iterator[None]:
     """Native steps go through Python's interpreter: the same sources, and nothing to compile."""
-    imported = [name for name in sys.modules if name.endswith((".native", ".vectors", ".walk"))]
+    imported = [name for name in sys.modules if name.endswith(COMPILED)]
     kept = {name: sys.modules.pop(name) for name in imported if name.startswith("arbench")}
     numba.config.DISABLE_JIT = True
     yield
     numba.config.DISABLE_JIT = False
-    for name in [n for n in sys.modules if n.endswith((".native", ".vectors", ".walk"))]:
+    for name in [n for n in sys.modules if n.endswith(COMPILED)]:
         if name.startswith("arbench"):
             del sys.modules[name]
     sys.modules.update(kept)
@@ -136,6 +140,18 @@ def test_a_temperature_divides_what_both_draw_from(name: str) -> None:
     native, python = both(cold, noise)
     assert torch.equal(native, python)
     assert not torch.equal(native, model.sample(20, noise=noise))
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_what_is_timed_says_which_kernel_it_was() -> None:
+    model = model_of(TINY["fvsbn"])
+    for density in (model, Ensemble([model, model_of(TINY["fvsbn-permuted"])])):
+        rows = measure_sampling(density, methods=["step", "whole"], batch_sizes=[2], repeats=1)
+        assert [row.kernel for row in rows] == ["native", "python"]
+        assert "step, native" in {row[0] for row in speed_table([rows[0].model_dump()]).rows}
+        with only_python():
+            rows = measure_sampling(density, methods=["step"], batch_sizes=[2], repeats=1)
+        assert rows[0].kernel == "python"
 
 
 def test_what_has_no_native_form_takes_python_steps(monkeypatch: pytest.MonkeyPatch) -> None:
