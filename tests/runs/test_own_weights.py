@@ -91,6 +91,9 @@ def test_no_weight_belongs_to_two_members_and_all_are_saved_once() -> None:
     assert len(owned) == 4
     assert len(set.union(*owned)) == sum(map(len, owned))
     assert {id(p) for p in made.network.parameters()} == set.union(*owned)
+    for member in made.members:  # each network is told its own order
+        for network in member.network.networks:
+            assert torch.equal(network.degrees.permutation, member.layout.permutation)
     layers = [member.network.networks[0].degrees.layer(1).tolist() for member in made.members]
     assert layers[0] == layers[2] != layers[1]  # two masks, each in two orders
 
