@@ -127,9 +127,8 @@ class MemberConfig(Part):
 class RunConfig(Part):
     """`config.json`: the task, the model and how it was to be trained.
 
-    `rendering` is None in files from before it was kept; see `shown`. `division` is None where the
-    data state their splits, and in files from before its rule was kept. `head` is None for a flow;
-    its only member is the raster scan, which says what the events are.
+    `rendering` is None in old files; see `shown`. `division` is None where the data state their
+    splits, and in old files. `head` is None for a flow, whose only member is the raster scan.
     """
 
     schema_version: Literal[1] = 1
@@ -186,9 +185,8 @@ class RunConfig(Part):
     def recipe_sha256(self) -> str:
         """What tells its recipe from every other: a hash of all that it says but the seed.
 
-        Runs that agree in it differ by chance alone. It is over the configuration's canonical JSON;
-        what has its default value is left out, so that an option of a later version changes no
-        older hash.
+        Runs that agree in it differ by chance alone. What has its default value is left out, so
+        that an option of a later version changes no older hash.
         """
         return canonical_sha256(
             self.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True)
@@ -240,7 +238,7 @@ class Assembly:
 
     Attributes:
         network: holds every weight, once.
-        members: the models that share it; one, or those of the ensemble. Of a flow, the flow.
+        members: the models that share it, or the flow.
         density: the single member, or the ensemble of all.
     """
 
@@ -250,9 +248,7 @@ class Assembly:
 
 
 def plan_members(recipe: Recipe, spec: EventSpec) -> list[MemberConfig]:
-    """The members that a recipe asks for: every ordering with every mask seed.
-
-    The seeds of several members count up from the network's own `mask_seed`, if it has one.
+    """Every ordering with every mask seed, which count up from the network's own `mask_seed`.
 
     Raises:
         ValueError: if that is negative, or there is no such layout.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -32,42 +32,13 @@ from arbench.probability.randomness import derive_seed
 from arbench.show.reporting import Reporter
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
+from arbench.training.optimizer import make_optimizer
+from arbench.training.pace import fraction_done, learning_rate_factor
 from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
-
-
-def fraction_done(progress: Progress, num_steps: int, budget_s: float | None) -> float:
-    """How much of a training is done, in [0, 1].
-
-    Args:
-        progress: where it stands.
-        num_steps: how long it is, but for one with a budget.
-        budget_s: its wall-clock seconds, over all sittings; None for a number of steps.
-    """
-    if budget_s is not None:
-        return min(1.0, progress.elapsed_s / budget_s)
-    return min(1.0, progress.step / num_steps)
-
-
-def learning_rate_factor(fraction: float, schedule: str, warmup: float) -> float:
-    """The learning rate as a multiple of its peak, at a fraction of the training.
-
-    Args:
-        fraction: in [0, 1].
-        schedule: "constant", "linear" or "cosine"; the latter two end at 0.
-        warmup: fraction over which the rate first rises linearly from near 0.
-    """
-    if fraction < warmup:
-        return max(fraction / warmup, 1e-3)
-    rest = (fraction - warmup) / (1 - warmup)
-    if schedule == "linear":
-        return 1 - rest
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * rest))
-    return 1.0
 
 
 class Objective(nn.ModuleList):
@@ -188,7 +159,8 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, self.recipe, self.accelerator.device)
         self.average = _snapshot(self.network) if self.recipe.ema_decay else None
 
-        self.progress.kernel = getattr(self.network, "kernel", None)
+        if own := self._with_kernels():
+            self.progress.kernel = own[0].kernel
         if self.store.folder.exists():  # a new run has none
             self._take_up()
         if self.accelerator.is_main_process:
@@ -350,13 +322,20 @@ class Trainer:
         for caution in cautions:
             self.reporter.say(f"note    {caution}")
 
+    def _with_kernels(self) -> list[Any]:
+        """Networks of all members that have a `kernel`, those of copies too; all are alike."""
+        return [
+            own for member in self.members for own in member.modules() if hasattr(own, "kernels")
+        ]
+
     def _use_kernel(self) -> None:
         """Go on with the kernel that the training began with; see `KernelNetwork`.
 
         Raises:
             ValueError: if the network has none of that name.
         """
-        kernels = getattr(self.network, "kernels", ())
+        own = self._with_kernels()
+        kernels: tuple[str, ...] = own[0].kernels if own else ()
         if self.progress.kernel is None and kernels:
             self.progress.kernel = kernels[0]  # an older arbench had this one alone
         if self.progress.kernel not in (kernels or (None,)):
@@ -364,9 +343,8 @@ class Trainer:
                 f"it has no kernel {self.progress.kernel!r}, but "
                 f"{', '.join(kernels) or 'one alone'}; the extra arbench[fast] may be missing"
             )
-        for network in (self.network, *(member.network for member in self.members)):
-            if kernels:
-                network.kernel = self.progress.kernel
+        for network in own:
+            network.kernel = self.progress.kernel
 
     def _require_own(self, tensors: dict[str, Tensor]) -> None:
         """Refuse tensors that are not, name by name and shape by shape, those of this training.
@@ -403,22 +381,6 @@ class Trainer:
         shared = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
         numbers: list[float] = broadcast(shared).tolist()
         return numbers
-
-
-def make_optimizer(
-    network: nn.Module, recipe: TrainingRecipe, device: torch.device
-) -> torch.optim.Optimizer:
-    """The recipe's optimiser; weight decay applies to tensors of two or more dimensions."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    fused = device.type in ("cpu", "cuda")
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, fused=fused)
-    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=fused)
 
 
 def _snapshot(network: nn.Module) -> dict[str, Tensor]:

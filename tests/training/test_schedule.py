@@ -8,7 +8,7 @@ import pytest
 
 from arbench.errors import ConfigError
 from arbench.runs.request import parse_seconds
-from arbench.training.trainer import learning_rate_factor
+from arbench.training.pace import learning_rate_factor
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

@@ -23,8 +23,10 @@ from arbench.show.reporting import Reporter
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
 from arbench.training.devices import make_accelerator
+from arbench.training.optimizer import make_optimizer
+from arbench.training.pace import fraction_done
 from arbench.training.recipes import TrainingRecipe
-from arbench.training.trainer import Objective, Trainer, fraction_done, make_optimizer
+from arbench.training.trainer import Objective, Trainer
 
 CPU = torch.device("cpu")
 ONES = 12  # of 16 train events

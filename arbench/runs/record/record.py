@@ -99,10 +99,7 @@ class ModelRecord(Part):
 
 
 class TrainingRecord(Part):
-    """How it was trained here; `recipe_sha256` is of its configuration but for the seed.
-
-    `kernel` is how the network computed, None where it has one way alone; see `KernelNetwork`.
-    """
+    """How it was trained; `recipe_sha256` is without the seed, `kernel` is of `KernelNetwork`."""
 
     recipe: Line
     recipe_sha256: Sha256 | None = None
