@@ -18,8 +18,9 @@ SCRIPT = ROOT / "scripts" / "trace_run.py"
 TOY = ["--task", "toy-markov", "--model", "bernoulli", "--limit", "20", "--epochs", "1"]
 LONGEST = 60  # lines of a function
 # Functions, files and changes of file of `arbench run --task mnist --model nade`: what a stranger
-# walks through. They were 531, 124 and 323 once. Who has to raise one looks first what can go.
-AT_MOST = "349,76,206"
+# walks through. They were 531, 124 and 323 once, and 349, 76 and 206 before there were kernels to
+# choose from. Who has to raise one looks first what can go.
+AT_MOST = "361,77,218"
 
 CHECKOUT = {
     "arbench/traced_one.py": """

@@ -125,21 +125,20 @@ def measure_sampling(
         progress: told the fraction of calls done and what is being timed, never inside what is.
     """
     rows: list[SpeedRecord] = []
-    num_rows, num_calls = len(methods) * len(batch_sizes), 1 + repeats
-    device, precision = density.device, str(density.dtype).removeprefix("torch.")
+    num_rows, device = len(methods) * len(batch_sizes), density.device
     module = density if isinstance(density, nn.Module) else nn.Module()
     for method, batch_size in itertools.product(methods, batch_sizes):
         note = f"{method}, batch {batch_size:,}"
         progress(len(rows) / num_rows, note)
-        excerpt = None if full else density.excerpt(method, batch_size)
         generator = keyed_generator(0, "bench")
+        excerpt = None if full else density.excerpt(method, batch_size)
         draw = partial(density.sample, batch_size, generator=generator, method=method)
         part, num_parts = (excerpt.call, excerpt.num_parts) if excerpt else (draw, 1.0)
         seconds: list[float] = []
         with kept_for_reuse(), evaluation_mode(module):
             calls = timed_calls(part, device=device, repeats=repeats, cap_s=cap_s)
             for number, each in enumerate(calls, 1):
-                progress((len(rows) + number / num_calls) / num_rows, note)
+                progress((len(rows) + number / (1 + repeats)) / num_rows, note)
                 seconds += [] if each is None else [each]
                 generator.manual_seed(generator.initial_seed())  # every call draws the same events
         of_two = seconds if len(seconds) > 1 else seconds * 2  # the fewest that have quartiles
@@ -149,7 +148,7 @@ def measure_sampling(
                 method=method,
                 batch_size=batch_size,
                 device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-                precision=precision,
+                precision=str(density.dtype).removeprefix("torch."),
                 compiled=False,
                 kernel=_kernel(density, method, batch_size),
                 repeats=len(seconds),

@@ -345,9 +345,8 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
     """
     require_combination(config)
     network_class = registry().find(ModelEntry, config.model).load()
-    num_copies = config.recipe.ensemble.num_copies
     hyperparameters = dict(check_options(network_class, config.hyperparameters))
-    layouts = config.layouts
+    layouts, num_copies = config.layouts, config.recipe.ensemble.num_copies
     try:
         if config.head is None:
             return _assemble_flow(network_class, hyperparameters, layouts[0].spec, device)
@@ -362,15 +361,13 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
             options, mask_seed = hyperparameters, config.members[index].mask_seed
             if "mask_seed" in options and mask_seed is not None:
                 options = {**options, "mask_seed": mask_seed}
-            networks: list[nn.Module] = [
-                network_class(layouts[index], heads[index].num_params, **options)
-                for _ in range(num_copies)
-            ]
+            sizes = layouts[index], heads[index].num_params
+            made: list[nn.Module] = [network_class(*sizes, **options) for _ in range(num_copies)]
             if num_copies == 1:
-                return networks[0]
+                return made[0]
             from arbench.probability.heads.copies import copies_of  # few runs have any
 
-            return copies_of(networks, heads[index])
+            return copies_of(made, heads[index])
 
         shares = config.recipe.ensemble.shared_weights
         with torch.device(device):
@@ -382,10 +379,8 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
 
         whole: Any = networks[0] if shares else nn.ModuleList(networks)
         if shares:
-            networks = [
-                whole.reordered(layout, member.mask_seed)
-                for layout, member in zip(layouts, config.members, strict=True)
-            ]
+            seeds = [member.mask_seed for member in config.members]
+            networks = [*map(whole.reordered, layouts, seeds)]
         members = [Model(*parts) for parts in zip(networks, heads, layouts, strict=True)]
         return Assembly(whole, members, Ensemble(members))
     except ValueError as error:

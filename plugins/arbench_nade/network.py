@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +10,7 @@ from torch.nn import functional as F
 
 from arbench import Layout, NativeStep, Real
 from arbench.networks.dropout import unit_dropout
+from arbench.networks.native import numba_is_there
 from arbench.networks.site_features import SiteFeatures
 from arbench_nade.kernel import Activation, activate, all_sites
 from arbench_nade.state import NADEState
@@ -88,17 +87,13 @@ class NADE(nn.Module):
     ) -> None:
         super().__init__()
         if layout.site_dim != 1:
-            raise ValueError(
-                f"NADE draws one dim at a time, but a site has {layout.site_dim}; use sites='dim'"
-            )
+            raise ValueError(f"NADE draws single dims, not {layout.site_dim}; use sites='dim'")
         if hidden < 1:
             raise ValueError(f"hidden is at least 1, got {hidden}")
         if activation not in ("relu", "sigmoid"):
             raise ValueError(f"activation is 'relu' or 'sigmoid', got {activation!r}")
         if not (0 <= dropout < 1 and 0 <= input_dropout < 1):
-            raise ValueError(
-                f"dropout rates lie in [0, 1), got dropout={dropout}, input_dropout={input_dropout}"
-            )
+            raise ValueError(f"dropout rates lie in [0, 1), got {dropout} and {input_dropout}")
         if readout_scale <= 0:
             raise ValueError(f"readout_scale is above 0, got {readout_scale}")
         if not direct and (locality or kernel_grids):
@@ -284,9 +279,3 @@ class NADE(nn.Module):
         """What `print` shows beside the class name."""
         num_sites, num_params, hidden = self.readout.shape
         return f"T={num_sites}, P={num_params}, hidden={hidden}, tied={self.tied}"
-
-
-@functools.cache
-def numba_is_there() -> bool:
-    """Whether the extra `arbench[fast]` is installed."""
-    return importlib.util.find_spec("numba") is not None
