@@ -184,7 +184,9 @@ class _Experiment:
         """Say what is trained, on what and where, and make ready for it."""
         config, recipe, task = self.config, self.config.recipe.training, self.task
         train, validation = self.dataset.split("train"), self.dataset.split("validation")
-        length = f"{config.budget_s:g} s" if config.budget_s else counted(recipe.epochs, "epoch")
+        steps_per_epoch = -(-len(train) // recipe.batch_size)
+        num_epochs = recipe.epochs_for(steps_per_epoch)
+        length = f"{config.budget_s:g} s" if config.budget_s else counted(num_epochs, "epoch")
         size = f"{self.num_parameters:,} parameters" if self.num_parameters else "yet to be counted"
         members = f", {len(config.members)} members" if len(config.members) > 1 else ""
         lines = [
@@ -228,7 +230,7 @@ class _Experiment:
             batches=batches,
             validation=validation,
             recipe=recipe,
-            num_steps=recipe.epochs * batches.steps_per_epoch,
+            num_steps=num_epochs * steps_per_epoch,
             budget_s=config.budget_s,
             seed=config.seed,
             compile_loss=config.compile,

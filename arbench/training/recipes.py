@@ -74,13 +74,15 @@ class TrainingRecipe(Part):
     """Optimiser, schedule and length.
 
     The loss is nats per scored dim; `weight_decay` and `clip_norm` are relative to it. A training
-    stops early after `patience` evaluations in a row that are not better than the best before them;
-    with 0 it never does. Without
+    lasts `epochs`, or so many as make `min_steps` steps, if those are more: a small data set has
+    short epochs. Who overrides `epochs` alone gets that many. It stops early after `patience`
+    evaluations in a row that are no better than the best before them; with 0 it never does. Without
     `evaluate_test` the run ends with a number on validation alone: so a search can choose among
     many runs, none of which has seen the test split.
     """
 
     epochs: Annotated[int, Field(ge=1, le=LARGEST)] = 20
+    min_steps: Annotated[int, Field(ge=0, le=LARGEST)] = 0
     batch_size: Annotated[int, Field(ge=1, le=LARGEST)] = 100
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
@@ -94,6 +96,10 @@ class TrainingRecipe(Part):
     patience: Annotated[int, Field(ge=0, le=LARGEST)] = 0
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     evaluate_test: bool = True
+
+    def epochs_for(self, steps_per_epoch: int) -> int:
+        """How many epochs it lasts, where each has so many steps."""
+        return max(self.epochs, -(-self.min_steps // steps_per_epoch))
 
 
 class Recipe(Part):
@@ -216,11 +222,14 @@ def resolve_recipe(
     # The name of a head comes first, so that options given beside it are its own.
     given = overrides or {}
     heads_first = sorted(given.items(), key=lambda item: item[0] not in ("head", "head.name"))
+    has_min_steps = any(key.rpartition(".")[2] == "min_steps" for key in given)
     for key, value in heads_first:
         section, field = _locate(key, sections)
         if (section, field) == ("head", "name"):
             raw["head"] = {}  # what the recipe says of another head is not about this one
         raw.setdefault(section, {})[field] = value
+        if (section, field) == ("training", "epochs") and not has_min_steps:
+            raw["training"].pop("min_steps", None)
     raw = {section: settled(section, raw[section], sections.get(section)) for section in raw}
     network = check_options(network_class, raw.get("network", {}))
     raw["network"] = network.model_dump(mode="json")

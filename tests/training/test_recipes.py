@@ -66,6 +66,24 @@ def test_options_of_a_head_go_with_its_name(monkeypatch: pytest.MonkeyPatch) -> 
     assert (recipe.head.name, recipe.head.options) == ("logistic-mixture", {"num_components": 2})
 
 
+@pytest.mark.parametrize(
+    ("overrides", "steps_per_epoch", "epochs"),
+    [
+        ({}, 150, 20),  # 3,000 steps are more than asked for
+        ({}, 30, 34),  # the first whole epoch beyond 1,000 steps
+        ({"epochs": "3"}, 30, 3),
+        ({"training.epochs": "3", "min_steps": "100"}, 30, 4),
+        ({"min_steps": "0"}, 30, 20),
+    ],
+)
+def test_a_small_set_is_seen_for_so_many_steps_unless_epochs_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, overrides: dict[str, str], steps_per_epoch: int, epochs: int
+) -> None:
+    own = {"training": {"epochs": 20, "min_steps": 1000}}
+    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
+    assert resolved(overrides).training.epochs_for(steps_per_epoch) == epochs
+
+
 def test_one_value_for_a_list_is_a_list_of_one() -> None:
     recipe = resolved({"hidden": "16"})
     assert recipe.network["hidden"] == [16]
