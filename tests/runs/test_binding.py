@@ -164,14 +164,15 @@ def test_a_kept_result_that_was_edited_is_left_out_and_the_page_stands(
     shutil.copytree(kept_records() / "uci-nips", records / "uci-nips")
     monkeypatch.setattr(results_module, "kept_records", lambda: records)
     names = sorted(path.name for path in records.glob("*/*.json"))
-    assert len(names) == 3
+    assert len(names) >= 3
     record = json.loads((records / "uci-nips" / names[0]).read_text())
     record["training"]["seconds"] /= 2
     (records / "uci-nips" / names[0]).write_text(json.dumps(record))
     file = records / "uci-nips" / names[1].replace(".json", ".safetensors")
     save_file({"test": load_tensors(file)["test"].flip(0)}, file)
     (board,), left_out = find_boards("uci-nips")
-    assert board.num_results == 1
+    assert board.num_results == len(names) - 2
+    assert len(left_out) == 2
     assert [name in reason for name, reason in zip(names, left_out, strict=False)] == [True, False]
     assert file.name in left_out[1]
 
