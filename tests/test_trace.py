@@ -20,7 +20,7 @@ LONGEST = 60  # lines of a function
 # Functions, files and changes of file of `arbench run --task mnist --model nade`: what a stranger
 # walks through. They were 531, 124 and 323 once, and 349, 76 and 206 before there were kernels to
 # choose from. Who has to raise one looks first what can go.
-AT_MOST = "361,77,218"
+AT_MOST = "361,77,220"
 
 CHECKOUT = {
     "arbench/traced_one.py": """

@@ -87,13 +87,13 @@ class NADE(nn.Module):
     ) -> None:
         super().__init__()
         if layout.site_dim != 1:
-            raise ValueError(f"NADE draws single dims, not {layout.site_dim}; use sites='dim'")
+            raise ValueError(f"NADE draws one dim at a time, not {layout.site_dim}; use sites=dim")
         if hidden < 1:
             raise ValueError(f"hidden is at least 1, got {hidden}")
         if activation not in ("relu", "sigmoid"):
             raise ValueError(f"activation is 'relu' or 'sigmoid', got {activation!r}")
         if not (0 <= dropout < 1 and 0 <= input_dropout < 1):
-            raise ValueError(f"dropout rates lie in [0, 1), got {dropout} and {input_dropout}")
+            raise ValueError(f"dropout, input_dropout lie in [0, 1), got {dropout}, {input_dropout}")
         if readout_scale <= 0:
             raise ValueError(f"readout_scale is above 0, got {readout_scale}")
         if not direct and (locality or kernel_grids):
