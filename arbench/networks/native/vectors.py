@@ -90,7 +90,7 @@ def matrix_add(total: Vector, matrix: Vector, vector: Vector) -> None:
 
 @compiled
 def copy(vector: Vector, out: Vector) -> None:
-    """`out_i = vector_i`; `out[:] = vector` takes ten times as long to compile."""
+    """`out_i = vector_i`; `out[:] = vector` takes longer to compile."""
     for i in range(len(out)):
         out[i] = vector[i]
 
