@@ -77,12 +77,13 @@ class KernelNetwork(Protocol):
     checkpoint and its record name; so a resumed one ends with the same bytes.
 
     Attributes:
-        kernels: their names. The first is the oldest: folders that name none were made with it.
-        kernel: the one in use; may be set.
+        forward_kernels: their names. The first is the oldest: folders that name none were made with
+            it.
+        forward_kernel: the one in use; may be set.
     """
 
-    kernels: tuple[str, ...]
-    kernel: str
+    forward_kernels: tuple[str, ...]
+    forward_kernel: str
 
 
 class FeatureNetwork(Protocol):

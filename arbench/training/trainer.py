@@ -160,7 +160,7 @@ class Trainer:
         self.average = _snapshot(self.network) if self.recipe.ema_decay else None
 
         if own := self._with_kernels():
-            self.progress.kernel = own[0].kernel
+            self.progress.kernel = own[0].forward_kernel
         if self.store.folder.exists():  # a new run has none
             self._take_up()
         if self.accelerator.is_main_process:
@@ -323,9 +323,12 @@ class Trainer:
             self.reporter.say(f"note    {caution}")
 
     def _with_kernels(self) -> list[Any]:
-        """Networks of all members that have a `kernel`, those of copies too; all are alike."""
+        """Networks of all members that have a choice, those of copies too; all are alike."""
         return [
-            own for member in self.members for own in member.modules() if hasattr(own, "kernels")
+            own
+            for member in self.members
+            for own in member.modules()
+            if hasattr(own, "forward_kernels")
         ]
 
     def _use_kernel(self) -> None:
@@ -335,7 +338,7 @@ class Trainer:
             ValueError: if the network has none of that name.
         """
         own = self._with_kernels()
-        kernels: tuple[str, ...] = own[0].kernels if own else ()
+        kernels: tuple[str, ...] = own[0].forward_kernels if own else ()
         if self.progress.kernel is None and kernels:
             self.progress.kernel = kernels[0]  # an older arbench had this one alone
         if self.progress.kernel not in (kernels or (None,)):
@@ -344,7 +347,7 @@ class Trainer:
                 f"{', '.join(kernels) or 'one alone'}; the extra arbench[fast] may be missing"
             )
         for network in own:
-            network.kernel = self.progress.kernel
+            network.forward_kernel = self.progress.kernel
 
     def _require_own(self, tensors: dict[str, Tensor]) -> None:
         """Refuse tensors that are not, name by name and shape by shape, those of this training.

@@ -52,11 +52,11 @@ class MADE(nn.Module):
             negative seed.
 
     Attributes:
-        kernel: "dense" multiplies by whole matrices with zeros in them, "blocks" leaves out most of
-            the zeros; see `Staircase`. Large networks start with blocks.
+        forward_kernel: "dense" multiplies by whole matrices with zeros in them, "blocks" leaves out
+            most of the zeros; see `Staircase`. Large networks start with blocks.
     """
 
-    kernels: ClassVar = ("dense", "blocks")
+    forward_kernels: ClassVar = ("dense", "blocks")
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class MADE(nn.Module):
         )
         self.degrees = self._make_degrees(layout, mask_seed)
         num_weights = sum(layer.weight.numel() for layer in self._linears)
-        self.kernel = "blocks" if num_weights >= MANY_WEIGHTS else "dense"
+        self.forward_kernel = "blocks" if num_weights >= MANY_WEIGHTS else "dense"
         self._all_stairs: dict[tuple[object, ...], Staircase] = {}
 
     def forward(self, sites: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class MADE(nn.Module):
             `(B, T, P)`; entry t depends on sites before t alone.
         """
         inputs = self._encode(sites)
-        if self.kernel == "blocks" and _is_eager(inputs):
+        if self.forward_kernel == "blocks" and _is_eager(inputs):
             return self._in_blocks(inputs).view(len(inputs), -1, self.num_params)
         hidden, last = self._hidden(inputs)[-1], self._linears[-1]
         values = nn.functional.linear(hidden, self._masked(last, -1, -2), last.bias)

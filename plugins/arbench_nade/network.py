@@ -58,8 +58,8 @@ class NADE(nn.Module):
         kernel_range: as there.
 
     Attributes:
-        kernel: how tied sites are computed: "blocks" in products of matrices, "compiled" in one
-            loop, by large networks where Numba is installed; see `KernelNetwork`.
+        forward_kernel: how tied sites are computed: "blocks" in products of matrices, "compiled" in
+            one loop, by large networks where Numba is installed; see `KernelNetwork`.
 
     Raises:
         ValueError: if the layout or an argument is not one of these.
@@ -124,8 +124,8 @@ class NADE(nn.Module):
                 kernel_range=kernel_range,
             )
         may_compile = tied and activation == "relu" and numba_is_there()
-        self.kernels = ("blocks", "compiled") if may_compile else ("blocks",)
-        self.kernel = self.kernels[-1 if self.weight.numel() >= MANY_WEIGHTS else 0]
+        self.forward_kernels = ("blocks", "compiled") if may_compile else ("blocks",)
+        self.forward_kernel = self.forward_kernels[-1 if self.weight.numel() >= MANY_WEIGHTS else 0]
         nn.init.normal_(self.weight, std=num_sites**-0.5)
         nn.init.normal_(self.readout, std=readout_scale * hidden**-0.5)
 
@@ -151,7 +151,7 @@ class NADE(nn.Module):
                     readout.new_ones(readout.shape[-1]), self.dropout, True
                 )
             params: Tensor
-            if self.kernel == "compiled" and sites.device.type == "cpu":
+            if self.forward_kernel == "compiled" and sites.device.type == "cpu":
                 from arbench_nade.compiled import all_sites_compiled
 
                 params = all_sites_compiled(features, weight, bias, readout, readout_bias)

@@ -35,12 +35,17 @@ def read_plain_csv(file: Path, width: int, num_names: int) -> list[ArrowColumn] 
     texts = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     columns = [ArrowColumn() for _ in names]
     try:
-        with csv.open_csv(
-            file,
-            csv.ReadOptions(column_names=names, skip_rows=num_names, block_size=_AT_ONCE),
-            csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
-            csv.ConvertOptions(column_types=dict.fromkeys(names, texts), strings_can_be_null=False),
-        ) as reader:
+        with (
+            open(file, "rb") as opened,  # pyarrow takes no name that is not UTF-8
+            csv.open_csv(
+                opened,
+                csv.ReadOptions(column_names=names, skip_rows=num_names, block_size=_AT_ONCE),
+                csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+                csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, texts), strings_can_be_null=False
+                ),
+            ) as reader,
+        ):
             for batch in reader:
                 for column, found in zip(columns, batch.columns, strict=True):
                     column.add(found)

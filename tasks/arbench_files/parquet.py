@@ -25,7 +25,7 @@ def read_parquet(file: Path) -> tuple[tuple[str, ...], list[Values]]:
     pyarrow, parquet = _pyarrow()
     try:
         # Of this file alone: other readers take columns from the names of its folders.
-        with parquet.ParquetFile(file) as opened:
+        with open(file, "rb") as source, parquet.ParquetFile(source) as opened:
             table = opened.read()
     except (pyarrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]

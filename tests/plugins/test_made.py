@@ -357,7 +357,7 @@ def test_blocks_give_the_values_and_gradients_of_whole_masked_matrices(
     layout = make_layout(size=size, order_seed=order_seed)
     network = make_network(layout, hidden=hidden, direct=direct, dropout=dropout).train()
     sites, found = random_sites(layout), []
-    for network.kernel in MADE.kernels:
+    for network.forward_kernel in MADE.forward_kernels:
         torch.manual_seed(4)
         params = network(sites)
         found.append((params, *torch.autograd.grad(params.sin().sum(), [*network.parameters()])))
@@ -366,18 +366,18 @@ def test_blocks_give_the_values_and_gradients_of_whole_masked_matrices(
 
 def test_a_view_in_another_order_has_blocks_of_its_own() -> None:
     network = make_network(make_layout())
-    network.kernel = "blocks"
+    network.forward_kernel = "blocks"
     sites = random_sites(make_layout())
     network(sites)
     view = network.reordered(make_layout(order_seed=5), 1)
     blocks = view(sites)
-    view.kernel = "dense"
+    view.forward_kernel = "dense"
     torch.testing.assert_close(blocks, view(sites), rtol=0, atol=1e-11)
 
 
 def test_a_product_in_blocks_passes_gradcheck() -> None:
     network = make_network(make_layout(order_seed=3), hidden=[6, 5])
-    network.kernel = "blocks"
+    network.forward_kernel = "blocks"
     stairs = network._stairs(2, 1)
     weight = network.get_parameter("layers.1.weight").detach()
     shapes = ((5,), (3, 6), (3, 5))
@@ -400,5 +400,5 @@ def test_blocks_leave_out_nearly_half_of_the_products() -> None:
 
 def test_a_large_network_starts_with_blocks_and_a_small_one_without() -> None:
     layout = make_layout(64)
-    assert MADE(layout, 1, hidden=[30]).kernel == "dense"
-    assert MADE(layout, 1, hidden=[4000]).kernel == "blocks"
+    assert MADE(layout, 1, hidden=[30]).forward_kernel == "dense"
+    assert MADE(layout, 1, hidden=[4000]).forward_kernel == "blocks"

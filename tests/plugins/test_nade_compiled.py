@@ -90,10 +90,10 @@ def test_code_compiled_at_real_size_is_as_exact_as_blocks(
     torch.manual_seed(0)
     layout = Layout(EventSpec((784,), Discrete(2)))
     network = NADE(layout, 1).to(dtype)
-    assert network.kernel == "compiled"
+    assert network.forward_kernel == "compiled"
     sites, found = (torch.rand(20, 784, 1) < 0.2).long(), []
-    for kernel in network.kernels:
-        network.kernel = kernel
+    for kernel in network.forward_kernels:
+        network.forward_kernel = kernel
         params = network(sites)
         found.append((params, *torch.autograd.grad(params.sin().mean(), [*network.parameters()])))
     for own, other in zip(*found, strict=True):
@@ -103,6 +103,6 @@ def test_code_compiled_at_real_size_is_as_exact_as_blocks(
 
 def test_large_networks_of_rectifiers_start_with_the_compiled_loop() -> None:
     layout = Layout(EventSpec((784,), Discrete(2)))
-    assert NADE(layout, 1, hidden=500).kernel == "compiled"
-    assert NADE(layout, 1, hidden=5).kernel == "blocks"
-    assert NADE(layout, 1, activation="sigmoid").kernels == ("blocks",)
+    assert NADE(layout, 1, hidden=500).forward_kernel == "compiled"
+    assert NADE(layout, 1, hidden=5).forward_kernel == "blocks"
+    assert NADE(layout, 1, activation="sigmoid").forward_kernels == ("blocks",)

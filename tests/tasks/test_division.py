@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -275,15 +276,17 @@ def test_a_test_split_of_one_event_is_said(tmp_path: Path) -> None:
     assert any("test holds a single distinct event" in line for line in heard.lines)
 
 
-def test_a_source_whose_name_is_no_utf8_loses_no_run(tmp_path: Path) -> None:
-    rows = np.random.default_rng(2).integers(0, 2, (300, 4))
-    name = b"\xff.csv".decode(errors="surrogateescape")
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_source_whose_name_is_no_utf8_loses_no_run(tmp_path: Path, suffix: str) -> None:
+    rows = pd.DataFrame(np.random.default_rng(2).integers(0, 2, (300, 4)), columns=[*"abcd"])
+    name = b"\xff.".decode(errors="surrogateescape") + suffix
     try:
-        np.savetxt(tmp_path / name, rows, fmt="%d", delimiter=",")
+        with open(tmp_path / name, "wb") as file:
+            rows.to_csv(file, index=False) if suffix == "csv" else rows.to_parquet(file)
     except OSError:
         pytest.skip("this file system takes names of UTF-8 alone")
     run = arbench.run(f"table:{tmp_path / name}", "bernoulli", out=tmp_path / "run")
-    assert run.record.task.source == "\ufffd.csv"
+    assert run.record.task.source == f"\ufffd.{suffix}"
     assert Record.read(RunFolder(run.path).record) == run.record
     assert arbench.verify(run.path, task=f"table:{tmp_path / name}", device="cpu").holds
 

@@ -362,27 +362,27 @@ def test_adam_forgets_at_the_rates_of_the_recipe(optimizer: str) -> None:
 class TwoWays(Coin):
     """A coin that computes in the first or the second way, and counts."""
 
-    kernels = ("first", "second")
+    forward_kernels = ("first", "second")
 
     def __init__(self) -> None:
         super().__init__()
-        self.kernel = "second"
+        self.forward_kernel = "second"
         self.used: list[str] = []
 
     def forward(self, sites: Tensor) -> Tensor:
-        self.used.append(self.kernel)
+        self.used.append(self.forward_kernel)
         return super().forward(sites)
 
 
 def two_ways(folder: Path, kernel: str, **settings: Any) -> tuple[Watched, TwoWays]:
     network = TwoWays()
-    network.kernel = kernel
+    network.forward_kernel = kernel
     own = trainer(folder, network, **settings)
     own.network = network
     return own, network
 
 
-@pytest.mark.parametrize("kernel", TwoWays.kernels)
+@pytest.mark.parametrize("kernel", TwoWays.forward_kernels)
 def test_a_training_goes_on_with_the_kernel_that_it_began_with(tmp_path: Path, kernel: str) -> None:
     own, network = two_ways(tmp_path, kernel, num_steps=2, checkpoint_seconds=0)
     own.watch()
