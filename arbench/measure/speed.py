@@ -24,7 +24,6 @@ from arbench.show.reporting import Advance
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
-    from arbench.probability.native.step import Kernel
 
 SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
 
@@ -130,8 +129,8 @@ def measure_sampling(
     for method, batch_size in itertools.product(methods, batch_sizes):
         note = f"{method}, batch {batch_size:,}"
         progress(len(rows) / num_rows, note)
-        generator = keyed_generator(0, "bench")
         excerpt = None if full else density.excerpt(method, batch_size)
+        generator = keyed_generator(0, "bench")
         draw = partial(density.sample, batch_size, generator=generator, method=method)
         part, num_parts = (excerpt.call, excerpt.num_parts) if excerpt else (draw, 1.0)
         seconds: list[float] = []
@@ -150,7 +149,7 @@ def measure_sampling(
                 device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
                 precision=str(density.dtype).removeprefix("torch."),
                 compiled=False,
-                kernel=_kernel(density, method, batch_size),
+                kernel=getattr(density, "kernel", lambda *_: "python")(method, batch_size),
                 repeats=len(seconds),
                 median_s=median * num_parts,
                 iqr_s=(high - low) * num_parts,
@@ -160,12 +159,6 @@ def measure_sampling(
         )
     progress(1.0, "")
     return rows
-
-
-def _kernel(density: Density, method: str, batch_size: int) -> Kernel:
-    """What takes a sampler's steps; see `Model.kernel`, which foreign densities have not."""
-    kernel: Callable[[str, int], Kernel] | None = getattr(density, "kernel", None)
-    return "python" if kernel is None else kernel(method, batch_size)
 
 
 def synchronize(device: torch.device) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.ModuleList):
-    """The members, which share their weights, and the loss that they are trained with.
+    """The members, which may share their weights, and the loss that they are trained with.
 
     Step s trains member `s mod M`, as MADE cycles through its masks (Germain et al., ICML 2015). A
     module, so that data parallelism and compilation wrap the whole loss.
@@ -64,7 +64,7 @@ class Trainer:
 
     Attributes:
         network: holds every weight, on the accelerator's device.
-        members: the models that share it, of which each step trains one.
+        members: its models, of which each step trains one.
         density: that of them all, which is validated.
         batches: the training batches.
         validation: chooses the best weights; the test split is never seen here.

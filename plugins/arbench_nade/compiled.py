@@ -10,73 +10,23 @@ Rectified hidden units alone: Numba's sigmoid is no faster than torch's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+import functools
+from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from arbench.networks.native import kept_on_disk
+
 Array = NDArray[Any]
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 # Events that are walked together: their rows of hidden units still fit into a core's caches.
 GROUP = 8
 # No "nnan" and "ninf": a training that diverges must be seen to.
 _REORDERED = {"reassoc", "contract", "nsz"}
-
-
-def _compiled(function: AnyFunction) -> AnyFunction:
-    """The function as Numba compiles it, kept on disk where that may be written."""
-    made: Any = numba.njit(nogil=True, error_model="numpy", cache=True, fastmath=_REORDERED)(
-        function
-    )
-    return cast(AnyFunction, made)
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def all_sites_compiled(
-    features: Tensor, weight: Tensor, bias: Tensor, readout: Tensor, readout_bias: Tensor
-) -> Tensor:
-    """Parameters of every site, `(B, T, P)`, as `all_sites` with rectified hidden units gives them.
-
-    Args:
-        features: `(B, T, F)`, in the dtype of the weights. They get no gradient.
-        weight: V, `(T, F, H)`.
-        bias: c, `(H,)`.
-        readout: U, `(T, P, H)`.
-        readout_bias: b, `(T, P)`.
-    """
-    params: Tensor = _AllSites.apply(  # type: ignore[no-untyped-call]
-        features, weight, bias, readout, readout_bias
-    )
-    return params
-
-
-class _AllSites(torch.autograd.Function):
-    """See `all_sites_compiled`."""
-
-    @staticmethod
-    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        features, weight, bias, readout, readout_bias = inputs
-        ctx.save_for_backward(features, weight, bias, readout)
-        params = readout.new_empty(*features.shape[:2], readout.shape[1])
-        _forward(GROUP, *_arrays(features, weight, bias, readout, params))
-        return params.add_(readout_bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        features, weight, bias, readout = ctx.saved_tensors
-        grads = torch.zeros_like(weight), torch.zeros_like(bias), torch.zeros_like(readout)
-        _backward(GROUP, *_arrays(features, weight, bias, readout, grad, *grads))
-        return None, *grads, grad.sum(0)
-
-
-def _arrays(*tensors: Tensor) -> list[Array]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+_compiled = functools.partial(kept_on_disk, fastmath=_REORDERED)
 
 
 @_compiled
@@ -262,3 +212,46 @@ def _backward(
             later, last, hidden = later_grad[event], own_grad[event], rows[event, 0]
             for unit in range(num_hidden):
                 grad_bias[unit] += later[unit] + (last[unit] if hidden[unit] > zero else zero)
+
+
+def _arrays(*tensors: Tensor) -> list[Array]:
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+class _AllSites(torch.autograd.Function):
+    """See `all_sites_compiled`."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        features, weight, bias, readout, readout_bias = inputs
+        ctx.save_for_backward(features, weight, bias, readout)
+        params = readout.new_empty(*features.shape[:2], readout.shape[1])
+        _forward(GROUP, *_arrays(features, weight, bias, readout, params))
+        return params.add_(readout_bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        features, weight, bias, readout = ctx.saved_tensors
+        grads = torch.zeros_like(weight), torch.zeros_like(bias), torch.zeros_like(readout)
+        _backward(GROUP, *_arrays(features, weight, bias, readout, grad, *grads))
+        return None, *grads, grad.sum(0)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def all_sites_compiled(
+    features: Tensor, weight: Tensor, bias: Tensor, readout: Tensor, readout_bias: Tensor
+) -> Tensor:
+    """Parameters of every site, `(B, T, P)`, as `all_sites` with rectified hidden units gives them.
+
+    Args:
+        features: `(B, T, F)`, in the dtype of the weights. They get no gradient.
+        weight: V, `(T, F, H)`.
+        bias: c, `(H,)`.
+        readout: U, `(T, P, H)`.
+        readout_bias: b, `(T, P)`.
+    """
+    params: Tensor = _AllSites.apply(  # type: ignore[no-untyped-call]
+        features, weight, bias, readout, readout_bias
+    )
+    return params

@@ -93,7 +93,8 @@ class NADE(nn.Module):
         if activation not in ("relu", "sigmoid"):
             raise ValueError(f"activation is 'relu' or 'sigmoid', got {activation!r}")
         if not (0 <= dropout < 1 and 0 <= input_dropout < 1):
-            raise ValueError(f"dropout, input_dropout lie in [0, 1): {dropout}, {input_dropout}")
+            got = f"dropout={dropout}, input_dropout={input_dropout}"
+            raise ValueError(f"dropout rates lie in [0, 1), got {got}")
         if readout_scale <= 0:
             raise ValueError(f"readout_scale is above 0, got {readout_scale}")
         if not direct and (locality or kernel_grids):

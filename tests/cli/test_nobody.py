@@ -37,6 +37,14 @@ try:
 except ArbenchError as error:
     print(f"{{type(error).__name__}}: {{error}}")
 """
+COMPILED = """
+import torch
+from arbench import Discrete, EventSpec, Layout
+from arbench_nade.network import NADE
+network = NADE(Layout(EventSpec((256,), Discrete(2))), 1, hidden=256)
+network(torch.ones(2, 256, 1, dtype=torch.int64)).sum().backward()
+print(network.forward_kernel)
+"""
 
 
 @pytest.fixture
@@ -106,6 +114,11 @@ def test_it_works_without_a_home(place: Path, home: str | None) -> None:
         assert done.returncode == 0, done.stderr
     assert (out / "run" / "record.json").exists()
     assert [path.name for path in place.iterdir()] == ["runs"]
+
+
+def test_what_cannot_be_kept_is_compiled_all_the_same(place: Path) -> None:
+    done = as_nobody(COMPILED, folder=place, HOME="/nonexistent")
+    assert done.stdout == "compiled\n", done.stderr
 
 
 def test_a_finished_run_in_a_folder_that_may_not_be_written_is_resumed(place: Path) -> None:

@@ -61,13 +61,6 @@ def add(total: Vector, term: Vector) -> None:
         total[i] += term[i]
 
 
-@compiled
-def add_times(total: Vector, factor: Any, term: Vector) -> None:
-    """`total_i += factor * term_i`."""
-    for i in range(len(total)):
-        total[i] += factor * term[i]
-
-
 @compiled_once
 def matrix_add(total: Vector, matrix: Vector, vector: Vector) -> None:
     """`total_i += sum_j matrix_ij vector_j`: four rows at a time, so that short ones pay, too."""

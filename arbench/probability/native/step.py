@@ -122,3 +122,13 @@ def _speaks_for(owner: Any, native: str, original: str) -> bool:
 def numba_is_there() -> bool:
     """Whether the extra `arbench[fast]` is installed."""
     return importlib.util.find_spec("numba") is not None
+
+
+def kept_on_disk(function: Callable[..., Any], **options: Any) -> Any:
+    """The function as Numba compiles it; it is kept where compiled code may be written."""
+    import numba
+
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True, **options)(function)
+    except RuntimeError:  # no folder for compiled code may be written
+        return numba.njit(nogil=True, error_model="numpy", **options)(function)

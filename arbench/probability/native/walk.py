@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbench.probability.native.step import NativeDraw, NativeStep, dtype_of
+from arbench.probability.native.step import NativeDraw, NativeStep, dtype_of, kept_on_disk
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _KINDS = {"bernoulli": 0, "categorical": 1}
@@ -32,8 +32,8 @@ _NUM_REPORTS = 50
 _SHARED = (Path(__file__), Path(__file__).parents[2] / "networks" / "native" / "vectors.py")
 
 
-def _compiled(function: AnyFunction, **options: Any) -> AnyFunction:
-    made: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
+def _compiled(function: AnyFunction) -> AnyFunction:
+    made: Any = numba.njit(nogil=True, error_model="numpy")(function)
     return cast(AnyFunction, made)
 
 
@@ -127,10 +127,7 @@ def _walk_with(step: Callable[..., None]) -> Callable[..., None]:
     )
     function = FunctionType(code, {**globals(), "_step": step}, name)
     function.__module__ = original.__module__
-    try:
-        compiled = _compiled(function, cache=True)
-    except RuntimeError:  # no folder for compiled code may be written
-        compiled = _compiled(function)
+    compiled = kept_on_disk(function)
 
     def walk(*arguments: Any) -> None:
         try:
