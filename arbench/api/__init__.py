@@ -284,18 +284,38 @@ def verify(
     )
 
 
-def push(path: str | Path, to: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
+def push(
+    path: str | Path,
+    to: str,
+    *,
+    board: str | None = None,
+    license: str | None = None,
+    base_model: str | None = None,
+    private: bool = False,
+    overwrite: bool = False,
+) -> Pushed:
     """Push a finished run to the Hub, in one commit; see `arbench.hub.push.push_run`.
 
     Args:
         path: the run folder, or another name of a run.
         to: "org/name" of the repository.
+        board: "org/name" of a board with its result (`push_board`), for the Hub's own leaderboard.
+        license: of the weights, as the Hub writes it, such as "apache-2.0".
+        base_model: "org/name" of the model that its training began from.
         private: make a new repository private.
         overwrite: also replace files that arbench did not write.
     """
     from arbench.hub.push import push_run
 
-    return push_run(find_run(path), to, private=private, overwrite=overwrite)
+    return push_run(
+        find_run(path),
+        to,
+        board=board,
+        license=license,
+        base_model=base_model,
+        private=private,
+        overwrite=overwrite,
+    )
 
 
 def push_board(

@@ -22,6 +22,15 @@ from arbench.cli.options import UserPath
 @click.option(
     "--space", metavar="ORG/NAME", help="Push the page of all boards to this static Space."
 )
+@click.option(
+    "--license",
+    "licence",
+    metavar="NAME",
+    help="For --to: the licence of the weights as the Hub writes it, such as apache-2.0.",
+)
+@click.option(
+    "--base-model", metavar="ORG/NAME", help="For --to: the model that its training began from."
+)
 @click.option("--private", is_flag=True, help="If the repository is new, make it private.")
 @click.option("--overwrite", is_flag=True, help="Also replace files that arbench did not write.")
 def command(
@@ -29,10 +38,15 @@ def command(
     to: str | None,
     board: str | None,
     space: str | None,
+    licence: str | None,
+    base_model: str | None,
     private: bool,
     overwrite: bool,
 ) -> None:
     """Push RUN to the Hub in one commit, or its result to a board, or the boards' page.
+
+    With both --to and --board, the model also gets the file that puts it on the Hub's own
+    leaderboard of that board.
 
     You need a token with write access: `hf auth login`, or HF_TOKEN. arbench does not touch a
     repository with files that it did not write, unless you say --overwrite.
@@ -40,6 +54,7 @@ def command(
     \b
     arbench push runs/mnist-nade --to me/mnist-nade
     arbench push runs/mnist-nade --board me/arbench
+    arbench push runs/mnist-nade --to me/mnist-nade --board me/arbench --license apache-2.0
     arbench push --board me/arbench --space me/arbench
     """  # noqa: D301 - click wants the character
     if to is None and board is None and space is None:
@@ -48,16 +63,19 @@ def command(
         raise click.UsageError("--to needs a RUN to push")
     if space is not None and run is not None:
         raise click.UsageError("--space pushes the page of all boards: leave out RUN")
+    if to is None and (licence or base_model):
+        raise click.UsageError("--license and --base-model are for --to only")
     from arbench import api
 
+    how = {"private": private, "overwrite": overwrite}
     pushed = []
+    if board is not None:  # first: the model's file names a task of it
+        runs = [] if run is None else [run]
+        pushed.append(api.push_board(board, runs, **how))
     if to is not None:
         assert run is not None  # see above
-        pushed.append(api.push(run, to, private=private, overwrite=overwrite))
-    if board is not None:
-        runs = [] if run is None else [run]
-        pushed.append(api.push_board(board, runs, private=private, overwrite=overwrite))
+        pushed.append(api.push(run, to, board=board, license=licence, base_model=base_model, **how))
     if space is not None:
-        pushed.append(api.push_space(space, private=private, overwrite=overwrite))
+        pushed.append(api.push_space(space, **how))
     for each in pushed:
         click.echo(f"{each.url} at {each.commit}")

@@ -182,6 +182,8 @@ class Task(ABC):
             data, such as files that nobody has pinned.
         draws_pixels: whether a pixel of its binary images is 1 with probability grey level / 255;
             grey images of the user's own are then made events likewise.
+        hub_datasets: the data sets on the Hugging Face Hub that hold these data, or what they were
+            made from, such as "ylecun/mnist"; cards of models name them.
         needs_windows: whether it is a stream, which has events only once a context is chosen.
         is_windowed: whether its events are the windows of a stream.
         has_pieces: whether that stream is several pieces, such as of music; see `PieceTask`.
@@ -199,6 +201,7 @@ class Task(ABC):
     division: Division | None = None
     shared_events: ClassVar[Mapping[tuple[SplitName, SplitName], int] | None] = MappingProxyType({})
     draws_pixels: ClassVar[bool] = False
+    hub_datasets: ClassVar[tuple[str, ...]] = ()
     needs_windows: ClassVar[bool] = False
     is_windowed: ClassVar[bool] = False
     has_pieces: ClassVar[bool] = False

@@ -38,13 +38,20 @@ def write_card(path: Path, record: Record | None = None, *, load_as: str | None 
     write_text(path / CARD, card_of(path, record, load_as=load_as))
 
 
-def card_of(path: Path, record: Record | None = None, *, load_as: str | None = None) -> str:
+def card_of(
+    path: Path,
+    record: Record | None = None,
+    *,
+    load_as: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> str:
     """The card of a finished run, for people and for machines.
 
     Args:
         path: the run folder, for its samples, its training curve and pictures of measurements.
         record: of a run that has just been measured; None reads it, and holds files against it.
         load_as: the name that others load it by; None if it has no name but its folder.
+        metadata: what else it says to machines, such as a licence.
 
     Raises:
         DataError: if the run has no record, or its files are damaged.
@@ -53,7 +60,7 @@ def card_of(path: Path, record: Record | None = None, *, load_as: str | None = N
     if record is None:
         record = Record.read(path / RECORD)
         check_bound(path, record)
-    front = with_metadata(card_metadata(record), "")
+    front = with_metadata({**card_metadata(record), **(metadata or {})}, "")
     samples = [f"samples.{kind}" for kind in ("png", "txt", "csv", "wav", "mid")]
     samples = [name for name in samples if (path / name).exists()]
     links = "\n".join(f"Samples: [{name}]({name})" for name in samples if name != "samples.png")
@@ -106,6 +113,9 @@ def card_metadata(record: Record) -> dict[str, Any]:
         "library_name": "arbench",
         "tags": ["arbench", "autoregressive", "density-estimation", model.name],
     }
+    hub_task = _HUB_TASKS.get(kind_of(task.unit))
+    if hub_task is not None:
+        metadata["pipeline_tag"] = hub_task
     if record.no_likelihood or "test" not in record.splits or record.limit is not None:
         return metadata
     test, per = record.splits["test"], nats_per(task.unit)
@@ -118,7 +128,7 @@ def card_metadata(record: Record) -> dict[str, Any]:
         metrics.append(bits)
     result = {
         "task": {
-            "type": _HUB_TASKS.get(kind_of(task.unit), "other"),
+            "type": hub_task or "other",
             "name": "density estimation",
         },
         "dataset": {

@@ -19,16 +19,17 @@ from arbench.hub.repositories import RemoteFile, Repo
 from arbench.runs.config import RunConfig
 from arbench.runs.record.record import Record
 
-_SEAL = re.compile(rb"<!-- written by arbench, ([0-9a-f]{64}) -->\n\Z")
+_SEAL = re.compile(rb"(?:<!--|#) written by arbench, ([0-9a-f]{64})(?: -->)?\n\Z")
 _NEW_FILES = {".gitattributes"}  # of a repository in which nobody has put anything yet
 _MOST_BYTES = 32 << 20  # of a page or a document
 _MOST_NAMES = 4  # in a message
 
 
-def with_seal(page: str) -> bytes:
-    """A page of Markdown or HTML with its seal."""
+def with_seal(page: str, *, is_yaml: bool = False) -> bytes:
+    """A page of Markdown or HTML with its seal, or a document of YAML with it in a comment."""
     text = page.encode() if page.endswith("\n") else f"{page}\n".encode()
-    return text + f"<!-- written by arbench, {hashlib.sha256(text).hexdigest()} -->\n".encode()
+    seal = f"written by arbench, {hashlib.sha256(text).hexdigest()}"
+    return text + (f"# {seal}\n" if is_yaml else f"<!-- {seal} -->\n").encode()
 
 
 def is_sealed(page: bytes) -> bool:
@@ -94,7 +95,7 @@ def _is_own(
     if file.path.startswith("records/"):
         return True  # no other place of a board is named after a result's hash
     content = _read(hub, repo, head, file, folder)
-    if file.path.endswith((".md", ".html")):
+    if file.path.endswith((".md", ".html", ".yaml")):
         return is_sealed(content)
     try:
         if file.path == "config.json":

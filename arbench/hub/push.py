@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 from arbench.boards.boards import find_boards
 from arbench.boards.measured_boards import find_measured_boards
 from arbench.boards.page import write_page
+from arbench.boards.results import board_fault
 from arbench.data.tasks import open_task
 from arbench.errors import ArbenchError, CheckpointError, ConfigError
 from arbench.hub.card import card_of, with_metadata
 from arbench.hub.client import Hub
+from arbench.hub.evaluations import eval_results
 from arbench.hub.finding import HUB_PREFIX
 from arbench.hub.ownership import require_ownership, with_seal
 from arbench.hub.repositories import Repo, parse_repo
@@ -35,6 +37,7 @@ _RUN_FILES = re.compile(
     rf"(config|record)\.json|{EXTRAS.pattern}|(model|per_event|log_probs)\.safetensors"
     rf"|{PICTURE.pattern}"
 )
+_LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _PAGE_FILES = re.compile(r"index\.html")
 # From the head's commit, the files that a commit on top of it is to hold.
 Prepare = Callable[[Hub, str], Mapping[str, Path | bytes]]
@@ -85,29 +88,72 @@ def _name_of(namespace: str, task: str, model: str) -> str:
     return f"{namespace}/{task}-{model}"
 
 
-def push_run(path: Path, name: str, *, private: bool = False, overwrite: bool = False) -> Pushed:
+def push_run(
+    path: Path,
+    name: str,
+    *,
+    board: str | None = None,
+    license: str | None = None,
+    base_model: str | None = None,
+    private: bool = False,
+    overwrite: bool = False,
+) -> Pushed:
     """Put a finished run into a model repository: weights, configuration, record, card, samples.
 
     Args:
         path: the run folder.
         name: "org/name"; the repository is made if it does not exist.
+        board: "org/name" of a board that has its result; the repository then has the file that puts
+            the model on the Hub's own leaderboard of that board.
+        license: of the weights, as the Hub writes it, such as "apache-2.0".
+        base_model: "org/name" of the model that its training began from. The Hub's leaderboards
+            leave out models that name one, unless they are asked for all.
         private: make it for the owner's eyes.
         overwrite: also replace files that arbench did not write.
 
     Raises:
-        ConfigError: if the run has no weights that others could load, the name is invalid, or the
-            repository holds what arbench did not write.
+        ConfigError: if the run has no weights that others could load or may be on no board, a name
+            is invalid, or the repository holds what arbench did not write.
         CheckpointError: if it is unfinished, or its files are damaged or links.
         NetworkError: if the Hub does not take it; it then holds all of the run or nothing.
     """
     repo = parse_repo(name)
     files = _run_files(path)
     record = Record.read(files["record.json"])
-    card = card_of(path, load_as=f"{HUB_PREFIX}{name}")
+    metadata = _metadata(record, license, base_model)
+    card = card_of(path, load_as=f"{HUB_PREFIX}{name}", metadata=metadata)
     contents: dict[str, Path | bytes] = {**files, "README.md": with_seal(card)}
+    if board is not None:
+        if fault := board_fault(record):
+            raise ConfigError(f"{path}: {fault}")
+        source = f"{Hub().url(repo)}/blob/main/record.json"
+        evaluated = eval_results(record, parse_repo(board, "dataset"), source)
+        contents |= {file: with_seal(text, is_yaml=True) for file, text in evaluated.items()}
     message = f"{record.model.name} on {record.task.name}"
     prepare = _if_own(repo, contents, _RUN_FILES, overwrite=overwrite)
     return deliver(repo, message, prepare, private=private)
+
+
+def _metadata(record: Record, license: str | None, base_model: str | None) -> dict[str, object]:
+    """What the card of a model says beside its record: licence, data sets, what it began from.
+
+    Raises:
+        ConfigError: if the licence or the base model has no such name as the Hub gives.
+    """
+    metadata: dict[str, object] = {}
+    if license is not None:
+        if not _LICENSE.fullmatch(license):
+            raise ConfigError(
+                f"{license!r} names no licence: expected a name of the Hub, such as apache-2.0 or "
+                "cc-by-4.0"
+            )
+        metadata["license"] = license
+    if offer := registry().tasks.get(record.task.name):
+        datasets = offer.load().hub_datasets
+        metadata |= {"datasets": [*datasets]} if datasets else {}
+    if base_model is not None:
+        metadata["base_model"] = parse_repo(base_model).name
+    return metadata
 
 
 def push_trained(run: Run, namespace: str) -> Pushed:

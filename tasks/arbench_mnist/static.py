@@ -73,6 +73,7 @@ class StaticMNIST(Task):
     spec = EventSpec((1, SIDE, SIDE), Discrete(2))
     unit = "pixel"
     draws_pixels = True
+    hub_datasets = ("ylecun/mnist",)
     source = (
         "Binarised MNIST (Salakhutdinov and Murray 2008; files by Larochelle, "
         "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/), rebuilt from MNIST"

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from hub_evaluations import fault_of, leaderboard, results_of
 from hub_faults import BODIES, SPOILED, TOKEN, Fault
 
 _PLURALS = {"models": "model", "datasets": "dataset", "spaces": "space"}
@@ -293,8 +294,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def info(self, kinds: str, name: str, rev: str | None = None) -> None:
         commit = self._commit_at(kinds, name, rev or "main")
-        siblings = [{"rfilename": path} for path in commit.files]
-        self._json({"id": name, "sha": commit.oid, "private": False, "siblings": siblings})
+        about: dict[str, Any] = {"id": name, "sha": commit.oid, "private": False}
+        about["siblings"] = [{"rfilename": path} for path in commit.files]
+        if "expand=evalResults" in self.path:
+            about["evalResults"] = results_of(self.hub.files(name))
+        self._json(about)
+
+    def leaderboard(self, name: str) -> None:
+        self._repo("datasets", name)
+        kinds = {model: self.hub.files(model) for kind, model in self.hub.repos if kind == "model"}
+        with_parents = "base_model=false" in self.path.lower()
+        self._json(leaderboard(name, kinds, with_parents=with_parents))
 
     def tree(self, kinds: str, name: str, rev: str) -> None:
         files = self._commit_at(kinds, name, rev).files
@@ -357,6 +367,8 @@ class _Handler(BaseHTTPRequestHandler):
                     files.pop(value["path"], None)
             if header.get("parentCommit") not in (None, repo.head.oid):
                 raise _Refused(412, message="A commit has happened since. Please refresh")
+            if fault := fault_of(kinds, {path: blob.data for path, blob in files.items()}):
+                raise _Refused(400, message=fault)
             oid = repo.add(header["summary"], files).oid
         prefix = "" if kinds == "models" else f"{kinds}/"
         url = f"{self.hub.url}/{prefix}{name}/commit/{oid}"
@@ -392,6 +404,7 @@ _ROUTES = [
     (r"POST /api/repos/create", "create"),
     (r"POST /api/validate-yaml", "check_yaml"),
     (rf"GET {_API}", "info"),
+    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)/leaderboard", "leaderboard"),
     (rf"GET {_API}/revision/(?P<rev>[^/]+)", "info"),
     (rf"GET {_API}/tree/(?P<rev>[^/]+)", "tree"),
     (rf"POST {_API}/preupload/(?P<rev>[^/]+)", "preupload"),
