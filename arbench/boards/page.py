@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
+from arbench.boards.live.section import live
 from arbench.boards.measured_boards import MeasuredBoard
 from arbench.boards.measured_text import ABOUT_MEASURED, measured_html
 from arbench.boards.page_media import curve, gallery, pictures
@@ -23,6 +24,13 @@ from arbench.files.atomic import make_folder, require_file, write_text
 from arbench.show.escaping import html, printable
 from arbench.version import __version__
 
+_LIVE = Template("""<section class="task" id="live" aria-labelledby="title-live">
+<h2 id="title-live" tabindex="-1">Try it</h2>
+$sections
+</section>""")
+_LEAD = (
+    '<p><a class="try" href="#live">Try it: draw half a digit, and a model draws the rest</a></p>'
+)
 _FILES = resources.files("arbench.boards") / "page_template"
 
 
@@ -47,9 +55,15 @@ def render_page(boards: Sequence[Board], measured: Sequence[MeasuredBoard] = ())
     """The page as HTML; see `write_page`."""
     tasks = {task: [*group] for task, group in groupby(boards, lambda board: board.task)}
     numbers = {board.key: _numbers(board) for board in boards}
+    tried = live(boards)
     return Template(_asset("page.html")).substitute(
-        style=_asset("page.css"),
-        script=_asset("page.js"),
+        style=_asset("page.css") + tried.style,
+        script=tried.script + _asset("page.js"),
+        live=_LIVE.substitute(sections=tried.sections) if tried.data else "",
+        live_link='<li><a href="#live">Try it</a></li>' if tried.data else "",
+        live_option='<option value="live">Try it</option>' if tried.data else "",
+        live_lead=_LEAD if tried.data else "",
+        live_data=_script_json(tried.data or {}),
         numbers=_script_json(numbers),
         links="\n".join(f'<li><a href="#{html(t)}">{html(t)}</a></li>' for t in tasks),
         options="\n".join(f'<option value="{html(t)}">{html(t)}</option>' for t in tasks),

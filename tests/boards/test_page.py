@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from browsing import SIZES, Visit
 
 from arbench.boards.boards import make_boards
 from arbench.boards.page import render_page, write_page
@@ -18,22 +18,11 @@ from arbench.boards.rows import Board, Row
 from arbench.show.record_tables import record_tables
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Request
+    from playwright.sync_api import Locator, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
 TASKS = ("mnist", "mnist-static", "toy-ar1", "uci-dna")
 NASTY = "\"><img src=x onerror=alert(1)>'</script><b>&amp;"
-Open = Callable[..., "Page"]
+Open = Visit
 
 
 @pytest.fixture(scope="module")
@@ -64,43 +53,10 @@ def address(boards: list[Board], tmp_path_factory: pytest.TempPathFactory) -> st
     return (out / "index.html").as_uri()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}: install Debian's package chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(browser: Browser, address: str) -> Iterator[Open]:
-    """A function that opens the page; afterwards no error and no request may have been seen."""
-    seen: list[str] = []
-    pages = []
-
-    def note_request(request: Request) -> None:
-        if not request.url.startswith((address, "data:")):
-            seen.append(f"request: {request.url}")
-
-    def opened(task: str = "", *, size: str = "desktop", **settings: object) -> Page:
-        page = browser.new_page(viewport=SIZES[size], **settings)
-        pages.append(page)
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: seen.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: seen.append(f"error: {error}"))
-        page.on("request", note_request)
-        page.goto(f"{address}#{task}")
-        return page
-
-    yield opened
-    for page in pages:
-        page.close()
-    assert seen == []
+def open_page(visit: Open, address: str) -> Open:
+    """A function that opens the page; see `visit`."""
+    return partial(visit, address)
 
 
 def shown(page: Page, column: int) -> list[str]:
@@ -349,7 +305,7 @@ def test_the_record_of_a_result_opens_below_its_board(
 def test_data_are_text_and_never_markup(boards: list[Board], open_page: Open) -> None:
     text = render_page(boards)
     assert "<img src=x" not in text
-    assert text.count("<script") == 2
+    assert text.count("<script") == 3
     page = open_page("mnist")
     assert page.locator("img[src=x]").count() == 0
     assert page.locator(".task.shown .model", has_text=NASTY).count() == 1

@@ -301,6 +301,16 @@
     boards.forEach(drawBoard);
   });
 
+  // Models that can be tried: their weights are read when somebody comes to them.
+  const setUps = { drawing: (data) => setUpDrawing(data), naming: (data) => setUpNaming(data) };
+  let triable = true;
+  function tryModels() {
+    if (!triable) return;
+    triable = false;
+    const data = JSON.parse(document.getElementById("live-data").textContent);
+    for (const [name, own] of Object.entries(data)) setUps[name](own);
+  }
+
   // One task at a time, named in the address.
   const choose = document.getElementById("choose");
   const sections = all(".task");
@@ -315,8 +325,9 @@
       if (link.getAttribute("href") === `#${task ? task.id : ""}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    document.title = task ? `${task.id} · arbench leaderboards` : "arbench leaderboards";
+    document.title = task ? `${task.id === "live" ? "Try it" : task.id} · arbench leaderboards` : "arbench leaderboards";
     all(".board", shown).forEach(drawBoard);
+    if (shown.id === "live") tryModels();
     if (focus) {
       window.scrollTo(0, 0);
       shown.querySelector("h1, h2").focus({ preventScroll: true });
