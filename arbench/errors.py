@@ -40,6 +40,10 @@ class ConfigError(ArbenchError):
     exit_code = 2
 
 
+class Held(ConfigError):
+    """Another process works on the run; whoever shares the work with it looks again later."""
+
+
 class DataError(ArbenchError):
     """Data are missing, damaged or not what their description says."""
 

@@ -23,13 +23,13 @@ from arbench.api.measuring import measure_run as measure_run
 from arbench.api.measuring import measurement_keys as measurement_keys
 from arbench.api.opening import OpenedRun as OpenedRun
 from arbench.api.opening import open_run as open_run
+from arbench.api.queue import run_queue as run_queue
+from arbench.api.queue import run_seeds as run_seeds
 from arbench.api.sampling import sample as sample
 from arbench.api.sampling import sample_texts as sample_texts
 from arbench.api.training import RecipeOptions as RecipeOptions
 from arbench.api.training import resume as resume
 from arbench.api.training import run as run
-from arbench.api.training import run_queue as run_queue
-from arbench.api.training import run_seeds as run_seeds
 from arbench.boards.boards import find_boards, frame
 from arbench.boards.measured_boards import find_measured_boards
 from arbench.boards.measured_text import measured_frame

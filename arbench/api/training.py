@@ -1,21 +1,17 @@
-"""`arbench.run`, `resume`, `run_seeds` and `run_queue`: train from Python."""
+"""`arbench.run` and `resume`: train from Python."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict
 
-from arbench.data.tasks import open_task
-from arbench.errors import ArbenchError, ConfigError, Interrupted, RunError
 from arbench.hub.card import write_card
 from arbench.measure.opening import open_measurement
 from arbench.runs.experiment import Run, resume_run, start_run
 from arbench.runs.folder import RunFolder
-from arbench.runs.queue import QueuedRun, read_queue
-from arbench.runs.request import RunRequest, parse_seconds, resolve
-from arbench.runs.seeds import require_recipe, seed_folder, seeds_home
+from arbench.runs.request import RunRequest, parse_seconds
 from arbench.show.reporting import Reporter
 
 
@@ -113,110 +109,6 @@ def resume(
     wanted = not finished.was_finished or (not card.exists() and os.access(finished.path, os.W_OK))
     if finished.is_main and wanted:
         write_card(finished.path, finished.record)
-    return finished
-
-
-def run_queue(
-    path: str | Path,
-    *,
-    out: str | Path = "runs",
-    device: str = "auto",
-    reporter: Reporter | None = None,
-) -> list[Run]:
-    """Train all runs of a queue, in order; skips finished ones and continues unfinished ones.
-
-    Args:
-        path: a queue file; see `arbench.runs.queue`.
-        out: the folder that holds the run folders, one for each run by its name.
-        device: where to train.
-        reporter: receives progress.
-
-    Raises:
-        ConfigError: if the file is no queue.
-        Interrupted: at a stop signal; the same call takes the queue up again.
-        RunError: at the end, if some of the runs failed; the others have been made.
-    """
-    return _make_all("queue", read_queue(Path(path)), Path(out), device, reporter or Reporter())
-
-
-def run_seeds(
-    task: str,
-    model: str,
-    *,
-    seeds: int,
-    out: str | Path | None = None,
-    device: str = "auto",
-    reporter: Reporter | None = None,
-    **options: Unpack[RecipeOptions],
-) -> list[Run]:
-    """Train one recipe with seeds 0 to `seeds` - 1, each seed in its own folder, in order.
-
-    What is finished is kept and what is begun continued, so that the same call takes all up again;
-    a greater number adds seeds. `compare` takes the folder, and a board shows it as one row.
-
-    Args:
-        task: a task's name, such as "mnist", or "images:PATH".
-        model: a model's name, such as "nade".
-        seeds: how many; a verdict about the recipe takes at least 3.
-        out: the folder that holds `seed-0`, `seed-1` and so on; by default one under `runs/`.
-        device: where to train.
-        reporter: receives progress; by default nobody.
-        options: the rest of what `run` takes, but for the seed.
-
-    Raises:
-        ConfigError: if there is no seed, the folder is a run, or one of its seeds is of another
-            recipe.
-        Interrupted: at a stop signal; the same call takes the seeds up again.
-        RunError: at the end, if some of them failed; the others have been made.
-    """
-    if seeds < 1:
-        raise ConfigError(f"seeds is at least 1, got {seeds}")
-    config, _ = resolve(as_request(task, model, **options), open_task(task))
-    home = seeds_home(None if out is None else Path(out), config.task, model)
-    folders = [seed_folder(home, seed) for seed in range(seeds)]
-    for folder in folders:  # before any is trained
-        if folder.config.exists():
-            require_recipe(folder, config)
-    wanted = [
-        QueuedRun.model_validate(
-            {**options, "task": task, "model": model, "seed": seed, "name": folder.path.name}
-        )
-        for seed, folder in enumerate(folders)
-    ]
-    return _make_all("seeds", wanted, home, device, reporter or Reporter())
-
-
-def _make_all(
-    what: str, wanted: Sequence[QueuedRun], home: Path, device: str, reporter: Reporter
-) -> list[Run]:
-    """Make every run in its folder below `home`; what is begun there is continued.
-
-    Raises:
-        Interrupted: at a stop signal.
-        RunError: at the end, if some of them failed; the others have been made.
-    """
-    finished: list[Run] = []
-    failed: list[str] = []
-    for number, item in enumerate(wanted, start=1):
-        folder = home / item.name
-        reporter.say(f"{what}   {number} of {len(wanted)}: {folder}")
-        try:
-            if RunFolder(folder).config.exists():
-                made = resume(folder, task=item.task, device=device, reporter=reporter)
-            else:
-                asked = item.model_dump(exclude={"name"})
-                made = run(**asked, out=folder, device=device, reporter=reporter)
-        except Interrupted:
-            reporter.say(f"{what}   {home}: the same command goes on with the rest")
-            raise
-        except ArbenchError as error:
-            reporter.say(f"failed  {item.name}: {error}")
-            failed.append(item.name)
-        else:
-            finished.append(made)
-    if failed:
-        kind = "seeds" if what == "seeds" else "runs"
-        raise RunError(f"{len(failed)} of {len(wanted)} {kind} failed: {', '.join(failed)}")
     return finished
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from arbench.api.training import run_seeds
+from arbench.api.queue import run_seeds
 from arbench.boards.published import nats_error_of, nats_of
 from arbench.cli.console import conclude
 from arbench.data.units import nats_per

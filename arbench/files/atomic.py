@@ -9,7 +9,8 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from arbench.errors import ConfigError, RunError
@@ -17,6 +18,7 @@ from arbench.errors import ConfigError, RunError
 if sys.platform != "win32":
     import fcntl
 
+_leave: ContextVar[Callable[[], None] | None] = ContextVar("leave", default=None)
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -71,6 +73,20 @@ def make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def asking_leave(ask: Callable[[], None]) -> Iterator[None]:
+    """Within, `ask` is called before each write of this thread, and may raise to prevent it.
+
+    Who works under a lease can lose it without a word; nothing is written into a folder that is
+    somebody else's by then.
+    """
+    before = _leave.set(ask)
+    try:
+        yield
+    finally:
+        _leave.reset(before)
+
+
+@contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it is flushed and renamed on leaving.
 
@@ -95,6 +111,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield temporary
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
+            if ask := _leave.get():  # once more: writing may have taken long
+                ask()
             os.replace(temporary, path)
             if os.name == "posix":  # elsewhere a rename cannot be made durable
                 folder = os.open(path.parent, os.O_RDONLY)
@@ -132,6 +150,8 @@ def full_disk_named(path: Path) -> Iterator[None]:
     Raises:
         RunError: when the disk is full, with the path and the free space.
     """
+    if ask := _leave.get():
+        ask()
     try:
         yield
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from arbench.errors import CheckpointError, ConfigError, Interrupted
+from arbench.errors import CheckpointError, ConfigError, Held, Interrupted
 from arbench.files.atomic import make_folder, remove_abandoned, require_folder
 from arbench.runs.record.binding import per_event_name
 from arbench.runs.record.record import Record
@@ -113,8 +113,8 @@ class RunFolder:
             is_new: whether a run is to begin in it.
 
         Raises:
-            ConfigError: if another run holds it, or has begun in it meanwhile, or it cannot be made
-                or written.
+            Held: if another run holds it, or has begun in it meanwhile.
+            ConfigError: if it cannot be made or written.
             Interrupted: at a stop signal that nobody handles inside; the line says how to go on.
         """
         make_folder(self.path)
@@ -123,13 +123,13 @@ class RunFolder:
             with FileLock(self._lock, timeout=0), listening_for_stop(self._how_to_go_on):
                 is_bare = not self.config.exists()
                 if is_new and not is_bare:
-                    raise ConfigError(
+                    raise Held(
                         f"{self.path}: another run has begun there; choose another folder with "
                         "--out"
                     )
                 yield
         except Timeout as error:
-            raise ConfigError(
+            raise Held(
                 f"a run is going on in {self.path}; choose another folder with --out"
             ) from error
         except KeyboardInterrupt as error:  # raised by somebody else than our own handler
@@ -138,7 +138,7 @@ class RunFolder:
             raise Interrupted(self._how_to_go_on(), signal.SIGINT) from error
         except Exception as error:
             begun = isinstance(error, Interrupted) and self.config.exists()
-            if is_bare and not begun:
+            if is_bare and not begun and not isinstance(error, Held):  # then it is somebody else's
                 self._remove_if_bare()
             raise
 

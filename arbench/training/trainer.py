@@ -165,7 +165,7 @@ class Trainer:
             self._take_up()
         if self.accelerator.is_main_process:
             # What was measured after the checkpoint will be measured again.
-            with open(self.metrics, "ab") as file:
+            with full_disk_named(self.metrics), open(self.metrics, "ab") as file:
                 file.truncate(self.progress.metrics_bytes)
 
     def _step(self, fraction: float) -> None:

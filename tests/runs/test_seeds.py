@@ -96,24 +96,24 @@ def test_a_folder_of_another_recipe_is_not_taken_up(homes: dict[str, Path]) -> N
 def test_a_seed_that_fails_leaves_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import arbench.api.training
+    import arbench.api.queue
 
-    real = arbench.api.training.run
+    real = arbench.api.queue.run
 
     def fails_once(*args: object, seed: int, **options: object) -> Run:
         if seed == 1:
             raise RunError("no luck")
         return real(*args, seed=seed, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(arbench.api.training, "run", fails_once)
+    monkeypatch.setattr(arbench.api.queue, "run", fails_once)
     with pytest.raises(RunError, match="1 of 3 seeds failed: seed-1"):
         arbench.run_seeds(TASK, MODEL, seeds=3, epochs=1, device="cpu", out=tmp_path, limit=50)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed-0", "seed-2"]
+    assert sorted(path.name for path in tmp_path.glob("seed-*")) == ["seed-0", "seed-2"]
 
     def stops(*args: object, **options: object) -> Run:
         raise Interrupted("stopped", 2)
 
-    monkeypatch.setattr(arbench.api.training, "run", stops)
+    monkeypatch.setattr(arbench.api.queue, "run", stops)
     said = Said()
     with pytest.raises(Interrupted):
         arbench.run_seeds(
