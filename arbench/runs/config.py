@@ -294,12 +294,12 @@ def require_combination(config: RunConfig) -> None:
         raise ConfigError(
             f"{config.model} fits itself, so all copies would be alike: set num_copies to 1"
         )
-    if fits_itself and num_members > 1:
-        raise ConfigError(
-            f"{config.model} fits itself and cannot form an ensemble: set num_orderings and "
-            "num_masks to 1"
-        )
     shares = config.recipe.ensemble.shared_weights
+    if fits_itself and num_members > 1 and shares:
+        raise ConfigError(
+            f"{config.model} fits itself and cannot share weights between members: set "
+            "shared_weights to false, or num_orderings and num_masks to 1"
+        )
     if num_copies > 1 and num_members > 1 and shares:
         raise ConfigError(
             "copies share one ordering and one mask: set num_orderings and num_masks to 1, or "

@@ -159,7 +159,7 @@ class _Experiment:
         trainer = self._prepare()
         try:
             with kept_for_reuse():
-                if hasattr(trainer.network, "fit"):
+                if hasattr(trainer.members[0].network, "fit"):
                     fit(trainer)
                 else:
                     trainer.run()
@@ -213,7 +213,7 @@ class _Experiment:
 
         network = self.assembly.network
         # A network that fits itself sees all batches in every process: nobody adds up counts.
-        is_shared = not hasattr(network, "fit")
+        is_shared = not hasattr(self.assembly.members[0].network, "fit")
         batches = TrainingBatches(
             task,
             train,

@@ -181,7 +181,8 @@ def learn(
         assert isinstance(model, Model)  # a flow is trained by gradients
         sites = model.layout.to_sites(events)
         counted = None if scored is None else model.layout.scored_sites(scored)
-        model.network.fit([(sites, counted)] * _NUM_COPIES)
+        for _ in model.network.fit([(sites, counted)] * _NUM_COPIES) or ():
+            pass  # it says how far it is
     weights = [p for p in model.parameters() if p.requires_grad]
     if not hasattr(model.network, "fit") and weights:
         optimizer = torch.optim.Adam(weights, lr=learning_rate)

@@ -242,7 +242,7 @@ class Trainer:
             if progress.best_nats is None or nats < progress.best_nats:
                 progress.best_nats, progress.best_step = nats, progress.step
                 progress.evaluations_since_best = 0
-                if not hasattr(self.network, "fit"):  # such a network is evaluated once
+                if not hasattr(self.members[0].network, "fit"):  # it is evaluated once
                     self.best = _snapshot(self.network)
         finally:
             if own is not None:

@@ -33,6 +33,7 @@ PACKAGED: Rows = [
     ("toy-markov", SEQUENCES, {}, 3),
     ("toy-ising", SEQUENCES[2:] + IMAGES, {}, 1),
     ("toy-markov", ("chow-liu", "ppm", "any-order"), {}, 1),
+    ("toy-markov", ("boosted-trees",), {"network.max_trees": 5}, 1),
     ("mnist-mini", ("rnn-nade", "lstm-nade"), {}, 1),
     ("toy-ar1", ("rnade", "gpt", "lstm", "wavenet", "s4d", "tarflow"), {}, 2),
     ("toy-ar1", ("rnade", "gru"), {"head.name": "gaussian"}, 2),
