@@ -23,6 +23,8 @@ FORK_SERVER = Path(__file__).with_name("fork_server.py")
 # Compiling takes seconds a network, so tests of other things take Python steps.
 # `ARBENCH_KERNEL=native pytest tests/conformance` proves every promise with native ones.
 os.environ.setdefault("ARBENCH_KERNEL", "python")
+# What is timed is to be alone on the machine; processes of one test session are not each other's.
+os.environ["ARBENCH_MACHINE_LOCK"] = f"{tempfile.gettempdir()}/arbench-test-{os.getpid()}.lock"
 
 
 @pytest.fixture(autouse=True)

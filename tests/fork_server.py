@@ -59,6 +59,7 @@ def serve(listener: socket.socket) -> None:
             else:
                 continue
             running.pop(asker).close()
+            asker.shutdown(socket.SHUT_RDWR)  # forks since then have a copy of it
             asker.close()
         if listener in ready:
             asker, _ = listener.accept()

@@ -40,6 +40,7 @@ from arbench.errors import ConfigError
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
 from arbench.measure.likelihood import SplitRecord, evaluate_log_probs
+from arbench.measure.machine import at_work
 from arbench.measure.opening import open_measurement
 from arbench.measure.speed import SpeedRecord, measure_sampling
 from arbench.measure.statistics.paired import PairedDifference
@@ -183,14 +184,18 @@ def bench(
             raise ConfigError(
                 f"{path} has no sampler {method!r}; it has: {', '.join(density.samplers)}"
             )
-    with (reporter or Reporter()).bar("timing", live=False) as advance:
-        return measure_sampling(
+    with (
+        at_work(alone=True) as alone,
+        (reporter or Reporter()).bar("timing", live=False) as advance,
+    ):
+        rows = measure_sampling(
             density,
             methods=methods or density.samplers,
             batch_sizes=batch_sizes,
             full=full,
             progress=advance,
         )
+    return rows if alone else [row.model_copy(update={"shared": True}) for row in rows]
 
 
 def compare(

@@ -251,6 +251,7 @@ def best_speeds(result: Result) -> tuple[Speed, ...]:
         )
         for report in result.speeds
         for row in report.sampling
+        if not row.shared
     ]
 
     def sampler(speed: Speed) -> tuple[str, str, str]:

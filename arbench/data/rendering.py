@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from arbench.data.formats import mu_law
-from arbench.data.formats.piano_keys import NUM_KEYS
+from arbench.data.units import NUM_KEYS
 from arbench.files.documents import Finite, Line, Part
 from arbench.probability.events import Discrete, EventSpec
 

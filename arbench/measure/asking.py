@@ -18,6 +18,7 @@ from arbench.errors import ArbenchError, PluginError
 from arbench.measure.context import Context, Handed, LoadDensity, not_here
 from arbench.measure.environment import Section, describe_environment
 from arbench.measure.likelihood import evaluate_log_probs
+from arbench.measure.machine import at_work
 from arbench.measure.measurement import ROUNDING_SHARE, Measured, Measurement
 from arbench.measure.per_event import EventValues
 from arbench.measure.statistics.resampling import NUM_RESAMPLES, error_of
@@ -136,7 +137,8 @@ class Measuring:
             subject=self.subject,
             reporter=self.reporter,
         )
-        with evaluation_mode(self.density if isinstance(self.density, nn.Module) else nn.Module()):
+        module = self.density if isinstance(self.density, nn.Module) else nn.Module()
+        with at_work(alone=measurement.exclusive) as context.alone, evaluation_mode(module):
             try:
                 measured = measurement.measure(self.density, handed, context)
                 measured = self._completed(measurement, measured)

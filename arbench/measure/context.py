@@ -172,6 +172,8 @@ class Context:
         data_part: what is handed of it; see `Dataset.part`.
         cache: where artifacts are kept; None keeps them for this process alone.
         reads: the splits whose log-probabilities may be asked for.
+        alone: whether no other run was at work on this machine meanwhile; asked of it where the
+            measurement is `exclusive`.
         open_dataset: opens a task by name; see `open`.
         load_density: loads a trained density by the name of its run; see `load`.
         subject: what messages call the density.
@@ -189,6 +191,7 @@ class Context:
     data_part: str = ""
     cache: Path | None = None
     reads: Sequence[str] = SPLITS
+    alone: bool = True
     open_dataset: Callable[[str], Dataset] = not_here
     load_density: LoadDensity = not_here
     subject: str = "the density"

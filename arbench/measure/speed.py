@@ -29,7 +29,10 @@ SPEED_BATCH_SIZES = (1, 64)  # of a run's own record
 
 
 class SpeedRecord(Part):
-    """How fast one sampler is on one device."""
+    """How fast one sampler is on one device.
+
+    It is `shared` if other runs were at work on the machine meanwhile; boards show no such row.
+    """
 
     method: Line
     batch_size: Count
@@ -42,6 +45,7 @@ class SpeedRecord(Part):
     iqr_s: Finite
     events_per_s: Finite
     extrapolated: bool
+    shared: bool = False  # older records do not say
 
 
 class SpeedSection(Section):
@@ -94,6 +98,8 @@ class Speed(Measurement):
                 full=self.full,
                 progress=advance,
             )
+        if not context.alone:
+            rows = [row.model_copy(update={"shared": True}) for row in rows]
         best = max(rows, key=lambda row: row.events_per_s)
         number = self.row(f"{best.method}, batch {best.batch_size}", best.events_per_s)
         return Measured([number], details={"rows": [row.model_dump(mode="json") for row in rows]})

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from arbench.errors import CheckpointError, ConfigError, Held, Interrupted
 from arbench.files.atomic import make_folder, remove_abandoned, require_folder
+from arbench.measure.machine import at_work
 from arbench.runs.record.binding import per_event_name
 from arbench.runs.record.record import Record
 from arbench.training.checkpoints import CONFIG, METRICS
@@ -104,7 +105,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self, *, is_new: bool = False) -> Iterator[None]:
-        """Hold this folder; the operating system lets go if the process dies.
+        """Hold this folder, and be at work; the operating system lets go if the process dies.
 
         A new run that fails before it has left anything but its configuration takes the folder
         away again.
@@ -120,7 +121,11 @@ class RunFolder:
         make_folder(self.path)
         is_bare = not self.config.exists()
         try:
-            with FileLock(self._lock, timeout=0), listening_for_stop(self._how_to_go_on):
+            with (
+                FileLock(self._lock, timeout=0),
+                at_work(),
+                listening_for_stop(self._how_to_go_on),
+            ):
                 is_bare = not self.config.exists()
                 if is_new and not is_bare:
                     raise Held(

@@ -195,6 +195,7 @@ def truth_note(truth: Values) -> str:
 
 def speed_table(rows: Sequence[Values]) -> Table:
     """Sampling speed by sampler and batch size; the times are for one batch."""
+    is_shared = any(row.get("shared") for row in rows)
     return Table(
         "sampling speed",
         ("sampler", "device", "batch", "events/s", "median time", "IQR"),
@@ -211,6 +212,7 @@ def speed_table(rows: Sequence[Values]) -> Table:
             )
             for row in rows
         ],
+        ["Other runs were at work meanwhile: boards do not show these times."] * is_shared,
     )
 
 

@@ -8,16 +8,13 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from arbench.data.formats.midi import missing_library, write_midi
-from arbench.data.formats.piano_keys import Steps
-from arbench.data.formats.tones import TONE_RATE, tones
 from arbench.data.rendering import (
     AudioRendering,
     ImageRendering,
@@ -30,7 +27,9 @@ from arbench.data.rendering import (
 from arbench.errors import ConfigError
 from arbench.files.atomic import atomic_path, require_file, write_text
 from arbench.probability.events import Discrete, EventSpec
-from arbench.show.piano_rolls import draw_piano_rolls
+
+if TYPE_CHECKING:
+    from arbench.data.formats.piano_keys import Steps
 
 NUM_SAMPLES = 64  # in a run's folder
 _GAP = 2
@@ -68,15 +67,21 @@ def output_path(path: Path | None, rendering: Rendering) -> Path:
     require_file(path, name)
     if path.suffix.lower() not in endings:
         raise ConfigError(f"{path}: {wanted}")
-    if path.suffix.lower() == ".mid" and (missing := missing_library()):
+    if path.suffix.lower() == ".mid" and (missing := _missing()):
         raise ConfigError(f"{path}: {missing}")
     return path
 
 
 def left_out(rendering: Rendering) -> str | None:
     """What a folder of samples lacks, and what to install for it; None if nothing."""
-    missing = missing_library() if rendering.kind == "music" else None
+    missing = _missing() if rendering.kind == "music" else None
     return missing and f"there will be no samples.mid, only samples.wav: {missing}"
+
+
+def _missing() -> str | None:
+    from arbench.data.formats.midi import missing_library
+
+    return missing_library()
 
 
 def save_samples(
@@ -187,6 +192,11 @@ def save_music(
     Raises:
         ConfigError: if it is to be MIDI, and mido is not installed.
     """
+    # Nothing of music is imported where there is none.
+    from arbench.data.formats.midi import write_midi
+    from arbench.data.formats.tones import TONE_RATE, tones
+    from arbench.show.piano_rolls import draw_piano_rolls
+
     beat: dict[str, Any] = {"steps_per_beat": steps_per_beat}
     if path.suffix.lower() == ".mid":
         row = _in_a_row(pieces, steps_per_beat)
