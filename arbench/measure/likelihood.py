@@ -19,7 +19,7 @@ from arbench.measure.environment import Section
 from arbench.measure.measurement import Measured, Measurement
 from arbench.measure.statistics.metrics import FLOAT64_ROUNDING_SHARE, NLL, group_sums
 from arbench.probability.bits import Kind, in_bits
-from arbench.probability.events import Discrete, Domain, EventSpec
+from arbench.probability.events import Discrete, Domain
 from arbench.probability.precision import evaluation_mode
 from arbench.show.reporting import Advance
 
@@ -32,6 +32,7 @@ Scored = tuple[Tensor, Split]  # log-probabilities of the events of a split
 _MOST_EVENTS = 200
 _MOST_DIMS = 1 << 18
 _MOST_NUMBERS = 1 << 22  # of a batch, one for each value of each dim: 16 MB of float32
+_MOST_UNITS = 1 << 19  # of a batch in one layer: 2 MB of float32, about what a core's cache holds
 
 
 class WindowsRecord(Part):
@@ -270,16 +271,24 @@ def scored_windows(windows: Windows | None) -> WindowsRecord | None:
     return WindowsRecord(context=windows.context, stride=windows.stride)
 
 
-def evaluation_batch(spec: EventSpec) -> int:
+def evaluation_batch(density: Density) -> int:
     """How many events are evaluated at once: 200, or fewer if they are long or have many values.
 
-    A softmax gives a number to every value of every dim. More of them at once than a processor
-    keeps at hand take much memory and no less time. The batch depends on nothing else, so that
-    values per event are the same to the bit whoever evaluates them.
+    A softmax gives a number to every value of every dim, and some networks have many units for each
+    of them (`SitewiseNetwork`). More of them at once than a processor keeps at hand take much
+    memory and no less time. The batch depends on nothing else, so that values per event are the
+    same to the bit whoever evaluates them on such a device.
     """
+    spec, per_site = density.spec, 1
+    if isinstance(density, nn.Module) and density.device.type == "cpu":
+        per_site = max(getattr(part, "units_per_site", 1) for part in density.modules())
     sizes = [domain.size for domain in spec.dim_domains if isinstance(domain, Discrete)]
     per_dim = max([1, *(size for size in sizes if size > 2)])  # two values have one number
-    most = min(_MOST_DIMS // spec.num_dims, _MOST_NUMBERS // (spec.num_dims * per_dim))
+    most = min(
+        _MOST_DIMS // spec.num_dims,
+        _MOST_NUMBERS // (spec.num_dims * per_dim),
+        _MOST_UNITS // (spec.num_dims * per_site),
+    )
     return max(1, min(_MOST_EVENTS, most))
 
 
@@ -306,7 +315,7 @@ def evaluate_log_probs(
         Diverged: at the first log-probability that is not finite.
     """
     if batch_size is None:
-        batch_size = evaluation_batch(density.spec)
+        batch_size = evaluation_batch(density)
     parts = []
     module = density if isinstance(density, nn.Module) else nn.Module()
     with kept_for_reuse(), evaluation_mode(module):

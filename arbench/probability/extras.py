@@ -70,6 +70,39 @@ class NativeSteppingNetwork(SteppingNetwork, Protocol):
         ...
 
 
+class TailNetwork(Protocol):
+    """The optional part of a network's contract: parameters of the last sites alone.
+
+    A window over a stream scores its last sites only, and its density asks for no others. Worth
+    offering where the layers above the last one that reads other sites are a large part.
+    """
+
+    def tail_params(self, sites: Tensor, first: int) -> Tensor:
+        """`forward(sites)[:, first:]`, up to rounding.
+
+        Args:
+            sites: `(B, T, site_dim)`, all of them.
+            first: of the sites whose parameters are wanted, from 1 to T - 1.
+
+        Returns:
+            `(B, T - first, P)`.
+        """
+        ...
+
+
+class SitewiseNetwork(Protocol):
+    """The optional part of a network's contract: how much it keeps of each site at once.
+
+    An evaluation on a processor then takes as many events at once as fit into its cache. A network
+    that has no layer with units for every site, such as MADE, leaves it out.
+
+    Attributes:
+        units_per_site: of the layer whose units go on to the next, such as a residual stream.
+    """
+
+    units_per_site: int
+
+
 class KernelNetwork(Protocol):
     """The optional part of a network's contract: several ways to compute, equal up to rounding.
 

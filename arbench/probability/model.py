@@ -70,6 +70,8 @@ class Model(nn.Module):
         self._fresh = fresh
         has_step = hasattr(network, "step") and hasattr(network, "init_state")
         self.samplers = tuple(name for name in SAMPLERS if name != "step" or has_step)
+        # The head of a mixed table needs all sites at once.
+        self._has_tails = hasattr(network, "tail_params") and not isinstance(layout.domain, Mixed)
 
     @property
     def device(self) -> torch.device:
@@ -128,14 +130,28 @@ class Model(nn.Module):
         if not self.training:  # training checks its events once an epoch, not once a step
             self.spec.validate(events)
         sites = self.sites_of(events)
-        params = self.site_params(sites)
-        if params.dtype in (torch.bfloat16, torch.float16):
-            params = params.float()
-        log_probs = self.head.log_prob(params, sites)
-        if scored is None:
-            return log_probs
-        counted = self.layout.scored_sites(scored.to(log_probs.device))
+        counted = None if scored is None else self.layout.scored_sites(scored.to(sites.device))
+        if counted is None:
+            return self.head.log_prob(self.site_params(sites), sites)
+        if self._has_tails and not self.training:
+            log_probs = self._tail_log_probs(sites, counted)
+        else:
+            log_probs = self.head.log_prob(self.site_params(sites), sites)
         return log_probs.masked_fill(~counted, 0.0)
+
+    def _tail_log_probs(self, sites: Tensor, counted: Tensor) -> Tensor:
+        """Log-probabilities `(B, T)`, right where counted; what lies before that is left out.
+
+        Of a stream the first window scores all of its sites, and the others score their last ones.
+        """
+        begins = counted.long().argmax(1)
+        log_probs = torch.zeros(counted.shape, dtype=self.dtype, device=sites.device)
+        for chosen in (begins == 0, begins > 0):
+            if bool(chosen.any()):
+                first, own = int(begins[chosen].min()), sites[chosen]
+                found = self.head.log_prob(self.site_params(own, first), own[:, first:])
+                log_probs[chosen, first:] = found.to(self.dtype)
+        return log_probs
 
     def sites_of(self, events: Tensor) -> Tensor:
         """The sites `(B, T, site_dim)` of events, on the model's device, as its network takes them.
@@ -145,15 +161,19 @@ class Model(nn.Module):
         sites = self.layout.to_sites(events.to(self.device))
         return sites.long() if isinstance(self.layout.domain, Discrete) else sites.to(self.dtype)
 
-    def site_params(self, sites: Tensor) -> Tensor:
-        """The network's parameters `(B, T, P)` for sites `(B, T, site_dim)`.
+    def site_params(self, sites: Tensor, first: int = 0) -> Tensor:
+        """The network's parameters `(B, T - first, P)`, in float32 at least.
+
+        Args:
+            sites: `(B, T, site_dim)`.
+            first: of the sites whose parameters are wanted; see `TailNetwork`.
 
         Raises:
             PluginError: if they have another shape: broadcasting could make a number of it.
         """
-        params: Tensor = self.network(sites)
-        self._require_shape(params, sites, "forward")
-        return params
+        params: Tensor = self.network.tail_params(sites, first) if first else self.network(sites)
+        self._require_shape(params, sites[:, first:], "tail_params" if first else "forward")
+        return params.float() if params.dtype in (torch.bfloat16, torch.float16) else params
 
     def _require_shape(self, params: Tensor, sites: Tensor, made_by: str) -> None:
         expected = (*sites.shape[:2], self.head.num_params)

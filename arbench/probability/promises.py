@@ -153,8 +153,6 @@ def site_surprise(
     head, layout = model.head, model.layout
     sites = model.sites_of(events)
     params = model.site_params(sites)
-    if params.dtype in (torch.bfloat16, torch.float16):
-        params = params.float()
     size = layout.domain.size if isinstance(layout.domain, Discrete) else None
     is_quick = type(head).value_log_probs is not Head.value_log_probs
     if size is None or (size > _MOST_LISTED and not is_quick):

@@ -27,9 +27,9 @@ _ROUNDING_NATS = 1e-9
 def check_invariances(subject: TinySubject[Any]) -> None:
     """Repeated calls, batch order, batch size, modes and save/load leave log-probabilities alone.
 
-    So does what is fed after the end of an event of varying length. Up to 1e-9 nats. Batch
-    normalisation breaks it in training mode; dropout does not, since what is random there is not
-    compared.
+    So does what is fed after the end of an event of varying length, and asking for the last sites
+    alone (`TailNetwork`). Up to 1e-9 nats. Batch normalisation breaks it in training mode; dropout
+    does not, since what is random there is not compared.
 
     Raises:
         ConformanceError: naming what changed them, and by how much.
@@ -60,6 +60,21 @@ def check_invariances(subject: TinySubject[Any]) -> None:
         padded = torch.where(scored, events, subject.tiny.other(events, seed=17))
         with torch.no_grad():
             _same(first, model.log_prob(padded, scored), "what is fed after the end")
+    elif isinstance(model, Model) and hasattr(model.network, "tail_params"):
+        _check_tails(model, events)
+
+
+@torch.no_grad()
+def _check_tails(model: Model, events: Tensor) -> None:
+    """Parameters of the last sites alone are those that they have among all, in every length."""
+    sites = model.sites_of(events)
+    expected = model.site_params(sites)
+    for first in range(1, model.layout.num_sites):
+        change = (model.site_params(sites, first) - expected[:, first:]).abs().max().item()
+        if not change <= _ROUNDING_NATS:
+            raise ConformanceError(
+                f"tail_params of the sites from {first} on differ from forward by {change:.2g}"
+            )
 
 
 def _check_modes(

@@ -37,7 +37,11 @@ class Block(nn.Module):
         self.down = nn.Linear(self.hidden, width, bias=bias)
 
     def forward(
-        self, values: Tensor, turns: tuple[Tensor, Tensor] | None, dropout: float
+        self,
+        values: Tensor,
+        turns: tuple[Tensor, Tensor] | None,
+        dropout: float,
+        first: int = 0,
     ) -> Tensor:
         """The residual stream after the block.
 
@@ -45,12 +49,14 @@ class Block(nn.Module):
             values: `(B, T, H)`.
             turns: from `rotary_turns`, or None.
             dropout: probability that a training step drops a unit of a branch's output.
+            first: of the sites that are wanted; the ones before are read, and no more.
 
         Returns:
-            `(B, T, H)`.
+            `(B, T - first, H)`.
         """
-        attended = self._attend(self.attention_norm(values), turns)
-        values = values + unit_dropout(self.mix(attended), dropout, self.training)
+        normed = self.attention_norm(values)
+        attended = self._attend_last(normed, turns, first) if first else self._attend(normed, turns)
+        values = values[:, first:] + unit_dropout(self.mix(attended), dropout, self.training)
         hidden = self.up(self.mlp_norm(values))
         hidden = swiglu(hidden) if self.gated else F.gelu(hidden)
         return values + unit_dropout(self.down(hidden), dropout, self.training)
@@ -61,6 +67,25 @@ class Block(nn.Module):
         if turns is not None:
             query, key = (rotate(x, *turns).to(value.dtype) for x in (query, key))
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return attended.transpose(1, 2).flatten(2)
+
+    def _attend_last(
+        self, values: Tensor, turns: tuple[Tensor, Tensor] | None, first: int
+    ) -> Tensor:
+        """`_attend` with queries from the site `first` on, `(B, T - first, H)`."""
+        size, width = values.shape[:2], values.shape[-1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        biases = (None, None) if bias is None else (bias[:width], bias[width:])
+        query = F.linear(values[:, first:], weight[:width], biases[0])
+        query = query.view(size[0], -1, self.num_heads, width // self.num_heads).transpose(1, 2)
+        rest = F.linear(values, weight[width:], biases[1]).view(*size, 2, self.num_heads, -1)
+        key, value = rest.permute(2, 0, 3, 1, 4).unbind(0)
+        if turns is not None:
+            own = [turn[first:] for turn in turns]
+            query, key = rotate(query, *own).to(value.dtype), rotate(key, *turns).to(value.dtype)
+        seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=values.device)
+        mask = seen.tril(first)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return attended.transpose(1, 2).flatten(2)
 
 

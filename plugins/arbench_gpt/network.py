@@ -92,6 +92,7 @@ class GPT(nn.Module):
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be a probability below 1, got {dropout}")
         self.num_sites = layout.num_sites
+        self.units_per_site = width
         self.dropout = dropout
         self.inputs = SiteVectors(layout, width, ordinal=ordinal, coordinates=coordinates)
         own_vectors = positions == "learned" and not coordinates
@@ -128,7 +129,15 @@ class GPT(nn.Module):
         Returns:
             `(B, T, P)`; entry t depends on all sites before t and on no other.
         """
-        params: Tensor = self.outputs(self.norm(self._stream(sites, len(self.blocks))))
+        return self.tail_params(sites, 0)
+
+    def tail_params(self, sites: Tensor, first: int) -> Tensor:
+        """Those of the sites from `first` on; see `TailNetwork.tail_params`.
+
+        The last block has queries there alone, and so have the layers behind them.
+        """
+        stream = self._stream(sites, len(self.blocks), first)
+        params: Tensor = self.outputs(self.norm(stream))
         return params
 
     def features(self, sites: Tensor) -> Tensor:
@@ -143,15 +152,15 @@ class GPT(nn.Module):
         stream: Tensor = [*norms, self.norm][half](self._stream(sites, half))
         return stream.mean(1)
 
-    def _stream(self, sites: Tensor, num_blocks: int) -> Tensor:
-        """The residual stream `(B, T, H)` after so many blocks."""
+    def _stream(self, sites: Tensor, num_blocks: int, first: int = 0) -> Tensor:
+        """The residual stream `(B, T - first, H)` after so many blocks."""
         values: Tensor = self.inputs(sites)
         if self.places is not None:
             values = values + self.places
         values = unit_dropout(values, self.dropout, self.training)
         turns = rotary_turns(self.num_sites, self.head_dim, values) if self.rotary else None
-        for block in self.blocks[:num_blocks]:
-            values = block(values, turns, self.dropout)
+        for number, block in enumerate(self.blocks[:num_blocks], 1):
+            values = block(values, turns, self.dropout, first if number == num_blocks else 0)
         return values
 
     @torch.no_grad()

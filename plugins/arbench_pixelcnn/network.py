@@ -87,6 +87,7 @@ class PixelCNN(DimwiseNetwork):
         if num_blocks < 0:
             raise ValueError(f"num_blocks must be at least 0, got {num_blocks}")
         num_colours = self.inputs.num_colours
+        self.units_per_site = -(-2 * hidden // num_colours)
         stream = colours_of(2 * hidden, num_colours)
         reach = first_kernel // 2
         self.first = MaskedConv(

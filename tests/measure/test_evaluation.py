@@ -52,6 +52,27 @@ def test_long_events_come_in_small_batches(
     assert torch.equal(log_probs, torch.arange(430, dtype=torch.float64))
 
 
+class Sitewise(Numbering, torch.nn.Module):
+    """The same, as a module on the CPU whose part keeps many units of each site."""
+
+    def __init__(self, spec: EventSpec, units: int) -> None:
+        torch.nn.Module.__init__(self)
+        Numbering.__init__(self, spec)
+        self.device = torch.device("cpu")
+        self.part = torch.nn.Module()
+        self.part.units_per_site = units
+
+
+@pytest.mark.parametrize(("units", "expected"), [(1, [200, 100]), (32, [20] * 15), (1 << 20, [1])])
+def test_as_many_events_as_a_cache_holds_the_units_of(units: int, expected: list[int]) -> None:
+    density = Sitewise(EventSpec((784,), Discrete(2)), units)
+    num_events = sum(expected)
+    events = torch.arange(num_events, dtype=torch.int16).unsqueeze(1).expand(-1, 784)
+    log_probs = evaluate_log_probs(density, Split(events))  # type: ignore[arg-type]
+    assert density.batch_sizes == expected
+    assert torch.equal(log_probs, torch.arange(num_events, dtype=torch.float64))
+
+
 class Threes(Task):
     """Says that its dims are bits, and is made of threes."""
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from arbench.data.streams import overlapping_windows
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.heads import natural_head
 from arbench.probability.layouts import Layout
@@ -343,3 +344,18 @@ def test_learns_to_look_three_sites_back() -> None:
     events = torch.randint(4, (64, 3)).repeat(1, 4)
     nats = -model.eval().log_prob(events).mean().item()
     assert 3 * math.log(4) - 0.1 < nats < 5 * math.log(4)  # and 12 log 4 at first
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_windows_are_scored_as_if_every_site_were(options: dict[str, object]) -> None:
+    # The first window scores all sites, the next ones 2, the last one 1 of them.
+    layout = make_layout((6,))
+    model = Model(make_network(layout, **options), natural_head(layout), layout).eval()
+    symbols = torch.randint(3, (15,), generator=torch.Generator().manual_seed(2))
+    windows = overlapping_windows(symbols, 6, 2)
+    assert windows.scored is not None
+    assert windows.scored.sum(1).tolist() == [6, 2, 2, 2, 2, 1]
+    expected = model.site_log_probs(windows.events) * windows.scored
+    found = model.site_log_probs(windows.events, windows.scored)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert found.count_nonzero() == windows.scored.sum()
