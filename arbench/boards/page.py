@@ -1,6 +1,6 @@
 """The HTML page of all boards (`arbench leaderboard --html`): one self-contained file.
 
-Tables are made here, and are complete without JavaScript; `page_template/page.js` sorts and filters
+Tables are made here, and are complete without JavaScript; `page_template/` sorts and filters
 them and draws the plots from the numbers in the page. Everything that comes from data is escaped.
 """
 
@@ -18,12 +18,16 @@ from arbench.boards.measured_boards import MeasuredBoard
 from arbench.boards.measured_text import ABOUT_MEASURED, measured_html
 from arbench.boards.page_media import curve, gallery, pictures
 from arbench.boards.page_records import records
-from arbench.boards.page_table import caption, strip, table
+from arbench.boards.page_table import caption, csv_link, strip, table
 from arbench.boards.rows import Board
 from arbench.files.atomic import make_folder, require_file, write_text
 from arbench.show.escaping import html, printable
 from arbench.version import __version__
 
+_OF_RESULTS = """<label><input type="checkbox" name="verified"> verified only</label>
+<label>size <select name="size"><option value="">any</option>
+<option value="1e5">up to 100,000 parameters</option><option value="1e6">up to 1 million</option>
+<option value="1e7">up to 10 million</option></select></label>"""
 _LIVE = Template("""<section class="task" id="live" aria-labelledby="title-live">
 <h2 id="title-live" tabindex="-1">Try it</h2>
 $sections
@@ -31,6 +35,7 @@ $sections
 _LEAD = (
     '<p><a class="try" href="#live">Try it: draw half a digit, and a model draws the rest</a></p>'
 )
+_SCRIPTS = ("table.js", "plot.js", "page.js")
 _FILES = resources.files("arbench.boards") / "page_template"
 
 
@@ -58,7 +63,7 @@ def render_page(boards: Sequence[Board], measured: Sequence[MeasuredBoard] = ())
     tried = live(boards)
     return Template(_asset("page.html")).substitute(
         style=_asset("page.css") + tried.style,
-        script=tried.script + _asset("page.js"),
+        script="\n".join([tried.script, *map(_asset, _SCRIPTS)]),
         live=_LIVE.substitute(sections=tried.sections) if tried.data else "",
         live_link='<li><a href="#live">Try it</a></li>' if tried.data else "",
         live_option='<option value="live">Try it</option>' if tried.data else "",
@@ -157,7 +162,8 @@ time, of runs whose curve is here.</p></figure>
  autocomplete="off" spellcheck="false"></label>
 <label><input type="checkbox" value="own" checked> results</label>
 <label><input type="checkbox" value="published" checked> published</label>{compressors}
-<output aria-live="polite"></output>
+{_OF_RESULTS if board.num_results else ""}
+<span class="shown"><output aria-live="polite"></output> · {csv_link(board, "")}</span>
 </form>
 {table(board, key)}
 </div>

@@ -22,14 +22,24 @@ _KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 def gallery(boards: Iterable[Board]) -> str:
-    """The samples of results whose runs are at hand, as HTML; empty if there are none."""
-    figures = [
-        _figure(shown, row.model)
-        for board in boards
-        for row in board.rows
-        if row.result is not None and row.result.folder is not None
-        if (shown := _samples(row.result.folder, f"samples of {row.model} on {board.task}"))
-    ]
+    """The samples of every ranked result, best first, as HTML; it names those whose are not here.
+
+    It is empty if there are none at all.
+    """
+    figures, without = [], []
+    for board in boards:
+        for row in board.rows:
+            if row.result is None:
+                continue
+            folder, name = row.result.folder, f"{row.rank} {row.model}"
+            about = f"samples of {row.model} on {board.task}"
+            if folder is not None and (shown := _samples(folder, about)):
+                figures.append(_figure(shown, name))
+            else:
+                without.append(name)
+    if figures and without:
+        note = f"Without samples here: {', '.join(without)}. The command in a row makes its run."
+        return _grid("Samples", figures, note)
     return _grid("Samples", figures)
 
 
@@ -53,10 +63,12 @@ def _sections(record: Record) -> dict[str, Any]:
     return sections
 
 
-def _grid(title: str, figures: Sequence[str]) -> str:
+def _grid(title: str, figures: Sequence[str], note: str = "") -> str:
     if not figures:
         return ""
-    return f'<div class="gallery"><h3>{title}</h3><div class="grid">{"".join(figures)}</div></div>'
+    below = f'<p class="quiet">{html(note)}</p>' if note else ""
+    grid = f'<div class="grid">{"".join(figures)}</div>'
+    return f'<div class="gallery"><h3>{title}</h3>{grid}{below}</div>'
 
 
 def _figure(shown: str, about: str) -> str:

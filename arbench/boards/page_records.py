@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arbench.boards.page_table import record_id
 from arbench.boards.rows import Board
 from arbench.show.escaping import html
 from arbench.show.record_tables import record_tables
@@ -15,10 +16,10 @@ def records(board: Board) -> str:
         board: a result of several seeds has the record of one of them.
     """
     shown = [
-        f"<details><summary>{html(row.model)}</summary>"
+        f'<details id="{record_id(html(board.key), place)}"><summary>{html(row.model)}</summary>'
         f"{''.join(map(as_html, record_tables(row.result.record.model_dump(mode='json'))))}"
         "</details>"
-        for row in board.rows
+        for place, row in enumerate(board.rows)
         if row.result is not None
     ]
     if not shown:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import quote
 
 from arbench.boards.board_text import seeds_text, status_text
+from arbench.boards.boards import flat_rows
+from arbench.boards.measured_text import as_csv
 from arbench.boards.rows import Board, Row, Speed
 from arbench.data.units import nats_per
+from arbench.runs.reproduction import command_of
 from arbench.show.escaping import html
 from arbench.show.wording import rate_text, training_text, with_error
 
 # Papers' rows have nothing there.
 _OWN_HEADS = [
-    ("parameters", "parameters", "number wide"),
+    ("parameters", "parameters", "number"),
     ("training", "training", "number wide"),
     ("speed", "samples/s", "number"),
 ]
@@ -31,8 +37,8 @@ def table(board: Board, key: str) -> str:
         ("rank", "rank", "number"),
         ("model", "model", ""),
         ("score", board.measure, "number"),
-        *([("nats", f"nats/{per}", "number wide")] if board.has_bits else []),
-        *([("gap", "gap to the truth, nats", "number wide")] if board.has_gap else []),
+        *([("nats", f"nats/{per}", "number")] if board.has_bits else []),
+        *([("gap", "gap to the truth, nats", "number")] if board.has_gap else []),
         *(_OWN_HEADS if board.num_results else []),
     ]
     cells = "".join(
@@ -41,7 +47,9 @@ def table(board: Board, key: str) -> str:
         f'<button type="button">{html(text)}</button></th>'
         for name, text, kind in heads
     )
-    rows = "\n".join(_row(board, row) for row in board.rows)
+    rows = "\n".join(
+        _row(board, row, record_id(key, place)) for place, row in enumerate(board.rows)
+    )
     return f"""<div class="scroll"><table id="table-{key}">
 <caption class="hidden">{html(board.title)}, {html(board.measure)}; lower is better</caption>
 <thead><tr>{cells}</tr></thead>
@@ -55,7 +63,12 @@ def caption(board: Board, score: float) -> str:
     return f'<span class="value">{score:.{_digits(board)}f}</span> {html(board.measure)}'
 
 
-def _row(board: Board, row: Row) -> str:
+def record_id(key: str, place: int) -> str:
+    """What a link to the record of a board's row ends in."""
+    return f"record-{key}-{place}"
+
+
+def _row(board: Board, row: Row, record: str) -> str:
     rank = (
         '<span aria-hidden="true">–</span><span class="hidden">not ranked</span>'
         if row.rank is None
@@ -63,46 +76,71 @@ def _row(board: Board, row: Row) -> str:
     )
     cells = [
         _cell(rank, row.rank),
-        f'<th scope="row" data-value="{html(row.model.lower())}">{_model(row)}</th>',
-        _cell(_pair(row.score, row.score_error, _digits(board), row), row.score, "score"),
+        f'<th scope="row" data-value="{html(row.model.lower())}">'
+        f"{_model(row)}{_about(board, row, record)}</th>",
+        _cell(
+            _pair(row.score, row.score_error, _digits(board), row),
+            row.score,
+            "score",
+            unit="bits" if board.has_bits else "nats",
+        ),
     ]
     if board.has_bits:
         digits = 2 if nats_per(board.unit) == "event" else 4
-        cells.append(_cell(_pair(row.nats, row.nats_error, digits, row), row.nats, "wide"))
+        pair = _pair(row.nats, row.nats_error, digits, row)
+        cells.append(_cell(pair, row.nats, "nats", unit="nats"))
     if board.has_gap:
-        cells.append(_cell(_pair(row.gap_nats, None, 3, row), row.gap_nats, "wide"))
+        cells.append(_cell(_pair(row.gap_nats, None, 3, row), row.gap_nats, "gap", unit="nats gap"))
     if board.num_results:
         size = "–" if row.num_parameters is None else f"{row.num_parameters:,}"
         best = max((speed.events_per_s for speed in row.speeds), default=None)
-        cells.append(_cell(size, row.num_parameters, "wide"))
+        cells.append(_cell(size, row.num_parameters, "size", unit="parameters"))
         cells.append(_cell(_training(row), row.training_s, "wide"))
-        cells.append(_cell(_speeds(row.speeds), best))
+        cells.append(_cell(_speeds(row.speeds), best, "speeds", unit="samples/s"))
     kind = "own" if row.is_result else "published" if row.published else "compressor"
     return f'<tr class="{kind}">{"".join(cells)}</tr>'
 
 
-def _cell(content: str, value: float | None, kind: str = "") -> str:
-    return f'<td class="number {kind}" data-value="{"" if value is None else value}">{content}</td>'
+def _cell(content: str, value: float | None, kind: str = "", *, unit: str = "") -> str:
+    """A cell; its unit is shown where a phone has no heads above it."""
+    known = f' data-unit="{unit}"' if unit and value is not None else ""
+    number = "" if value is None else value
+    return f'<td class="number {kind}" data-value="{number}"{known}>{content}</td>'
 
 
 def _model(row: Row) -> str:
-    status = status_text(row)
-    badge = "" if not row.is_result else f' <span class="badge {row.status}">{html(status)}</span>'
-    about = row.source if row.is_result else status
-    seeds = "" if not row.is_result else f" <small>{seeds_text(row)}</small>"
-    narrow = []  # what a phone has no columns for
-    if row.num_parameters is not None:
-        narrow.append(f"{row.num_parameters:,} parameters")
+    badge = f' <span class="badge {row.status}">{html(status_text(row))}</span>'
+    return f'<span class="model">{html(row.model)}</span>{badge if row.is_result else ""}'
+
+
+def _about(board: Board, row: Row, record: str) -> str:
+    """Where a row comes from; on demand its note, record, command and numbers."""
+    source = row.source if row.is_result else status_text(row)
+    shown = f"{seeds_text(row)}, {source}" if row.is_result else source
+    parts = [f"<small>{html(row.note)}</small>"] if row.note else []
+    narrow = []  # what a phone has no room for in the row itself
     if row.training_s is not None:
         narrow.append(f"trained {training_text(row.training_s)} on {row.training_device}")
-    source = html(about).replace("/", "/<wbr>")
-    if row.note:
-        note = f"<small>{html(row.note)}</small>"
-        source = f'<details class="source"><summary>{source}</summary>{note}</details>'
-    else:
-        source = f"<small>{source}</small>"
-    extra = f'<small class="narrow">{html(", ".join(narrow))}</small>' if narrow else ""
-    return f'<span class="model">{html(row.model)}</span>{badge}{seeds}{source}{extra}'
+    if row.still_growing:
+        narrow.append("errors still growing")
+    if narrow:
+        parts.append(f'<small class="narrow">{html(", ".join(narrow))}</small>')
+    links = []
+    if row.result is not None:
+        links.append(f'<a href="#{record}">record</a>')
+        if (command := command_of(row.result.record)) is not None:
+            parts.append(f'<code class="command">{html(command)}</code>')
+    links.append(csv_link(replace(board, rows=(row,)), row.model))
+    parts.append(f'<small class="links">{" · ".join(links)}</small>')
+    summary = html(shown).replace("/", "/<wbr>")
+    return f'<details class="source"><summary>{summary}</summary>{"".join(parts)}</details>'
+
+
+def csv_link(board: Board, name: str) -> str:
+    """A link that saves the rows of a board as CSV."""
+    file = re.sub(r"[^a-z0-9]+", "-", f"{board.key} {name}".lower()).strip("-")
+    text = quote(as_csv(flat_rows([board])) + "\n", safe="/:,;()=+@~*!$|")
+    return f'<a download="{file}.csv" href="data:text/csv;charset=utf-8,{text}">CSV</a>'
 
 
 def _pair(value: float | None, error: float | None, digits: int, row: Row) -> str:
@@ -111,7 +149,9 @@ def _pair(value: float | None, error: float | None, digits: int, row: Row) -> st
         return "–"
     text = with_error(value, error, digits, still_growing=row.still_growing)
     number, _, error_text = text.partition(" ± ")
-    return number + (f' <span class="error">± {error_text}</span>' if error_text else "")
+    error_text, _, growing = error_text.partition(" (")
+    growing = f'<span class="growing"> ({growing}</span>' if growing else ""
+    return number + (f' <span class="error">± {error_text}{growing}</span>' if error_text else "")
 
 
 def _training(row: Row) -> str:

@@ -53,7 +53,7 @@ def command_of(record: Record) -> str | None:
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     """Values by "section.setting"; the options of a head are settings of its section."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for section, values in settings.items():
         own = {**values, **values.get("options", {})}
         flat |= {f"{section}.{key}": own[key] for key in own if key != "options"}

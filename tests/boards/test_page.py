@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
-from browsing import SIZES, Visit
+from browsing import LINES, NAMES_OVER_LINES, SIZES, Visit, head, labels, shown, unfold
 
 from arbench.boards.boards import make_boards
 from arbench.boards.page import render_page, write_page
 from arbench.boards.results import Result, kept_records, read_results
 from arbench.boards.rows import Board, Row
 from arbench.show.record_tables import record_tables
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
 
 TASKS = ("mnist", "mnist-static", "toy-ar1", "uci-dna")
 NASTY = "\"><img src=x onerror=alert(1)>'</script><b>&amp;"
@@ -59,22 +57,6 @@ def open_page(visit: Open, address: str) -> Open:
     return partial(visit, address)
 
 
-def shown(page: Page, column: int) -> list[str]:
-    """What stands in a column of the first board on the page, in the rows that are shown."""
-    found: list[str] = page.evaluate(
-        """column => [...document.querySelector(".task.shown .board").querySelectorAll("tbody tr")]
-        .filter(row => row.offsetParent !== null).map(row => row.cells[column].innerText.trim())""",
-        column,
-    )
-    return found
-
-
-def labels(elements: Locator) -> list[str]:
-    """What assistive technology calls them."""
-    found: list[str] = elements.evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
-    return found
-
-
 def _devices(row: Row) -> set[str]:
     return {speed.device for speed in row.speeds}
 
@@ -85,9 +67,60 @@ def _first_device(board: Board) -> str:
     return max(many, key=lambda device: many[device])
 
 
-def head(page: Page, key: str) -> Locator:
-    """The head of a column of the first board on the page."""
-    return page.locator(".task.shown .board").first.locator(f'th[data-key="{key}"]')
+def test_a_row_has_at_most_four_lines_on_a_phone(open_page: Open, boards: list[Board]) -> None:
+    page = open_page(size="phone")
+    for task in dict.fromkeys(board.task for board in boards):
+        page.evaluate("task => { location.hash = task; }", task)
+        page.wait_for_selector(f"#{task}.shown")
+        unfold(page)
+        rows = page.evaluate(LINES)
+        assert rows
+        for row in rows:
+            assert row == {"lines": row["lines"], "cut": False, "bits": True, "nats": True}
+            assert 2 <= row["lines"] <= 4, task
+
+
+def test_a_row_leads_to_its_record_command_and_numbers(
+    open_page: Open, boards: list[Board]
+) -> None:
+    page = open_page("mnist")
+    (board,) = (b for b in boards if (b.task, b.kind) == ("mnist", "exact"))
+    place = next(i for i, row in enumerate(board.rows) if row.model == "nade")
+    row = page.locator(".task.shown .board").first.locator("tbody tr").nth(place)
+    row.locator("summary").first.click()
+    assert row.locator(".command").inner_text() == "arbench run --task mnist --model nade"
+    saved = row.get_by_role("link", name="CSV").get_attribute("href")
+    assert saved is not None
+    kind, _, text = saved.partition(",")
+    assert kind == "data:text/csv;charset=utf-8"
+    (numbers,) = csv.DictReader(unquote(text).splitlines())
+    assert (numbers["model"], float(numbers["nats"])) == ("nade", board.rows[place].nats)
+    row.get_by_role("link", name="record").click()
+    page.wait_for_selector(f"#record-{board.key}-{place}[open]")
+    assert page.locator("#mnist").is_visible()
+    opened = page.locator(f"#record-{board.key}-{place}")
+    assert opened.locator("summary").inner_text() == "nade"
+    assert opened.is_visible()
+    whole = page.locator(".filters .shown a").first.get_attribute("href")
+    assert whole is not None
+    every = [*csv.DictReader(unquote(whole.partition(",")[2]).splitlines())]
+    assert [each["model"] for each in every] == [row.model for row in board.rows]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_name_in_a_figure_lies_over_a_line(
+    open_page: Open, boards: list[Board], size: str
+) -> None:
+    page = open_page(size=size)
+    named = 0
+    for task in dict.fromkeys(board.task for board in boards):
+        page.evaluate("task => { location.hash = task; }", task)
+        page.wait_for_selector(f"#{task}.shown")
+        assert page.evaluate(NAMES_OVER_LINES) == [], task
+        named += page.locator(".task.shown .canvas .name").count()
+    assert named >= 10
+    curves = page.locator("#mnist .series").first.locator("li")
+    assert "nade" in curves.all_inner_texts()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -105,6 +138,7 @@ def test_nothing_is_wider_than_the_screen(open_page: Open, boards: list[Board], 
 @pytest.mark.parametrize("size", SIZES)
 def test_columns_sort_both_ways_and_say_so(open_page: Open, size: str) -> None:
     page = open_page("mnist", size=size)
+    unfold(page)
     assert head(page, "score").get_attribute("aria-sort") == "ascending"
     scores = [float(text.split()[0]) for text in shown(page, 2)]
     assert scores == sorted(scores)
@@ -130,7 +164,19 @@ def test_rows_are_filtered_by_words_and_by_kind(
     (kept,) = (b for b in boards if (b.task, b.kind) == ("mnist", "exact"))
     drawn = [row.model for row in kept.rows if _first_device(kept) in _devices(row)]
     board = page.locator(".task.shown .board").first
+    folded = [row.model for row in kept.rows if row.is_result or size == "desktop"]
+    assert len(shown(page, 1)) == len(folded)
+    unfold(page)
     total = len(shown(page, 1))
+    assert total == len(kept.rows)
+    board.get_by_label("verified only").check()
+    verified = [row for row in kept.rows if row.status == "verified"]
+    assert len(shown(page, 1)) == len(verified) > 0
+    board.get_by_label("verified only").uncheck()
+    board.get_by_label("size").select_option("1e5")
+    small = [row for row in kept.rows if (row.num_parameters or 1e9) <= 1e5]
+    assert len(shown(page, 1)) == len(small) > 0
+    board.get_by_label("size").select_option("")
     board.get_by_label("published").uncheck()
     own = shown(page, 1)
     assert 0 < len(own) < total

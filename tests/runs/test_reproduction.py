@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def settings_of(command: str, record: Record) -> dict[str, Any]:
     """What `arbench run` resolves from a command."""
     words = shlex.split(command)
     assert words[:2] == ["arbench", "run"]
-    given = [value for key, value in zip(words, words[1:], strict=False) if key == "--set"]
+    given = [value for key, value in pairwise(words) if key == "--set"]
     entry = registry().find(ModelEntry, record.model.name)
     overrides = given_settings(given, record.model.name) if given else {}
     _, recipe = resolve_recipe(entry.entry, entry.load(), record.task.name, overrides)

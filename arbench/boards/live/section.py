@@ -61,7 +61,7 @@ def live(boards: Sequence[Board]) -> Live:
         data["naming"] = {"weights": weights_of(naming), **_spelling(naming)}
     if not data:
         return Live()
-    script = "".join(_asset(f"{name}.js") for name in _SCRIPTS)
+    script = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
     return Live("\n".join(sections), data, script, _asset("live.css"))
 
 
