@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,8 +90,12 @@ def weights_of(result: Result) -> dict[str, Packed]:
         CheckpointError: if they are damaged, or not those of the record.
     """
     assert result.folder is not None  # see `_first`
-    file = RunFolder(result.folder).model
-    tensors = load_tensors(file, sha256=result.record.sha256.weights)
+    return _packed_file(RunFolder(result.folder).model, result.record.sha256.weights)
+
+
+@functools.lru_cache(maxsize=2)
+def _packed_file(file: Path, sha256: str | None) -> dict[str, Packed]:
+    tensors = load_tensors(file, sha256=sha256)
     return {name: _packed(tensor) for name, tensor in tensors.items()}
 
 
