@@ -33,6 +33,7 @@ from arbench.probability.bits import Kind, in_bits
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
 from arbench.runs.comparison import extent_of
+from arbench.runs.record.difference import names_apart
 from arbench.runs.record.record import Record
 
 if TYPE_CHECKING:
@@ -164,11 +165,11 @@ def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
 
 def _ranked(results: Sequence[Result]) -> list[Row]:
     recipes = _by_recipe(results)
-    labels = [label_of(seeds[0].record) for seeds in recipes]
+    records = [seeds[0].record for seeds in recipes]
+    labels = names_apart([label_of(record) for record in records], records)
     placed = ranks([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
     return [
-        _row(seeds, rank, label, is_alone=labels.count(label) == 1)
-        for seeds, rank, label in zip(recipes, placed, labels, strict=True)
+        _row(seeds, rank, label) for seeds, rank, label in zip(recipes, placed, labels, strict=True)
     ]
 
 
@@ -187,7 +188,7 @@ def _by_recipe(results: Iterable[Result]) -> list[list[Result]]:
     return [[seeds[seed] for seed in sorted(seeds)] for seeds in recipes.values()]
 
 
-def _row(seeds: Sequence[Result], rank: int, label: str, *, is_alone: bool) -> Row:
+def _row(seeds: Sequence[Result], rank: int, label: str) -> Row:
     """The row of one result, or of the seeds of one recipe: their mean."""
     first = seeds[0].record
     training, foreign = first.training, first.foreign
@@ -201,10 +202,9 @@ def _row(seeds: Sequence[Result], rank: int, label: str, *, is_alone: bool) -> R
         bits = mean_over_seeds(values, [test.standard_error_bits_per_dim for test in tests])
     gaps = [record.truth.gap_nats_per_event for record in records if record.truth is not None]
     times = [record.training.seconds for record in records if record.training is not None]
-    recipe = None if training is None or len(seeds) == 1 else training.recipe_sha256
     return Row(
         rank=rank,
-        model=label if is_alone else f"{label} {(recipe or first.result_sha256 or '')[:8]}",
+        model=label,
         bits_per_dim=bits[0],
         bits_error=bits[1],
         nats=nats,

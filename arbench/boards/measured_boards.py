@@ -22,6 +22,7 @@ from arbench.measure.opening import open_measurement, parse_key
 from arbench.measure.result_sections import ResultSection
 from arbench.measure.statistics.seeds import mean_over_seeds
 from arbench.registry.names import did_you_mean
+from arbench.runs.record.difference import names_apart
 from arbench.runs.record.values import results_of, values_of
 from arbench.runs.results.comparison import Answer
 
@@ -277,10 +278,11 @@ def _board(entries: Sequence[_Entry], about: str) -> MeasuredBoard:
                         cell = Cell(None, base.value, base.error)
                         baselines.setdefault((base.case, column), cell)
             notes += [f"{column.label} is not ranked: {each}" for each in (note or why,) if each]
-    labels = {row: label_of(mine[0].result.record) for row, mine in rows.items()}
+    records = [mine[0].result.record for mine in rows.values()]
+    labels = names_apart([label_of(record) for record in records], records)
     shown = [
-        _row(mine, labels[row], [*labels.values()], [cells.get((row, c)) for c in columns])
-        for row, mine in rows.items()
+        _row(mine, label, [cells.get((row, c)) for c in columns])
+        for (row, mine), label in zip(rows.items(), labels, strict=True)
     ]
     shown += [
         MeasuredRow(case, tuple(baselines.get((case, c)) for c in columns), None, "baseline", "")
@@ -350,14 +352,11 @@ def _cell(seeds: Sequence[_Entry], rank: int | None) -> Cell:
     return Cell(rank, value, error, len(seeds), machines)
 
 
-def _row(
-    entries: Sequence[_Entry], label: str, labels: Sequence[str], cells: Sequence[Cell | None]
-) -> MeasuredRow:
+def _row(entries: Sequence[_Entry], label: str, cells: Sequence[Cell | None]) -> MeasuredRow:
     first = entries[0].result
     record = first.record
-    alone = labels.count(label) == 1
     return MeasuredRow(
-        model=label if alone else f"{label} {entries[0].row[:8]}",
+        model=label,
         cells=tuple(cells),
         num_parameters=record.model.num_parameters,
         status=min((entry.status for entry in entries), key=TRUST.index),

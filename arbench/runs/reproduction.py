@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from typing import Any
 
 from arbench.errors import ArbenchError
 from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
+from arbench.runs.record.difference import flat_settings, setting_text
 from arbench.runs.record.record import Record
 from arbench.training.recipes import Recipe, options_schema, resolve_recipe
 
@@ -34,12 +33,12 @@ def command_of(record: Record) -> str | None:
     except (ArbenchError, ValueError):
         return None
     first = Recipe(network=network).model_dump(mode="json")
-    wanted = _flat(first) | _flat(training.settings)
-    installed = _flat(recipe.model_dump(mode="json"))
+    wanted = flat_settings(first) | flat_settings(training.settings)
+    installed = flat_settings(recipe.model_dump(mode="json"))
     words = ["arbench", "run", "--task", task, "--model", name]
     for key, value in wanted.items():
         if installed.get(key) != value:
-            words += ["--set", f"{key.removeprefix('network.')}={_text(value)}"]
+            words += ["--set", f"{key.removeprefix('network.')}={setting_text(value)}"]
     if training.budget_s is not None:
         words += ["--budget", f"{training.budget_s:g}s"]
     if training.seed:
@@ -49,18 +48,3 @@ def command_of(record: Record) -> str | None:
     if training.compiled:
         words.append("--compile")
     return shlex.join(words)
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Values by "section.setting"; the options of a head are settings of its section."""
-    flat: dict[str, Any] = {}
-    for section, values in settings.items():
-        own = {**values, **values.get("options", {})}
-        flat |= {f"{section}.{key}": own[key] for key in own if key != "options"}
-    return flat
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

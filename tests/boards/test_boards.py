@@ -93,14 +93,25 @@ def test_an_unknown_task_is_answered_with_what_comes_close() -> None:
 
 
 def test_results_of_the_same_name_are_told_apart(make_result: MakeResult) -> None:
-    hashes = ["1" * 64, "2" * 64]
-    twice = []
-    for seed, sha256 in enumerate(hashes):
+    """By the settings that differ; by numbers where none does."""
+    widths = (7, 8, 8)
+    results = []
+    for seed, hidden in enumerate(widths):
         result = make_result("a", noise(seed))
-        record = result.record.model_copy(update={"sha256": HashesRecord(weights=sha256)})
-        twice.append(replace(result, record=record))
-    (board,) = make_boards(twice)
-    assert sorted(row.model for row in board.rows) == ["a 11111111", "a 22222222"]
+        training = result.record.training
+        assert training is not None
+        network = {**training.settings["network"], "hidden": hidden}
+        settings = {**training.settings, "network": network}
+        update = {
+            "training": training.model_copy(update={"settings": settings}),
+            "sha256": HashesRecord(weights=f"{seed:x}" * 64),
+        }
+        results.append(replace(result, record=result.record.model_copy(update=update)))
+    (board,) = make_boards(results)
+    names = ["a hidden=7", "a hidden=8 (1)", "a hidden=8 (2)"]
+    assert sorted(row.model for row in board.rows) == names
+    (board,) = make_boards(results[1:])
+    assert sorted(row.model for row in board.rows) == ["a (1)", "a (2)"]
 
 
 def test_versions_of_a_task_s_data_are_boards_of_their_own(make_result: MakeResult) -> None:

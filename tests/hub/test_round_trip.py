@@ -267,6 +267,8 @@ def test_the_page_becomes_a_static_space(hub: HubServer, tmp_path: Path) -> None
     page, seal = files["index.html"].rsplit(b"<!-- ", 1)
     assert page == (tmp_path / "site" / "index.html").read_bytes()
     assert seal.startswith(b"written by arbench, ")
+    assert b'id="live-data">{"drawing":{' in page
+    assert len(page) < 10_000_000  # a larger file would have to be stored by LFS
     assert arbench.push_space("org/page").commit == first.commit
 
 
