@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,10 +27,11 @@ Array = NDArray[Any]
 GROUP = 8
 # No "nnan" and "ninf": a training that diverges must be seen to.
 _REORDERED = {"reassoc", "contract", "nsz"}
-_compiled = functools.partial(kept_on_disk, fastmath=_REORDERED)
+_entry = functools.partial(kept_on_disk, fastmath=_REORDERED)
+_compiled = numba.njit(nogil=True, error_model="numpy", fastmath=_REORDERED)
 
 
-@_compiled
+@_entry
 def _forward(
     group: int,
     features: Array,
@@ -173,7 +175,7 @@ def _back_to_readout(
             event += 1
 
 
-@_compiled
+@_entry
 def _backward(
     group: int,
     features: Array,

@@ -42,8 +42,9 @@ def random_case(
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled loops as Python reads them: to compile takes seconds."""
-    for name in ("_forward", "_backward"):
-        monkeypatch.setattr(compiled, name, getattr(compiled, name).py_func)
+    for name, own in vars(compiled).copy().items():
+        if hasattr(own, "py_func") or name in ("_forward", "_backward"):
+            monkeypatch.setattr(compiled, name, getattr(own, "py_func", None) or own.__wrapped__)
 
 
 CASES_OF_LOOPS = [(3, 7, 1, 1), (9, 6, 3, 2), (13, 2, 1, 1), (2, 1, 2, 3)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import resource
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -19,7 +22,12 @@ from arbench.probability.ensemble import Ensemble
 from arbench.probability.heads import Bernoulli
 from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.model import Model
-from arbench.probability.native.step import native_step_of, numba_is_there, only_python
+from arbench.probability.native.step import (
+    kept_on_disk,
+    native_step_of,
+    numba_is_there,
+    only_python,
+)
 from arbench.show.record_tables import speed_table
 
 COMPILED = (".native", ".vectors", ".walk", ".compiled")  # modules that import Numba
@@ -188,3 +196,21 @@ def test_without_numba_python_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         assert model.sample(3).shape == (3, 1, 3, 4)
     finally:
         numba_is_there.cache_clear()
+
+
+def test_a_full_disk_costs_compiled_code_its_copy_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "doubling.py").write_text("def double(value):\n    return 2 * value\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    doubled = kept_on_disk(importlib.import_module("doubling").double)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        found = [doubled(3), doubled(2.5)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found == [6, 5.0]
+    assert not list(tmp_path.rglob("*.nbc"))  # nothing could be kept
+    assert doubled(3 + 0j) == 6
+    assert list(tmp_path.rglob("*.nbc"))

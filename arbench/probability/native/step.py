@@ -124,11 +124,23 @@ def numba_is_there() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def kept_on_disk(function: Callable[..., Any], **options: Any) -> Any:
-    """The function as Numba compiles it; it is kept where compiled code may be written."""
+def kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """The function as Numba compiles it, for callers in Python; kept where code may be written.
+
+    What it calls is compiled into it, and needs no keeping of its own.
+    """
     import numba
 
     try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True, **options)(function)
+        compiled = numba.njit(nogil=True, error_model="numpy", cache=True, **options)(function)
     except RuntimeError:  # no folder for compiled code may be written
-        return numba.njit(nogil=True, error_model="numpy", **options)(function)
+        compiled = numba.njit(nogil=True, error_model="numpy", **options)(function)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return compiled(*arguments)
+        except OSError:  # it is compiled, and only could not be kept: the disk is full
+            return compiled(*arguments)
+
+    return call

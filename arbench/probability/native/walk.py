@@ -127,15 +127,7 @@ def _walk_with(step: Callable[..., None]) -> Callable[..., None]:
     )
     function = FunctionType(code, {**globals(), "_step": step}, name)
     function.__module__ = original.__module__
-    compiled = kept_on_disk(function)
-
-    def walk(*arguments: Any) -> None:
-        try:
-            compiled(*arguments)
-        except OSError:  # it is compiled, and only could not be kept: the disk is full
-            compiled(*arguments)
-
-    return walk
+    return kept_on_disk(function)
 
 
 def _walk(
