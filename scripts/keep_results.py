@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from arbench.boards.board_text import board_pages
+from arbench.boards.live.notes import keep_notes
 from arbench.boards.results import (
     fill_section,
     keep_result,
@@ -49,6 +50,8 @@ def keep(argument: Path) -> list[Path]:
     if argument.is_file():
         return [keep_speeds(argument, RECORDS)]
     kept = [keep_result(argument, RECORDS)]
+    if (notes := keep_notes(argument, kept[0])) is not None:
+        kept.append(notes)
     if (argument / "model.safetensors").exists():
         kept.append(keep_verification(argument, RECORDS))
     return kept

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from arbench.boards.live.section import live
+from arbench.boards.live.section import live, piece_script
 from arbench.boards.measured_boards import MeasuredBoard
 from arbench.boards.measured_text import ABOUT_MEASURED, measured_html
 from arbench.boards.page_media import curve, gallery, pictures
@@ -63,7 +63,7 @@ def render_page(boards: Sequence[Board], measured: Sequence[MeasuredBoard] = ())
     tried = live(boards)
     return Template(_asset("page.html")).substitute(
         style=_asset("page.css") + tried.style,
-        script="\n".join([tried.script, *map(_asset, _SCRIPTS)]),
+        script="\n".join([tried.script, piece_script(), *map(_asset, _SCRIPTS)]),
         live=_LIVE.substitute(sections=tried.sections) if tried.data else "",
         live_link='<li><a href="#live">Try it</a></li>' if tried.data else "",
         live_option='<option value="live">Try it</option>' if tried.data else "",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arbench.boards.curves import board_curve
+from arbench.boards.live.notes import notes_at_hand
 from arbench.boards.measured_boards import MeasuredBoard
 from arbench.boards.rows import Board, Row
 from arbench.show.escaping import html
@@ -33,7 +35,10 @@ def gallery(boards: Iterable[Board]) -> str:
                 continue
             folder, name = row.result.folder, f"{row.rank} {row.model}"
             about = f"samples of {row.model} on {board.task}"
-            if folder is not None and (shown := _samples(folder, about)):
+            shown = "" if folder is None else _samples(folder, about)
+            if (piece := notes_at_hand(row.result)) is not None:
+                shown += _piece(piece, about)
+            if shown:
                 figures.append(_figure(shown, name))
             else:
                 without.append(name)
@@ -91,6 +96,15 @@ def _samples(run: Path, description: str) -> str:
             f'src="{_data(sound, "audio/wav")}"></audio>'
         )
     return shown
+
+
+def _piece(piece: Mapping[str, Any], description: str) -> str:
+    """A piece of music that the page draws and plays."""
+    notes = html(json.dumps(piece, separators=(",", ":")))
+    return (
+        f'<div class="piece" data-piece="{notes}"><button type="button" '
+        f'data-about="{html(description)}">Play</button></div>'
+    )
 
 
 def _fits(file: Path) -> bool:

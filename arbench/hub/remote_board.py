@@ -28,7 +28,7 @@ from arbench.runs.record.values import read_log_probs, require_results
 _STEM = rf"records/{NAME_PATTERN}/{NAME_PATTERN}-[0-9a-f]{{8}}"
 _SPEEDS = rf"records/{NAME_PATTERN}/speed/{NAME_PATTERN}-[0-9a-f]{{8}}\.speed-[a-z0-9-]+\.json"
 _RESULT = re.compile(rf"{_STEM}\.(json|safetensors)|{_SPEEDS}")
-_NOTES = shutil.ignore_patterns("verified")
+_NOTES = shutil.ignore_patterns("verified", "samples")
 _MOST_BYTES = 64 << 20  # of one file of a board: eight million events
 
 

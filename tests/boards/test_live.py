@@ -18,10 +18,13 @@ from browsing import SIZES, Visit
 import arbench
 from arbench.boards.boards import make_boards
 from arbench.boards.live.models import Packed, find_drawing, find_naming, weights_of
+from arbench.boards.live.notes import notes_at_hand, notes_in
 from arbench.boards.measured_boards import make_measured_boards
 from arbench.boards.page import render_page, write_page
-from arbench.boards.results import kept_records, read_results
+from arbench.boards.results import Result, kept_records, read_results
 from arbench.boards.rows import Board
+from arbench.data.formats.midi import write_midi
+from arbench.data.rendering import MusicRendering
 from arbench.data.tasks import open_task
 from arbench.runs.loading import load_run
 
@@ -34,9 +37,14 @@ MOST_BYTES = 6_000_000
 
 
 @pytest.fixture(scope="module")
-def boards() -> list[Board]:
+def results() -> list[Result]:
+    """All kept ones."""
+    return read_results(kept_records())
+
+
+@pytest.fixture(scope="module")
+def boards(results: list[Result]) -> list[Board]:
     """Those of the two tasks whose models can be tried."""
-    results = read_results(kept_records())
     return make_boards(r for r in results if r.record.task.name in ("mnist", "names"))
 
 
@@ -71,6 +79,8 @@ def density_of(folder: Path, weights: dict[str, Packed] | None = None) -> Any:
     """The density of a run in float64, with its own weights or those of a page."""
     assembly = load_run(folder)
     network = assembly.network.double()
+    if "forward_kernel" in vars(network):
+        network.forward_kernel = "blocks"  # for float64 a compiler would take seconds
     if weights is not None:
         own = {name: each.shape for name, each in network.state_dict().items()}
         network.load_state_dict({k: rounded(v).reshape(own[k]) for k, v in weights.items()})
@@ -283,6 +293,57 @@ def test_one_can_watch_unless_motion_is_unwelcome(visit: Visit, address: str) ->
     assert page.evaluate(green.replace("{", "{" + click, 1)) > 1000
 
 
+def test_the_notes_are_those_of_the_first_piece() -> None:
+    pytest.importorskip("mido", reason="MIDI is written by mido: pip install 'arbench[music]'")
+    pieces = np.zeros((30, 88), dtype=np.bool_)
+    pieces[:3, 39] = pieces[1, 43] = pieces[24:, 50] = True  # a bar of 16 steps lies between
+    midi = write_midi(pieces, steps_per_beat=4, beats_per_minute=90)
+    shown = MusicRendering(steps_per_beat=4, beats_per_minute=90)
+    found = notes_in(midi, shown, "it")
+    assert found == {"step_s": 60 / 90 / 4, "steps": 3, "notes": [[60, 0, 3], [64, 1, 1]]}
+
+
+def test_a_piece_sounds_as_it_is_written(scripts: Page) -> None:
+    scripts.add_script_tag(path=LIVE / "piece.js")
+    piece = {"step_s": 0.25, "steps": 3, "notes": [[69, 0, 1], [57, 2, 1], [60, 2, 1]]}
+    sound = scripts.evaluate(
+        """async (piece) => {
+          const context = new OfflineAudioContext(1, 8000, 8000);
+          soundPiece(context, piece, 0);
+          return [...(await context.startRendering()).getChannelData(0)];
+        }""",
+        piece,
+    )
+    time = np.arange(8000) / 8000
+
+    def loudness(hertz: float, step: int) -> float:
+        part = slice(int(2000 * step + 400), int(2000 * step + 1600))
+        return float(abs(np.mean(np.array(sound)[part] * np.exp(2j * np.pi * hertz * time[part]))))
+
+    for step, sounding in ((0, {440.0}), (1, set()), (2, {220.0, 261.63})):
+        for hertz in (440.0, 220.0, 261.63, 330.0):
+            assert (loudness(hertz, step) > 0.01) is (hertz in sounding), (step, hertz)
+
+
+def test_a_sampled_chorale_is_seen_and_played(
+    visit: Visit, results: list[Result], tmp_path: Path
+) -> None:
+    every = [result for result in results if result.record.task.name == "jsb-chorales"]
+    write_page(tmp_path, make_boards(every))
+    page = visit((tmp_path / "index.html").as_uri(), "jsb-chorales")
+    pieces = page.locator(".piece")
+    assert pieces.count() == len(every)
+    for result, piece in zip(every, pieces.all(), strict=True):
+        notes = notes_at_hand(result)
+        assert notes is not None
+        assert piece.locator("rect").count() == len(notes["notes"]) > 50
+    button = pieces.first.get_by_role("button")
+    button.click()
+    assert button.inner_text() == "Stop"
+    button.press("Enter")
+    assert button.inner_text() == "Play"
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files and says nothing."""
 
@@ -308,15 +369,15 @@ def test_what_cannot_be_tried_is_not_offered(boards: list[Board]) -> None:
     assert 'href="#live"' not in render_page([])
 
 
-def test_the_whole_page_stays_small() -> None:
-    results = read_results(kept_records())
+def test_the_whole_page_stays_small(results: list[Result]) -> None:
     page = render_page(make_boards(results), make_measured_boards(results))
     assert len(page.encode()) < MOST_BYTES
 
 
 @pytest.mark.slow
-def test_something_is_seen_within_a_second(browser: Browser, tmp_path: Path) -> None:
-    results = read_results(kept_records())
+def test_something_is_seen_within_a_second(
+    browser: Browser, results: list[Result], tmp_path: Path
+) -> None:
     write_page(tmp_path, make_boards(results), make_measured_boards(results))
     paints = []
     for _ in range(3):

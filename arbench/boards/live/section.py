@@ -65,6 +65,11 @@ def live(boards: Sequence[Board]) -> Live:
     return Live("\n".join(sections), data, script, _asset("live.css"))
 
 
+def piece_script() -> str:
+    """What plays the sampled pieces of music anywhere on the page."""
+    return _asset("piece.js")
+
+
 def _asset(name: str) -> str:
     return (_FILES / name).read_text(encoding="utf-8")
 

@@ -30,6 +30,7 @@ for (const board of boards) {
   setUpPlots(board);
   setUpTable(board)();
 }
+all(".piece").forEach(setUpPiece);
 let width = window.innerWidth;
 window.addEventListener("resize", () => {
   if (window.innerWidth === width) return; // a phone's bar came or went

@@ -52,9 +52,13 @@ def _settings_apart(records: Sequence[Record]) -> list[str]:
         {} if record.training is None else flat_settings(record.training.settings)
         for record in records
     ]
-    keys = dict.fromkeys(key for settings in every for key in settings)
+    trained = [settings for settings in every if settings]
     differing = [
-        key for key in keys if len({json.dumps(settings.get(key)) for settings in every}) > 1
+        key
+        for key in (trained[0] if trained else ())
+        # What an old record does not name is no difference that anybody has made.
+        if all(key in settings for settings in trained)
+        and len({json.dumps(settings[key]) for settings in trained}) > 1
     ]
     told = sorted(differing, key=lambda key: not key.startswith("network."))[:_MOST_SETTINGS]
     return [
