@@ -90,8 +90,8 @@ class CheckpointStore:
             "the checkpoint could not be written, and the one before it is intact; free some "
             f"memory and continue with `arbench resume {self.folder.parent}`"
         )
+        surroundings = self._surroundings(progress.metrics_bytes)
         with out_of_memory_says(says):
-            surroundings = self._surroundings(progress.metrics_bytes)
             digest = save_tensors(self.folder / name, tensors)
             state = {
                 "format": _FORMAT,

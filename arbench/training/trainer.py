@@ -156,11 +156,11 @@ class Trainer:
         self.objective: nn.Module = objective
         if self.compile_loss:
             self.objective = torch.compile(objective)  # type: ignore[assignment]
-        self.optimizer = make_optimizer(self.network, self.recipe, self.accelerator.device)
-        self.average = _snapshot(self.network) if self.recipe.ema_decay else None
-
         if own := self._with_kernels():
             self.progress.kernel = own[0].forward_kernel
+        self.average = _snapshot(self.network) if self.recipe.ema_decay else None
+        self.optimizer = make_optimizer(self.network, self.recipe, self.accelerator.device)
+
         if self.store.folder.exists():  # a new run has none
             self._take_up()
         if self.accelerator.is_main_process:

@@ -216,10 +216,6 @@ def _backward(
                 grad_bias[unit] += later[unit] + (last[unit] if hidden[unit] > zero else zero)
 
 
-def _arrays(*tensors: Tensor) -> list[Array]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
-
-
 class _AllSites(torch.autograd.Function):
     """See `all_sites_compiled`."""
 
@@ -228,7 +224,7 @@ class _AllSites(torch.autograd.Function):
         features, weight, bias, readout, readout_bias = inputs
         ctx.save_for_backward(features, weight, bias, readout)
         params = readout.new_empty(*features.shape[:2], readout.shape[1])
-        _forward(GROUP, *_arrays(features, weight, bias, readout, params))
+        _forward(GROUP, features, weight, bias, readout, params)
         return params.add_(readout_bias)
 
     @staticmethod
@@ -236,7 +232,7 @@ class _AllSites(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         features, weight, bias, readout = ctx.saved_tensors
         grads = torch.zeros_like(weight), torch.zeros_like(bias), torch.zeros_like(readout)
-        _backward(GROUP, *_arrays(features, weight, bias, readout, grad, *grads))
+        _backward(GROUP, features, weight, bias, readout, grad, *grads)
         return None, *grads, grad.sum(0)
 
 

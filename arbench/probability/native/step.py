@@ -125,9 +125,10 @@ def numba_is_there() -> bool:
 
 
 def kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """The function as Numba compiles it, for callers in Python; kept where code may be written.
+    """The function as Numba compiles it, for Python; it is kept where code may be written.
 
-    What it calls is compiled into it, and needs no keeping of its own.
+    Tensors among its arguments become arrays, without a copy where they are contiguous. What it
+    calls is compiled into it, and needs no keeping of its own.
     """
     import numba
 
@@ -138,9 +139,13 @@ def kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., 
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
+        arrays = [
+            own.detach().contiguous().numpy() if isinstance(own, Tensor) else own
+            for own in arguments
+        ]
         try:
-            return compiled(*arguments)
+            return compiled(*arrays)
         except OSError:  # it is compiled, and only could not be kept: the disk is full
-            return compiled(*arguments)
+            return compiled(*arrays)
 
     return call
