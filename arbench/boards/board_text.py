@@ -64,7 +64,14 @@ def board_table(board: Board, *, markdown: bool) -> str:
     """One board as a table."""
     shown = escaping.markdown if markdown else one_line
     devices = sorted({speed.device for row in board.rows for speed in row.speeds})
-    headers = ["rank", "model", f"bits/{board.unit}", f"nats/{nats_per(board.unit)}"]
+    has_runs = any(row.run for row in board.rows)
+    headers = [
+        "rank",
+        *["run"] * has_runs,
+        "model",
+        f"bits/{board.unit}",
+        f"nats/{nats_per(board.unit)}",
+    ]
     headers += ["seeds"] * (board.num_results > 0)
     headers += ["gap to the truth, nats"] * board.has_gap
     headers += ["parameters", "training", *(f"samples/s, {device}" for device in devices)]
@@ -72,6 +79,7 @@ def board_table(board: Board, *, markdown: bool) -> str:
     for row in board.rows:
         cells = [
             "-" if row.rank is None else str(row.rank),
+            *[row.run or "-"] * has_runs,
             row.model,
             _number(row.bits_per_dim, row.bits_error, 4, row),
             _number(row.nats, row.nats_error, 2 if nats_per(board.unit) == "event" else 4, row),
@@ -86,9 +94,9 @@ def board_table(board: Board, *, markdown: bool) -> str:
         ]
         cells = [shown(cell) for cell in cells]
         if markdown and not row.is_result:
-            cells[1] = f"*{cells[1]}*"
+            cells[1 + has_runs] = f"*{cells[1 + has_runs]}*"
         rows.append(cells)
-    alignment = ["right" if h not in ("model", "training") else "left" for h in headers]
+    alignment = ["right" if h not in ("run", "model", "training") else "left" for h in headers]
     return tabulate(
         rows,
         (*map(shown, headers), "status"),
@@ -175,7 +183,9 @@ def seeds_text(row: Row) -> str:
     """Over how many seeds of one recipe a row is a mean; empty without a rank."""
     if row.num_seeds is None:
         return ""
-    return "1 seed: these weights" if row.num_seeds == 1 else f"{row.num_seeds} seeds"
+    if row.num_seeds == 1 or row.nats_sd is None:
+        return "1 seed: these weights"
+    return f"{row.num_seeds} seeds, sd {row.nats_sd:.2g} nats"
 
 
 def speed_text(row: Row, device: str) -> str:

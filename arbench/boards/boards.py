@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from arbench.boards.published import (
@@ -33,13 +33,15 @@ from arbench.probability.bits import Kind, in_bits
 from arbench.registry.manager import registry
 from arbench.registry.names import did_you_mean
 from arbench.runs.comparison import extent_of
-from arbench.runs.record.difference import names_apart
+from arbench.runs.record.difference import name_of_seeds, names_apart
 from arbench.runs.record.record import Record
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_TEXT_COLUMNS = {"task", "kind", "unit", "model", "training_device", "status", "source", "note"}
+_TEXT_COLUMNS = {"task", "kind", "unit", "model", "run"} | {
+    *("training_device", "status", "source", "note")
+}
 TRUST = ("local", "self-reported", "verified")  # a row is worth what its least seed is
 KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
 
@@ -201,6 +203,7 @@ def _row(seeds: Sequence[Result], rank: int, label: str) -> Row:
     if values := [test.bits_per_dim for test in tests if test.bits_per_dim is not None]:
         bits = mean_over_seeds(values, [test.standard_error_bits_per_dim for test in tests])
     gaps = [record.truth.gap_nats_per_event for record in records if record.truth is not None]
+    is_local = any(seed.status == "local" and seed.folder for seed in seeds)
     times = [record.training.seconds for record in records if record.training is not None]
     return Row(
         rank=rank,
@@ -211,6 +214,8 @@ def _row(seeds: Sequence[Result], rank: int, label: str) -> Row:
         nats_error=nats_error,
         still_growing=any(t.block is not None and t.block.still_growing for t in tests),
         num_seeds=len(seeds),
+        nats_sd=stdev([nats_of(record) for record in records]) if len(seeds) > 1 else None,
+        run=name_of_seeds([seed.folder for seed in seeds if seed.folder]) if is_local else "",
         gap_nats=fmean(gaps) if gaps else None,
         num_parameters=first.model.num_parameters,
         training_s=fmean(times) if times else None,

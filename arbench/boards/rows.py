@@ -47,6 +47,8 @@ class Row:
         status: "verified", "self-reported", "local", "published", "unchecked" or "compressor".
         source: the recipe, the class of a foreign density, a paper, or what a compressor was given.
         note: what a reader should know about a published number.
+        run: the name of the user's own run, or of runs that differ in their seed; else empty.
+        nats_sd: the standard deviation of nats over seeds; None unless there are several.
         result: what the row shows; None without a rank.
     """
 
@@ -66,6 +68,8 @@ class Row:
     status: str
     source: str
     note: str = ""
+    run: str = ""
+    nats_sd: float | None = None
     result: Result | None = field(default=None, repr=False)
 
     @property

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +19,13 @@ if TYPE_CHECKING:
 
 # Below, the tails of a test say nothing of the size any more, and floating point ends at 0.
 TINY = 1e-12
+LEVEL = 0.05
 
 
 @click.command()
 @click.argument("run_a", type=UserPath(path_type=Path))
 @click.argument("run_b", type=UserPath(path_type=Path))
+@click.argument("more", nargs=-1, metavar="[RUN_C ...]", type=UserPath(path_type=Path))
 @click.option(
     "--measurement",
     "key",
@@ -30,8 +35,10 @@ TINY = 1e-12
     help="The number to compare; NAME?SETTING=VALUE for a measurement with settings.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
+def command(run_a: Path, run_b: Path, more: tuple[Path, ...], key: str, as_json: bool) -> None:
     """Compare RUN_A and RUN_B on the same test events: paired difference and verdict.
+
+    Of more than two, every pair is compared, and the p-values are corrected for their number.
 
     The difference is that of their log-probabilities, or of the measurement that you name. RUN_A
     and RUN_B are runs, or folders of several seeds of one recipe (`arbench run --seeds 5`). With
@@ -44,12 +51,15 @@ def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
     from arbench.measure.statistics.seeds import FEWEST_SEEDS, RecipesDifference
 
     measurement = None if key == "likelihood" else open_measurement(key)
+    if more:
+        _print_all_pairs((run_a, run_b, *more), measurement, as_json)
+        return
     result = api.compare(run_a, run_b, measurement=key)
     of_recipes = isinstance(result, RecipesDifference)
     better = run_a if result.nats > 0 else run_b
     if not result.has_enough_groups:
         verdict = f"no verdict: a test needs at least {FEWEST_GROUPS} independent groups of events"
-    elif result.p_value < 0.05:
+    elif result.p_value < LEVEL:
         verdict = f"{better} is better"
     else:
         verdict = "no significant difference at 5 %"
@@ -73,6 +83,58 @@ def command(run_a: Path, run_b: Path, key: str, as_json: bool) -> None:
             f"the {result.num_seeds[0]} and {result.num_seeds[1]} seeds"
         )
     click.echo("\n".join([*lines, f"{verdict} ({about})"]))
+
+
+def _print_all_pairs(runs: Sequence[Path], measurement: Measurement | None, as_json: bool) -> None:
+    """Print the difference of every pair, and which run is how good.
+
+    Raises:
+        ArbenchError: if two of them cannot be compared; see `arbench.compare`.
+    """
+    from arbench import api
+    from arbench.measure.statistics.holm import holm_adjusted
+    from arbench.show.tables import columns
+    from arbench.show.wording import measured_text
+
+    key = "likelihood" if measurement is None else measurement.key
+    pairs = list(combinations(runs, 2))
+    found = [api.compare(a, b, measurement=key) for a, b in pairs]
+    p_values = holm_adjusted([d.p_value if d.has_enough_groups else None for d in found])
+    better = [
+        None if p is None or p >= LEVEL else (a if d.nats > 0 else b)
+        for (a, b), d, p in zip(pairs, found, p_values, strict=True)
+    ]
+    won = [(pair, best) for pair, best in zip(pairs, better, strict=True) if best is not None]
+    ranks = {run: 1 + sum(run in pair and run != best for pair, best in won) for run in runs}
+    about = (
+        f"over {len(pairs)} pairs, p by Holm; a rank is 1 plus the number of runs that are "
+        "significantly better at 5 %"
+    )
+    if as_json:
+        values = _nats if measurement is None else partial(_values, measurement=measurement)
+        rows = [
+            {"a": str(a), "b": str(b), **values(d), "p_holm": p, "better": best and str(best)}
+            for (a, b), d, p, best in zip(pairs, found, p_values, better, strict=True)
+        ]
+        ranked = {str(run): rank for run, rank in ranks.items()}
+        click.echo(json.dumps({"ranks": ranked, "pairs": rows, "about": about}, indent=1))
+        return
+    unit = "nats/event" if measurement is None else measurement.unit
+    ordered = sorted(runs, key=lambda run: ranks[run])
+    table = [
+        (
+            str(a),
+            str(b),
+            ("+" if d.nats >= 0 else "") + measured_text(d.nats, d.standard_error),
+            "-" if p is None else (f"{p:.2g}" if p >= TINY else f"< {TINY:g}"),
+            "no verdict" if p is None else str(best or "no significant difference"),
+        )
+        for (a, b), d, p, best in zip(pairs, found, p_values, better, strict=True)
+    ]
+    click.echo(columns([(str(ranks[run]), str(run)) for run in ordered], ("rank", "run")))
+    click.echo()
+    click.echo(columns(table, ("a", "b", f"a is better by, {unit}", "p", "better")))
+    click.echo(f"\n{about}")
 
 
 def _difference(result: PairedDifference, measurement: Measurement | None) -> str:

@@ -1,13 +1,15 @@
-"""`arbench list`: models, tasks, heads, measurements, recipes, plugins, zoo."""
+"""`arbench list`: models, tasks, heads, measurements, recipes, plugins, zoo, runs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from arbench.cli.options import UserPath
 from arbench.data.units import nats_per
 from arbench.errors import PluginError
 from arbench.registry.entries import Entry, MeasurementEntry
@@ -163,13 +165,23 @@ KINDS: dict[str, Callable[[Registry], Rows]] = {
 
 
 @click.command("list")
-@click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+@click.argument("kind", required=False, type=click.Choice([*KINDS, "runs"]))
+@click.argument("folder", required=False, metavar="[DIR]", type=UserPath(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def command(kind: str | None, as_json: bool) -> None:
+def command(kind: str | None, folder: Path | None, as_json: bool) -> None:
     """List models and tasks, or one KIND of thing.
 
-    If two plugins offer one name, the tables leave it out and a line below names it.
+    `arbench list runs` shows the runs in the folder DIR, by default runs: their names, the settings
+    in which they differ, and the mean and spread over seeds. If two plugins offer one name, the
+    tables leave it out and a line below names it.
     """
+    if kind == "runs":
+        from arbench.cli.run_list import list_runs
+
+        list_runs(folder or Path("runs"), as_json=as_json)
+        return
+    if folder is not None:
+        raise click.UsageError(f"`list {kind}` takes no folder, but `list runs` does.")
     offers = registry()
     tables = {each: KINDS[each](offers) for each in ([kind] if kind else ["models", "tasks"])}
     if as_json:

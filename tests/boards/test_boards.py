@@ -337,7 +337,8 @@ def test_the_seeds_of_one_recipe_are_one_row(make_result: MakeResult) -> None:
     spread = torch.tensor(values).double().var().item() / 3
     assert row.nats_error == pytest.approx(math.sqrt(by_events**2 + spread), rel=0.01)
     text = board_pages([*seeds, other])["somewhere.md"]
-    assert "| 3 seeds |" in " ".join(text.split())
+    sd = math.sqrt(3 * spread)
+    assert f"| 3 seeds, sd {sd:.2g} nats |" in " ".join(text.split())
     assert "| 1 seed: these weights |" in " ".join(text.split())
 
 

@@ -29,3 +29,20 @@ def holm_cutoff(p_values: Sequence[Tensor], level: float) -> float:
             break
         rejected = below
     return cutoff
+
+
+def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """Each p-value as it is after Holm's correction: the lowest level that rejects it.
+
+    Args:
+        p_values: of many tests; None where there is none, which counts for nothing.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
+    """
+    tests = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for number, (p, place) in enumerate(tests):
+        highest = max(highest, min(1.0, (len(tests) - number) * p))
+        adjusted[place] = highest
+    return adjusted

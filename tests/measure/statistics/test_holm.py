@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from arbench.measure.statistics.holm import holm_cutoff
+from arbench.measure.statistics.holm import holm_adjusted, holm_cutoff
 
 
 def rejected(p_values: list[float]) -> list[bool]:
@@ -21,6 +21,19 @@ def test_holm_rejects_what_it_should() -> None:
     assert rejected([]) == []
     assert rejected([0.05]) == [True]
     assert rejected([math.nan, 0.05]) == [False, True]  # one test, not two
+
+
+def test_an_adjusted_p_value_is_the_lowest_level_that_rejects() -> None:
+    generator = torch.Generator().manual_seed(1)
+    p_values = (torch.rand(12, generator=generator, dtype=torch.float64) ** 4).tolist()
+    adjusted = holm_adjusted([*p_values, None])
+    assert adjusted.pop() is None
+    found = torch.tensor(p_values, dtype=torch.float64)
+    for p, level in zip(p_values, adjusted, strict=True):
+        assert level is not None
+        if level < 1:
+            assert p <= holm_cutoff([found], level * (1 + 1e-9))
+        assert p > holm_cutoff([found], level * (1 - 1e-9))
 
 
 def test_a_rejection_makes_room_for_the_next() -> None:
