@@ -57,7 +57,8 @@ def settings_that_differ(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each record, the settings in which it is not as all others: "hidden=100 epochs=3".
 
     At most three, those of the network first. What one record says nothing of, as one of an older
-    arbench may, is no difference that anybody has made. The seed is none: runs that differ in it alone are of one recipe.
+    arbench may, is no difference that anybody has made. The seed is none: runs that differ in it
+    alone are of one recipe.
 
     Args:
         records: as JSON has them.
