@@ -286,6 +286,24 @@ def test_workers_of_one_command(
         assert record["environment"]["threads"] == 1
 
 
+def test_a_dead_worker_s_run_is_waiting_while_others_look_at_it(tmp_path: Path) -> None:
+    queue = queue_of(tmp_path, QUICK)
+    claims = Claims(tmp_path)
+    with claims.claim("a", Reporter()) as claim:
+        claim.begin()
+        note = (tmp_path / ".queue" / "a.note.json").read_text()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead = json.loads(note) | {"pid": gone.pid}
+    (tmp_path / ".queue" / "a.note.json").write_text(json.dumps(dead))
+    assert [run.state for run in queue_status(read_queue(queue), tmp_path).runs] == ["waiting"]
+    with claims.claim("a", Reporter()):  # which has not begun
+        assert [run.state for run in queue_status(read_queue(queue), tmp_path).runs] == ["waiting"]
+    elsewhere = dead | {"host": "another", "heard": time.time()}
+    (tmp_path / ".queue" / "a.note.json").write_text(json.dumps(elsewhere))
+    assert [run.state for run in queue_status(read_queue(queue), tmp_path).runs] == ["running"]
+
+
 def test_when_it_will_be_done_follows_from_what_is_made(tmp_path: Path) -> None:
     queue = queue_of(tmp_path, QUICK, QUICK, QUICK, QUICK)
     wanted = read_queue(queue)
