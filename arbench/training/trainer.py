@@ -32,7 +32,7 @@ from arbench.probability.randomness import derive_seed
 from arbench.show.reporting import Reporter
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
-from arbench.training.optimizer import make_optimizer
+from arbench.training.optimizer import Moments, trained, update
 from arbench.training.pace import fraction_done, learning_rate_factor
 from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
@@ -80,6 +80,8 @@ class Trainer:
         progress: where the training stands.
         best: the weights of the best evaluation so far.
         average: the averaged weights, if the recipe wants any.
+        moments: what the optimiser keeps.
+        rate: the learning rate of the last step.
     """
 
     network: nn.Module
@@ -99,6 +101,8 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] | None = None
+    moments: Moments = field(default_factory=dict)
+    rate: float = 0.0
 
     def run(self) -> Progress:
         """Train to the end and leave the best weights in the network.
@@ -144,6 +148,25 @@ class Trainer:
     def _begin(self) -> None:
         """Set up loss, optimiser and averages; take up the checkpoint, if there is one."""
         objective: nn.Module = Objective(self.members)
+        # What accelerate does to prepare a network loads torch's compiler: 45 MB and a second.
+        accelerator = self.accelerator
+        if accelerator.num_processes > 1 or accelerator.mixed_precision != "no":
+            objective = self._prepared(objective)
+        self.objective: nn.Module = objective
+        if self.compile_loss:
+            self.objective = torch.compile(objective)  # type: ignore[assignment]
+        if own := self._with_kernels():
+            self.progress.kernel = own[0].forward_kernel
+        self.average = _snapshot(self.network) if self.recipe.ema_decay else None
+        if self.store.folder.exists():  # a new run has none
+            self._take_up()
+        if self.accelerator.is_main_process:
+            # What was measured after the checkpoint will be measured again.
+            with full_disk_named(self.metrics), open(self.metrics, "ab") as file:
+                file.truncate(self.progress.metrics_bytes)
+
+    def _prepared(self, objective: nn.Module) -> nn.Module:
+        """The loss for several processes, or in mixed precision."""
         # Buffers are equal in all processes by construction, and not every type can be sent.
         buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
         ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
@@ -152,39 +175,28 @@ class Trainer:
             self.accelerator.ddp_handler = DistributedDataParallelKwargs(
                 find_unused_parameters=True
             )
-        objective = self.accelerator.prepare_model(objective)
-        self.objective: nn.Module = objective
-        if self.compile_loss:
-            self.objective = torch.compile(objective)  # type: ignore[assignment]
-        if own := self._with_kernels():
-            self.progress.kernel = own[0].forward_kernel
-        self.average = _snapshot(self.network) if self.recipe.ema_decay else None
-        self.optimizer = make_optimizer(self.network, self.recipe, self.accelerator.device)
-
-        if self.store.folder.exists():  # a new run has none
-            self._take_up()
-        if self.accelerator.is_main_process:
-            # What was measured after the checkpoint will be measured again.
-            with full_disk_named(self.metrics), open(self.metrics, "ab") as file:
-                file.truncate(self.progress.metrics_bytes)
+        prepared: nn.Module = self.accelerator.prepare_model(objective)
+        return prepared
 
     def _step(self, fraction: float) -> None:
         """One optimiser step."""
         step = self.progress.step
         batch = self.batches.batch(step)
         torch.manual_seed(derive_seed(self.seed, "step", step, self.accelerator.process_index))
-        rate = self.recipe.learning_rate * learning_rate_factor(
+        self.rate = self.recipe.learning_rate * learning_rate_factor(
             fraction, self.recipe.schedule, self.recipe.warmup
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.objective.train()
-        self.optimizer.zero_grad(set_to_none=True)
         member = step % len(self.members)
         nats = self.objective(batch.events, batch.scored, batch.weights, member)
         # Data parallelism averages gradients over processes; the batch's sum is what is wanted.
         self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
-        norm = float(self._clipped_norm())
+        # All gradients' norm; they are then scaled down to the recipe's limit, if there is any.
+        parameters = [*self.network.parameters()]
+        total_norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.recipe.clip_norm:
+            nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip_norm, total_norm)
+        norm = float(total_norm)
         nats = nats.detach()
         if self.accelerator.num_processes > 1:
             nats = self.accelerator.reduce(nats, reduction="sum")
@@ -193,22 +205,15 @@ class Trainer:
             num_steps = self.batches.steps_per_epoch
             raise Diverged(
                 f"step {step}: loss {total / batch.num_dims} nats/dim, gradient norm {norm}, at "
-                f"learning rate {rate:.2e}, batch {step % num_steps} of its "
+                f"learning rate {self.rate:.2e}, batch {step % num_steps} of its "
                 "epoch; try a smaller learning_rate or clip_norm"
             )
-        self.optimizer.step()
+        update(self.network, self.moments, self.recipe, self.rate)
         if self.average is not None:
             self._update(self.average, step)
         self.progress.step += 1
         self.progress.loss_total += total
         self.progress.loss_events += batch.num_events
-
-    def _clipped_norm(self) -> Tensor:
-        """The norm of all gradients, which are then scaled down to the recipe's limit, if any."""
-        if self.recipe.clip_norm:
-            return nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        return nn.utils.get_total_norm(gradients)
 
     def _update(self, average: dict[str, Tensor], step: int) -> None:
         # Early on the average follows the weights closely, so that it forgets where they began.
@@ -285,8 +290,8 @@ class Trainer:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        for number, state in self.moments.items():
+            tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
         self.store.save(self.progress, tensors)
 
     def _take_up(self) -> None:
@@ -309,11 +314,10 @@ class Trainer:
             if self.average is not None:
                 for name, value in _under(tensors, "average.").items():
                     self.average[name].copy_(value)
-            state = self.optimizer.state_dict()
+            device = self.accelerator.device
             for name, value in _under(tensors, "optimizer.").items():
-                index, key = name.split(".", 1)
-                state["state"].setdefault(int(index), {})[key] = value
-            self.optimizer.load_state_dict(state)
+                number, key = name.split(".", 1)
+                self.moments.setdefault(int(number), {})[key] = value.to(device, copy=True)
         except (LookupError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.store.folder}: does not belong to this configuration: {error}"
@@ -367,7 +371,7 @@ class Trainer:
         found = {k: v for k, v in tensors.items() if not k.startswith("optimizer.")}
         if found.keys() != expected.keys():
             raise ValueError(f"{min(found.keys() ^ expected.keys())} is missing or unknown")
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parameters = trained(self.network)
         for name, tensor in tensors.items():
             if name in expected:
                 fits = (tensor.shape, tensor.dtype) == (expected[name].shape, expected[name].dtype)

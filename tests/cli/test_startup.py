@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -98,3 +100,35 @@ def test_help_and_list_take_a_small_multiple_of_an_empty_python(tmp_path: Path) 
     shortest = {name: min(values) for name, values in durations.items()}
     assert shortest["help"] < 6 * shortest["pass"], shortest
     assert shortest["list"] < 12 * shortest["pass"], shortest
+
+
+RUN_WATCHED = """
+import json, resource, sys
+from arbench.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+print(json.dumps([peak, "torch._dynamo" in sys.modules]))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_on_digits_with_all_their_levels_fits_into_600_megabytes(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """The splits are loaded whole, whatever the limit, and a step takes a whole batch."""
+    command = "run --task mnist-gray --model pixelcnn --epochs 1 --limit 200 --out"
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_WATCHED, *command.split(), str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        env={**os.environ, "ARBENCH_DATA": str(data_dir)},
+    )
+    assert done.returncode == 0, done.stderr
+    peak, has_compiler = json.loads(done.stdout.splitlines()[-1])
+    assert 200e6 < peak < 600e6
+    assert not has_compiler  # 80 MB, and nobody asked for it

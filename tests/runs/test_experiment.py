@@ -163,7 +163,7 @@ def test_a_budget_ends_on_time_with_a_small_learning_rate(
 
     def spy(trainer: Any, fraction: float) -> None:
         real(trainer, fraction)
-        rates.append(trainer.optimizer.param_groups[0]["lr"])
+        rates.append(trainer.rate)
 
     monkeypatch.setattr(Trainer, "_step", spy)
     run = _run(tmp_path / "a", epochs=None, budget="3s")
