@@ -37,6 +37,7 @@ ROOMS = (
     "runs",
     "boards",
     "hub",
+    "export",
     "testing",
     "scaffold",
     "api",
@@ -49,7 +50,7 @@ STRANGERS = {
     "files": {"probability"},
     "networks": {"registry"},
     "scaffold": {*ROOMS} - {"errors", "version", "registry", "scaffold"},
-    "testing": {"boards", "hub"},
+    "testing": {"boards", "hub", "export"},
 }
 # What 0.1 called its modules: they stand aside, for plugins of that time alone, and go in 0.3.
 OLD = ("experiment", "publish", "probability.metrics")

@@ -32,6 +32,7 @@ VERBS = {
     "verify": ("arbench.cli.verify", "Evaluate a run again and compare it with its record."),
     "push": ("arbench.cli.push", "Push a run or its result to the Hugging Face Hub."),
     "download": ("arbench.cli.download", "Fetch a trained run and check its files."),
+    "export": ("arbench.cli.export", "Write a run in the format of another tool."),
     "data": ("arbench.cli.data", "Show, check and download the tasks' files."),
     "new": ("arbench.cli.new", "Write a small project: a model, task, head or measurement."),
 }
