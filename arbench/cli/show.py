@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from arbench.cli.bibtex import bibtex_of
 from arbench.cli.options import UserPath
 from arbench.cli.records import record_text
 from arbench.cli.setting_texts import argument_docs, recipe_values, settings_text
@@ -48,9 +49,15 @@ RECORD = "record.json"
 @click.option(
     "--task", metavar="TASK", help="For --heatmap: where your own data are, such as table:PATH."
 )
+@click.option("--bibtex", is_flag=True, help="Of a model or a task: print what to cite.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(
-    name: str, recipe: str | None, heatmap: str | None, task: str | None, as_json: bool
+    name: str,
+    recipe: str | None,
+    heatmap: str | None,
+    task: str | None,
+    bibtex: bool,
+    as_json: bool,
 ) -> None:
     """Show NAME: a model or a measurement with its settings, a task, or a run.
 
@@ -60,10 +67,14 @@ def command(
     \b
     arbench show nade
     arbench show nade --recipe mnist
+    arbench show nade --bibtex
     arbench show runs/mnist-nade
     arbench show mnist/nade
     arbench show runs/mnist-nade --heatmap
     """  # noqa: D301 - click wants the character
+    if bibtex:
+        click.echo(bibtex_of(name))
+        return
     if heatmap is not None:
         if as_json or recipe is not None:
             raise click.UsageError("--heatmap draws a picture: leave out --json and --recipe")

@@ -1,6 +1,7 @@
 """An export keeps to the schema of Every Eval Ever, and its numbers are those of the record.
 
-`every_eval_ever/eval.schema.json` is that of version 0.3.0, as its package on PyPI has it, without descriptions.
+`every_eval_ever/eval.schema.json` is that of version 0.3.0, as its package on PyPI has it, without
+descriptions.
 """
 
 from __future__ import annotations
