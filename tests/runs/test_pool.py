@@ -322,6 +322,49 @@ def test_when_it_will_be_done_follows_from_what_is_made(tmp_path: Path) -> None:
     assert status.fraction == 0.25
 
 
+def test_what_waits_takes_as_long_as_what_is_running_seems_to(tmp_path: Path) -> None:
+    wanted = read_queue(queue_of(tmp_path, QUICK, QUICK))
+    with Claims(tmp_path).claim("a", Reporter()) as claim:
+        claim.begin()
+        file = tmp_path / ".queue" / "a.note.json"
+        note = json.loads(file.read_text()) | {"seconds": 30.0, "fraction": 0.5}
+        file.write_text(json.dumps(note | {"remaining_s": 30.0}))
+        assert queue_status(wanted, tmp_path).done_s == pytest.approx(30 + 60, abs=5)
+        file.write_text(json.dumps(note))  # it cannot tell yet
+        assert queue_status(wanted, tmp_path).done_s is None
+
+
+@pytest.mark.slow  # trainings that are long enough to be stopped in the middle
+def test_a_stop_signal_reaches_every_worker_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    queue, home = queue_of(tmp_path, *[LONG.format(epochs=100)] * 3), tmp_path / "runs"
+    command = [sys.executable, "-m", "arbench", "queue", str(queue), "--out", str(home)]
+    command += ["--device", "cpu", "--workers", "2"]
+    supervisor = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while len([*home.glob("*/checkpoint/state.json")]) < 2:
+        assert supervisor.poll() is None
+        time.sleep(0.05)
+    supervisor.send_signal(signal.SIGTERM)
+    _, said = supervisor.communicate(timeout=120)
+    assert supervisor.returncode == 128 + signal.SIGTERM, said
+    assert said.count(b", with a checkpoint; continue with") == 2
+    assert {run.state for run in queue_status(read_queue(queue), home).runs} == {"waiting"}
+    again = subprocess.run(command, capture_output=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count(b"resuming after step") == 2
+
+
+@pytest.mark.slow  # two processes that import torch
+def test_processes_that_share_their_runs_are_one_worker(tmp_path: Path) -> None:
+    queue, home = queue_of(tmp_path, *[LONG.format(epochs=1)] * 2), tmp_path / "runs"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launcher, "-m", "arbench", "queue", str(queue), "--out", str(home)]
+    done = subprocess.run([*command, "--device", "cpu"], capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for name in ("a", "b"):
+        record = json.loads((home / name / "record.json").read_text())
+        assert record["training"]["processes"] == 2
+
+
 def test_a_place_without_hard_links_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

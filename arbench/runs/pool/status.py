@@ -177,17 +177,23 @@ def _training(folder: RunFolder) -> dict[str, Any]:
 def _expected_s(
     item: QueuedRun, wanted: Sequence[QueuedRun], runs: Sequence[RunStatus]
 ) -> float | None:
-    """How long a run takes, by those made: of its task and model, else its budget, else all."""
-    made = [
-        (other, run.seconds)
-        for other, run in zip(wanted, runs, strict=True)
-        if run.state == "made" and run.seconds is not None
-    ]
-    alike = [s for other, s in made if (other.task, other.model) == (item.task, item.model)]
-    if not alike and item.budget is not None:
-        return parse_seconds(item.budget)
-    found = alike or [seconds for _, seconds in made]
-    return statistics.fmean(found) if found else None
+    """How long a run takes: as others of its task and model do, else its budget, else as all do.
+
+    Those that are made say so, and those that are running if none is.
+    """
+    for state in ("made", "running"):
+        known = [
+            (other, run.seconds + (run.left_s or 0.0))
+            for other, run in zip(wanted, runs, strict=True)
+            if run.state == state and run.seconds is not None
+            if state == "made" or run.left_s is not None
+        ]
+        alike = [s for other, s in known if (other.task, other.model) == (item.task, item.model)]
+        if not alike and item.budget is not None:
+            return parse_seconds(item.budget)
+        if known:
+            return statistics.fmean(alike or [seconds for _, seconds in known])
+    return None
 
 
 def _with_rest(run: RunStatus, expected_s: float | None) -> RunStatus:
