@@ -18,7 +18,7 @@ from arbench.runs.record.record import Record
 from arbench.training.checkpoints import CONFIG, METRICS
 from arbench.training.signals import listening_for_stop
 
-RECORD, CARD = "record.json", "README.md"
+RECORD, CARD, LOCK = "record.json", "README.md", ".lock"
 
 
 class RunFolder:
@@ -45,7 +45,7 @@ class RunFolder:
         self.metrics = path / METRICS
         self.card = path / CARD
         self.checkpoint = path / "checkpoint"
-        self._lock = path / ".lock"
+        self._lock = path / LOCK
 
     @property
     def per_event(self) -> Path:

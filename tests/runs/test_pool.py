@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import json
 import os
 import re
@@ -177,7 +178,7 @@ def test_who_was_taken_for_dead_writes_nothing_more(tmp_path: Path) -> None:
         with Claims(tmp_path).claim("a", Reporter()) as claim:
             claim.begin()
             write_text(file, "mine")
-            (tmp_path / ".queue" / "a.alive").unlink()  # as on another machine
+            next((tmp_path / ".queue").glob("a.*.alive")).unlink()  # as on another machine
             (tmp_path / ".queue" / "a.rw").rename(tmp_path / "log")  # as if it had run out
             with Claims(tmp_path).claim("a", Reporter()) as other:
                 other.begin()
@@ -302,6 +303,30 @@ def test_a_dead_worker_s_run_is_waiting_while_others_look_at_it(tmp_path: Path) 
     elsewhere = dead | {"host": "another", "heard": time.time()}
     (tmp_path / ".queue" / "a.note.json").write_text(json.dumps(elsewhere))
     assert [run.state for run in queue_status(read_queue(queue), tmp_path).runs] == ["running"]
+
+
+def test_a_dead_machine_holds_nothing_where_a_file_is_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file system has no locks, whoever died on another machine has left their files."""
+    queue, home = queue_of(tmp_path, QUICK), tmp_path / "runs"
+
+    def missing(file: int) -> bool:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("filelock._unix.lock_fd_nonblocking", missing)
+    with Claims(home).claim("a", Reporter()) as claim:
+        claim.begin()
+    place = home / ".queue" / "a"
+    note = json.loads(place.with_name("a.note.json").read_text())
+    left = note | {"state": "running", "host": "another", "heard": 0.0}
+    place.with_name("a.note.json").write_text(json.dumps(left))
+    place.with_name("a.another.alive").write_text(f"{note['pid']}\nanother\n")
+    (home / "a").mkdir()
+    (home / "a" / ".lock").write_text(f"{note['pid']}\nanother\n1\n")
+    with pytest.warns(UserWarning, match="flock not supported"):
+        (made,) = arbench.run_queue(queue, out=home, device="cpu")
+    assert made.record.status == "finished"
 
 
 def test_when_it_will_be_done_follows_from_what_is_made(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pydantic import Field
 from arbench.errors import CheckpointError, ConfigError, Held, Interrupted
 from arbench.files.atomic import asking_leave, make_folder, write_text
 from arbench.files.documents import Finite, Line, Part, read_document
+from arbench.runs.folder import LOCK
 from arbench.show.escaping import one_line
 from arbench.show.reporting import Advance, Reporter
 
@@ -203,6 +204,7 @@ class Claims:
             # Whoever is alive on this machine shows it, however seldom its heart beats: the
             # operating system lets go of this one as soon as the process has ended.
             with FileLock(_alive_path(place), timeout=_GLANCE_S), _held(lease):
+                _free_of_the_dead(place)
                 claim = Claim(place, lease, reporter)
                 with asking_leave(claim.require):
                     try:
@@ -268,7 +270,22 @@ def _note_path(place: Path) -> Path:
 
 
 def _alive_path(place: Path) -> Path:
-    return place.with_name(f"{place.name}.alive")
+    # One for each machine: where a file system has no locks, filelock makes do with the file's
+    # being there, and a dead worker of another machine would hold it for ever.
+    return place.with_name(f"{place.name}.{own_host()}.alive")
+
+
+def _free_of_the_dead(place: Path) -> None:
+    """Remove the lock of a run folder that the worker before left, where that is but a file.
+
+    This worker has its lease by now, so it will write no more; see `Claim.require`.
+    """
+    lock, note = place.parent.parent / place.name / LOCK, read_note(place)
+    if note is None or note.host == own_host() or not lock.exists():
+        return  # whoever was of this machine is found out by filelock itself
+    pid, _, rest = lock.read_text(errors="replace").partition("\n")
+    if pid == str(note.pid) and rest.startswith(note.host):
+        lock.unlink(missing_ok=True)
 
 
 @contextmanager
