@@ -88,7 +88,8 @@ def test_the_wheel_holds_each_kind_of_file(contents: set[str], pattern: str) -> 
 
 
 def test_the_wheel_is_small_enough_to_be_fetched_in_passing(wheel: zipfile.ZipFile) -> None:
-    assert Path(str(wheel.filename)).stat().st_size < 40e6
+    # 37 MB of it are the weights of the zoo; a kept result adds 25 kB.
+    assert Path(str(wheel.filename)).stat().st_size < 41e6
 
 
 @pytest.mark.slow
