@@ -2,10 +2,11 @@
 
     python scripts/tune_defaults.py [--only MODEL] [--runs FOLDER]
 
-Trains every candidate of docs/defaults.toml on each of its sets, one seed, without a look at test.
-What docs/defaults.tsv holds already is not trained again. Then it prints, for every model and set,
-the candidate that the other sets choose, and how much worse it is on validation than the set's best
-recipe: the best candidate, or a kept result of the same model.
+Makes the trainings of docs/defaults.toml on each of its sets, one seed, without a look at test.
+What docs/defaults.tsv holds already is not trained again. A candidate is one training, or several
+of which a set's validation chooses, as a run does among the alternatives of its recipe. Then it
+prints, for every model and set, the candidate that the other sets choose, and how much worse it is
+on validation than the set's best recipe: the best candidate, or a kept result of the same model.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from arbench.training.recipes import (
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, RECORDS = ROOT / "docs", ROOT / "leaderboards" / "records"
 TRIED = DOCS / "defaults.tsv"
-COLUMNS = ("model", "set", "candidate", "nats", "standard_error", "best_epoch", "epochs", "seconds")
+COLUMNS = ("model", "set", "training", "nats", "standard_error", "best_epoch", "epochs", "seconds")
 KEPT = "kept"
 
 
@@ -71,12 +72,12 @@ def train(model: str, task: str, settings: Mapping[str, Any], folder: Path) -> d
 
 
 def read_tried() -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The lines of the results by model, set and candidate."""
+    """The lines of the results by model, set and training."""
     if not TRIED.exists():
         return {}
     with TRIED.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    return {(row["model"], row["set"], row["candidate"]): row for row in rows}
+    return {(row["model"], row["set"], row["training"]): row for row in rows}
 
 
 def write_tried(tried: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> None:
@@ -114,6 +115,22 @@ def leave_one_out(nats: Mapping[str, Mapping[str, float]]) -> list[tuple[str, st
     return lines
 
 
+def nats_of_candidates(
+    model: str,
+    plan: Mapping[str, Any],
+    tried: Mapping[tuple[str, str, str], Mapping[str, Any]],
+) -> dict[str, dict[str, float]]:
+    """Validation nats per event by set and candidate, `KEPT` among them where there is such."""
+    return {
+        task: {
+            name: min(float(tried[model, task, own]["nats"]) for own in trainings)
+            for name, trainings in plan["candidates"][model].items()
+        }
+        | kept_nats(model, task)
+        for task in plan["sets"]
+    }
+
+
 def kept_nats(model: str, task: str) -> dict[str, float]:
     """The model's best kept result on validation, by the name `KEPT`; nothing if there is none."""
     found = [
@@ -147,24 +164,18 @@ def main() -> None:
     tried = read_tried()
     with tempfile.TemporaryDirectory() as nowhere:
         for model in models:
-            for name, candidate in plan["candidates"][model].items():
-                settings = whole_recipe(model, {"training": plan["training"]}, candidate)
+            for name, own in plan["trainings"][model].items():
+                settings = whole_recipe(model, {"training": plan["training"]}, own)
                 for task in plan["sets"]:
                     if (model, task, name) in tried:
                         continue
                     folder = (options.runs or Path(nowhere)) / f"{model}-{task}-{name}"
-                    row = {"model": model, "set": task, "candidate": name}
+                    row = {"model": model, "set": task, "training": name}
                     tried[model, task, name] = row | train(model, task, settings, folder)
                     write_tried(tried)
                     print(*tried[model, task, name].values(), flush=True)
     for model in models:
-        names = list(plan["candidates"][model])
-        nats = {
-            task: {name: float(tried[model, task, name]["nats"]) for name in names}
-            | kept_nats(model, task)
-            for task in plan["sets"]
-        }
-        print_table(model, nats)
+        print_table(model, nats_of_candidates(model, plan, tried))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ registry only, never from the file. Combinations that form no density are refuse
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.registry.surroundings import contained
 from arbench.training.flow_settings import require_flow_settings
-from arbench.training.recipes import Recipe, check_options
+from arbench.training.recipes import Recipe, Tried, check_options
 
 if TYPE_CHECKING:
     from arbench.probability.ensemble import Ensemble
@@ -129,6 +130,7 @@ class RunConfig(Part):
 
     `rendering` is None in old files; see `shown`. `division` is None where the data state their
     splits, and in old files. `head` is None for a flow, whose only member is the raster scan.
+    `tried` is what the recipe's alternatives came to; all else is of the one that was chosen.
     """
 
     schema_version: Literal[1] = 1
@@ -146,6 +148,7 @@ class RunConfig(Part):
     members: Annotated[list[MemberConfig], Field(min_length=1, max_length=4096)]
     recipe_name: Line
     recipe: Recipe
+    tried: Tried = Field(default={})
     seed: Natural
     budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     limit: Count | None = None
@@ -185,20 +188,27 @@ class RunConfig(Part):
     def recipe_sha256(self) -> str:
         """What tells its recipe from every other: a hash of all that it says but the seed.
 
-        Runs that agree in it differ by chance alone. What has its default value is left out, so
-        that an option of a later version changes no older hash.
+        Runs that agree in it differ by chance alone, also in which alternative they chose. What has
+        its default value is left out, so that an option of a later version changes no older hash.
         """
+        own = next(map(self.alternative, self.recipe.alternatives), self)
         return canonical_sha256(
-            self.model_dump(mode="json", exclude={"seed"}, exclude_defaults=True)
+            own.model_dump(mode="json", exclude={"seed", "tried"}, exclude_defaults=True)
         )
+
+    def alternative(self, name: str) -> RunConfig:
+        """This configuration with an alternative of its recipe."""
+        recipe = self.recipe.alternative(name)
+        members = plan_members(recipe, self.layouts[0].spec)
+        own = {"recipe": recipe, "hyperparameters": recipe.network, "members": members}
+        return self.model_copy(update=own)
 
     @classmethod
     def read(cls, path: Path) -> RunConfig:
         """The configuration in a file.
 
         Raises:
-            CheckpointError: if it is missing, no JSON, of a newer format, breaks the schema, or has
-                other events than its task.
+            CheckpointError: if it is missing, damaged, newer, or has other events than its task.
         """
         config = read_document(path, cls, 1, CheckpointError, _MISSING)
         try:
@@ -322,11 +332,7 @@ def _assemble_flow(
     network_class: type, hyperparameters: dict[str, Any], spec: EventSpec, device: Any
 ) -> Assembly:
     """A flow, freshly initialised."""
-
-    def fresh() -> nn.Module:
-        network: nn.Module = network_class(spec, **hyperparameters)
-        return network
-
+    fresh = functools.partial(network_class, spec, **hyperparameters)
     with torch.device(device):
         flow = Flow(fresh(), spec, fresh=fresh)
     return Assembly(flow.network, [flow], flow)

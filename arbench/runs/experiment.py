@@ -78,6 +78,8 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     with folder.locked(is_new=True) if is_main else nullcontext():
         if is_main:
             write_text(folder.config, json.dumps(config.model_dump(mode="json"), indent=1) + "\n")
+        if config.recipe.alternatives:
+            config = _chosen(config, dataset, folder, accelerator, reporter)
         return _Experiment(config, dataset, folder, accelerator, reporter).run(request.measure)
 
 
@@ -106,7 +108,28 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
         if is_main:
             for place in (folder.path, folder.checkpoint):
                 remove_abandoned(place)
+        if config.recipe.alternatives:
+            config = _chosen(config, dataset, folder, accelerator, reporter)
         return _Experiment(config, dataset, folder, accelerator, reporter).run()
+
+
+def _chosen(
+    config: RunConfig,
+    dataset: Dataset,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    reporter: Reporter,
+) -> RunConfig:
+    """The configuration with the alternative of its recipe that is best on validation."""
+    from arbench.runs.selection import BarsAlone, select, write_begun  # few recipes have any
+
+    def train(offer: RunConfig, place: RunFolder) -> Progress:
+        own = _Experiment(offer, dataset, place, accelerator, BarsAlone(reporter))
+        if own.is_main:
+            write_begun(place, offer)
+        return own.train_alone()
+
+    return select(config, folder, train, accelerator, reporter)
 
 
 class _Experiment:
@@ -179,6 +202,17 @@ class _Experiment:
                 record = measure_more(self.folder, record, more, self.measuring)
         self.accelerator.wait_for_everyone()
         return Run(self.folder.path, record, is_main=self.is_main)
+
+    def train_alone(self) -> Progress:
+        """Train and measure nothing but validation, for a choice among several."""
+        trainer = self._prepare()
+        try:
+            with kept_for_reuse():
+                return fit(trainer) if hasattr(trainer.network, "fit") else trainer.run()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self._out_of_memory(error) from error
 
     def _prepare(self) -> Trainer:
         """Say what is trained, on what and where, and make ready for it."""
@@ -307,6 +341,7 @@ class _Experiment:
                     recipe=config.recipe_name,
                     recipe_sha256=config.recipe_sha256,
                     settings=config.recipe.model_dump(mode="json"),
+                    tried=config.tried,
                     seed=config.seed,
                     steps=progress.step,
                     epochs=progress.step / trainer.batches.steps_per_epoch,

@@ -94,7 +94,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
         "recipe_name": name,
         "recipe": recipe,
         "seed": request.seed,
-        "budget_s": request.budget_s,
+        "budget_s": request.budget_s and request.budget_s / max(1, len(recipe.alternatives)),
         "limit": request.limit,
         "precision": request.precision,
         "compile": request.compile,

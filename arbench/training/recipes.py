@@ -18,13 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import from_json, to_json
 
 from arbench.errors import ConfigError
-from arbench.files.documents import Part, describe_validation
+from arbench.files.documents import Finite, Name, Part, describe_validation
 from arbench.registry.entries import ModelEntry
 from arbench.training.settings import read_text, reread
 
 # A configuration from elsewhere must not be able to ask for more than a machine can count to.
 LARGEST = 1 << 20
 _LONGEST = 1 << 8
+# Settings by section, of each thing that a run may choose; and what each came to on validation, in
+# nats per event, or None where its training diverged.
+Alternatives = Annotated[dict[Name, dict[str, dict[str, Any]]], Field(max_length=16)]
+Tried = dict[Name, Finite | None]
 # How much of a running mean stays at a step; at 1 it would never move.
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -103,7 +107,12 @@ class TrainingRecipe(Part):
 
 
 class Recipe(Part):
-    """A resolved recipe; `network` holds every keyword argument, defaults included."""
+    """A resolved recipe; `network` holds every keyword argument, defaults included.
+
+    Each of several `alternatives` has a name and is settings by section. All set the same things,
+    and the other fields are as the first has them. A run trains every alternative and goes on with
+    the one that is best on validation; see `arbench.runs.selection`.
+    """
 
     network: dict[str, Any] = Field(default={})
     head: HeadRecipe = HeadRecipe()
@@ -111,8 +120,18 @@ class Recipe(Part):
     stream: StreamRecipe = StreamRecipe()
     ensemble: EnsembleRecipe = EnsembleRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    alternatives: Alternatives = Field(default={})
+
+    def alternative(self, name: str) -> Recipe:
+        """This recipe with the settings of one of its alternatives."""
+        values = self.model_dump(mode="json")
+        for section, settings in self.alternatives[name].items():
+            values[section] |= settings
+        return Recipe.model_validate(values)
 
 
+# What alternatives may differ in: not in what data they see, nor in what a number is.
+_MAY_DIFFER = ("network", "layout", "ensemble", "training")
 # Those whose settings may be named alone; "network" comes before them.
 _SECTIONS: dict[str, type[BaseModel]] = {
     "training": TrainingRecipe,
@@ -209,7 +228,8 @@ def resolve_recipe(
         entry: the model's registration; its recipes are looked up by task name, then "default".
         network_class: its keyword arguments are the schema of `[network]`.
         task_name: a task's name.
-        overrides: values by key, such as `{"hidden": 500, "training.betas": (0.9, 0.99)}`.
+        overrides: values by key, such as `{"hidden": 500, "training.betas": (0.9, 0.99)}`. What
+            they set is no longer a matter of the recipe's alternatives.
 
     Returns:
         The recipe's name, such as "nade/mnist", and its values.
@@ -218,18 +238,22 @@ def resolve_recipe(
         ConfigError: for unknown keys and unacceptable values.
     """
     name, raw = _read_recipe(entry, task_name)
+    alternatives = raw.pop("alternatives", {})
     sections = {"network": options_schema(network_class), **_SECTIONS}
     # The name of a head comes first, so that options given beside it are its own.
     given = overrides or {}
     heads_first = sorted(given.items(), key=lambda item: item[0] not in ("head", "head.name"))
+    decided: set[tuple[str, str]] = set()
     has_min_steps = any(key.rpartition(".")[2] == "min_steps" for key in given)
     for key, value in heads_first:
         section, field = _locate(key, sections)
         if (section, field) == ("head", "name"):
             raw["head"] = {}  # what the recipe says of another head is not about this one
         raw.setdefault(section, {})[field] = value
+        decided.add((section, field))
         if (section, field) == ("training", "epochs") and not has_min_steps:
             raw["training"].pop("min_steps", None)
+            decided.add(("training", "min_steps"))
     raw = {section: settled(section, raw[section], sections.get(section)) for section in raw}
     network = check_options(network_class, raw.get("network", {}))
     raw["network"] = network.model_dump(mode="json")
@@ -238,9 +262,56 @@ def resolve_recipe(
         options = {key: value for key, value in head.items() if key != "name"}
         raw["head"] = {key: head[key] for key in head if key == "name"} | {"options": options}
     try:
-        return name, Recipe.model_validate_json(to_json(raw), strict=True)
-    except ValidationError as error:
-        raise ConfigError(f"recipe {name}: {describe_validation(error)}") from error
+        recipe = Recipe.model_validate_json(to_json(raw), strict=True)
+        if alternatives:
+            recipe = _with_alternatives(recipe, alternatives, decided, network_class)
+    except (ValidationError, ConfigError) as error:
+        what = describe_validation(error) if isinstance(error, ValidationError) else error
+        raise ConfigError(f"recipe {name}: {what}") from error
+    return name, recipe
+
+
+def _with_alternatives(
+    recipe: Recipe,
+    alternatives: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    decided: set[tuple[str, str]],
+    network_class: type,
+) -> Recipe:
+    """A recipe with its alternatives, of those that are alike the first alone.
+
+    Args:
+        recipe: without them.
+        alternatives: by name, as the file has them.
+        decided: section and name of the settings that are no longer open.
+        network_class: its keyword arguments are the schema of `[network]`.
+
+    Raises:
+        ConfigError: if they do not all set the same things, or things that may not differ.
+        ValidationError: for unknown keys and unacceptable values.
+    """
+    all_set = [
+        {(section, name) for section, values in each.items() for name in values}
+        for each in alternatives.values()
+    ]
+    if any(own != all_set[0] for own in all_set):
+        raise ConfigError("alternatives set the same things, each its own values; complete them")
+    if {section for section, _ in all_set[0]} - {*_MAY_DIFFER}:
+        raise ConfigError(f"alternatives differ in {', '.join(_MAY_DIFFER)} alone")
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, each in alternatives.items():
+        values = recipe.model_dump(mode="json")
+        for section, key in all_set[0] - decided:
+            values[section][key] = each[section][key]
+        values["network"] = check_options(network_class, values["network"]).model_dump(mode="json")
+        whole = Recipe.model_validate_json(to_json(values), strict=True).model_dump(mode="json")
+        own: dict[str, dict[str, Any]] = {}
+        for section, key in sorted(all_set[0] - decided):
+            own.setdefault(section, {})[key] = whole[section][key]
+        if own not in found.values():
+            found[name] = own
+    first = next(iter(found))
+    offers = recipe.model_copy(update={"alternatives": found}).alternative(first)
+    return offers if len(found) > 1 else offers.model_copy(update={"alternatives": {}})
 
 
 def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]]:

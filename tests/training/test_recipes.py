@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from torch import nn
@@ -82,6 +82,78 @@ def test_a_small_set_is_seen_for_so_many_steps_unless_epochs_are_asked_for(
     own = {"training": {"epochs": 20, "min_steps": 1000}}
     monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
     assert resolved(overrides).training.epochs_for(steps_per_epoch) == epochs
+
+
+BELIEFS: dict[str, Any] = {
+    "training": {"epochs": 9},
+    "alternatives": {
+        "wide": {"network": {"hidden": [64]}, "training": {"weight_decay": 0.0, "min_steps": 50}},
+        "strict": {"network": {"hidden": [64]}, "training": {"weight_decay": 1, "min_steps": 90}},
+    },
+}
+
+
+@pytest.fixture
+def beliefs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A recipe with two alternatives, to be changed by a test; it is what is read."""
+    own = deepcopy(BELIEFS)
+    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
+    return own
+
+
+def test_a_recipe_has_what_its_first_alternative_sets(beliefs: dict[str, Any]) -> None:
+    recipe = resolved({})
+    assert [*recipe.alternatives] == ["wide", "strict"]
+    assert recipe.network["hidden"] == [64]
+    assert (recipe.training.epochs, recipe.training.weight_decay) == (9, 0.0)
+    strict = recipe.alternative("strict")
+    assert (strict.training.epochs, strict.training.weight_decay) == (9, 1.0)
+    # From any of them to any other, so that it does not matter which one a run has chosen.
+    assert strict.alternative("wide") == recipe
+
+
+def test_what_is_asked_for_is_no_longer_open(beliefs: dict[str, Any]) -> None:
+    recipe = resolved({"weight_decay": "0.5"})
+    assert recipe.training.weight_decay == 0.5
+    assert recipe.alternative("strict").training.weight_decay == 0.5
+    assert recipe.alternative("strict").training.min_steps == 90
+    # Epochs alone are a length, so what is left differs in nothing and is one recipe.
+    recipe = resolved({"weight_decay": "0.5", "epochs": "3"})
+    assert recipe.alternatives == {}
+    assert (recipe.network["hidden"], recipe.training.min_steps) == ([64], 0)
+    both = resolved({"weight_decay": "0.5", "epochs": "3", "min_steps": "7"})
+    assert (both.alternatives, both.training.min_steps) == ({}, 7)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("training", {"weight_decay": 0.0}, "set the same things"),
+        ("training", {"weight_decay": -1.0, "min_steps": 1}, "weight_decay = -1.0"),
+        ("training", {"weight_decai": 0.0, "min_steps": 1}, "set the same things"),
+        ("stream", {"context": 8}, "set the same things"),
+    ],
+)
+def test_an_alternative_that_is_none_is_refused(
+    beliefs: dict[str, Any], section: str, values: dict[str, Any], message: str
+) -> None:
+    beliefs["alternatives"]["strict"][section] = values
+    with pytest.raises(ConfigError, match=f"recipe net/own: .*{message}"):
+        resolved({})
+
+
+def test_alternatives_see_the_same_data_and_give_the_same_kind_of_number(
+    beliefs: dict[str, Any],
+) -> None:
+    for own in beliefs["alternatives"].values():
+        own["stream"] = {"context": 8}
+    with pytest.raises(ConfigError, match="differ in network, layout, ensemble, training alone"):
+        resolved({})
+    for own in beliefs["alternatives"].values():
+        own["network"] = {"hiden": [3]}
+        del own["stream"]
+    with pytest.raises(ConfigError, match="there is no setting called 'hiden'"):
+        resolved({})
 
 
 def test_one_value_for_a_list_is_a_list_of_one() -> None:

@@ -99,11 +99,12 @@ class ModelRecord(Part):
 
 
 class TrainingRecord(Part):
-    """How it was trained; `recipe_sha256` is without the seed, `kernel` is of `KernelNetwork`."""
+    """How it was trained; `settings` are of what was chosen, `kernel` is of `KernelNetwork`."""
 
     recipe: Line
     recipe_sha256: Sha256 | None = None
     settings: Values
+    tried: dict[Name, Finite | None] = Field(default={})
     seed: Natural
     steps: Natural
     epochs: Finite
@@ -156,9 +157,8 @@ class HashesRecord(Part):
         weights: of `model.safetensors`.
         metrics: of `metrics.jsonl`, once a training has finished.
         per_event: of the values of every event; the test number is computed from them.
-        record: of the record itself, in canonical form without this field; see
-            `arbench.files.canonical`. None in a record of format 1, which bound nothing but
-            weights.
+        record: of the record itself without this field, see `arbench.files.canonical`; None in a
+            record of format 1, which bound nothing but weights.
     """
 
     config: Sha256 | None = None
