@@ -129,7 +129,7 @@ def _chosen(
             write_begun(place, offer)
         return own.train_alone()
 
-    return select(config, folder, train, accelerator, reporter)
+    return select(config, dataset, folder, train, accelerator, reporter)
 
 
 class _Experiment:

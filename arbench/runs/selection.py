@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from accelerate import Accelerator
 
-from arbench.errors import Diverged, Interrupted
+from arbench.data.dataset import Dataset
+from arbench.errors import ConfigError, Diverged, Interrupted
 from arbench.files.atomic import make_folder, write_text
 from arbench.runs.config import RunConfig, require_combination
 from arbench.runs.folder import RunFolder
@@ -27,6 +28,7 @@ Train = Callable[[RunConfig, RunFolder], Progress]
 
 def select(
     config: RunConfig,
+    dataset: Dataset,
     folder: RunFolder,
     train: Train,
     accelerator: Accelerator,
@@ -41,20 +43,30 @@ def select(
 
     Args:
         config: of a recipe with alternatives; one that says what was tried has been chosen.
+        dataset: what it or another setting refuses is left out, such as a second order of padding.
         folder: of the run, which is held.
         train: trains one of them.
         accelerator: what processes there are.
         reporter: who watches.
 
     Raises:
-        Diverged: if all do.
+        ConfigError: if all are refused.
+        Diverged: if all that are trained do.
         Interrupted: after a stop signal, with a checkpoint written.
     """
     if config.tried:
         return config
-    offers = {name: config.alternative(name) for name in config.recipe.alternatives}
-    for offer in offers.values():  # before any is trained
-        require_combination(offer)
+    offers, refusals = {}, []
+    for name in config.recipe.alternatives:
+        offer = config.alternative(name)
+        try:
+            require_combination(offer)
+            dataset.require_likelihood(offer.model, offer.layouts)
+            offers[name] = offer
+        except ConfigError as error:
+            refusals.append(error)
+    if not offers:
+        raise refusals[0]
     tried: dict[str, float | None] = {}
     seconds = 0.0
     for name, offer in offers.items():

@@ -209,8 +209,11 @@ def read_settings(
     fields = {section: schema.model_fields for section, schema in sections.items()}
     options = {} if head_class is None else options_schema(head_class).model_fields
     fields["head"] = {**options, "name": HeadRecipe.model_fields["name"]}
-    values = {}
+    values: dict[str, Any] = {}
     for key, text in texts.items():
+        if key == "alternative":
+            values[key] = text
+            continue
         section, name = _locate(key, sections)
         values[key] = read_text(text, fields[section].get(name))
     return values
@@ -229,7 +232,7 @@ def resolve_recipe(
         network_class: its keyword arguments are the schema of `[network]`.
         task_name: a task's name.
         overrides: values by key, such as `{"hidden": 500, "training.betas": (0.9, 0.99)}`. What
-            they set is no longer a matter of the recipe's alternatives.
+            they set is no longer open; "alternative" takes that one, by its name.
 
     Returns:
         The recipe's name, such as "nade/mnist", and its values.
@@ -241,7 +244,12 @@ def resolve_recipe(
     alternatives = raw.pop("alternatives", {})
     sections = {"network": options_schema(network_class), **_SECTIONS}
     # The name of a head comes first, so that options given beside it are its own.
-    given = overrides or {}
+    given = dict(overrides or {})
+    if (wanted := given.pop("alternative", None)) is not None:
+        if wanted not in alternatives:
+            has = ", ".join(alternatives) or "none"
+            raise ConfigError(f"recipe {name}: no alternative is called {wanted!r}; it has {has}")
+        alternatives = {wanted: alternatives[wanted]}
     heads_first = sorted(given.items(), key=lambda item: item[0] not in ("head", "head.name"))
     decided: set[tuple[str, str]] = set()
     has_min_steps = any(key.rpartition(".")[2] == "min_steps" for key in given)

@@ -22,6 +22,7 @@ def train(folder: Path, task: str, *settings: str) -> str:
     """A run with weights that have hardly learned; what is tested does not depend on them."""
     out = str(folder / "run")
     command = ["run", "--task", task, "--model", "made", "--set", "hidden=8", "--epochs", "1"]
+    command += ["--set", "alternative=dropout"]
     for setting in settings:
         command += ["--set", setting]
     assert main([*command, "--device", "cpu", "--out", out]) == 0

@@ -30,7 +30,12 @@ from arbench.runs.record import plausibility
 from arbench.training.trainer import Trainer
 
 EACH_ONCE = Counter(dict.fromkeys(SPLITS, 1))
-QUICK: dict[str, Any] = {"settings": {"hidden": [8]}, "epochs": 1, "limit": 60, "device": "cpu"}
+QUICK: dict[str, Any] = {
+    "settings": {"hidden": [8], "alternative": "dropout"},
+    "epochs": 1,
+    "limit": 60,
+    "device": "cpu",
+}
 
 
 class Counted(Task):

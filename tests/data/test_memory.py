@@ -114,6 +114,7 @@ def test_a_split_of_4_gb_trains_in_little_memory(tmp_path: Path) -> None:
     file = tmp_path / "black.npz"
     write_images(file, 5_480_000)
     settings = ["--set", "hidden=16", "--set", "batch_size=1000", "--budget", "2s"]
+    settings += ["--set", "alternative=dropout"]
     command = ["run", "--task", f"images:{file}", "--model", "made", *settings]
     run = subprocess.Popen(
         [sys.executable, "-m", "arbench", *command, "--out", str(tmp_path / "run")],

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from arbench.registry.entries import ModelEntry
+from arbench.registry.manager import registry
+from arbench.training.recipes import resolve_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +39,37 @@ def test_a_set_has_no_say_in_what_is_chosen_for_it(script: ModuleType) -> None:
     assert found[1] == ("b", "slow", pytest.approx(0.1), "fast")
     assert found[2] == ("c", "slow", pytest.approx(11 / 8 - 1), "kept")
     assert found[3] == ("", "slow", pytest.approx(11 / 8 - 1), "")
+
+
+def test_a_candidate_of_several_trainings_is_the_best_of_them_on_each_set(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "kept_nats", lambda model, task: {})
+    plan = {"sets": ["a", "b"], "candidates": {"m": {"one": ["x"], "both": ["x", "y"]}}}
+    nats = {("a", "x"): 3.0, ("a", "y"): 2.0, ("b", "x"): 5.0, ("b", "y"): 6.0}
+    tried = {("m", *place): {"nats": f"{value:.4f}"} for place, value in nats.items()}
+    assert script.nats_of_candidates("m", plan, tried) == {
+        "a": {"one": 3.0, "both": 2.0},
+        "b": {"one": 5.0, "both": 5.0},
+    }
+
+
+@pytest.mark.parametrize("model", ["fvsbn", "made", "nade"])
+def test_the_default_recipe_is_what_was_tried(script: ModuleType, model: str) -> None:
+    plan = tomllib.loads((ROOT / "docs" / "defaults.toml").read_text())
+    offer = registry().find(ModelEntry, model)
+    _, default = resolve_recipe(offer.entry, offer.load(), "default")
+    tried = {}
+    for name in list(plan["candidates"][model].values())[-1]:
+        parts = {"training": plan["training"]}, plan["trainings"][model][name]
+        settings = script.whole_recipe(model, *parts)
+        _, tried[name] = resolve_recipe(offer.entry, offer.load(), "default", settings)
+    if not default.alternatives:
+        assert [*tried.values()] == [default]
+        return
+    bare = {"alternatives": {}}
+    found = {n: default.alternative(n).model_copy(update=bare) for n in default.alternatives}
+    assert [*found.items()] == [*tried.items()]
 
 
 def test_nothing_of_a_sets_own_recipe_is_left(script: ModuleType) -> None:

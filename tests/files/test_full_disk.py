@@ -23,7 +23,8 @@ from arbench.training.checkpoints import CheckpointStore
 
 BLOCK = 4096
 ARGUMENTS = ["run", "--task", "toy-markov", "--model", "made", "--device", "cpu"]
-SETTINGS = {"hidden": [16], "checkpoint_seconds": 0, "evaluations": 3}
+ARGUMENTS += ["--set", "alternative=dropout"]
+SETTINGS = {"alternative": "dropout", "hidden": [16], "checkpoint_seconds": 0, "evaluations": 3}
 
 
 @pytest.fixture

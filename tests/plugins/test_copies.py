@@ -226,7 +226,7 @@ def results(installed: Shell, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs: one that copies as often as the data do, and one that cannot."""
     folder = tmp_path_factory.mktemp("results")
     for script in (
-        f"{RUN} --model fvsbn --measure copies --out runs/fvsbn",
+        f"{RUN} --model fvsbn --set alternative=free --measure copies --out runs/fvsbn",
         f"{RUN} --model bernoulli --out runs/bernoulli",
         "arbench measure runs/bernoulli copies 'copies?num_samples=300'",
     ):

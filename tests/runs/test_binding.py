@@ -51,9 +51,19 @@ def other_order(config: Raw) -> None:
     ("task", "model", "settings", "change"),
     [
         ("toy-ar1", "rnade", {"activation": "sigmoid"}, setting("activation", "relu")),
-        ("toy-markov", "fvsbn", {"kernel_grids": [1]}, setting("kernel_range", 2.0)),
+        (
+            "toy-markov",
+            "fvsbn",
+            {"alternative": "near", "kernel_grids": [1]},
+            setting("kernel_range", 2.0),
+        ),
         ("toy-markov", "nade", {"hidden": 8, "layout.order": "permuted"}, other_order),
-        ("toy-markov", "made", {"hidden": 8, "mask_seed": 3}, setting("mask_seed", 4)),
+        (
+            "toy-markov",
+            "made",
+            {"alternative": "dropout", "hidden": 8, "mask_seed": 3},
+            setting("mask_seed", 4),
+        ),
         ("toy-markov", "gpt", {"num_layers": 1, "width": 8}, setting("num_heads", 1)),
     ],
     ids=["activation", "kernel_range", "order", "mask_seed", "num_heads"],

@@ -113,7 +113,7 @@ def test_a_layout_is_kept_word_for_word_and_built_again(
 
 
 def test_a_loaded_ensemble_is_in_evaluation_mode(tmp_path: Path) -> None:
-    settings = {"hidden": [8], "dropout": 0.5, "num_masks": 3}
+    settings = {"alternative": "dropout", "hidden": [8], "dropout": 0.5, "num_masks": 3}
     run = arbench.run(
         *("toy-markov", "made"), settings=settings, epochs=1, limit=200, out=tmp_path / "run"
     )
@@ -175,7 +175,12 @@ def test_events_outside_the_domain_are_never_trained_on_nor_evaluated(
 ) -> None:
     monkeypatch.setattr("arbench.runs.experiment.open_task", lambda text: task())
     with pytest.raises(DataError, match=rf"{split}: event 0, dim 0: found .*integers in \[0, 2\)"):
-        arbench.run("toy-markov", "made", settings={"hidden": [8]}, out=tmp_path / "run")
+        arbench.run(
+            "toy-markov",
+            "made",
+            settings={"alternative": "dropout", "hidden": [8]},
+            out=tmp_path / "run",
+        )
 
 
 def test_a_fit_is_timed_measured_and_has_no_budget(tmp_path: Path) -> None:
@@ -223,7 +228,10 @@ def test_values_from_python_are_checked_like_those_of_the_command_line(
 
 def test_the_shortest_budget_takes_one_step(tmp_path: Path) -> None:
     run = arbench.run(
-        *("toy-markov", "made"), settings={"hidden": [8]}, budget=1e-6, out=tmp_path / "run"
+        *("toy-markov", "made"),
+        settings={"alternative": "dropout", "hidden": [8]},
+        budget=1e-6,
+        out=tmp_path / "run",
     )
     assert run.record.training.steps == 1
 
@@ -269,7 +277,7 @@ def test_a_run_on_events_that_nobody_knows_here_can_be_loaded(
     assert arbench.load(run.path).spec == open_task("toy-markov").spec
 
 
-SMALL_MADE = {"hidden": 8, "ensemble.num_masks": 2}
+SMALL_MADE = {"alternative": "dropout", "hidden": 8, "ensemble.num_masks": 2}
 
 
 @pytest.mark.parametrize(
@@ -338,7 +346,7 @@ def test_a_negative_mask_seed_is_refused_also_for_several_members() -> None:
 
 
 def test_a_completion_against_the_order_says_why(tmp_path: Path) -> None:
-    settings = {"hidden": [8], "order": "permuted"}
+    settings = {"alternative": "dropout", "hidden": [8], "order": "permuted"}
     run = arbench.run(
         *("toy-markov", "made"), settings=settings, epochs=1, limit=100, out=tmp_path / "run"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edits import READERS, Edit, json_edit, used_silently, values_edit
@@ -15,13 +16,14 @@ from arbench.runs.experiment import _Experiment
 
 FILES = ("config.json", "record.json", "per_event.safetensors", "checkpoint/state.json")
 NUM_EDITS = 500
+OPTIONS: dict[str, Any] = {"settings": {"alternative": "dropout"}, "epochs": 1, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
 def bound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     folder = tmp_path_factory.mktemp("bound") / "run"
-    settings = {"hidden": 4, "layout.order": "permuted"}
+    settings = {"hidden": 4, "layout.order": "permuted", "alternative": "dropout"}
     arbench.run("toy-parity", "made", epochs=1, device="cpu", settings=settings, out=folder)
     return folder
 
@@ -37,7 +39,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Experiment, "_measure", interrupted)
         with pytest.raises(Interrupted):
-            arbench.run("toy-parity", "made", epochs=1, device="cpu", out=folder)
+            arbench.run("toy-parity", "made", out=folder, **OPTIONS)
     assert (folder / "checkpoint" / "state.json").exists()
     return folder
 

@@ -27,7 +27,7 @@ from arbench.training.trainer import Trainer
 
 RUN = ["run", "--task", "toy-markov", "--model", "bernoulli", "--limit", "50", "--device", "cpu"]
 TRAIN = ["run", "--task", "toy-markov", "--model", "made", "--limit", "50", "--device", "cpu"]
-TRAIN += ["--epochs", "2", "--set", "hidden=4"]
+TRAIN += ["--epochs", "2", "--set", "hidden=4", "--set", "alternative=dropout"]
 
 
 def _status(folder: Path) -> str:

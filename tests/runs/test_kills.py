@@ -26,7 +26,7 @@ SMALL = ["checkpoint_seconds=0", "evaluations=3", "batch_size=20", "training.epo
 # Model to task and settings.
 FAMILIES = {
     "nade": "toy-markov hidden=6 ema_decay=0.9",
-    "made": "toy-parity hidden=8 dropout=0.1 num_orderings=2",
+    "made": "toy-parity alternative=dropout hidden=8 dropout=0.1 num_orderings=2",
     "pixelcnn": "toy-ising hidden=4 num_blocks=1 outputs=4",
     "lstm": "text:TEXT hidden=6 embedding=4 context=16 stride=8",
     "cpt": "toy-markov batch_size=20",  # fits itself

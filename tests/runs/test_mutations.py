@@ -28,6 +28,7 @@ from arbench.training.trainer import Trainer
 
 HALF = 500
 SETTINGS = {"hidden": [8], "batch_size": 10, "checkpoint_seconds": 0, "evaluations": 3}
+SETTINGS |= {"alternative": "dropout"}
 # What people look at; nothing is read from it.
 FOR_THE_EYE = ("README.md", "samples.csv")
 

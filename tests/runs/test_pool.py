@@ -35,7 +35,7 @@ task = "toy-markov"
 model = "fvsbn"
 limit = 1000
 epochs = {epochs}
-settings = {{ "training.checkpoint_seconds" = 0.1 }}
+settings = {{ alternative = "free", "training.checkpoint_seconds" = 0.1 }}
 """
 
 

@@ -26,7 +26,7 @@ epochs = 1
 precision = "bfloat16"
 limit = 700
 name = "second"
-settings = { "training.batch_size" = 500 }
+settings = { alternative = "free", "training.batch_size" = 500 }
 """
 
 

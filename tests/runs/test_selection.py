@@ -166,6 +166,19 @@ def test_a_budget_is_divided_among_alternatives() -> None:
     assert resolve(request, open_task("toy-ising"))[0].budget_s == 2.0
 
 
+def test_what_another_setting_refuses_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies share one order, so of MADE's alternatives the one of six orders cannot be."""
+    monkeypatch.setattr(speed, "measure_sampling", untimed)
+    settings = {"num_copies": 2, "hidden": [4], "epochs": 1}
+    options: dict[str, Any] = {"settings": settings, "limit": 20, "device": "cpu"}
+    run = arbench.run("toy-ising", "made", out=tmp_path / "run", **options)
+    assert run.record.training is not None
+    assert [*run.record.training.tried] == ["dropout"]
+    assert run.record.model.num_copies == 2
+
+
 def test_what_diverges_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "measure_sampling", untimed)
     from arbench.training import trainer

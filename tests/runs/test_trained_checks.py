@@ -102,8 +102,12 @@ def test_they_end_in_time_with_one_look_at_each_promise(
 @pytest.mark.parametrize(
     ("task", "model", "settings"),
     [
-        ("toy-ising", "made", {"ensemble.num_orderings": 2, "ensemble.num_masks": 2}),
-        ("toy-ising", "fvsbn", {"ensemble.num_copies": 2, "layout.order": "permuted"}),
+        ("toy-ising", "made", {"alternative": "dropout", "num_orderings": 2, "num_masks": 2}),
+        (
+            "toy-ising",
+            "fvsbn",
+            {"alternative": "free", "num_copies": 2, "layout.order": "permuted"},
+        ),
         ("toy-ar1", "rnade", {}),
     ],
 )

@@ -323,7 +323,7 @@ class _ByContent:
     [
         ("bernoulli", {}),
         ("cpt", {}),
-        ("fvsbn", {"epochs": 4}),
+        ("fvsbn", {"epochs": 4, "alternative": "free"}),
         ("nade", {"epochs": 4, "hidden": 8}),
     ],
 )
@@ -340,7 +340,7 @@ def test_three_fair_coins_cost_three_bits(
     [
         ("bernoulli", {}),
         ("cpt", {}),
-        pytest.param("fvsbn", {"epochs": 10}, marks=pytest.mark.slow),
+        pytest.param("fvsbn", {"epochs": 10, "alternative": "free"}, marks=pytest.mark.slow),
         pytest.param("nade", {"epochs": 10, "hidden": 32}, marks=pytest.mark.slow),
     ],
 )

@@ -268,7 +268,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
         real(trainer, fraction)
 
     settings = {"hidden": [8], "batch_size": 10, "checkpoint_seconds": 0, "evaluations": 4}
-    settings["ema_decay"] = 0.9
+    settings |= {"ema_decay": 0.9, "alternative": "dropout"}
     out = tmp_path_factory.mktemp("begun") / "run"
     options = {"settings": settings, "epochs": 2, "limit": 60, "device": "cpu", "out": out}
     with pytest.MonkeyPatch.context() as patch:

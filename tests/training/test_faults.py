@@ -20,6 +20,7 @@ import pytest
 
 ARGUMENTS = ["run", "--task", "toy-markov", "--model", "made", "--device", "cpu", "--limit", "1000"]
 ARGUMENTS += ["--epochs", "8", "--set", "hidden=8", "--set", "dropout=0.1"]
+ARGUMENTS += ["--set", "alternative=dropout", "--set", "batch_size=100"]
 ARGUMENTS += ["--set", "ema_decay=0.9", "--set", "evaluations=5", "--set", "checkpoint_seconds=0"]
 STEPS = 80
 

@@ -70,7 +70,7 @@ def test_orders_that_fit_themselves_each_learn_in_their_own(tmp_path: Path) -> N
 def test_a_fit_leaves_the_line_of_metrics_that_a_training_leaves(tmp_path: Path) -> None:
     """But for the loss of training, which it has not; one line, also of a fit that comes again."""
     options = {"limit": 40, "device": "cpu", "epochs": 2}
-    for name, model in (("fit", "cpt"), ("descent", "fvsbn")):
+    for name, model in (("fit", "cpt"), ("descent", "nade")):
         arbench.run("toy-markov", model, out=tmp_path / name, **options)
     fitted, *more = _lines(tmp_path / "fit")
     *_, descended = _lines(tmp_path / "descent")

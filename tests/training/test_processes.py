@@ -13,6 +13,7 @@ import pytest
 
 ARGUMENTS = ["run", "--task", "toy-markov", "--model", "made", "--device", "cpu"]
 # 333 events: the last batch of an epoch has 33, an odd number to share out between two.
+ARGUMENTS += ["--set", "alternative=dropout", "--set", "batch_size=100", "--set", "dropout=0"]
 ARGUMENTS += ["--limit", "333", "--epochs", "3", "--set", "hidden=8", "--set", "evaluations=3"]
 
 

@@ -125,6 +125,17 @@ def test_what_is_asked_for_is_no_longer_open(beliefs: dict[str, Any]) -> None:
     assert (both.alternatives, both.training.min_steps) == ({}, 7)
 
 
+def test_an_alternative_can_be_asked_for(beliefs: dict[str, Any]) -> None:
+    recipe = resolved({"alternative": "strict", "min_steps": "7"})
+    assert recipe.alternatives == {}
+    assert (recipe.training.weight_decay, recipe.training.min_steps) == (1.0, 7)
+    with pytest.raises(ConfigError, match="no alternative is called 'mild'; it has wide, strict"):
+        resolved({"alternative": "mild"})
+    del beliefs["alternatives"]
+    with pytest.raises(ConfigError, match="'mild'; it has none"):
+        resolved({"alternative": "mild"})
+
+
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
