@@ -44,7 +44,13 @@ def require_recipe(folder: RunFolder, config: RunConfig) -> None:
     found = RunConfig.read(folder.config)
     if found.recipe_sha256 == config.recipe_sha256:
         return
-    old, new = (each.model_dump(mode="json", exclude={"seed"}) for each in (found, config))
+    # With the first alternative each: which of them a seed has chosen is no other recipe.
+    old, new = (
+        next(map(each.alternative, each.recipe.alternatives), each).model_dump(
+            mode="json", exclude={"seed", "tried"}
+        )
+        for each in (found, config)
+    )
     names = [name for name in new if old[name] != new[name]]
     if names == ["recipe"] or (names and names[0] == "hyperparameters"):
         names += [name for name in new["recipe"] if old["recipe"][name] != new["recipe"][name]]

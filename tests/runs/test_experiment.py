@@ -25,7 +25,7 @@ from arbench.training.batches import Batch, TrainingBatches
 from arbench.training.trainer import Trainer
 
 SETTINGS = {"hidden": [8], "training.evaluations": 4, "ema_decay": 0.9, "dropout": 0.1}
-SETTINGS |= {"alternative": "dropout", "batch_size": 100}
+SETTINGS |= {"alternative": "dropout", "batch_size": 100, "warmup": 0.0}
 
 
 def _run(folder: Path, **changes: Any) -> Run:
