@@ -166,6 +166,9 @@ def train(model: str, folder: Path) -> None:
     if "dropout" in inspect.signature(network).parameters:
         settings["dropout"] = 0.1
     task = "toy-ar1" if model in ("rnade", "tarflow") else "toy-ising"
+    _, recipe = resolve_recipe(registry().find(ModelEntry, model).entry, network, task)
+    if recipe.alternatives:  # one training, and not several
+        settings["alternative"] = next(iter(recipe.alternatives))
     arbench.run(task, model, settings=settings, epochs=2, limit=60, device="cpu", out=folder)
 
 
