@@ -10,9 +10,12 @@ tables in the READMEs are made again; without arguments nothing else is done.
 from __future__ import annotations
 
 import sys
+from itertools import groupby
 from pathlib import Path
 
 from arbench.boards.board_text import board_pages
+from arbench.boards.boards import make_boards
+from arbench.boards.kept import boards_file
 from arbench.boards.live.notes import keep_notes
 from arbench.boards.results import (
     fill_section,
@@ -42,7 +45,9 @@ def pages() -> dict[Path, str]:
         }
         tables[page] = results_table(r for r in results if r.record.model.name in own)
     filled = {page: fill_section(page.read_text(), table) for page, table in tables.items()}
-    return filled | {BOARDS / name: text for name, text in board_pages(results).items()}
+    boards = groupby(make_boards(results, unchecked=True), lambda board: board.task)
+    ready = {BOARDS / f"{task}.json": boards_file(RECORDS, task, own) for task, own in boards}
+    return filled | ready | {BOARDS / name: text for name, text in board_pages(results).items()}
 
 
 def keep(argument: Path) -> list[Path]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tabulate import tabulate
 
-from arbench.boards.boards import flat_rows, make_boards
-from arbench.boards.measured_boards import MeasuredBoard, make_measured_boards
 from arbench.boards.measured_text import ABOUT_MEASURED, as_csv, measured_markdown
-from arbench.boards.results import Result
-from arbench.boards.rows import Board, Row
+from arbench.boards.rows import Board, Row, flat_rows
 from arbench.data.units import nats_per
 from arbench.show import escaping
 from arbench.show.escaping import one_line
 from arbench.show.wording import rate_text, training_text, with_error
+
+if TYPE_CHECKING:
+    from arbench.boards.measured_boards import MeasuredBoard
+    from arbench.boards.results import Result
 
 Format = Literal["table", "md", "csv", "json"]
 ABOUT_RANKS = (
@@ -112,6 +113,9 @@ def board_pages(results: Iterable[Result]) -> dict[str, str]:
     Args:
         results: those of `read_results`.
     """
+    from arbench.boards.boards import make_boards  # a table alone must not wait for torch
+    from arbench.boards.measured_boards import make_measured_boards
+
     pages, contents = {}, []
     results = [*results]
     measured = make_measured_boards(results)

@@ -12,26 +12,30 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arbench.boards.published import (
-    CompressedTest,
-    PublishedResult,
     compressed_tests,
     nats_error_of,
     nats_of,
     published_results,
-    published_tasks,
 )
 from arbench.boards.ranking import ranks
 from arbench.boards.results import Result, find_results, join_runs
-from arbench.boards.rows import Board, Row, Speed
-from arbench.data.units import dims_in, nats_per, unit_of
+from arbench.boards.rows import (
+    KINDS,
+    Board,
+    Row,
+    Speed,
+    compressor_row,
+    flat_rows,
+    in_order,
+    no_board_text,
+    published_boards,
+    published_row,
+)
 from arbench.errors import ConfigError
 from arbench.measure.statistics.seeds import mean_over_seeds
-from arbench.probability.bits import Kind, in_bits
-from arbench.registry.manager import registry
-from arbench.registry.names import did_you_mean
 from arbench.runs.comparison import extent_of
 from arbench.runs.record.difference import name_of_seeds, names_apart
 from arbench.runs.record.record import Record
@@ -43,7 +47,6 @@ _TEXT_COLUMNS = {"task", "kind", "unit", "model", "run"} | {
     *("training_device", "status", "source", "note")
 }
 TRUST = ("local", "self-reported", "verified")  # a row is worth what its least seed is
-KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
 
 
 def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[Board]:
@@ -72,14 +75,16 @@ def make_boards(results: Iterable[Result], *, unchecked: bool = False) -> list[B
         published = [r for r in published_results(task) if r.checked or unchecked]
         for kind in KINDS:
             rows = _ranked([r for r in own if r.record.splits["test"].kind == kind])
-            rows += [_published(r, own[0].record) for r in published if r.kind == kind]
+            rows += [published_row(r, own[0].record) for r in published if r.kind == kind]
             if kind == "exact" and rows:
-                rows += [_compressor(c, own[0].record) for c in compressed_tests(sha256, extent[0])]
+                rows += [
+                    compressor_row(c, own[0].record) for c in compressed_tests(sha256, extent[0])
+                ]
             if rows:
                 unit = own[0].record.task.unit
                 label = about if several[task] > 1 else ""
                 rows = _with_machines_apart(rows)
-                boards.append(Board(task, kind, unit, sha256, _in_order(rows), label))
+                boards.append(Board(task, kind, unit, sha256, in_order(rows), label))
     return boards
 
 
@@ -103,39 +108,8 @@ def find_boards(
     own = [result for result in results if result.record.task.name == task]
     boards = make_boards(own, unchecked=unchecked) or published_boards(task, unchecked=unchecked)
     if not boards:
-        raise ConfigError(_no_board(task, {r.record.task.name for r in results}, left_out))
+        raise ConfigError(no_board_text(task, {r.record.task.name for r in results}, left_out))
     return boards, left_out
-
-
-def _no_board(task: str, with_results: set[str], left_out: Sequence[str]) -> str:
-    """Why a task has no board, and what to do."""
-    published = {*published_tasks()}
-    if task in published:
-        return (
-            f"{task} has no result, and nobody has checked its published numbers in their source: "
-            "--unchecked shows them"
-        )
-    if task in registry().tasks:
-        because = f" (left out: {'; '.join(left_out)})" if left_out else ""
-        return (
-            f"there is no result on {task} yet{because}: `arbench run --task {task} --model MODEL` "
-            "makes one, and --runs shows it"
-        )
-    tasks = sorted(with_results | published)
-    return (
-        f"there is no board of {task!r}{did_you_mean(task, tasks)}; there are: {', '.join(tasks)}"
-    )
-
-
-def published_boards(task: str, *, unchecked: bool = False) -> list[Board]:
-    """The boards of a task that papers alone have numbers on."""
-    rows = [r for r in published_results(task) if r.checked or unchecked]
-    boards = []
-    for kind in KINDS:
-        if found := [r for r in rows if r.kind == kind]:
-            unit = unit_of(found[0].unit.partition("/")[2]) or "dim"
-            boards.append(Board(task, kind, unit, None, _in_order(_alone(r) for r in found)))
-    return boards
 
 
 def frame(boards: Iterable[Board]) -> DataFrame:
@@ -149,20 +123,6 @@ def frame(boards: Iterable[Board]) -> DataFrame:
         numbers = dict.fromkeys({*map(str, table)} - _TEXT_COLUMNS - {*counts}, "float64")
         table = table.astype(counts | numbers)
     return table
-
-
-def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
-    """The rows of boards as plain values, speeds as columns such as "step on cpu, events/s"."""
-    rows = []
-    for board in boards:
-        about = {"task": board.task, "kind": board.kind, "unit": board.unit}
-        for row in board.rows:
-            values = about | row.to_json()
-            for speed in values.pop("speeds"):
-                values[f"{speed['method']} on {speed['device']}, events/s"] = speed["events_per_s"]
-            rows.append(values)
-    columns = dict.fromkeys(name for row in rows for name in row)
-    return [columns | row for row in rows]
 
 
 def _ranked(results: Sequence[Result]) -> list[Row]:
@@ -223,6 +183,7 @@ def _row(seeds: Sequence[Result], rank: int, label: str) -> Row:
         speeds=best_speeds(seeds[0]),
         status=min((seed.status for seed in seeds), key=TRUST.index),
         source=foreign.object if foreign else training.recipe if training else "",
+        is_checked=first.checks is not None and any(check for _, check in first.checks),
         result=seeds[0],
     )
 
@@ -279,59 +240,3 @@ def _with_machines_apart(rows: Sequence[Row]) -> list[Row]:
         return replace(speed, device=f"{speed.device} ({speed.machine})")
 
     return [replace(row, speeds=tuple(named(speed) for speed in row.speeds)) for row in rows]
-
-
-def _published(published: PublishedResult, record: Record) -> Row:
-    """A paper's row, in the units of a record on the same task."""
-    test = record.splits["test"]
-    nats = published.nats_per_dim(test.num_dims / test.num_events)
-    bits = None if test.bits_per_dim is None else in_bits(nats)
-    return _paper_row(published, bits, nats_of(record, nats))
-
-
-def _alone(published: PublishedResult) -> Row:
-    """A paper's row where no result says how many dims an event has: in its own unit alone."""
-    per = published.unit.partition("/")[2]
-    nats = published.nats_per_dim(1)
-    known = not per or nats_per(per) == per or dims_in(per) > 1
-    own = nats * dims_in(per) if known else None
-    return _paper_row(published, in_bits(nats) if per else None, own)
-
-
-def _paper_row(published: PublishedResult, bits: float | None, nats: float | None) -> Row:
-    status = "published" if published.checked else "unchecked"
-    return _unranked(published.model, bits, nats, status, published.source, published.note)
-
-
-def _compressor(compressed: CompressedTest, record: Record) -> Row:
-    """A compressor's row, in the units of a record on the same events."""
-    nats = compressed.nats_per_dim
-    own = nats_of(record, nats)
-    return _unranked(compressed.compressor, in_bits(nats), own, "compressor", compressed.about)
-
-
-def _unranked(
-    model: str, bits: float | None, nats: float | None, status: str, source: str, note: str = ""
-) -> Row:
-    return Row(
-        rank=None,
-        model=model,
-        bits_per_dim=bits,
-        bits_error=None,
-        nats=nats,
-        nats_error=None,
-        still_growing=False,
-        num_seeds=None,
-        gap_nats=None,
-        num_parameters=None,
-        training_s=None,
-        training_device=None,
-        speeds=(),
-        status=status,
-        source=source,
-        note=note,
-    )
-
-
-def _in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
-    return tuple(sorted(rows, key=lambda row: (row.score, not row.is_result, row.model)))

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tabulate import tabulate
 
-from arbench.boards.measured_boards import Cell, Column, MeasuredBoard, MeasuredRow
 from arbench.show.escaping import html, one_line
 from arbench.show.tables import Table, as_html, as_markdown
 from arbench.show.wording import measured_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from arbench.boards.measured_boards import Cell, Column, MeasuredBoard, MeasuredRow
 
 ABOUT_MEASURED = (
     "Rank is 1 plus the number of results in the same column that are significantly better (the "

@@ -17,8 +17,7 @@ from arbench.boards.live.section import live, piece_script
 from arbench.boards.measured_boards import MeasuredBoard
 from arbench.boards.measured_text import ABOUT_MEASURED, measured_html
 from arbench.boards.page_media import curve, gallery, pictures
-from arbench.boards.page_records import records
-from arbench.boards.page_table import caption, csv_link, strip, table
+from arbench.boards.page_table import caption, csv_link, records, strip, table
 from arbench.boards.rows import Board
 from arbench.files.atomic import make_folder, require_file, write_text
 from arbench.show.escaping import html, printable

@@ -1,4 +1,4 @@
-"""A board's table on the HTML page, and the strip that plots its numbers."""
+"""A board's table on the HTML page, its records, and the strip that plots its numbers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from arbench.boards.board_text import seeds_text, status_text
-from arbench.boards.boards import flat_rows
 from arbench.boards.measured_text import as_csv
-from arbench.boards.rows import Board, Row, Speed
+from arbench.boards.rows import Board, Row, Speed, flat_rows
 from arbench.data.units import nats_per
 from arbench.runs.reproduction import command_of
 from arbench.show.escaping import html
+from arbench.show.record_tables import record_tables
+from arbench.show.tables import as_html
 from arbench.show.wording import rate_text, training_text, with_error
 
 # Papers' rows have nothing there.
@@ -204,4 +205,25 @@ def strip(board: Board) -> str:
         f'<svg class="strip" viewBox="0 0 {_STRIP_WIDTH} {_STRIP_HEIGHT}" aria-hidden="true">'
         f'<line class="axis" x1="0" x2="{_STRIP_WIDTH}" y1="{middle}" y2="{middle}"/>'
         f"{''.join(marks)}</svg>"
+    )
+
+
+def records(board: Board) -> str:
+    """The records of a board's results as HTML; empty if it has none.
+
+    Args:
+        board: a result of several seeds has the record of one of them.
+    """
+    shown = [
+        f'<details id="{record_id(html(board.key), place)}"><summary>{html(row.model)}</summary>'
+        f"{''.join(map(as_html, record_tables(row.result.record.model_dump(mode='json'))))}"
+        "</details>"
+        for place, row in enumerate(board.rows)
+        if row.result is not None
+    ]
+    if not shown:
+        return ""
+    return (
+        '<details class="records"><summary>The record of each result</summary>'
+        f"{''.join(shown)}</details>"
     )

@@ -121,9 +121,12 @@ def compressed_tests(data_sha256: str, num_dims: int) -> list[CompressedTest]:
         data_sha256: of the data that it belongs to.
         num_dims: of the test split that was evaluated; a part of it has no sizes.
     """
-    return [
-        row for row in _compressed() if (row.data_sha256, row.num_dims) == (data_sha256, num_dims)
-    ]
+    return [row for row in compressed_of(data_sha256) if row.num_dims == num_dims]
+
+
+def compressed_of(data_sha256: str) -> list[CompressedTest]:
+    """The sizes of all parts of the test split of some data."""
+    return [row for row in _compressed() if row.data_sha256 == data_sha256]
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -185,15 +185,15 @@ def read_results(records: Path) -> list[Result]:
         ArbenchError: if one of them does not fit its own hashes, is better than the truth, or
             damaged.
     """
-    return _in_order(_kept_result(path) for path in sorted(records.glob("*/*.json")))
+    return _in_order(_kept_result(path, reports) for path, reports in _kept_files(records))
 
 
 def sort_results(records: Path) -> tuple[list[Result], list[str]]:
     """All kept results that are sound, best first, and what is wrong with each other one."""
     found, left_out = [], []
-    for path in sorted(records.glob("*/*.json")):
+    for path, reports in _kept_files(records):
         try:
-            found.append(_kept_result(path))
+            found.append(_kept_result(path, reports))
         except (ArbenchError, OSError) as error:
             left_out.append(str(error))
     return _in_order(found), left_out
@@ -269,15 +269,22 @@ def _kept_path(task: str, model: str, result_sha256: str | None, records: Path) 
     return records / task / f"{model}-{result_sha256[:8]}.json"
 
 
-def _kept_result(path: Path) -> Result:
+def _kept_files(records: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each kept record, with the reports of its speed."""
+    for folder in sorted(folder for folder in records.glob("*") if folder.is_dir()):
+        reports: dict[str, list[Path]] = {}
+        for file in sorted((folder / "speed").glob("*.speed-*.json")):
+            reports.setdefault(file.name.rpartition(".speed-")[0], []).append(file)
+        for path in sorted(folder.glob("*.json")):
+            yield path, reports.get(path.stem, [])
+
+
+def _kept_result(path: Path, files: Iterable[Path]) -> Result:
     record = Record.read(path)
     log_probs = path.with_suffix(".safetensors")
     require_plausible(record, read_log_probs(record, log_probs).values, str(path))
     require_results(record, log_probs)
-    reports = [
-        SpeedReport.read(file)
-        for file in sorted((path.parent / "speed").glob(f"{path.stem}.speed-*.json"))
-    ]
+    reports = [SpeedReport.read(file) for file in files]
     verified = _verified(path)
     return Result(
         record=record,

@@ -1,14 +1,29 @@
-"""The data classes of a board: the board, its rows and their sampling speeds."""
+"""The data classes of a board: its rows and their speeds; the rows of papers and compressors."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from arbench.boards.results import Result
-from arbench.data.units import nats_per
-from arbench.probability.bits import Kind
+from arbench.boards.published import (
+    CompressedTest,
+    PublishedResult,
+    nats_of,
+    published_results,
+    published_tasks,
+)
+from arbench.data.units import dims_in, nats_per, unit_of
+from arbench.probability.bits import Kind, in_bits
+from arbench.registry.manager import registry
+from arbench.registry.names import did_you_mean
+
+if TYPE_CHECKING:
+    from arbench.boards.results import Result
+    from arbench.runs.record.record import Record
+
+KINDS: tuple[Kind, ...] = ("exact", "density", "bound")
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,8 @@ class Row:
         note: what a reader should know about a published number.
         run: the name of the user's own run, or of runs that differ in their seed; else empty.
         nats_sd: the standard deviation of nats over seeds; None unless there are several.
-        result: what the row shows; None without a rank.
+        is_checked: whether the trained model was found to keep its promises at its own size.
+        result: what the row shows; None without a rank, and where it was not read.
     """
 
     rank: int | None
@@ -70,6 +86,7 @@ class Row:
     note: str = ""
     run: str = ""
     nats_sd: float | None = None
+    is_checked: bool = False
     result: Result | None = field(default=None, repr=False)
 
     @property
@@ -81,12 +98,6 @@ class Row:
     def published(self) -> bool:
         """Whether it is a paper's number."""
         return self.status in ("published", "unchecked")
-
-    @property
-    def is_checked(self) -> bool:
-        """Whether the trained model was found to keep its promises at its own size."""
-        checks = None if self.result is None else self.result.record.checks
-        return checks is not None and any(check is not None for _, check in checks)
 
     @property
     def score(self) -> float:
@@ -103,8 +114,12 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """The row as plain values, for machines."""
         values = {name: value for name, value in vars(self).items() if name != "result"}
-        speeds = [vars(speed) for speed in self.speeds]
-        return values | {"speeds": speeds, "is_checked": self.is_checked}
+        return values | {"speeds": [vars(speed) for speed in self.speeds]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Row:
+        """The row that `to_json` gave, without its result."""
+        return cls(**{**values, "speeds": tuple(Speed(**speed) for speed in values["speeds"])})
 
 
 @dataclass(frozen=True)
@@ -167,3 +182,110 @@ class Board:
     def to_json(self) -> dict[str, Any]:
         """The board as plain values, for machines."""
         return vars(self) | {"rows": [row.to_json() for row in self.rows]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Board:
+        """The board that `to_json` gave, without the results of its rows."""
+        return cls(**{**values, "rows": tuple(map(Row.from_json, values["rows"]))})
+
+
+def in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Rows of a board, best first."""
+    return tuple(sorted(rows, key=lambda row: (row.score, not row.is_result, row.model)))
+
+
+def flat_rows(boards: Iterable[Board]) -> list[dict[str, Any]]:
+    """The rows of boards as plain values, speeds as columns such as "step on cpu, events/s"."""
+    rows = []
+    for board in boards:
+        about = {"task": board.task, "kind": board.kind, "unit": board.unit}
+        for row in board.rows:
+            values = about | row.to_json()
+            for speed in values.pop("speeds"):
+                values[f"{speed['method']} on {speed['device']}, events/s"] = speed["events_per_s"]
+            rows.append(values)
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return [columns | row for row in rows]
+
+
+def published_boards(task: str, *, unchecked: bool = False) -> list[Board]:
+    """The boards of a task that papers alone have numbers on."""
+    rows = [r for r in published_results(task) if r.checked or unchecked]
+    boards = []
+    for kind in KINDS:
+        if found := [r for r in rows if r.kind == kind]:
+            unit = unit_of(found[0].unit.partition("/")[2]) or "dim"
+            boards.append(Board(task, kind, unit, None, in_order(_alone(r) for r in found)))
+    return boards
+
+
+def no_board_text(task: str, with_results: set[str], left_out: Sequence[str]) -> str:
+    """Why a task has no board, and what to do."""
+    published = {*published_tasks()}
+    if task in published:
+        return (
+            f"{task} has no result, and nobody has checked its published numbers in their source: "
+            "--unchecked shows them"
+        )
+    if task in registry().tasks:
+        because = f" (left out: {'; '.join(left_out)})" if left_out else ""
+        return (
+            f"there is no result on {task} yet{because}: `arbench run --task {task} --model MODEL` "
+            "makes one, and --runs shows it"
+        )
+    tasks = sorted(with_results | published)
+    return (
+        f"there is no board of {task!r}{did_you_mean(task, tasks)}; there are: {', '.join(tasks)}"
+    )
+
+
+def published_row(published: PublishedResult, record: Record) -> Row:
+    """A paper's row, in the units of a record on the same task."""
+    test = record.splits["test"]
+    nats = published.nats_per_dim(test.num_dims / test.num_events)
+    bits = None if test.bits_per_dim is None else in_bits(nats)
+    return _paper_row(published, bits, nats_of(record, nats))
+
+
+def _alone(published: PublishedResult) -> Row:
+    """A paper's row where no result says how many dims an event has: in its own unit alone."""
+    per = published.unit.partition("/")[2]
+    nats = published.nats_per_dim(1)
+    known = not per or nats_per(per) == per or dims_in(per) > 1
+    own = nats * dims_in(per) if known else None
+    return _paper_row(published, in_bits(nats) if per else None, own)
+
+
+def _paper_row(published: PublishedResult, bits: float | None, nats: float | None) -> Row:
+    status = "published" if published.checked else "unchecked"
+    return _unranked(published.model, bits, nats, status, published.source, published.note)
+
+
+def compressor_row(compressed: CompressedTest, record: Record) -> Row:
+    """A compressor's row, in the units of a record on the same events."""
+    nats = compressed.nats_per_dim
+    own = nats_of(record, nats)
+    return _unranked(compressed.compressor, in_bits(nats), own, "compressor", compressed.about)
+
+
+def _unranked(
+    model: str, bits: float | None, nats: float | None, status: str, source: str, note: str = ""
+) -> Row:
+    return Row(
+        rank=None,
+        model=model,
+        bits_per_dim=bits,
+        bits_error=None,
+        nats=nats,
+        nats_error=None,
+        still_growing=False,
+        num_seeds=None,
+        gap_nats=None,
+        num_parameters=None,
+        training_s=None,
+        training_device=None,
+        speeds=(),
+        status=status,
+        source=source,
+        note=note,
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from arbench.cli.options import UserPath
+
+if TYPE_CHECKING:
+    from arbench.boards.rows import Board
 
 
 @click.command()
@@ -58,33 +61,50 @@ def command(
     arbench leaderboard --html boards
     """  # noqa: D301 - click wants the character
     from arbench.boards.board_text import ABOUT_GROWING, ABOUT_RANKS, Format, boards_text
-    from arbench.boards.boards import find_boards
-    from arbench.boards.measured_boards import find_measured_boards
-    from arbench.boards.measured_text import ABOUT_MEASURED, measured_boards_text
 
     (chosen,) = (f for f in get_args(Format) if f == form)
     if key != "likelihood":
         if html is not None:
             raise click.UsageError("--html shows every measurement; leave out --measurement")
+        from arbench.boards.measured_boards import find_measured_boards
+        from arbench.boards.measured_text import ABOUT_MEASURED, measured_boards_text
+
         measured, left_out = find_measured_boards(task, runs=runs, key=key)
         _say(left_out)
         click.echo(measured_boards_text(measured, chosen))
         if form == "table":
             click.echo(f"\n{ABOUT_MEASURED}")
         return
-    boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
-    _say(left_out)
     if html is not None:
+        from arbench.boards.boards import find_boards
+        from arbench.boards.measured_boards import find_measured_boards
         from arbench.boards.page import write_page
 
+        boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
+        _say(left_out)
         write_page(html, boards, find_measured_boards(task, runs=runs)[0])
         click.echo(html / "index.html")
         return
-    click.echo(boards_text(boards, chosen))
+    shown = _boards(task, runs, unchecked)
+    click.echo(boards_text(shown, chosen))
     if form == "table":
         click.echo(f"\n{ABOUT_RANKS}")
-        if any(row.still_growing for board in boards for row in board.rows):
+        if any(row.still_growing for board in shown for row in board.rows):
             click.echo(f"\n{ABOUT_GROWING}")
+
+
+def _boards(task: str | None, runs: Path | None, unchecked: bool) -> Sequence[Board]:
+    """The boards to show; where nothing new is asked for, without torch."""
+    from arbench.boards.kept import kept_boards
+
+    ready = kept_boards(task, unchecked=unchecked) if runs is None else None
+    if ready is not None:
+        return ready
+    from arbench.boards.boards import find_boards
+
+    boards, left_out = find_boards(task, runs=runs, unchecked=unchecked)
+    _say(left_out)
+    return boards
 
 
 def _say(left_out: Sequence[str]) -> None:

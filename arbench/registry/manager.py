@@ -53,7 +53,7 @@ class Registered(Generic[E]):
         """Where the object is, `"package.module:Object"`."""
         return self.entry.target
 
-    @property
+    @functools.cached_property
     def missing(self) -> tuple[str, ...]:
         """The distributions of its extra that are not installed; nothing is imported."""
         extra = getattr(self.entry, "extra", None)

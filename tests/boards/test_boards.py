@@ -16,9 +16,10 @@ from making import BASE, KEPT, MakeResult, noise, with_likelihood
 
 import arbench
 from arbench.boards.board_text import ABOUT_GROWING, board_pages, boards_text
-from arbench.boards.boards import find_boards, flat_rows, make_boards
+from arbench.boards.boards import find_boards, make_boards
 from arbench.boards.ranking import ranks
 from arbench.boards.results import Result, read_results
+from arbench.boards.rows import flat_rows
 from arbench.boards.speeds import SpeedReport
 from arbench.errors import ConfigError
 from arbench.measure.likelihood import BlockRecord, WindowsRecord
