@@ -18,7 +18,15 @@ MORE_SITES = 32
 
 
 class KeyValueCache(Protocol):
-    """Keys and values of all sites so far, in one block."""
+    """Keys and values of all sites so far, in one block.
+
+    Attributes:
+        keys: `(B, heads, S, head_dim)`, of which those of the sites so far come first.
+        values: likewise.
+    """
+
+    keys: Tensor
+    values: Tensor
 
     def fill(self, keys: Tensor, values: Tensor) -> None:
         """Keep those of the first n sites, `(B, heads, n, head_dim)`; nothing is kept before."""

@@ -14,6 +14,8 @@ from arbench_gpt.blocks import Block, rotary_turns, swiglu
 from arbench_gpt.buffers import BufferShape, SpareBuffers
 from arbench_gpt.key_value_cache import KeyValueCache, make_caches
 
+LinearWeights = tuple[Tensor, Tensor | None]  # weight `(outputs, inputs)`, and bias `(outputs,)`
+
 
 class StepWeights(NamedTuple):
     """One block's weights; norms and the scale of the scores are folded into what follows them."""
@@ -84,7 +86,7 @@ def make_state(
     return GPTState(
         inputs=SiteLookup(inputs),
         layers=[_step_weights(block, rotary, batch_size) for block in blocks],
-        outputs=Affine(*_fold(norm, outputs), batch_size),
+        outputs=Affine(*fold(norm, outputs), batch_size),
         places=() if places is None else places.unbind(0),
         turns=turns,
         caches=make_caches(len(blocks), shape, like, spare),
@@ -141,9 +143,10 @@ def read_prefix(state: GPTState, vectors: Tensor) -> None:
         stream = layer.down.add_to(stream, hidden)
 
 
-def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
+def folded(block: Block, rotary: bool) -> tuple[LinearWeights, ...]:
+    """The maps of a block as a step needs them: what `StepWeights` calls qkv, mix, up and down."""
     width, num_heads = block.mix.in_features, block.num_heads
-    weight, bias = _fold(block.attention_norm, block.qkv)
+    weight, bias = fold(block.attention_norm, block.qkv)
     # Scaling the queries scales the scores.
     scale = (width / num_heads) ** -0.5
     weight[:width] *= scale
@@ -155,17 +158,20 @@ def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
         heads = order[: 2 * width].view(2 * num_heads, 2, -1)
         order[: 2 * width] = heads.transpose(1, 2).flatten()
         weight, bias = weight[order], None if bias is None else bias[order]
-    return StepWeights(
-        qkv=Affine(weight, bias, batch_size),
-        mix=Affine(block.mix.weight, block.mix.bias, batch_size),
-        up=Affine(*_fold(block.mlp_norm, block.up), batch_size),
-        down=Affine(block.down.weight, block.down.bias, batch_size),
-        num_heads=num_heads,
-        gated=block.gated,
+    return (
+        (weight, bias),
+        (block.mix.weight, block.mix.bias),
+        fold(block.mlp_norm, block.up),
+        (block.down.weight, block.down.bias),
     )
 
 
-def _fold(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor | None]:
+def _step_weights(block: Block, rotary: bool, batch_size: int) -> StepWeights:
+    qkv, mix, up, down = (Affine(*own, batch_size) for own in folded(block, rotary))
+    return StepWeights(qkv, mix, up, down, block.num_heads, block.gated)
+
+
+def fold(norm: nn.LayerNorm, linear: nn.Linear) -> LinearWeights:
     """Weight and bias of a linear map after a norm, with the norm's gain and bias folded in.
 
     Both are new tensors.

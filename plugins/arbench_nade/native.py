@@ -6,7 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from arbench.networks.native.vectors import add, compiled, dot, rectified_dot, sigmoid
+from arbench.networks.native.functions import sigmoid
+from arbench.networks.native.vectors import add, compiled, dot, rectified_dot
 
 
 @compiled

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from arbench import Layout
+from arbench import Layout, NativeStep
 from arbench.networks.dropout import unit_dropout
+from arbench.networks.native.memory import fresh_tensor
 from arbench.networks.site_vectors import SiteLookup, SiteVectors
 from arbench_rnn.state import Cell, GRUCell, LayerWeights, LSTMCell, RecurrentState, TanhCell
 
@@ -222,6 +223,45 @@ class LSTM(RecurrentNetwork):
         for layer in range(self.num_layers):
             bias = self.layers.get_parameter(f"bias_ih_l{layer}")
             bias[self.layers.hidden_size : 2 * self.layers.hidden_size] = 1.0
+
+    @torch.no_grad()
+    def native_step(self, batch_size: int) -> NativeStep:
+        """See `NativeSteppingNetwork`."""
+        from arbench_rnn.native import step
+
+        layers = [self._layer_weights(layer) for layer in range(self.num_layers)]
+        first, *others = layers
+        lookup = SiteLookup(self.inputs, first.weight_ih, first.bias_ih + first.bias_hh)
+        rows = lookup.tables[0]
+        size = self.layers.hidden_size
+        both = fresh_tensor((len(others), 4 * size, 2 * size), rows)
+        biases = rows.new_empty(len(others), 4 * size)
+        for number, layer in enumerate(others):
+            torch.cat((layer.weight_ih, layer.weight_hh), 1, out=both[number])
+            torch.add(layer.bias_ih, layer.bias_hh, out=biases[number])
+        weights = (
+            lookup.start,
+            rows,
+            torch.stack(lookup.places) if lookup.places else rows[:0],
+            self.initial,
+            first.weight_hh,
+            both,
+            biases,
+            self.outputs.weight,
+            self.outputs.bias,
+        )
+
+        @torch.no_grad()
+        def prefill(state: tuple[Tensor, ...], sites: Tensor) -> None:
+            # Units and cells of every layer in turn.
+            ended = self._run(sites)[1]
+            for own, found in zip(state, (ended[::2], ended[1::2]), strict=False):
+                own.copy_(torch.stack(found, 1))
+
+        kept = (self.num_layers, size)
+        state = (kept, kept, (4 * size,), (2 * size,))
+        together = max(8, min(32, batch_size // 2))  # so that two threads share a batch
+        return NativeStep(step, weights, state, together, prefill)
 
 
 class GRU(RecurrentNetwork):

@@ -6,7 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from arbench.networks.native.vectors import compiled, copy, matrix_add, rectify, sigmoid, tanh
+from arbench.networks.native.functions import sigmoid, tanh
+from arbench.networks.native.vectors import compiled, copy, matrix_add, rectify
 
 
 @compiled

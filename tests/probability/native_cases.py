@@ -44,6 +44,27 @@ TINY: dict[str, Case] = {
         None,
         {"channels": 5, "dilations": [1, 2], "kernel_size": 3, "ordinal": True},
     ),
+    "gpt": ("gpt", BINARY, 3, {"num_layers": 2, "width": 8, "num_heads": 2}),
+    "gpt-letters": (
+        "gpt",
+        LETTERS,
+        None,
+        {"num_layers": 1, "width": 12, "num_heads": 3, "bias": False, "mlp": "swiglu"},
+    ),
+    "gpt-places": (
+        "gpt",
+        LETTERS,
+        4,
+        {"num_layers": 2, "width": 9, "num_heads": 3, "positions": "learned", "ordinal": True},
+    ),
+    "gpt-colours": (
+        "gpt",
+        COLOURS,
+        None,
+        {"num_layers": 1, "width": 6, "num_heads": 1, "coordinates": True},
+    ),
+    "lstm": ("lstm", BINARY, 3, {"hidden": 9, "num_layers": 2, "embedding": 4}),
+    "lstm-letters": ("lstm", LETTERS, None, {"hidden": 10, "coordinates": True}),
     "made": ("made", BINARY, None, {"hidden": [30]}),
     "made-permuted": ("made", BINARY, 3, {"hidden": [30, 20], "activation": "tanh"}),
     "made-letters": ("made", LETTERS, 4, {"hidden": [30, 20], "direct": False}),
@@ -92,7 +113,7 @@ def num_at_edges(model: Model, noise: Tensor, left: Tensor, right: Tensor, toler
     return len(events)
 
 
-DIGITS = EventSpec((1, 28, 28), Discrete(2))
+DIGITS, TEXT = EventSpec((1, 28, 28), Discrete(2)), EventSpec((256,), Discrete(65))
 # Of the size that recipes have; the zoo's own weights come on top.
 REAL: dict[str, Case] = {
     "nade": ("nade", DIGITS, None, {"hidden": 500}),
@@ -107,5 +128,10 @@ REAL: dict[str, Case] = {
         {"num_blocks": 5, "encoding": "ramps"},
     ),
     "wavenet": ("wavenet", EventSpec((2000,), Discrete(256)), None, {}),
+    "gpt": ("gpt", TEXT, None, {"num_layers": 6, "width": 384, "num_heads": 6}),
+    "lstm": ("lstm", TEXT, None, {"hidden": 512, "num_layers": 3}),
 }
-ZOO = ("mnist/nade", "mnist/fvsbn", "mnist/made", "mnist/pixelcnn", "fsdd/wavenet")
+ZOO = (
+    *("mnist/nade", "mnist/fvsbn", "mnist/made", "mnist/pixelcnn", "fsdd/wavenet"),
+    *("mnist/gpt", "names/lstm"),
+)

@@ -15,10 +15,12 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
+
+from arbench.errors import ConfigError
 
 Kernel = Literal["python", "native"]
 _DTYPES = (torch.float32, torch.float64)
@@ -38,12 +40,16 @@ class NativeStep(NamedTuple):
         state: shapes of what is kept for an event. The step has a tuple of arrays `(n, *shape)` in
             the dtype of the weights, which hold zeros at site 0.
         num_events: how many events a step takes at most, so that they read weights once together.
+        prefill: leaves in the state what the steps of the first m sites would have left in it; it
+            takes the state as tensors, and sites `(n, m, 1)`. See `PrefillingNetwork.prefill`.
+            Without it, given sites are stepped through, too.
     """
 
     step: Callable[..., None]
     weights: tuple[Any, ...]
     state: tuple[tuple[int, ...], ...] = ()
     num_events: int = 1
+    prefill: Callable[[tuple[Tensor, ...], Tensor], None] | None = None
 
 
 class NativeDraw(NamedTuple):
@@ -79,10 +85,19 @@ def native_step_of(network: Any, head: Any, sites: Tensor) -> tuple[NativeStep, 
         network: of the model.
         head: of the model.
         sites: `(B, T, site_dim)`, as samplers have them.
+
+    Raises:
+        ConfigError: if `ARBENCH_KERNEL` names no kernel.
     """
+    wanted = os.environ.get("ARBENCH_KERNEL", "")
+    if wanted not in ("", *get_args(Kernel)):
+        raise ConfigError(
+            f"ARBENCH_KERNEL is {wanted!r}, expected 'python' or 'native'; without it, what "
+            "has a native step takes that"
+        )
     if (
         _ONLY_PYTHON.get()
-        or os.environ.get("ARBENCH_KERNEL") == "python"
+        or wanted == "python"
         or sites.dtype != torch.int64
         or sites.device.type != "cpu"
         or sites.shape[2] != 1

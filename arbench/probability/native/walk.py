@@ -29,7 +29,8 @@ _KINDS = {"bernoulli": 0, "categorical": 1}
 # With somebody watching, a walk is interrupted that often, to say how far it is.
 _NUM_REPORTS = 50
 # What Numba's index of compiled code does not see: the files that a step's own file imports.
-_SHARED = (Path(__file__), Path(__file__).parents[2] / "networks" / "native" / "vectors.py")
+_PARTS = Path(__file__).parents[2] / "networks" / "native"
+_SHARED = (Path(__file__), *(_PARTS / name for name in ("vectors.py", "functions.py")))
 
 
 def _compiled(function: AnyFunction) -> AnyFunction:
@@ -61,17 +62,15 @@ def sample_natively(
         progress: called with (sites done, T).
     """
     num_events, num_sites = sites.shape[:2]
-    weights = _arrays(native.weights)
-    walk = _walk_with(native.step)
-    noise = prepared.reshape(num_events, num_sites).numpy()
-    drawn = sites.reshape(num_events, num_sites).contiguous().numpy()
+    weights, walk = _arrays(native.weights), _walk_with(native.step)
+    noise, drawn = prepared.squeeze(2).numpy(), sites.squeeze(2).contiguous().numpy()
     dtype = np.dtype(str(dtype_of(native.weights)).removeprefix("torch."))
     starts = range(0, num_events, native.num_events)
-    piece = num_sites
-    if progress is not None:
-        piece = max(1, num_sites * len(starts) // _NUM_REPORTS)
+    piece = num_sites if progress is None else max(1, num_sites * len(starts) // _NUM_REPORTS)
     kind, temperature = _KINDS[draw.kind], dtype.type(draw.temperature)
-    num_done = 0
+    prefill = native.prefill if 1 < num_given < num_sites else None
+    begin = 0 if prefill is None else num_given
+    num_done = begin * num_events
 
     def run(start: int, watched: bool) -> None:
         nonlocal num_done
@@ -80,7 +79,9 @@ def sample_natively(
         state = tuple(np.zeros((count, *shape), dtype) for shape in native.state)
         room = (np.empty((count, num_params), dtype), np.empty(num_params))
         batch = (weights, state, noise[own], drawn[own], *room)
-        for first in range(0, num_sites, piece):
+        if prefill is not None:
+            prefill(tuple(map(torch.from_numpy, state)), sites[own, :num_given])
+        for first in range(begin, num_sites, piece):
             last = min(first + piece, num_sites)
             walk(*batch, first, last, num_given, kind, temperature)
             if watched and progress is not None:
