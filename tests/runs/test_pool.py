@@ -155,7 +155,7 @@ def test_two_workers_share_a_queue_and_one_is_killed(
     assert {"waiting", "running", "made"} <= {r.state for s in pool.samples for r in s.runs}
 
 
-@pytest.mark.slow  # four workers and twelve trainings on two cores: two minutes
+@pytest.mark.slow  # four workers, and each of twelve trainings twice
 def test_four_workers_share_twelve_runs_and_two_are_killed(
     tmp_path: Path, warm: Callable[[], list[str]]
 ) -> None:
