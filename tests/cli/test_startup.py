@@ -119,14 +119,18 @@ print(json.dumps([peak, "torch._dynamo" in sys.modules]))
 def test_a_run_on_digits_with_all_their_levels_fits_into_600_megabytes(
     data_dir: Path, tmp_path: Path
 ) -> None:
-    """The splits are loaded whole, whatever the limit, and a step takes a whole batch."""
+    """The splits are loaded whole, whatever the limit, and a step takes a whole batch.
+
+    With Numba, if it is there: in Python, its samples would take minutes.
+    """
+    own = {name: value for name, value in os.environ.items() if name != "ARBENCH_KERNEL"}
     command = "run --task mnist-gray --model pixelcnn --epochs 1 --limit 200 --out"
     done = subprocess.run(
         [sys.executable, "-c", RUN_WATCHED, *command.split(), str(tmp_path / "run")],
         capture_output=True,
         text=True,
-        timeout=1200,
-        env={**os.environ, "ARBENCH_DATA": str(data_dir)},
+        timeout=290,
+        env={**own, "ARBENCH_DATA": str(data_dir)},
     )
     assert done.returncode == 0, done.stderr
     peak, has_compiler = json.loads(done.stdout.splitlines()[-1])
