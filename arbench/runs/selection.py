@@ -56,17 +56,7 @@ def select(
     """
     if config.tried:
         return config
-    offers, refusals = {}, []
-    for name in config.recipe.alternatives:
-        offer = config.alternative(name)
-        try:
-            require_combination(offer)
-            dataset.require_likelihood(offer.model, offer.layouts)
-            offers[name] = offer
-        except ConfigError as error:
-            refusals.append(error)
-    if not offers:
-        raise refusals[0]
+    offers = _offers(config, dataset)
     tried: dict[str, float | None] = {}
     seconds = 0.0
     for name, offer in offers.items():
@@ -92,6 +82,26 @@ def select(
         _hand_over(_place(folder, name), folder, seconds)
     accelerator.wait_for_everyone()
     return chosen
+
+
+def _offers(config: RunConfig, dataset: Dataset) -> dict[str, RunConfig]:
+    """The alternatives by name, without those that the data or another setting refuse.
+
+    Raises:
+        ConfigError: if all are refused.
+    """
+    offers, refusals = {}, []
+    for name in config.recipe.alternatives:
+        offer = config.alternative(name)
+        try:
+            require_combination(offer)
+            dataset.require_likelihood(offer.model, offer.layouts)
+            offers[name] = offer
+        except ConfigError as error:
+            refusals.append(error)
+    if not offers:
+        raise refusals[0]
+    return offers
 
 
 def write_begun(folder: RunFolder, config: RunConfig) -> None:
