@@ -58,10 +58,13 @@ def _beside(kept: Path) -> Path:
 
 
 def _read(run: Path) -> dict[str, Any] | None:
-    file, shown = run / _MIDI, read_config(run).shown
-    if not file.is_file() or not isinstance(shown, MusicRendering):
+    file = run / _MIDI
+    if not file.is_file():
         return None
-    return notes_in(file.read_bytes(), shown, str(file))
+    shown = read_config(run).shown
+    return (
+        notes_in(file.read_bytes(), shown, str(file)) if isinstance(shown, MusicRendering) else None
+    )
 
 
 def notes_in(midi: bytes, shown: MusicRendering, place: str) -> dict[str, Any]:
