@@ -102,13 +102,7 @@ def command(
         texts.append(_measurement_text(shown["measurement"]))
     if not shown:
         name = _folder(name)
-        shown["run"] = _run(name)
-        fault = seal_fault(shown["run"])
-        fault = f"{Path(name) / RECORD}: {fault}" if fault else _files_fault(name, shown["run"])
-        if fault and not as_json:
-            raise CheckpointError(f"{fault}; --json prints the record as it is")
-        if fault:
-            click.echo(f"arbench: warning: {one_line(fault)}", err=True)
+        shown["run"] = _whole_run(name, as_json)
         if not as_json:
             texts.append(_run_text(name, shown["run"]))
     click.echo(json.dumps(shown, indent=1) if as_json else "\n\n".join(texts))
@@ -215,6 +209,22 @@ def _folder(name: str) -> str:
     from arbench.hub.finding import find_run
 
     return str(find_run(name))
+
+
+def _whole_run(name: str, as_json: bool) -> dict[str, Any]:
+    """The record of a run; damage is refused, or, for JSON, said.
+
+    Raises:
+        CheckpointError: if the record or a file of the run was changed, unless for JSON.
+    """
+    record = _run(name)
+    fault = seal_fault(record)
+    fault = f"{Path(name) / RECORD}: {fault}" if fault else _files_fault(name, record)
+    if fault and not as_json:
+        raise CheckpointError(f"{fault}; --json prints the record as it is")
+    if fault:
+        click.echo(f"arbench: warning: {one_line(fault)}", err=True)
+    return record
 
 
 def _run(name: str) -> dict[str, Any]:

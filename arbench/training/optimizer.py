@@ -47,15 +47,10 @@ def update(network: nn.Module, moments: Moments, recipe: TrainingRecipe, rate: f
         gradients = [p.grad for _, p in own if p.grad is not None]
         states = [moments.setdefault(number, {}) for number, _ in own]
         decay = recipe.weight_decay if decays else 0.0
-        device = weights[0].device
-        fused = device.type in ("cpu", "cuda")
+        fused = weights[0].device.type in ("cpu", "cuda")
         for weight, state in zip(weights, states, strict=True):
-            if not state and recipe.optimizer == "sgd":
-                state["momentum_buffer"] = torch.zeros_like(weight)
-            elif not state:
-                state["step"] = torch.zeros((), device=device if fused else "cpu")
-                state["exp_avg"] = torch.zeros_like(weight)
-                state["exp_avg_sq"] = torch.zeros_like(weight)
+            if not state:
+                state.update(_moments_at_first(weight, recipe, fused))
         if recipe.optimizer == "sgd":
             sgd(
                 weights,
@@ -89,3 +84,14 @@ def update(network: nn.Module, moments: Moments, recipe: TrainingRecipe, rate: f
             )
     for _, parameter in numbered:
         parameter.grad = None
+
+
+def _moments_at_first(weight: Tensor, recipe: TrainingRecipe, fused: bool) -> dict[str, Tensor]:
+    """What a step finds of a parameter that none has changed before."""
+    if recipe.optimizer == "sgd":
+        return {"momentum_buffer": torch.zeros_like(weight)}
+    return {
+        "step": torch.zeros((), device=weight.device if fused else "cpu"),
+        "exp_avg": torch.zeros_like(weight),
+        "exp_avg_sq": torch.zeros_like(weight),
+    }
