@@ -11,7 +11,7 @@ from arbench.boards.board_text import seeds_text, status_text
 from arbench.boards.measured_text import as_csv
 from arbench.boards.rows import Board, Row, Speed, flat_rows
 from arbench.data.units import nats_per
-from arbench.runs.reproduction import command_of
+from arbench.runs.record.reproduction import command_of
 from arbench.show.escaping import html
 from arbench.show.record_tables import record_tables
 from arbench.show.tables import as_html

@@ -216,6 +216,31 @@ class GPT(nn.Module):
         if batch_size > _MOST_NATIVE and self.outputs.in_features >= _WIDE:
             return None
         from arbench_gpt.native import step
-        from arbench_gpt.native_weights import native_step_of
+        from arbench_gpt.native_weights import native_weights
 
-        return native_step_of(self, step, _TOGETHER)
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        rows = self.inputs.rows()
+        assert rows is not None  # values are discrete
+        places = self.inputs.of_places() if self.places is None else self.places
+        turns: tuple[Tensor, ...] = (rows[:0], rows[:0])
+        if self.rotary:
+            turns = rotary_turns(self.num_sites, self.head_dim, rows)
+        weights = (
+            self.inputs.start,
+            rows,
+            rows[:0] if places is None else places,
+            turns,
+            *native_weights(blocks, self.norm, self.outputs, rotary=self.rotary),
+        )
+        width, hidden = rows.shape[1], blocks[0].up.out_features
+        kept = (len(blocks), blocks[0].num_heads, self.num_sites, self.head_dim)
+        state = kept, kept, (width,), (width,), (3 * width,), (width,), (hidden,), (self.num_sites,)
+        return NativeStep(step, weights, state, _TOGETHER, self._native_prefill)
+
+    @torch.no_grad()
+    def _native_prefill(self, state: tuple[Tensor, ...], sites: Tensor) -> None:
+        """Keep the keys and values of given sites where the native step looks for them."""
+        read = self.prefill(self.init_state(len(sites)), sites)
+        for layer, cache in enumerate(read.caches):
+            for own, found in zip(state, (cache.keys, cache.values), strict=False):
+                own[:, layer, :, : sites.shape[1]] = found[:, :, : sites.shape[1]]

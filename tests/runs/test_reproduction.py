@@ -13,7 +13,7 @@ from arbench.cli.options import given_settings
 from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.record.record import Record
-from arbench.runs.reproduction import command_of
+from arbench.runs.record.reproduction import command_of
 from arbench.training.recipes import resolve_recipe
 
 RECORDS = {path.stem: path for path in sorted(kept_records().glob("*/*.json"))}

@@ -171,7 +171,7 @@ def test_no_field_of_a_record_gets_into_a_card(path: tuple[str, ...], tmp_path: 
         assert one_line(HOSTILE) in read.text
     metadata = card.removeprefix("---\n").removesuffix(f"---\n{body_of(card)}")
     loaded = yaml.safe_load(metadata)
-    assert set(loaded) <= {"library_name", "tags", "model-index"}
+    assert set(loaded) <= {"library_name", "tags", "model-index", "pipeline_tag", "datasets"}
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=".".join)
