@@ -6,6 +6,8 @@ second, for runs that compile nothing. The functions behind them do not.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
@@ -13,8 +15,8 @@ from torch.optim.sgd import sgd
 
 from arbench.training.recipes import TrainingRecipe
 
-_EPSILON = 1e-8  # of Adam, torch's own
-_MOMENTUM = 0.9  # of SGD
+_adam = partial(adam, eps=1e-8, amsgrad=False, maximize=False)  # torch's own epsilon
+_sgd = partial(sgd, momentum=0.9, dampening=0, nesterov=False, maximize=False)
 
 Moments = dict[int, dict[str, Tensor]]
 """What the optimiser keeps of each parameter that had a gradient once, by its number."""
@@ -49,23 +51,23 @@ def update(network: nn.Module, moments: Moments, recipe: TrainingRecipe, rate: f
         decay = recipe.weight_decay if decays else 0.0
         fused = weights[0].device.type in ("cpu", "cuda")
         for weight, state in zip(weights, states, strict=True):
-            if not state:
-                state.update(_moments_at_first(weight, recipe, fused))
+            if not state and recipe.optimizer == "sgd":
+                state["momentum_buffer"] = torch.zeros_like(weight)
+            elif not state:
+                state["step"] = torch.zeros((), device=weight.device if fused else "cpu")
+                state["exp_avg"] = torch.zeros_like(weight)
+                state["exp_avg_sq"] = torch.zeros_like(weight)
         if recipe.optimizer == "sgd":
-            sgd(
+            _sgd(
                 weights,
                 gradients,
                 [state["momentum_buffer"] for state in states],
                 fused=fused,
                 weight_decay=decay,
-                momentum=_MOMENTUM,
                 lr=rate,
-                dampening=0,
-                nesterov=False,
-                maximize=False,
             )
         else:
-            adam(
+            _adam(
                 weights,
                 gradients,
                 [state["exp_avg"] for state in states],
@@ -74,24 +76,10 @@ def update(network: nn.Module, moments: Moments, recipe: TrainingRecipe, rate: f
                 [state["step"] for state in states],
                 fused=fused,
                 decoupled_weight_decay=recipe.optimizer == "adamw",
-                amsgrad=False,
                 beta1=recipe.betas[0],
                 beta2=recipe.betas[1],
                 lr=rate,
                 weight_decay=decay,
-                eps=_EPSILON,
-                maximize=False,
             )
     for _, parameter in numbered:
         parameter.grad = None
-
-
-def _moments_at_first(weight: Tensor, recipe: TrainingRecipe, fused: bool) -> dict[str, Tensor]:
-    """What a step finds of a parameter that none has changed before."""
-    if recipe.optimizer == "sgd":
-        return {"momentum_buffer": torch.zeros_like(weight)}
-    return {
-        "step": torch.zeros((), device=weight.device if fused else "cpu"),
-        "exp_avg": torch.zeros_like(weight),
-        "exp_avg_sq": torch.zeros_like(weight),
-    }

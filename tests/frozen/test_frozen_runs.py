@@ -277,10 +277,14 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(frozen: Frozen, tmp_p
     assert old["training"]["steps"] < 200
     resumed = arbench.resume(folder, device="cpu").record
     assert (resumed.status, resumed.training.steps) == ("finished", 200)
+    # The default recipe of that version, in the settings that are others now.
+    recipe = config["recipe"]["training"] | {"min_steps": 0, "patience": 0}
+    del recipe["epochs"]
     whole = arbench.run(
         "toy-markov",
         "nade",
-        settings={"hidden": 4, "training.checkpoint_seconds": 0.02},
+        settings={f"training.{key}": value for key, value in recipe.items()}
+        | {"hidden": 4, "readout_scale": 1.0},
         epochs=config["recipe"]["training"]["epochs"],
         limit=config["limit"],
         device="cpu",

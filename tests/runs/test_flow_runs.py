@@ -192,7 +192,7 @@ COMMANDS = [
     ("download {}/flow --out {}/copy", 0, "copy"),
 ]
 # These know no density, or only its record and weights as files.
-ELSEWHERE = {"data", "decompress", "list", "new", "push", "queue", "run"}
+ELSEWHERE = {"data", "decompress", "export", "list", "new", "push", "queue", "run"}
 
 
 @pytest.mark.parametrize(("command", "code", "said"), COMMANDS, ids=[c for c, *_ in COMMANDS])

@@ -81,7 +81,9 @@ def test_format_1_becomes_format_2_and_is_not_bound() -> None:
     for name in ("task", "environment"):
         assert new[name] == old[name], name
     measured = new["measurements"]
-    assert measured["speed"]["rows"] == [row | {"kernel": "python"} for row in old["sampling"]]
+    assert measured["speed"]["rows"] == [
+        row | {"kernel": "python", "shared": False} for row in old["sampling"]
+    ]
     assert measured["speed"]["environment"] == new["environment"] | {"undone": []}
     for name, value in old["truth"].items():
         assert measured["truth"][name] == value

@@ -173,7 +173,8 @@ def test_a_measurement_that_is_not_here_or_has_no_values_is_named(
         add_result(run, Mean(), {"log_prob": noise(0, COUNT)}, num_values=0)
     with pytest.raises(DataError, match="mean leaves no values of single events"):
         arbench.compare(a, b, measurement="mean")
-    monkeypatch.setattr("arbench.registry.manager.Registered.missing", ("torchaudio",))
+    missing = property(lambda registered: ("torchaudio",))
+    monkeypatch.setattr("arbench.registry.manager.Registered.missing", missing)
     with pytest.raises(ConfigError, match="mean needs torchaudio, which is not installed"):
         arbench.compare(a, b, measurement="mean")
 
