@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,13 +179,10 @@ class _Experiment:
             from arbench.runs.measuring import measure_more, require_askable
 
             require_askable(more, self.measuring, self.config)
-        trainer = self._prepare()
+        trainer, train = self._prepare()
         try:
             with kept_for_reuse():
-                if hasattr(trainer.members[0].network, "fit"):
-                    fit(trainer)
-                else:
-                    trainer.run()
+                train()
                 record = self._measure(trainer)
         except (Interrupted, Diverged, Refused) as error:
             self._write_unfinished(trainer, error)
@@ -205,17 +202,17 @@ class _Experiment:
 
     def train_alone(self) -> Progress:
         """Train and measure nothing but validation, for a choice among several."""
-        trainer = self._prepare()
+        _, train = self._prepare()
         try:
             with kept_for_reuse():
-                return fit(trainer) if hasattr(trainer.network, "fit") else trainer.run()
+                return train()
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             raise self._out_of_memory(error) from error
 
-    def _prepare(self) -> Trainer:
-        """Say what is trained, on what and where, and make ready for it."""
+    def _prepare(self) -> tuple[Trainer, Callable[[], Progress]]:
+        """Say what is trained, on what and where; returns the trainer, and the call that trains."""
         config, recipe, task = self.config, self.config.recipe.training, self.task
         train, validation = self.dataset.split("train"), self.dataset.split("validation")
         steps_per_epoch = -(-len(train) // recipe.batch_size)
@@ -257,7 +254,7 @@ class _Experiment:
             process=self.accelerator.process_index if is_shared else 0,
             num_processes=self.accelerator.num_processes if is_shared else 1,
         )
-        return Trainer(
+        trainer = Trainer(
             network=network,
             members=self.assembly.members,
             density=self.assembly.density,
@@ -273,6 +270,7 @@ class _Experiment:
             metrics=self.folder.metrics,
             reporter=self.reporter,
         )
+        return trainer, trainer.run if is_shared else functools.partial(fit, trainer)
 
     def _measure(self, trainer: Trainer) -> Record:
         """Ask what every run asks: likelihood and truth, then checks, samples and speed.

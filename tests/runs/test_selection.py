@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ import torch
 from making import untimed
 
 import arbench
-from arbench.data.tasks import open_task
+from arbench.data.dataset import Dataset
+from arbench.data.tasks import Task, open_task
 from arbench.errors import Diverged, Interrupted
 from arbench.measure import speed
 from arbench.runs.config import RunConfig
@@ -206,3 +208,30 @@ def test_what_diverges_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyP
             out=tmp_path / "no",
             **options | {"settings": {**SHORT, "weight_decay": 0.0}},
         )
+
+
+def test_orders_that_fit_themselves_choose_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees of one level see no pair; those of two do, and the events are pairs."""
+
+    def with_alternatives(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
+        config, dataset = resolve(request, task)
+        depths = {"shallow": {"network": {"depth": 1}}, "deep": {"network": {"depth": 2}}}
+        recipe = config.recipe.model_copy(update={"alternatives": depths})
+        return config.model_copy(update={"recipe": recipe}), dataset
+
+    monkeypatch.setattr("arbench.runs.experiment.resolve", with_alternatives)
+    monkeypatch.setattr(speed, "measure_sampling", untimed)
+    bits = torch.randint(0, 2, (300, 3), generator=torch.Generator().manual_seed(0))
+    parity = torch.stack((bits[:, 0], bits[:, 1], bits[:, 0] ^ bits[:, 1]), 1)
+    settings = {"num_folds": 2, "num_orderings": 2, "shared_weights": False}
+    run = arbench.run(
+        write_table(tmp_path / "parity.csv", parity),
+        "boosted-trees",
+        settings=settings,
+        device="cpu",
+        out=tmp_path / "run",
+    )
+    assert chosen(run) == "deep"
+    assert run.record.splits["test"].nats_per_event < 2.5 * math.log(2)
