@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from arbench.probability.heads.base import Head
-from arbench.probability.heads.components import choose, log_mean_exp
+from arbench.probability.heads.components import choose, log_mean_exp, log_softmax_at
 from arbench.probability.layouts import Layout
 from arbench.probability.native.step import NativeDraw
 
@@ -34,7 +34,7 @@ class Categorical(Head):
 
     def log_prob(self, params: Tensor, value: Tensor) -> Tensor:
         """`log_softmax(params)[x]`; see `Head.log_prob`."""
-        return params.log_softmax(-1).gather(-1, value).squeeze(-1)
+        return log_softmax_at(params, value).squeeze(-1)
 
     def value_log_probs(self, params: Tensor, value: Tensor, dim: int) -> Tensor:
         """All of `log_softmax(params)`; see `Head.value_log_probs`."""
