@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -19,9 +19,6 @@ from arbench.probability.randomness import keyed_generator
 from arbench.probability.samplers import OnSite
 from arbench.runs.loading import read_config
 from arbench.show.texts import draw_texts
-
-if TYPE_CHECKING:
-    pass
 
 
 def sample(
@@ -72,10 +69,12 @@ def sample_texts(
     method: str = "auto",
     device: str = "cpu",
     progress: OnSite | None = None,
+    hear: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Texts drawn from a run on texts, each with the prompt in front; see `draw_texts`.
 
-    A `temperature` divides the logits; below 1 likely symbols become likelier.
+    A `temperature` divides the logits; below 1 likely symbols become likelier. `hear` is called
+    with the first text bit by bit while it is drawn.
 
     Raises:
         ConfigError: if the run is on no text, the prompt has a character that its task has not,
@@ -100,4 +99,5 @@ def sample_texts(
         generator=keyed_generator(seed, "samples"),
         method=method,
         progress=progress,
+        hear=hear,
     )

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from tabulate import tabulate
 
-from arbench.boards.measured_text import ABOUT_MEASURED, as_csv, measured_markdown
+from arbench.boards.measured_text import (
+    ABOUT_MEASURED,
+    as_csv,
+    drawn_plainly,
+    measured_markdown,
+)
 from arbench.boards.rows import Board, Row, flat_rows
 from arbench.data.units import nats_per
 from arbench.show import escaping
@@ -97,13 +102,12 @@ def board_table(board: Board, *, markdown: bool) -> str:
         if markdown and not row.is_result:
             cells[1 + has_runs] = f"*{cells[1 + has_runs]}*"
         rows.append(cells)
-    alignment = ["right" if h not in ("run", "model", "training") else "left" for h in headers]
+    sides = ["right" if h not in ("run", "model", "training") else "left" for h in headers]
+    lines = [[*map(shown, headers), "status"], *rows]
+    if not markdown:
+        return drawn_plainly(lines, [*sides, "left"], headers.index(f"nats/{nats_per(board.unit)}"))
     return tabulate(
-        rows,
-        (*map(shown, headers), "status"),
-        tablefmt="github" if markdown else "simple",
-        disable_numparse=True,
-        colalign=(*alignment, "left"),
+        lines[1:], lines[0], tablefmt="github", disable_numparse=True, colalign=(*sides, "left")
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tabulate import tabulate
 
 from arbench.show.escaping import html, one_line
-from arbench.show.tables import Table, as_html, as_markdown
+from arbench.show.tables import Table, as_html, as_markdown, fit, terminal_width
 from arbench.show.wording import measured_text
 
 if TYPE_CHECKING:
@@ -102,14 +102,29 @@ def _plain(board: MeasuredBoard) -> str:
     """A board for a terminal, drawn as that of the likelihood is."""
     table = measured_table(board)
     sides = ["right" if table.holds_numbers(i) else "left" for i in range(len(table.headers))]
-    drawn = tabulate(
-        [[one_line(cell) for cell in row] for row in table.rows],
-        [*map(one_line, table.headers)],
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=sides,
-    )
+    lines = [[*map(one_line, line)] for line in (table.headers, *table.rows)]
+    drawn = drawn_plainly(lines, sides, 2)
     return "\n\n".join([one_line(table.title), drawn, *map(one_line, table.notes)])
+
+
+def drawn_plainly(lines: Sequence[Sequence[str]], sides: Sequence[str], last_kept: int) -> str:
+    """A board for a terminal, as far as it has room, and then the names of the columns left out.
+
+    What a row is and how good it is stay longest; then who vouches for it.
+
+    Args:
+        lines: the header and the rows.
+        sides: "left" or "right", for each column.
+        last_kept: the number of the column with the first number.
+    """
+    width, note = terminal_width(), ""
+    if width is not None:
+        num_columns = len(lines[0])
+        least = [*reversed(range(last_kept + 1, num_columns - 1)), num_columns - 1]
+        lines, kept, _, note = fit(lines, width, least=least)
+        sides = [sides[column] for column in kept]
+    drawn = tabulate(lines[1:], lines[0], tablefmt="simple", disable_numparse=True, colalign=sides)
+    return f"{drawn}\n\n({note})" if note else drawn
 
 
 def _heading(board: MeasuredBoard, column: Column) -> str:

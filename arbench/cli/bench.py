@@ -83,7 +83,8 @@ def command(
     if as_json:
         click.echo(json.dumps(values, indent=1))
     else:
-        Console().print(as_rich(speed_table(values)))
+        console = Console()
+        console.print(as_rich(speed_table(values), console), crop=False)
     report = SpeedReport.measured(rows, record, resolve_device(device))
     if out is None and folder == run:
         out = folder / report.file_name

@@ -11,14 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from arbench.boards.published import published_table
 from arbench.show.pictures import pictures_of, shown_of
@@ -68,22 +60,9 @@ class ConsoleReporter(Reporter):
             yield tell
             self.say(f"{title}: done{last}")
             return
-        columns = (
-            TextColumn("{task.description:<22}"),
-            BarColumn(bar_width=30),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("eta"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(
-            *columns,
-            console=self.console,
-            auto_refresh=live,
-            # What is not live has few steps, and long ones.
-            speed_estimate_period=30.0 if live else 3600.0,
-        ) as progress:
+        from arbench.cli.bars import progress_of  # only a terminal needs it
+
+        with progress_of(self.console, live=live) as progress:
             row = progress.add_task(title, total=1.0, note="")
             yield lambda fraction, note: progress.update(
                 row, completed=fraction, note=note, refresh=not live
@@ -108,7 +87,7 @@ def conclude(run: Run, *, as_json: bool = False, push: str | None = None) -> Non
         console.print(f"{record.model.name} on {record.task.name}", markup=False, highlight=False)
         tables = (*measured_tables(record.model_dump(mode="json")), published_table(record))
         for table in filter(None, tables):
-            console.print(as_rich(table))
+            console.print(as_rich(table, console), crop=False)
         console.print(f"files: {run.path}", soft_wrap=True, highlight=False)
         for picture in sorted(run.path.glob("samples.*")):
             console.print(f"samples: {picture}", soft_wrap=True, highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -40,7 +41,7 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
     files: list[list[str]] = []
     splits: list[list[str]] = []
     exit_code = 0
-    for name in names:
+    for name in _with_bar(names) if verify else names:
         try:
             dataset = Dataset(name)
             opened = dataset.task
@@ -69,6 +70,17 @@ def command(ctx: click.Context, task: str | None, download: bool, verify: bool) 
         blocks.append(columns(splits, ["task", "train", "validation", "test", "events sha256"]))
     click.echo("\n\n".join(blocks))
     ctx.exit(exit_code)
+
+
+def _with_bar(names: Sequence[str]) -> Iterator[str]:
+    """The names, and how far they are read."""
+    from arbench.cli.console import ConsoleReporter
+
+    with ConsoleReporter().bar("reading") as advance:
+        for number, name in enumerate(names):
+            advance(number / len(names), name)
+            yield name
+        advance(1.0, "")
 
 
 def _state(source: SourceFile, download: bool) -> list[str]:

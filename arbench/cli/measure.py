@@ -53,5 +53,6 @@ def command(
     if as_json:
         click.echo(json.dumps(asked, indent=1))
         return
+    console = Console()
     for table in measured_tables(values | {"measurements": asked, "checks": None}):
-        Console().print(as_rich(table))
+        console.print(as_rich(table, console), crop=False)

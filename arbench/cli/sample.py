@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,12 @@ def _texts(
     if probabilities:
         density = api.load(run, device=device)
         show_likely_texts(density, f"{run}", rendering, num_events, out, asked)
+        return
+    if out is None and num_events == 1 and sys.stdout.isatty():
+        # The text itself says how far it is.
+        asked["hear"] = lambda part: click.echo(printable(part), nl=False)
+        (text,) = api.sample_texts(run, 1, device=device, **asked)
+        click.echo(join_texts([text], rendering)[len(text) :], nl=False)
         return
     texts = with_bar(api.sample_texts, run, num_events, "texts", device=device, **asked)
     text = join_texts(texts, rendering)

@@ -35,6 +35,10 @@ def prepare_streams() -> None:
             errors="replace",
             write_through=True,
         )
+        if sys.stderr.isatty():
+            from arbench.cli.waiting import watch_terminal  # only a terminal needs it
+
+            watch_terminal()
 
 
 class _Heedless(io.RawIOBase):

@@ -21,6 +21,7 @@ from arbench.version import __version__
 CONNECT_S = 5.0
 READ_S = 30.0
 FAILURES = (httpx2.HTTPError, httpx2.InvalidURL)
+_SHOWN_OF_NAME = 18  # with the rest, 80 characters
 _CHUNK_BYTES = 1 << 20
 
 RequestHook = Callable[[httpx2.Request], object]
@@ -74,15 +75,28 @@ def _bar(url: str, response: httpx2.Response) -> Iterator[Callable[[int], object
         yield lambda count: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     length = response.headers.get("Content-Length", "")
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(
-        *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=18),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     ) as bar:
         task = bar.add_task(
-            urlsplit(url).path.rpartition("/")[2],
+            urlsplit(url).path.rpartition("/")[2][:_SHOWN_OF_NAME],
             total=int(length) if length.isdecimal() else None,
         )
         yield lambda count: bar.advance(task, count)

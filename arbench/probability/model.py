@@ -17,7 +17,7 @@ from arbench.probability.layouts import Layout
 from arbench.probability.native.step import Kernel, native_step_of
 from arbench.probability.precision import evaluation_mode, widest_dtype
 from arbench.probability.randomness import seeded
-from arbench.probability.samplers import SAMPLERS, OnSite, draw_noise, excerpt_of_whole
+from arbench.probability.samplers import SAMPLERS, OnSite, Watch, draw_noise, excerpt_of_whole
 
 if TYPE_CHECKING:
     from arbench.probability.bits import Kind
@@ -222,6 +222,7 @@ class Model(nn.Module):
         given: Tensor | None = None,
         known: Tensor | None = None,
         progress: OnSite | None = None,
+        watch: Watch | None = None,
     ) -> Tensor:
         """Independent samples, or completions of given events.
 
@@ -234,6 +235,7 @@ class Model(nn.Module):
             known: `event_shape` boolean, which dims of `given` are known: a prefix in the layout's
                 order, or any dims if the network answers for any order; see `completing`.
             progress: called with (sites done, T).
+            watch: takes the sites `(B, T, site_dim)` that will be drawn, and returns `progress`.
 
         Returns:
             `(B, *event_shape)`; int64 for discrete domains.
@@ -264,6 +266,7 @@ class Model(nn.Module):
         with evaluation_mode(model):
             source = model.network if method == "step" else model.site_params
             start = model.sites_of(values)
+            progress = progress if watch is None else watch(start)
             sites = SAMPLERS[method](source, model.head, noise, start, num_given, progress)
         return model.layout.to_events(sites)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Called with how many sites are done, and how many there are.
 OnSite = Callable[[int, int], None]
+# Takes the sites `(B, T, site_dim)` that a sampler writes to, for who wants to see them grow.
+Watch = Callable[[Tensor], OnSite]
 # Parameters `(B, T, P)` of sites `(B, T, site_dim)`.
 SiteParams = Callable[[Tensor], Tensor]
 # The first argument is a network that steps for "step", `SiteParams` for the others.
@@ -151,6 +153,7 @@ def sample_stepwise(
             drawn.append(at(t).draw(params, by_site[t]).to(dtype))
         previous = drawn[t]
         if progress is not None:
+            sites[:, t] = previous  # for whoever watches
             progress(t + 1, num_sites)
     return torch.stack(drawn, 1)
 

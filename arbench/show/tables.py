@@ -9,12 +9,14 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from arbench.show.escaping import html, markdown, one_line, printable
 from arbench.show.wording import capitalised
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
 
@@ -48,15 +50,24 @@ def as_text(table: Table) -> str:
     """A table as aligned lines: the title, and the rest below it, indented."""
     rows = [[printable(cell).replace("\n", " ") for cell in row] for row in table.rows]
     headers = [*map(one_line, table.headers)]
-    body = columns(rows, headers) if headers else pairs([(name, value) for name, value in rows])
+    indent = "  " if table.title else ""
+    if headers:
+        body = columns(rows, headers, room=len(indent))
+    else:
+        body = pairs([(name, value) for name, value in rows], room=len(indent))
     lines = [*body.splitlines(), *map(one_line, table.notes)]
     if table.title:
-        lines = [one_line(table.title), *(f"  {line}" for line in lines)]
+        lines = [one_line(table.title), *(f"{indent}{line}" for line in lines)]
     return "\n".join(lines)
 
 
-def as_rich(table: Table) -> RichTable | RichText:
-    """A table with lines around its cells, for a console of rich; notes alone are plain text."""
+def as_rich(table: Table, console: Console | None = None) -> RichTable | RichText:
+    """A table with lines around its cells, for a console of rich; notes alone are plain text.
+
+    Args:
+        table: what to draw.
+        console: where; if that is a terminal, the table fits its width.
+    """
     from rich.markup import escape
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
@@ -64,20 +75,29 @@ def as_rich(table: Table) -> RichTable | RichText:
     notes = one_line(" ".join(table.notes))
     if not table.rows:
         return RichText(notes)
+    lines = [[*map(one_line, line)] for line in (table.headers, *table.rows) if line]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    kept = [*range(len(widths))]
+    if console is not None and console.is_terminal:
+        lines, kept, widths, note = fit(lines, console.width, between=3, around=4)
+        notes = " ".join(filter(None, (notes, note)))
     drawn = RichTable(
+        width=sum(widths) + 3 * len(widths) + 1,
         title=escape(one_line(table.title)) or None,
         title_justify="left",
         caption=escape(notes) or None,
         caption_justify="left",
         show_header=bool(table.headers),
     )
-    for column, _ in enumerate(table.rows[0]):
+    for place, column in enumerate(kept):
         drawn.add_column(
-            escape(one_line(table.headers[column])) if table.headers else "",
+            escape(lines[0][place]) if table.headers else "",
             justify="right" if table.headers and table.holds_numbers(column) else "left",
+            width=widths[place],
+            overflow="fold",
         )
-    for row in table.rows:
-        drawn.add_row(*(escape(one_line(cell)) for cell in row))
+    for line in lines[bool(table.headers) :]:
+        drawn.add_row(*map(escape, line))
     return drawn
 
 
@@ -114,45 +134,132 @@ def as_html(table: Table) -> str:
     return title + body + "".join(f"<p>{html(note)}</p>" for note in table.notes)
 
 
-def columns(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
-    """The rows as lines of left-aligned columns, the header above them in capitals.
+# Lines of cells, of which those that were wrapped have line breaks; which columns they are; how
+# wide those are; which columns had no room, in words: "" if all had.
+Fitted = tuple[list[list[str]], list[int], list[int], str]
 
-    On a terminal a line that is too wide is cut, and ends in "...".
+
+def fit(
+    lines: Sequence[Sequence[str]],
+    width: int,
+    *,
+    between: int = 2,
+    around: int = 0,
+    least: Sequence[int] | None = None,
+) -> Fitted:
+    """Cells that fit a width: words are wrapped, then whole columns go; nothing is cut.
+
+    A number is never wrapped. The first column always stays.
+
+    Args:
+        lines: the header, if there is one, and the rows; at least one line.
+        width: of the terminal in characters.
+        between: how much stands between two columns.
+        around: how much stands around them all.
+        least: which columns go first; by default the last one, then the one before.
     """
-    lines = [[cell.upper() for cell in header], *rows] if header else [*rows]
-    if not lines:
-        return ""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    texts = (
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    kept = [*range(len(lines[0]))]
+    order = [*reversed(kept[1:])] if least is None else [*least]
+    while True:
+        inside = [[line[column] for line in lines] for column in kept]
+        widths = _widths(inside, width - around - between * (len(kept) - 1))
+        if widths is not None or len(kept) == 1:
+            break
+        kept.remove(next((column for column in order if column in kept), kept[-1]))
+    widths = widths or [max(map(len, inside[0]))]
+    gone = [lines[0][column] for column in range(len(lines[0])) if column not in kept]
+    wrapped = [
+        ["\n".join(_wrapped(line[column], own)) for column, own in zip(kept, widths, strict=True)]
         for line in lines
-    )
+    ]
+    note = f"left out, too wide for this terminal: {', '.join(gone)}" if gone else ""
+    return wrapped, kept, widths, note
+
+
+def _widths(inside: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """How wide each column is drawn; None if there is no room for all."""
+    widths = [max(map(len, cells)) for cells in inside]
+    floors = [min(width, _least_width(cells)) for width, cells in zip(widths, inside, strict=True)]
+    if sum(floors) > room:
+        return None
+    while sum(widths) > room:
+        slack = [width - floor for width, floor in zip(widths, floors, strict=True)]
+        widths[slack.index(max(slack))] -= 1
+    return widths
+
+
+def _least_width(cells: Sequence[str]) -> int:
+    """The longest word of a column; no cell but a long one goes on over more than three lines."""
+    head, *body = cells
+    longest = max((len(cell) for cell in body), default=0)
+    if all(_NUMBER.fullmatch(cell) for cell in body):
+        return max(longest, *map(len, head.split()), 1)
+    words = max((len(word) for cell in cells for word in cell.split()), default=0)
+    return max(words, min(longest, 16), longest // 3 + 4)
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    import textwrap
+
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+
+
+def terminal_width() -> int | None:
+    """How many characters standard output has in a line; None where it is no terminal."""
     if not sys.stdout.isatty():
-        return "\n".join(texts)
+        return None
     import shutil  # only a terminal needs it
 
-    limit = shutil.get_terminal_size().columns
-    return "\n".join(
-        text if len(text) <= limit else f"{text[: max(limit - 3, 0)]}..." for text in texts
-    )
+    return shutil.get_terminal_size().columns
 
 
-def pairs(rows: Sequence[tuple[str, str]]) -> str:
+def columns(
+    rows: Sequence[Sequence[str]],
+    header: Sequence[str] = (),
+    *,
+    room: int = 0,
+    least: Sequence[int] | None = None,
+) -> str:
+    """The rows as lines of left-aligned columns, the header above them in capitals.
+
+    On a terminal they fit it; see `fit`.
+
+    Args:
+        rows: a cell for each column.
+        header: names of the columns.
+        room: what the terminal keeps for others at the beginning of each line.
+        least: which columns go first where there is no room.
+    """
+    lines: list[Sequence[str]] = [[cell.upper() for cell in header], *rows] if header else [*rows]
+    if not lines:
+        return ""
+    widths, note = [max(map(len, cells)) for cells in zip(*lines, strict=True)], ""
+    if (width := terminal_width()) is not None:
+        fitted, _, widths, note = fit(lines, width - room, least=least)
+        lines = [*fitted]
+    texts = []
+    for line in lines:
+        for parts in zip_longest(*(cell.split("\n") for cell in line), fillvalue=""):
+            cells = zip(parts, widths, strict=True)
+            texts.append("  ".join(part.ljust(own) for part, own in cells).rstrip())
+    return "\n".join(texts + [f"({note})"] * bool(note))
+
+
+def pairs(rows: Sequence[tuple[str, str]], *, room: int = 0) -> str:
     """Names and what belongs to them; on a terminal a text that is too wide goes on below itself.
 
     Without a value a name is left out.
     """
     rows = [(name, value) for name, value in rows if value]
     indent = max((len(name) for name, _ in rows), default=0) + 2
-    if not sys.stdout.isatty():
+    limit = terminal_width()
+    if limit is None:
         return "\n".join(f"{name.ljust(indent)}{value}" for name, value in rows)
-    import shutil  # only a terminal needs them
-    import textwrap
-
-    width = max(shutil.get_terminal_size().columns - indent, 30)
     lines = []
     for name, value in rows:
-        first, *others = textwrap.wrap(value, width, break_long_words=False, break_on_hyphens=False)
+        first, *others = _wrapped(value, max(limit - room - indent, 30))
         lines.append(name.ljust(indent) + first)
         lines += [" " * indent + line for line in others]
     return "\n".join(lines)

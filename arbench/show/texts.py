@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,7 @@ def draw_texts(
     generator: torch.Generator | None = None,
     method: str = "auto",
     progress: OnSite | None = None,
+    hear: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Texts, each with the prompt in front.
 
@@ -42,12 +45,13 @@ def draw_texts(
         generator: the texts depend on it alone.
         method: which sampler.
         progress: called with (symbols drawn, length).
+        hear: called with the first text in parts, while it is drawn.
 
     Raises:
         ConfigError: if the prompt has a character that its task has not,
             or another argument does not fit.
     """
-    context = model.spec.num_dims
+    context, heard = model.spec.num_dims, None if hear is None else _Speaker(rendering, hear)
     try:
         given = rendering.encode(prompt).long()
     except ValueError as error:
@@ -64,10 +68,14 @@ def draw_texts(
             prompt=given,
             method=method,
             progress=progress,
+            hear=heard,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return [rendering.decode(text) for text in drawn]
+    texts = [rendering.decode(text) for text in drawn]
+    if heard is not None:
+        heard.end(texts[0])
+    return texts
 
 
 def _to_the_end(given: Tensor, end: int, context: int, length: int | None) -> int:
@@ -80,3 +88,26 @@ def _to_the_end(given: Tensor, end: int, context: int, length: int | None) -> in
             "an end"
         )
     return context - len(given)
+
+
+class _Speaker:
+    """Says of the first of some texts what is new; a character whose bytes are not all there waits.
+
+    Args:
+        rendering: of the texts.
+        hear: what it is said to.
+    """
+
+    def __init__(self, rendering: TextRendering, hear: Callable[[str], None]) -> None:
+        self._rendering, self._hear = rendering, hear
+        self._said = 0
+
+    def __call__(self, drawn: Tensor) -> None:
+        """Say what is new of texts `(B, ...)`."""
+        self.end(self._rendering.decode(drawn[0]).rstrip("\ufffd"))
+
+    def end(self, text: str) -> None:
+        """Say what is new of a text."""
+        if len(text) > self._said:
+            self._hear(text[self._said :])
+            self._said = len(text)

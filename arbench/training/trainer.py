@@ -281,8 +281,9 @@ class Trainer:
         width = self.density.spec.domain.bin_width
         per_dim = best / self.validation.scored_dims.double().mean().item()
         unit = self.batches.task.unit
-        bits = "" if width is None else f", {in_bits(per_dim, width):.4f} bits/{unit}"
-        return f"best validation {best:.2f} nats{bits}"
+        # A narrow terminal shows the first part alone.
+        bits = "" if width is None else f"{in_bits(per_dim, width):.4f} bits/{unit}, "
+        return f"best validation {bits}{best:.2f} nats"
 
     def _checkpoint(self) -> None:
         if not self.accelerator.is_main_process:

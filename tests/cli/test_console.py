@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -34,6 +35,25 @@ def test_a_terminal_sees_percentage_eta_and_note() -> None:
     assert " 50%" in text
     assert "eta" in text
     assert "best 1.23" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "note"),
+    [
+        (50, ""),
+        (80, " best validation 0.1848 bits/pixel"),
+        (140, " best validation 0.1848 bits/pixel, 100.43 nats"),
+    ],
+)
+def test_a_narrow_terminal_keeps_bar_time_spent_and_time_left(width: int, note: str) -> None:
+    out = io.StringIO()
+    reporter = ConsoleReporter(Console(file=out, force_terminal=True, width=width))
+    with reporter.bar("training", live=False) as advance:
+        advance(0.5, "best validation 0.1848 bits/pixel, 100.43 nats")
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).replace("\r", "\n").splitlines()
+    (drawn,) = {line.rstrip() for line in lines if " 50%" in line}
+    assert re.fullmatch(rf"training [━╸╺]{{8,30}}  50% 0:00:0\d eta [-:\d]{{7}}{note}", drawn)
+    assert len(drawn) <= width
 
 
 def test_a_bar_that_is_not_live_is_drawn_by_nobody_but_the_caller() -> None:

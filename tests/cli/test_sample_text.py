@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from arbench import api
 from arbench.cli import main
@@ -13,6 +15,7 @@ from arbench.data.rendering import TextRendering
 from arbench.errors import ConfigError
 from arbench.runs.config import RunConfig
 from arbench.runs.record.record import Record
+from arbench.show.texts import _Speaker
 
 LINE = "to be, or not to be: that is the question. \n"
 ALPHABET = set(LINE)
@@ -193,3 +196,30 @@ def test_training_tells_bits_per_character(
     told = capsys.readouterr().err
     assert "bits/char" in told
     assert "bits/dim" not in told
+
+
+@pytest.mark.parametrize("length", [5, 60])
+def test_a_terminal_sees_a_text_grow(
+    text: str, length: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["sample", text, "--prompt", "to ", "--length", str(length), "--device", "cpu"]
+    assert main(asked) == 0
+    whole = capsys.readouterr().out
+    parts: list[str] = []
+    api.sample_texts(text, prompt="to ", length=length, hear=parts.append)
+    assert "".join(parts) == whole.removesuffix("\n")
+    assert len(parts) >= length
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(asked) == 0
+    streamed = capsys.readouterr()
+    assert (streamed.out, streamed.err) == (whole, "")
+
+
+def test_a_character_is_said_when_all_its_bytes_are_there() -> None:
+    said: list[str] = []
+    speak = _Speaker(TextRendering(), said.append)
+    data = "ä→b".encode()
+    for end in range(1, len(data) + 1):
+        speak(torch.tensor([[*data[:end]]]))
+    speak.end("ä→b")
+    assert said == ["ä", "→", "b"]

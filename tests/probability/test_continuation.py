@@ -102,6 +102,30 @@ def test_beyond_it_the_windows_conditional_is_drawn_from() -> None:
     assert bool(((shares - probs).abs() < 4.5 * error).all())
 
 
+@pytest.mark.parametrize("method", ["fixed-point", "whole"])
+@pytest.mark.parametrize("prompt", [None, torch.tensor([2, 1])])
+def test_what_is_heard_while_it_is_drawn_is_what_comes_out(
+    method: str, prompt: torch.Tensor | None
+) -> None:
+    heard: list[torch.Tensor] = []
+    drawn = sample_stream(
+        linear(6),
+        1,
+        15,
+        stride=3,
+        generator=generator(3),
+        prompt=prompt,
+        method=method,
+        hear=lambda sequence: heard.append(sequence.clone()),
+    )
+    for part in heard:
+        assert torch.equal(part, drawn[:, : part.shape[1]])
+    lengths = [part.shape[1] for part in heard]
+    assert lengths == sorted(lengths)
+    assert len({*lengths}) > 5  # not window by window
+    assert lengths[-1] == drawn.shape[1]
+
+
 def test_progress_counts_up_to_the_length() -> None:
     seen: list[tuple[int, int]] = []
     sample_stream(

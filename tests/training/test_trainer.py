@@ -280,7 +280,7 @@ def test_a_line_of_metrics_has_the_mean_nats_of_training_since_the_last(tmp_path
 
 @pytest.mark.parametrize(
     ("domain", "bits"),
-    [(Discrete(2), ", 2.0000 bits/dim"), (Real(0.25), ", 4.0000 bits/dim"), (Real(None), "")],
+    [(Discrete(2), "2.0000 bits/dim, "), (Real(0.25), "4.0000 bits/dim, "), (Real(None), "")],
 )
 def test_a_watcher_is_told_of_the_best_validation(
     tmp_path: Path, domain: Discrete | Real, bits: str
@@ -292,7 +292,7 @@ def test_a_watcher_is_told_of_the_best_validation(
     scored = torch.tensor([[True, True], [True, True], [True, False], [False, True]])
     made.validation = Split(torch.zeros(4, 2), scored)
     made.progress.best_nats = 3 * math.log(2)
-    assert made._note() == f"best validation 2.08 nats{bits}"
+    assert made._note() == f"best validation {bits}2.08 nats"
 
 
 def test_the_randomness_of_a_step_is_keyed_by_seed_and_step_alone(tmp_path: Path) -> None:
