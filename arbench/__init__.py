@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from arbench.data.formats import mu_law as mu_law
     from arbench.data.formats.midi import read_midi as read_midi
     from arbench.data.formats.own_files import OwnFiles as OwnFiles
+    from arbench.data.formats.own_files import black_and_white as black_and_white
     from arbench.data.formats.pixels import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
     from arbench.data.formats.pixels import Pixels as Pixels
     from arbench.data.formats.pixels import read_pixels as read_pixels
@@ -177,7 +178,7 @@ _NAMES = {
     "arbench.cli.console": ("ConsoleReporter",),
     "arbench.data.formats": ("mu_law",),
     "arbench.data.formats.midi": ("read_midi",),
-    "arbench.data.formats.own_files": ("OwnFiles",),
+    "arbench.data.formats.own_files": ("OwnFiles", "black_and_white"),
     "arbench.data.formats.pixels": (
         "IMAGE_EXTENSIONS",
         "Pixels",

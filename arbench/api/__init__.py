@@ -34,6 +34,7 @@ from arbench.boards.boards import find_boards, frame
 from arbench.boards.measured_boards import find_measured_boards
 from arbench.boards.measured_text import measured_frame
 from arbench.data.dataset import Dataset, windows_of
+from arbench.data.rendering import ImageRendering
 from arbench.data.tasks import SPLITS, SplitName, Task
 from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
@@ -50,7 +51,7 @@ from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run
 from arbench.runs.foreign import evaluate_foreign
 from arbench.runs.loading import read_config
-from arbench.runs.request import open_as_recorded, reopen
+from arbench.runs.request import as_seen_by, open_as_recorded, reopen
 from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
 from arbench.show.escaping import one_line
@@ -93,7 +94,10 @@ def evaluate(
     if split not in SPLITS:
         raise ConfigError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
     if foreign and task is not None:
-        data = Dataset(task, **dict(config.recipe.stream), limit=limit)
+        own = as_seen_by(config, open_task(task))
+        data = Dataset(own, **dict(config.recipe.stream), limit=limit)
+        if isinstance(shown := own.rendering, ImageRendering) and reporter and str(shown):
+            reporter.say(f"pixels  {shown}")
     else:
         opened = None if task is None else open_as_recorded(config, task)
         if opened is not None and opened.name != config.task:

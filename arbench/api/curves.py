@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arbench.api.opening import task_class
 from arbench.boards.curves import Point, read_curve
 from arbench.data.rendering import TextRendering
+from arbench.data.tasks import task_class
 from arbench.hub.finding import find_run
 from arbench.probability.bits import in_bits, in_nats
 from arbench.runs.config import RunConfig

@@ -10,11 +10,10 @@ from arbench.api.loading import load
 from arbench.data.dataset import Dataset
 from arbench.data.rendering import Rendering
 from arbench.data.streams import Windows
-from arbench.data.tasks import Task
+from arbench.data.tasks import task_class
 from arbench.files.atomic import sha256_of
 from arbench.hub.finding import find_run
 from arbench.probability.density import Density
-from arbench.registry.manager import registry
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import read_config
@@ -75,13 +74,3 @@ def open_run(path: str | Path, *, device: str = "cpu") -> OpenedRun:
         sha256={"config": sha256_of(files.config), "weights": sha256_of(files.model)},
         _config=config,
     )
-
-
-def task_class(name: str) -> type[Task] | None:
-    """The class of a task, by the name in a run; nothing is loaded. None if it is not installed.
-
-    Data of the user's own are called after the task that reads them, such as "text-1f2e3d4c".
-    """
-    tasks = registry().tasks
-    registered = tasks.get(name) or tasks.get(name.partition("-")[0])
-    return None if registered is None else registered.load()

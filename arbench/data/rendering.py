@@ -24,9 +24,23 @@ _MOST_SAID = 12  # columns
 
 
 class ImageRendering(Part):
-    """A grid of images of 1 or 3 channels; `.png`."""
+    """A grid of images of 1 or 3 channels; `.png`.
+
+    Attributes:
+        grey: how levels became black and white: 1 from that level on, or with probability level /
+            255 ("drawn"); None where the data have those levels, or the task says it itself.
+    """
 
     kind: Literal["image"] = "image"
+    grey: Literal["drawn"] | Annotated[int, Field(ge=1, le=255)] | None = None
+
+    def __str__(self) -> str:
+        """How pixels became black and white, in a few words; empty if nobody said."""
+        if self.grey is None:
+            return ""
+        if self.grey == "drawn":
+            return "1 with probability grey level / 255, drawn once for each image"
+        return f"1 where the grey level is {self.grey} or more"
 
     def check(self, spec: EventSpec) -> None:
         """Nothing, if events of that spec can be shown like this; every rendering has it.
@@ -34,7 +48,7 @@ class ImageRendering(Part):
         Raises:
             ValueError: if they cannot; one sentence that says why.
         """
-        if natural_rendering(spec) != self:
+        if natural_rendering(spec).kind != self.kind:
             raise ValueError(f"only discrete images of 1 or 3 channels can be drawn, not {spec}")
 
 

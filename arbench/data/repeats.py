@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbench.data.rendering import TableRendering
+from arbench.data.rendering import ImageRendering, TableRendering
 from arbench.data.tasks import SPLITS, Division, Split, SplitName
 from arbench.probability.events import EventSpec, Real
 
@@ -33,6 +33,8 @@ def describe_own(dataset: Dataset) -> list[str]:
     splits = {name: dataset.split(name) for name in SPLITS}
     rendering = dataset.task.rendering
     lines = describe_splits(dataset.task.division, splits)
+    if isinstance(rendering, ImageRendering) and (pixels := str(rendering)):
+        lines.append(f"pixels  {pixels}")
     if isinstance(rendering, TableRendering) and (columns := str(rendering)):
         lines.append(f"columns {columns} (number of values, or real)")
         lines += _repeating_columns(dataset.task.spec, rendering, splits["train"].events)

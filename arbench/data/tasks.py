@@ -237,6 +237,17 @@ class Task(ABC):
         """
         return self
 
+    def as_events_of(self, spec: EventSpec, rendering: Rendering) -> Task:
+        """The same data as events of a trained model, whose spec and rendering these are.
+
+        Data of the user's own become what the model knows: letters have its values, grey images are
+        black and white. Every other task is what it is.
+
+        Raises:
+            DataError: if the data hold what no event of the model can say.
+        """
+        return self
+
     @abstractmethod
     def load(self, split: SplitName) -> Split:
         """The events of a split: deterministic, the same on every machine.
@@ -299,12 +310,20 @@ def open_task(text: str) -> Task:
 def group_of(name: str) -> str:
     """What is independent in the data of a task, by the name in a record; nothing is loaded.
 
-    Data of the user's own are called after the task that reads them, such as "audio-1f2e3d4c". A
-    task that is not installed says nothing: "event".
+    A task that is not installed says nothing: "event".
+    """
+    task = task_class(name)
+    return "event" if task is None else task.group
+
+
+def task_class(name: str) -> type[Task] | None:
+    """The class of a task, by the name in a run; nothing is loaded. None if it is not installed.
+
+    Data of the user's own are called after the task that reads them, such as "text-1f2e3d4c".
     """
     tasks = registry().tasks
     registered = tasks.get(name) or tasks.get(name.partition("-")[0])
-    return "event" if registered is None else str(registered.load().group)
+    return None if registered is None else registered.load()
 
 
 def check_events(task: Task, split: SplitName, events: Tensor) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from arbench.data.dataset import Dataset
-from arbench.data.tasks import Task, open_task
+from arbench.data.rendering import ImageRendering
+from arbench.data.tasks import Task, open_task, task_class
 from arbench.errors import ConfigError, DataError
 from arbench.files.documents import describe_validation
 from arbench.measure.measurement import Measurement
@@ -165,7 +166,20 @@ def recorded_task(config: RunConfig, text: str | None = None) -> Task:
 
 def open_as_recorded(config: RunConfig, text: str) -> Task:
     """The task that a text names, its data read and divided as those of the run were."""
-    return open_task(text).as_of(config.task_version, config.division)
+    task = as_seen_by(config, open_task(text))
+    return task.as_of(config.task_version, config.division)
+
+
+def as_seen_by(config: RunConfig, task: Task) -> Task:
+    """A task as events of a run's model, whose alphabet and black and white its user's data take.
+
+    Raises:
+        DataError: if they hold what no event of the model can say.
+    """
+    rendering, own = config.shown, task_class(config.task)
+    if isinstance(rendering, ImageRendering) and own is not None and own.draws_pixels:
+        rendering = ImageRendering(grey="drawn")
+    return task.as_events_of(config.members[0].layout.build().spec, rendering)
 
 
 def parse_seconds(text: str) -> float:

@@ -16,6 +16,7 @@ from arbench import (
     DataError,
     Discrete,
     EventSpec,
+    ImageRendering,
     OwnFiles,
     Rendering,
     Split,
@@ -138,16 +139,20 @@ class OwnEvents:
         domain = self.spec.domain
         if self.about.rendering.kind != "image" or domain != Discrete(2):
             return ""
-        if self.about.draws_pixels:
-            return (
-                "Pixels are 1 with probability grey level / 255, drawn once for each image, as the "
-                "task of the run draws them."
-            )
-        return "Pixels are 1 where the grey level is 128 or more: the task has no grey levels."
+        grey = self._grey
+        why = "the task has no grey levels" if grey is None else "as in the data of the run"
+        return f"Pixels are {ImageRendering(grey=grey or 128)}: {why}."
+
+    @property
+    def _grey(self) -> Literal["drawn"] | int | None:
+        """What became of grey pixels in the run's own data; None if there were none."""
+        rendering = self.about.rendering
+        stated = rendering.grey if isinstance(rendering, ImageRendering) else None
+        return stated or ("drawn" if self.about.draws_pixels else None)
 
     def _part(self, file: Path) -> Part:
         rendering, windows = self.about.rendering, self.about.windows
-        own = OwnFiles(self.spec, rendering, "drawn" if self.about.draws_pixels else "half")
+        own = OwnFiles(self.spec, rendering, self._grey or 128)
         suffix = file.suffix.lower()
         if not file.is_file():
             raise DataError(f"{file}: found no such file")

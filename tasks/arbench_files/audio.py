@@ -20,9 +20,10 @@ from arbench import (
     read_recording,
     recording_windows,
 )
+from arbench_files.argument import Argument
 from arbench_files.division import Array, Indices, PartName
 from arbench_files.folders import files_under, part_roots
-from arbench_files.splits import FileTask, split_option
+from arbench_files.splits import FileTask
 
 EXTENSIONS = frozenset({".wav", ".flac"})
 WINDOW = 2048
@@ -48,28 +49,27 @@ class AudioTask(FileTask):
         """Read all recordings.
 
         Args:
-            argument: the folder, with an optional `?split=rows`: then equal files are independent.
+            argument: the folder, with options as `Argument.read` has them: with `?split=rows` equal
+                files are independent.
 
         Raises:
             ConfigError: for an unknown rule.
             DataError: if they are not recordings of one channel and one sample rate; one sentence
                 with the file, what was found and what was expected.
         """
-        folder, rule = split_option(argument)
-        if not folder.is_dir():
-            found = "a file" if folder.exists() else "no such folder"
-            raise DataError(f"{folder}: found {found}, expected a folder of wav or flac files")
+        given = Argument.read(argument)
+        folder = given.path
         parts: dict[PartName, list[Array]] = {}
         codes: dict[PartName, list[Array]] = {}
         rates: dict[str, int] = {}
-        for part, root in part_roots(folder).items():
+        for part, files in given.parts(_files_of).items():
             parts[part], codes[part] = [], []
-            for file in files_under(root, EXTENSIONS, "wav or flac"):
+            for name, file in files.items():
                 recording = _read(file)
                 parts[part].append(mu_law.encode(recording.amplitudes))
                 if recording.codes is not None:
                     codes[part].append(mu_law.from_codes(recording.codes))
-                rates[file.relative_to(folder).as_posix()] = recording.sample_rate
+                rates[name] = recording.sample_rate
         first, self.sample_rate = next(iter(rates.items()))
         if not 1 <= self.sample_rate <= MOST_SAMPLES:
             raise DataError(
@@ -85,7 +85,7 @@ class AudioTask(FileTask):
         if sum(map(len, codes.values())) == len(rates):
             parts, self.companding = codes, "g711"
         spec = EventSpec((WINDOW,), Discrete(mu_law.NUM_LEVELS))
-        super().__init__("audio", folder, spec, parts, rule=rule, usual="files")
+        super().__init__("audio", folder, spec, parts, rule=given.rule, usual="files")
 
     def as_of(self, version: str, division: Division | None) -> FileTask:
         """See the base class; version 1 read telephone codes by amplitude, like any other sound."""
@@ -106,6 +106,20 @@ class AudioTask(FileTask):
     def rendering(self) -> AudioRendering:
         """Sound at the recordings' own rate."""
         return AudioRendering(sample_rate=self.sample_rate, companding=self.companding)
+
+
+def _files_of(folder: Path) -> dict[PartName, dict[str, Path]]:
+    """The files of each part of a folder, by their paths within it."""
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: found {found}, expected a folder of wav or flac files")
+    return {
+        part: {
+            file.relative_to(folder).as_posix(): file
+            for file in files_under(root, EXTENSIONS, "wav or flac")
+        }
+        for part, root in part_roots(folder).items()
+    }
 
 
 def _read(file: Path) -> Recording:

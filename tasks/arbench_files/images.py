@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from arbench import ArrayHeader, DataError, Discrete, DivisionRule, EventSpec
+from arbench import (
+    ArrayHeader,
+    ConfigError,
+    DataError,
+    Discrete,
+    DivisionRule,
+    EventSpec,
+    ImageRendering,
+    Rendering,
+    Task,
+    black_and_white,
+)
 from arbench_files.archives import join, read_parts
+from arbench_files.argument import Argument
 from arbench_files.division import Array, PartName
 from arbench_files.folders import read_folder
-from arbench_files.splits import FileTask, one_shape, split_option
+from arbench_files.splits import FileTask, one_shape
 
 NUM_CHANNELS = (1, 3)  # grey, RGB
+_Grey = Literal["drawn"] | int  # as `ImageRendering.grey`
 
 
 class ImagesTask(FileTask):
-    """Images `(C, H, W)`, uint8: 256 levels, or binary if only 0 and 1 occur in all splits."""
+    """Images `(C, H, W)`, uint8: 256 levels, or binary if only 0 and 1 occur in all splits.
+
+    Grey levels become black and white where the user says how, or where a model that knows nothing
+    else is to see them.
+    """
 
     unit = "pixel"
 
@@ -24,31 +44,81 @@ class ImagesTask(FileTask):
         """Read all images.
 
         Args:
-            argument: the path, with an optional `?split=rows` or `?split=files`. By default the
-                rule is rows for an archive and files for a folder.
+            argument: the path, with options as `Argument.read` has them. The rule of division is
+                rows for an archive and files for a folder. `?threshold=N` makes levels from N on 1
+                and others 0; `?draw` makes a level 1 with probability level / 255.
 
         Raises:
-            ConfigError: for an unknown rule.
+            ConfigError: for an unknown rule or a threshold that is no level.
             DataError: if they are not uint8 images of one shape; one sentence with the file, the
                 image, what was found and what was expected.
         """
-        place, rule = split_option(argument)
-        if place.is_dir():
-            parts = read_folder(place)
-        elif not place.exists():
-            raise DataError(f"{place}: found no such file, expected an .npz file or a folder")
-        elif place.suffix.lower() == ".npz":
-            parts = _read_archive(place)
-        else:
-            raise DataError(
-                f"{place}: found the extension {place.suffix!r}, expected .npz or a folder"
-            )
+        given = Argument.read(argument, "threshold", "draw")
+        place, self._grey = given.path, _grey_option(given.options)
+        parts = given.parts(_read)
         num_levels = 2 if all(rows.max() <= 1 for rows in parts.values()) else 256
+        if self._grey is not None and num_levels == 256:
+            parts, num_levels = _binary(parts, self._grey), 2
         spec = EventSpec(one_shape(parts, place), Discrete(num_levels))
         usual: DivisionRule = "files" if place.is_dir() else "rows"
-        super().__init__("images", place, spec, parts, rule=rule, usual=usual)
+        super().__init__("images", place, spec, parts, rule=given.rule, usual=usual)
         if self.spec.shape[0] > 1:
             self.unit = "dim"  # a colour channel; a pixel has several
+
+    @property
+    def rendering(self) -> Rendering:
+        """Images, and how they were made black and white."""
+        natural = super().rendering
+        return ImageRendering(grey=self._grey) if isinstance(natural, ImageRendering) else natural
+
+    def as_events_of(self, spec: EventSpec, rendering: Rendering) -> Task:
+        """Grey levels as black and white, as the model's own events became it; from 128 on else."""
+        if self.spec.domain == spec.domain or spec.domain != Discrete(2):
+            return self
+        grey = rendering.grey if isinstance(rendering, ImageRendering) else None
+        arrays = {part: np.asarray(rows) for part, rows in self._parts.items()}
+        other = copy.copy(self)
+        other._grey = grey or 128
+        return other.with_parts(
+            _binary(arrays, other._grey), EventSpec(self.spec.shape, Discrete(2))
+        )
+
+
+def _grey_option(options: Mapping[str, str]) -> _Grey | None:
+    """How grey levels become black and white; None if the user does not say.
+
+    Raises:
+        ConfigError: if the threshold is no level, or both ways are asked for.
+    """
+    if "draw" in options:
+        if options["draw"] or "threshold" in options:
+            raise ConfigError("?draw stands alone: it has no value, and no ?threshold beside it")
+        return "drawn"
+    if "threshold" not in options:
+        return None
+    text = options["threshold"]
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 255):
+        raise ConfigError(f"?threshold={text} is no level of grey, expected 1 to 255")
+    return int(text)
+
+
+def _binary(parts: Mapping[PartName, Array], grey: _Grey) -> dict[PartName, Array]:
+    """The images of each part, 0 and 1."""
+    return {
+        part: np.stack([black_and_white(levels, grey) for levels in images])
+        for part, images in parts.items()
+    }
+
+
+def _read(place: Path) -> dict[PartName, Array]:
+    """The images of each part, at a place of the user's."""
+    if place.is_dir():
+        return read_folder(place)
+    if not place.exists():
+        raise DataError(f"{place}: found no such file, expected an .npz file or a folder")
+    if place.suffix.lower() == ".npz":
+        return _read_archive(place)
+    raise DataError(f"{place}: found the extension {place.suffix!r}, expected .npz or a folder")
 
 
 def _read_archive(file: Path) -> dict[PartName, Array]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +21,14 @@ from arbench import (
     SplitName,
     read_midi,
 )
+from arbench_files.argument import Argument
 from arbench_files.division import Array, PartName
 from arbench_files.folders import files_under, part_roots
-from arbench_files.splits import FileTask, split_option
+from arbench_files.splits import FileTask
 
 EXTENSIONS = frozenset({".mid", ".midi"})
 NUM_KEYS = 88
 STEPS_PER_BEAT, MOST_PER_BEAT = 4, 64
-_STEPS_OPTION = re.compile(r"(?P<path>.*)\?steps=(?P<steps>[^?]*)", re.DOTALL)
 
 
 class MidiTask(FileTask, PieceTask):
@@ -51,26 +50,31 @@ class MidiTask(FileTask, PieceTask):
         """Read all files.
 
         Args:
-            argument: the folder, with an optional `?steps=N` for N steps a quarter note (4 unless
-                stated), then an optional `?split=rows`: then equal files are independent.
+            argument: the folder, with options as `Argument.read` has them, and `?steps=N` for N
+                steps a quarter note (4 unless stated). With `?split=rows` equal files are
+                independent.
 
         Raises:
             ConfigError: for an unknown rule, another number of steps, or if mido is not installed.
             DataError: if there are other files, or one that cannot be read; one sentence with the
                 file, what was found and what was expected.
         """
-        path, rule = split_option(argument)
-        folder, self.steps_per_beat = _steps_option(path)
+        given = Argument.read(argument, "steps")
+        folder, self.steps_per_beat = given.path, _steps(given.options)
+        parts = given.parts(self._read_folder)
+        longest = max(len(piece) for pieces in parts.values() for piece in pieces)
+        spec = EventSpec((1, longest, NUM_KEYS), self.domain)
+        super().__init__("midi", folder, spec, parts, rule=given.rule, usual="files")
+
+    def _read_folder(self, folder: Path) -> dict[PartName, list[Array]]:
+        """The pieces of each part of a folder."""
         if not folder.is_dir():
             found = "a file" if folder.exists() else "no such folder"
             raise DataError(f"{folder}: found {found}, expected a folder of MIDI files")
-        parts: dict[PartName, list[Array]] = {
+        return {
             part: [self._read(file) for file in files_under(root, EXTENSIONS, "MIDI")]
             for part, root in part_roots(folder).items()
         }
-        longest = max(len(piece) for pieces in parts.values() for piece in pieces)
-        spec = EventSpec((1, longest, NUM_KEYS), self.domain)
-        super().__init__("midi", folder, spec, parts, rule=rule, usual="files")
 
     def _read(self, file: Path) -> Array:
         """The piece in a file, `(steps, 88)` uint8."""
@@ -96,19 +100,16 @@ class MidiTask(FileTask, PieceTask):
         return replace(PieceTask.load(self, split), groups=self.works(split))
 
 
-def _steps_option(path: Path) -> tuple[Path, int]:
-    """The folder of `PATH[?steps=N]`, and N.
+def _steps(options: Mapping[str, str]) -> int:
+    """How many steps a quarter note has.
 
     Raises:
-        ConfigError: if N is no number that music has.
+        ConfigError: if that is no number that music has.
     """
-    match = _STEPS_OPTION.fullmatch(str(path))
-    if match is None:
-        return path, STEPS_PER_BEAT
-    steps = match["steps"]
+    steps = options.get("steps", str(STEPS_PER_BEAT))
     if not (steps.isascii() and steps.isdigit() and 1 <= int(steps) <= MOST_PER_BEAT):
         raise ConfigError(
             f"?steps={steps} is no number of steps for a quarter note, expected 1 to "
             f"{MOST_PER_BEAT}"
         )
-    return Path(match["path"]), int(steps)
+    return int(steps)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from arbench import (
-    DIVISION_RULES,
     SPLITS,
     ConfigError,
     DataError,
@@ -26,8 +25,6 @@ from arbench import (
     Task,
 )
 from arbench_files.division import Array, Indices, PartName, places
-
-_SPLIT_OPTION = re.compile(r"(?P<path>.*)\?split=(?P<rule>[^?]*)", re.DOTALL)
 
 
 class FileTask(Task):
@@ -85,6 +82,15 @@ class FileTask(Task):
         other._divide(division, Path(self.source))
         return other
 
+    def with_parts(
+        self, parts: Mapping[PartName, Sequence[Array] | Array], spec: EventSpec
+    ) -> Self:
+        """The same items in the same order, read as events of another spec."""
+        other = copy.copy(self)
+        other._parts, other.spec = parts, spec
+        other._divide(other.division, Path(self.source))
+        return other
+
     def _divide(self, division: Division | None, path: Path) -> None:
         self.division = division
         self._of_works = (self._usual if division is None else division.rule) == "files"
@@ -115,24 +121,6 @@ class FileTask(Task):
         # All of them as they are: a part may be larger than memory.
         own = items if len(indices) == len(items) else items[indices]
         return Split(torch.from_numpy(np.ascontiguousarray(own)))
-
-
-def split_option(argument: str) -> tuple[Path, DivisionRule | None]:
-    """The path of an argument `PATH[?split=rows|files]`, and the rule or None.
-
-    Raises:
-        ConfigError: for an unknown rule.
-    """
-    match = _SPLIT_OPTION.fullmatch(argument)
-    if match is None:
-        return Path(argument).expanduser(), None
-    rule = next((rule for rule in DIVISION_RULES if rule == match["rule"]), None)
-    if rule is None:
-        raise ConfigError(
-            f"?split={match['rule']} is not a rule for dividing data, expected "
-            f"{' or '.join(f'?split={rule}' for rule in DIVISION_RULES)}"
-        )
-    return Path(match["path"]).expanduser(), rule
 
 
 def one_shape(parts: Mapping[PartName, Array], path: Path) -> tuple[int, ...]:

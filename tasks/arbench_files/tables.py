@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +24,14 @@ from arbench import (
     read_npz_headers,
 )
 from arbench_files.archives import join, read_parts
+from arbench_files.argument import Argument
 from arbench_files.columns import Kind, Place, Values, called, read_column, standardisation
 from arbench_files.csv_rows import read_csv
 from arbench_files.division import Array, Indices, PartName
 from arbench_files.parquet import read_parquet
-from arbench_files.splits import FileTask, one_shape, split_option
+from arbench_files.splits import FileTask, one_shape
 
 _EXPECTED = ".csv, .data, .npz or .parquet"
-_KINDS_OPTION = re.compile(r"(?P<path>.*)\?(?P<kind>category|real)=(?P<names>[^?]*)", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +62,19 @@ class TableTask(FileTask):
         """Read the whole table.
 
         Args:
-            argument: the path, with an optional `?category=NAMES` and `?real=NAMES` that say what
-                columns hold, by names or numbers with commas between, then an optional
-                `?split=files`: then equal rows are one work.
+            argument: the path, with options as `Argument.read` has them, and `?category=NAMES` and
+                `?real=NAMES` that say what columns hold, by names or numbers with commas between.
+                With `?split=files` equal rows are one work.
 
         Raises:
             ConfigError: for an unknown rule or an unknown column, or if pyarrow is not installed.
             DataError: if it is not such a table; one sentence with the file, the row, what was
                 found and what was expected.
         """
-        path, rule = split_option(argument)
-        file, kinds = _kinds_option(path)
-        if not file.is_file():
-            found, hint = "no such file", ""
-            if file.is_dir():
-                found, hint = "a folder", "; the parts of a folder have no order: write one file"
-            raise DataError(f"{file}: found {found}, expected a {_EXPECTED} file{hint}")
+        given = Argument.read(argument, "category", "real")
+        file, kinds = given.path, _kinds(given.options)
         self._columns: tuple[TableColumn, ...] | None = None
-        bits, table = _read(file)
+        bits, table = _read(file) if given.test is None else _with_test(given, given.test)
         _check_names(table.names or (), file)
         if bits is None or kinds:
             spec, parts = self._look_at(_of_bits(bits, table), kinds, file)
@@ -89,7 +83,7 @@ class TableTask(FileTask):
             if table.names is not None:
                 labels = ("0", "1")
                 self._columns = tuple(TableColumn(name=n, labels=labels) for n in table.names)
-        super().__init__("table", file, spec, parts, rule=rule, usual="rows")
+        super().__init__("table", file, spec, parts, rule=given.rule, usual="rows")
 
     def _look_at(
         self, table: _Table, kinds: Mapping[str, Kind], file: Path
@@ -182,24 +176,51 @@ def _check_names(names: Sequence[str], file: Path) -> None:
             ) from error
 
 
-def _kinds_option(path: Path) -> tuple[Path, dict[str, Kind]]:
-    """The path of `PATH[?category=NAMES][?real=NAMES]`, and what columns are said to hold.
+def _kinds(options: Mapping[str, str]) -> dict[str, Kind]:
+    """What columns are said to hold, by name.
 
     Raises:
         ConfigError: if a column is said to hold both.
     """
     kinds: dict[str, Kind] = {}
-    while match := _KINDS_OPTION.fullmatch(str(path)):
-        path = Path(match["path"])
-        for name in map(str.strip, match["names"].split(",")):
+    for option, names in options.items():
+        for name in map(str.strip, names.split(",")):
             if name in kinds:
                 raise ConfigError(f"the column {name!r} is named twice, expected one kind for it")
-            kinds[name] = "category" if match["kind"] == "category" else "real"
-    return path, kinds
+            kinds[name] = "category" if option == "category" else "real"
+    return kinds
+
+
+def _with_test(given: Argument, test: Path) -> tuple[dict[PartName, Array] | None, _Table]:
+    """The rows of two files, of which the second is the test split; see `_read`.
+
+    Raises:
+        DataError: if their columns have other names, or are not as many.
+    """
+    read = {path: _read(path) for path in (given.path, test)}
+    tables = {path: _of_bits(*found) for path, found in read.items()}
+    parts = given.parts(lambda path: dict(tables[path].parts))
+    own, other = tables.values()
+    if own.names != other.names or len({*map(len, parts.values())}) > 1:
+        raise DataError(f"{test}: found other columns than in {given.path}, expected the same")
+    bits = {path: found[0] for path, found in read.items()}
+    joined_bits = None
+    if all(found is not None for found in bits.values()):
+        joined_bits = given.parts(lambda path: bits[path] or {})
+    return joined_bits, _Table(
+        own.names,
+        parts,
+        lambda part, row: (other if part == "test" else own).place("all", row),
+    )
 
 
 def _read(file: Path) -> tuple[dict[PartName, Array] | None, _Table]:
     """The rows of a table of zeros and ones, uint8; of any other None, and its columns."""
+    if not file.is_file():
+        found, hint = "no such file", ""
+        if file.is_dir():
+            found, hint = "a folder", "; the parts of a folder have no order: write one file"
+        raise DataError(f"{file}: found {found}, expected a {_EXPECTED} file{hint}")
     suffix = file.suffix.lower()
     if suffix in (".csv", ".data"):
         return _read_csv(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 
@@ -9,7 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbench import SPLITS, DataError, Discrete, Rendering, SplitName, StreamTask, TextRendering
+from arbench import (
+    SPLITS,
+    DataError,
+    Discrete,
+    EventSpec,
+    Rendering,
+    SplitName,
+    StreamTask,
+    Task,
+    TextRendering,
+)
 
 _BYTES = "?bytes"
 
@@ -59,6 +70,29 @@ class OwnText(StreamTask):
                     f"{path}: found {len(self._symbols)} {self.unit}s, expected enough for three "
                     "splits of 90, 5 and 5 %"
                 )
+
+    def as_events_of(self, spec: EventSpec, rendering: Rendering) -> Task:
+        """The same text in the alphabet that a model of texts knows."""
+        if not isinstance(rendering, TextRendering) or rendering.end is not None:
+            return self
+        if rendering == self._rendering:
+            return self
+        if self._rendering.symbols is None:
+            raise DataError(
+                f"{self.source} is read by bytes, and the model knows characters: leave out "
+                f"{_BYTES}"
+            )
+        text = self._rendering.decode(self._symbols)
+        other = copy.copy(self)
+        try:
+            other._symbols = rendering.encode(text)
+        except ValueError as error:
+            raise DataError(f"{self.source}: {error} of the model") from error
+        other._rendering, other.domain = rendering, Discrete(rendering.num_symbols)
+        other.unit = "char" if rendering.symbols else "byte"
+        read = "".join(rendering.symbols or ()) + "\n" + text
+        other.name = f"text-{hashlib.sha256(read.encode()).hexdigest()[:8]}"
+        return other
 
     @property
     def rendering(self) -> Rendering:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arbench.data.formats import mu_law
@@ -21,7 +22,8 @@ from arbench.probability.events import Discrete, EventSpec
 from arbench.probability.randomness import uniforms
 
 _KEY = "events"
-Grey = Literal["refused", "half", "drawn"]
+Grey = Literal["refused", "half", "drawn"] | int
+"""What becomes of grey pixels where events are black and white; see `OwnFiles.grey`."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class OwnFiles:
     Attributes:
         spec: of the events.
         rendering: how the events are shown, which says what texts and sounds they are.
-        grey: a grey pixel is refused; or 1 where its level is 128 or more ("half"); or 1 with
-            probability level / 255, by draws that depend on the image alone ("drawn"). Black and
-            white are 0 and 1 in any case.
+        grey: a grey pixel is refused; or 1 where its level is that number or more (128 for "half");
+            or 1 with probability level / 255, by draws that depend on the image alone ("drawn").
+            Black and white are 0 and 1 in any case.
     """
 
     spec: EventSpec
@@ -70,27 +72,21 @@ class OwnFiles:
                 f"{file}: found {pixels.levels.shape}, and events have {self.spec.shape} channels, "
                 "rows and columns"
             )
-        levels = torch.from_numpy(np.ascontiguousarray(pixels.levels)).long()
+        levels = pixels.levels
         size = self.spec.domain.size if isinstance(self.spec.domain, Discrete) else 0
         if size not in (2, 256):
             raise DataError(
                 f"{file}: the model knows the levels 0 to {size - 1}, and an image has 0 to 255; "
                 f"give events as whole numbers under the key {_KEY!r} of an npz archive"
             )
-        if size == 256:
-            return levels
-        if pixels.mode == "1":
-            return levels
-        if self.grey == "drawn":
-            key = int.from_bytes(hashlib.sha256(pixels.levels.tobytes()).digest()[:8], "little")
-            drawn = torch.from_numpy(uniforms(levels.numel(), key)).view_as(levels)
-            return (levels / 255 > drawn).long()
-        if self.grey == "refused" and not set(levels.flatten().tolist()) <= {0, 255}:
-            raise DataError(
-                f"{file}: it has grey pixels, and the model knows black and white alone; make it "
-                "black and white yourself, so that nothing is lost unnoticed"
-            )
-        return levels // 128
+        if size == 2 and pixels.mode != "1":
+            if self.grey == "refused" and not set(levels.flatten().tolist()) <= {0, 255}:
+                raise DataError(
+                    f"{file}: it has grey pixels, and the model knows black and white alone; make "
+                    "it black and white yourself, so that nothing is lost unnoticed"
+                )
+            levels = black_and_white(levels, self.grey)
+        return torch.from_numpy(np.ascontiguousarray(levels)).long()
 
     def text(self, file: Path) -> Tensor:
         """The symbols of a text, `(N,)`, N at least 1.
@@ -145,6 +141,19 @@ class OwnFiles:
             return torch.from_numpy(mu_law.from_codes(recording.codes))
         cells = np.floor(128 * (recording.amplitudes + 1)).clip(max=mu_law.NUM_LEVELS - 1)
         return torch.from_numpy(cells.astype(np.uint8))
+
+
+def black_and_white(levels: NDArray[np.uint8], grey: Grey) -> NDArray[np.uint8]:
+    """The grey levels of one image, 0 to 255, as 0 and 1, uint8 of the same shape.
+
+    Args:
+        levels: of the image.
+        grey: as `OwnFiles.grey`; "refused" means that there is none, and "half" is 128.
+    """
+    if grey == "drawn":
+        key = int.from_bytes(hashlib.sha256(levels.tobytes()).digest()[:8], "little")
+        return (levels / 255 > uniforms(levels.size, key).reshape(levels.shape)).astype(np.uint8)
+    return (levels >= (grey if isinstance(grey, int) else 128)).astype(np.uint8)
 
 
 def _bytes(file: Path) -> bytes:
