@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from arbench.hub.card import write_card
+from arbench.hub.finding import find_run
 from arbench.measure.opening import open_measurement
 from arbench.runs.experiment import Run, resume_run, start_run
 from arbench.runs.folder import RunFolder
@@ -16,7 +17,22 @@ from arbench.show.reporting import Reporter
 
 
 class RecipeOptions(TypedDict, total=False):
-    """What `run` takes of a recipe, by the same names."""
+    """What a run takes of a recipe, by the names that `arbench run --help` has.
+
+    Attributes:
+        settings: overrides of the recipe, of the settings' own types, such as `{"hidden": 200}`.
+        budget: wall-clock training time, such as "60s", or seconds; the schedule is laid over it.
+        epochs: length instead of a budget; the recipe's own length when both are None.
+        precision: "float32" or "bfloat16", of training; evaluation is in float32.
+        compile: compile the training loss with `torch.compile`.
+        limit: use only the first so many events of every split, for a quick try.
+        measure: further measurements, made at the end; see `arbench list measurements`.
+        evaluate_test: whether the test split is evaluated: False for a search that chooses on
+            validation, whose runs have no test number; None as the recipe says.
+        recipe: by its name; None takes that of the task, or a quick one for a short budget.
+        init: begin from the weights of this run, which is what `load` takes, by its recipe.
+        large: train a network however large it is.
+    """
 
     settings: Mapping[str, Any] | None
     budget: str | float | None
@@ -26,62 +42,37 @@ class RecipeOptions(TypedDict, total=False):
     limit: int | None
     measure: Sequence[str]
     evaluate_test: bool | None
+    recipe: str | None
+    init: str | Path | None
+    large: bool
 
 
 def run(
     task: str,
     model: str,
     *,
-    settings: Mapping[str, Any] | None = None,
-    budget: str | float | None = None,
-    epochs: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    precision: str = "float32",
-    compile: bool = False,
     out: str | Path | None = None,
-    limit: int | None = None,
-    measure: Sequence[str] = (),
-    evaluate_test: bool | None = None,
     reporter: Reporter | None = None,
+    **options: Unpack[RecipeOptions],
 ) -> Run:
     """Train a model on a task, evaluate it exactly, sample from it, time it, record it all.
 
     Args:
         task: a task's name, such as "mnist", or "images:PATH".
         model: a model's name, such as "nade".
-        settings: overrides of the recipe, of the settings' own types, such as `{"hidden": 200}`.
-        budget: wall-clock training time, such as "60s", or seconds; the schedule is laid over it.
-        epochs: length instead of a budget; the recipe's own length when both are None.
         seed: keys every random draw.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "float32" or "bfloat16", of training; evaluation is in float32.
-        compile: compile the training loss with `torch.compile`.
         out: the run folder; by default a new one under `runs/`.
-        limit: use only the first so many events of every split, for a quick try.
-        measure: further measurements, made at the end; see `arbench list measurements`.
-        evaluate_test: whether the test split is evaluated: False for a search that chooses on
-            validation, whose runs have no test number; None as the recipe says.
         reporter: receives progress; by default nobody.
+        options: see `RecipeOptions`.
 
     Raises:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """
-    request = as_request(
-        task,
-        model,
-        settings=settings,
-        budget=budget,
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        precision=precision,
-        compile=compile,
-        out=None if out is None else Path(out),
-        limit=limit,
-        measure=measure,
-        evaluate_test=evaluate_test,
-    )
+    place = None if out is None else Path(out)
+    request = as_request(task, model, seed=seed, device=device, out=place, **options)
     finished = start_run(request, reporter or Reporter())
     if finished.is_main:
         write_card(finished.path, finished.record)
@@ -119,6 +110,7 @@ def as_request(
     settings: Mapping[str, Any] | None = None,
     budget: str | float | None = None,
     measure: Sequence[str] = (),
+    init: str | Path | None = None,
     **others: Any,
 ) -> RunRequest:
     """The arguments of `run` as a request; `resolve` decides what they leave open.
@@ -129,6 +121,7 @@ def as_request(
         settings: see `run`.
         budget: see `run`.
         measure: see `run`.
+        init: see `run`.
         others: fields of a request by their names; what is not given has its default.
     """
     return RunRequest(
@@ -137,5 +130,6 @@ def as_request(
         overrides=dict(settings or {}),
         budget_s=None if budget is None else parse_seconds(str(budget)),
         measure=[open_measurement(name) for name in measure],
+        init=None if init is None else find_run(init),
         **others,
     )

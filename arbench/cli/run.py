@@ -25,6 +25,18 @@ from arbench.cli.options import UserPath, given_settings
     metavar="KEY=VALUE",
     help="Override a setting of the recipe.",
 )
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Of the model (`arbench show MODEL`) [default: that of the task; for a short --budget "
+    "without settings a quick one].",
+)
+@click.option(
+    "--init",
+    metavar="RUN",
+    help="Begin from the weights of this run, by its recipe: a folder, task/model, or hf:org/name.",
+)
+@click.option("--large", is_flag=True, help="Train a network however large it is.")
 @click.option("--budget", metavar="TIME", help="Time to train for, such as 90s or 5m.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs to train for.")
 @click.option(
@@ -70,6 +82,7 @@ def command(
     task: str,
     model: str,
     settings: tuple[str, ...],
+    init: str | None,
     budget: str | None,
     seeds: int | None,
     measure: tuple[str, ...],
@@ -84,6 +97,7 @@ def command(
     arbench run --task mnist-mini --model nade
     arbench run --task mnist --model made --set hidden=1000 --budget 5m
     arbench run --task mnist --model made --seeds 5 --out runs/mnist-made
+    arbench run --task words:towns.txt --model lstm --init names/lstm
 
     `arbench resume` continues a run, and `arbench queue` trains all runs of a file.
     """  # noqa: D301 - click wants the character
@@ -91,6 +105,7 @@ def command(
         _refuse_beside_seeds(ctx)
     from arbench.cli.console import ConsoleReporter, conclude
     from arbench.hub.card import write_card
+    from arbench.hub.finding import find_run
     from arbench.measure.opening import open_measurement
     from arbench.runs.experiment import start_run
     from arbench.runs.request import RunRequest, parse_seconds
@@ -108,6 +123,7 @@ def command(
         budget_s=None if budget is None else parse_seconds(budget),
         evaluate_test=False if no_test else None,
         measure=[open_measurement(name) for name in measure],
+        init=None if init is None else find_run(init),
         **others,  # they have the names of its fields
     )
     if seeds is not None:

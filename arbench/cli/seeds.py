@@ -36,6 +36,9 @@ def run_all_seeds(
         compile=request.compile,
         limit=request.limit,
         evaluate_test=request.evaluate_test,
+        recipe=request.recipe,
+        init=None if request.init is None else str(request.init),
+        large=request.large,
         measure=measure,
     )
     runs = [run for run in made if run.is_main]

@@ -82,14 +82,11 @@ class MixedConfig(Part):
         return Mixed(tuple(dim.build() for dim in self.dims))
 
 
-DomainConfig = DimConfig | MixedConfig
-
-
 class EventConfig(Part):
     """An event spec."""
 
     shape: Annotated[list[Annotated[int, Field(ge=1, le=_MAX_DIMS)]], Field(max_length=3)]
-    domain: Annotated[DomainConfig, Field(discriminator="kind")]
+    domain: Annotated[DimConfig | MixedConfig, Field(discriminator="kind")]
 
 
 class LayoutConfig(Part):
@@ -103,7 +100,7 @@ class LayoutConfig(Part):
     def of(cls, layout: Layout) -> LayoutConfig:
         """The description of a layout; `build` is the inverse."""
         domain = layout.spec.domain
-        described: DomainConfig
+        described: DimConfig | MixedConfig
         if isinstance(domain, Mixed):
             described = MixedConfig(kind="mixed", dims=[DimConfig.of(dim) for dim in domain.dims])
         else:
@@ -131,6 +128,7 @@ class RunConfig(Part):
     `rendering` is None in old files; see `shown`. `division` is None where the data state their
     splits, and in old files. `head` is None for a flow, whose only member is the raster scan.
     `tried` is what the recipe's alternatives came to; all else is of the one that was chosen.
+    `parent` is the run that it began from, and the hash of its weights; None for fresh ones.
     """
 
     schema_version: Literal[1] = 1
@@ -149,6 +147,8 @@ class RunConfig(Part):
     recipe_name: Line
     recipe: Recipe
     tried: Tried = Field(default={})
+    parent: Line | None = None
+    parent_sha256: Sha256 | None = None
     seed: Natural
     budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     limit: Count | None = None

@@ -71,6 +71,11 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """
     config, dataset = resolve(request, open_task(request.task))
+    if request.budget_s is not None and request.recipe is None:
+        from arbench.training.choice import quick_note  # of a short training alone
+
+        if note := quick_note(config.recipe_name):
+            reporter.say(note)
     accelerator = make_accelerator(request.device, config.precision)
     is_main = accelerator.is_main_process
     own = new_run_folder(request.out, config.task, request.model) if is_main else None
@@ -78,6 +83,10 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     with folder.locked(is_new=True) if is_main else nullcontext():
         if is_main:
             write_text(folder.config, json.dumps(config.model_dump(mode="json"), indent=1) + "\n")
+        if request.init is not None:
+            from arbench.runs.start.parent import begin_from  # few runs have a parent
+
+            begin_from(request.init, config, folder, accelerator, reporter)
         if config.recipe.alternatives:
             config = _chosen(config, dataset, folder, accelerator, reporter)
         return _Experiment(config, dataset, folder, accelerator, reporter).run(request.measure)
@@ -339,6 +348,8 @@ class _Experiment:
                     recipe=config.recipe_name,
                     recipe_sha256=config.recipe_sha256,
                     settings=config.recipe.model_dump(mode="json"),
+                    parent=config.parent,
+                    parent_sha256=config.parent_sha256,
                     tried=config.tried,
                     seed=config.seed,
                     steps=progress.step,

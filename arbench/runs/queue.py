@@ -47,6 +47,9 @@ class QueuedRun(BaseModel):
         seed: of the run.
         measure: further measurements by name, made once the run is finished.
         evaluate_test: whether the test split is evaluated; as the recipe says if not given.
+        recipe: by its name; that of the task if not given.
+        init: a run whose weights to begin from, see `arbench run --help`.
+        large: whether a network may have any size.
         name: of its folder; `<task>-<model>` if not given, and behind it what is swept.
     """
 
@@ -63,6 +66,9 @@ class QueuedRun(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     measure: tuple[str, ...] = ()
     evaluate_test: bool | None = None
+    recipe: str | None = None
+    init: str | None = None
+    large: bool = False
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -30,6 +30,9 @@ from arbench.training.recipes import (
     settled,
 )
 
+if TYPE_CHECKING:
+    from arbench.runs.start.parent import Parent
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
@@ -48,6 +51,9 @@ class RunRequest:
     limit: int | None = None
     measure: Sequence[Measurement] = ()
     evaluate_test: bool | None = None  # None: as the recipe says
+    recipe: str | None = None  # None: that of the task, or what is good within the budget
+    init: Path | None = None  # the folder of a run to begin from
+    large: bool = False
 
 
 def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
@@ -61,7 +67,10 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     if request.evaluate_test is not None:
         overrides["training.evaluate_test"] = request.evaluate_test
     network_class = registered.load()
-    name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides)
+    base, parent = None, None
+    if request.init or request.recipe or (request.budget_s and not request.overrides):
+        task, base, parent = _start_of(request, registered.entry, task)
+    name, recipe = resolve_recipe(registered.entry, network_class, task.name, overrides, base)
     dataset = Dataset(task, **dict(recipe.stream), limit=request.limit)
     try:
         members = plan_members(recipe, dataset.task.spec)
@@ -74,11 +83,9 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     dataset.require_likelihood(request.model, layouts)
     if getattr(network_class, "any_order", False):
         dataset.require_whole_events(request.model, "answers for any order of the dims")
-    head_options: dict[str, Any] = {}
     if head is None:
         dataset.require_whole_events(request.model, "is a flow, a density of whole events")
-    else:
-        recipe, head_options = _with_options_of(head, recipe)
+    recipe, head_options = _with_options_of(head, recipe)
     values = {
         "task": task.name,
         "task_version": task.version,
@@ -94,6 +101,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
         "members": members,
         "recipe_name": name,
         "recipe": recipe,
+        **({} if parent is None else parent.named),
         "seed": request.seed,
         "budget_s": request.budget_s and request.budget_s / max(1, len(recipe.alternatives)),
         "limit": request.limit,
@@ -110,8 +118,31 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     return config, dataset
 
 
-def _with_options_of(head: str, recipe: Recipe) -> tuple[Recipe, dict[str, Any]]:
+def _start_of(
+    request: RunRequest, entry: ModelEntry, task: Task
+) -> tuple[Task, tuple[str, dict[str, Any]], Parent | None]:
+    """The task as a parent sees it, the recipe to begin with, and the parent, if there is one.
+
+    The recipe is that of the parent, or the one that the user named, or one for the budget.
+    """
+    from arbench.runs.start.parent import Parent  # most runs take the task's recipe, and no weights
+    from arbench.training.choice import named_recipe, recipe_in_time
+
+    if request.init is not None:
+        if request.recipe is not None:
+            raise ConfigError("--recipe and --init both say how to train: give one of them")
+        parent = Parent.open(request.init, entry.name)
+        return as_seen_by(parent.config, task), parent.recipe, parent
+    if request.recipe is not None:
+        return task, named_recipe(entry, request.recipe), None
+    assert request.budget_s is not None
+    return task, recipe_in_time(entry, task.name, request.budget_s), None
+
+
+def _with_options_of(head: str | None, recipe: Recipe) -> tuple[Recipe, dict[str, Any]]:
     """The recipe with the options of its head as that head takes them, and all that it has."""
+    if head is None:
+        return recipe, {}
     head_class = registry().find(HeadEntry, head).load()
     options = settled("head", recipe.head.options, options_schema(head_class))
     own_head = recipe.head.model_copy(update={"options": options})

@@ -224,6 +224,7 @@ def resolve_recipe(
     network_class: type,
     task_name: str,
     overrides: Mapping[str, Any] | None = None,
+    base: tuple[str, dict[str, Any]] | None = None,
 ) -> tuple[str, Recipe]:
     """The recipe of a model on a task, with overrides applied and every default filled in.
 
@@ -233,6 +234,7 @@ def resolve_recipe(
         task_name: a task's name.
         overrides: values by key, such as `{"hidden": 500, "training.betas": (0.9, 0.99)}`. What
             they set is no longer open; "alternative" takes that one, by its name.
+        base: the name and the values to begin with, in place of `read_recipe`.
 
     Returns:
         The recipe's name, such as "nade/mnist", and its values.
@@ -240,8 +242,9 @@ def resolve_recipe(
     Raises:
         ConfigError: for unknown keys and unacceptable values.
     """
-    name, raw = _read_recipe(entry, task_name)
+    name, raw = base or read_recipe(entry, task_name)
     alternatives = raw.pop("alternatives", {})
+    raw.pop("minutes", None)  # see `arbench.training.choice`
     sections = {"network": options_schema(network_class), **_SECTIONS}
     # The name of a head comes first, so that options given beside it are its own.
     given = dict(overrides or {})
@@ -322,7 +325,8 @@ def _with_alternatives(
     return offers if len(found) > 1 else offers.model_copy(update={"alternatives": {}})
 
 
-def _read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]]:
+def read_recipe(entry: ModelEntry, task_name: str) -> tuple[str, dict[str, Any]]:
+    """The name of the recipe for a task, else of the default one, and what its file says."""
     if entry.recipes is None:
         return f"{entry.name}/none", {}
     folder = resources.files(entry.recipes) / "recipes"

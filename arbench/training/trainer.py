@@ -323,7 +323,8 @@ class Trainer:
             raise CheckpointError(
                 f"{self.store.folder}: does not belong to this configuration: {error}"
             ) from error
-        self.reporter.say(f"resuming after step {self.progress.step}")
+        if self.progress.step:  # a run may begin from the weights of another
+            self.reporter.say(f"resuming after step {self.progress.step}")
         for caution in cautions:
             self.reporter.say(f"note    {caution}")
 

@@ -299,7 +299,7 @@ def test_none_is_a_value(model: str, key: str) -> None:
 
 def test_a_recipe_file_is_held_to_the_same_types(monkeypatch: pytest.MonkeyPatch) -> None:
     values: dict[str, Any] = {"network": {"width": 3, "pair": [2, 1]}, "training": {"epochs": 2}}
-    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", values))
+    monkeypatch.setattr(recipes, "read_recipe", lambda entry, task: ("net/own", values))
     config = resolved(RunRequest(task=TASK, model="net"))
     assert (config.hyperparameters["width"], config.recipe.training.epochs) == (3, 2)
     assert assemble(config).network.given["pair"] == (2, 1.0)  # type: ignore[union-attr,operator]

@@ -56,7 +56,7 @@ def test_overrides_reach_network_and_sections(text: str) -> None:
 
 def test_options_of_a_head_go_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     own = {"head": {"name": "gaussian-mixture", "num_components": 3}}
-    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
+    monkeypatch.setattr(recipes, "read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
     recipe = resolved({"head.num_components": "5"})
     assert (recipe.head.name, recipe.head.options) == ("gaussian-mixture", {"num_components": 5})
     recipe = resolved({"head": "gaussian"})
@@ -80,7 +80,7 @@ def test_a_small_set_is_seen_for_so_many_steps_unless_epochs_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, overrides: dict[str, str], steps_per_epoch: int, epochs: int
 ) -> None:
     own = {"training": {"epochs": 20, "min_steps": 1000}}
-    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
+    monkeypatch.setattr(recipes, "read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
     assert resolved(overrides).training.epochs_for(steps_per_epoch) == epochs
 
 
@@ -97,7 +97,7 @@ BELIEFS: dict[str, Any] = {
 def beliefs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A recipe with two alternatives, to be changed by a test; it is what is read."""
     own = deepcopy(BELIEFS)
-    monkeypatch.setattr(recipes, "_read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
+    monkeypatch.setattr(recipes, "read_recipe", lambda entry, task: ("net/own", deepcopy(own)))
     return own
 
 

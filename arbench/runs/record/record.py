@@ -104,6 +104,8 @@ class TrainingRecord(Part):
     recipe: Line
     recipe_sha256: Sha256 | None = None
     settings: Values
+    parent: Line | None = None
+    parent_sha256: Sha256 | None = None
     tried: dict[Name, Finite | None] = Field(default={})
     seed: Natural
     steps: Natural
@@ -305,13 +307,11 @@ class Record(Part):
     @property
     def splits(self) -> dict[Literal["validation", "test"], SplitRecord]:
         """The likelihood of each split that was evaluated, by its name."""
-        found: dict[Literal["validation", "test"], SplitRecord] = {}
         likelihood = self.measurements.get("likelihood")
-        if isinstance(likelihood, LikelihoodSection) and likelihood.validation is not None:
-            found["validation"] = likelihood.validation
-        if isinstance(likelihood, LikelihoodSection) and likelihood.test is not None:
-            found["test"] = likelihood.test
-        return found
+        found: dict[Literal["validation", "test"], SplitRecord | None] = {}
+        if isinstance(likelihood, LikelihoodSection):
+            found = {"validation": likelihood.validation, "test": likelihood.test}
+        return {name: split for name, split in found.items() if split is not None}
 
     @property
     def windows(self) -> WindowsRecord | None:
