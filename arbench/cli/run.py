@@ -105,25 +105,26 @@ def command(
         _refuse_beside_seeds(ctx)
     from arbench.cli.console import ConsoleReporter, conclude
     from arbench.hub.card import write_card
-    from arbench.hub.finding import find_run
     from arbench.measure.opening import open_measurement
     from arbench.runs.experiment import start_run
     from arbench.runs.request import RunRequest, parse_seconds
 
-    overrides = given_settings(settings, model) if settings else {}
     if push is not None:
         from arbench.hub.push import check_push
 
         check_push(push, task=task, model=model)
+    if init is not None:
+        from arbench.hub.finding import find_run  # few runs have a parent
+
+        others["init"] = find_run(init)
     reporter = ConsoleReporter()
     request = RunRequest(
         task=task,
         model=model,
-        overrides=overrides,
+        overrides=given_settings(settings, model) if settings else {},
         budget_s=None if budget is None else parse_seconds(budget),
         evaluate_test=False if no_test else None,
         measure=[open_measurement(name) for name in measure],
-        init=None if init is None else find_run(init),
         **others,  # they have the names of its fields
     )
     if seeds is not None:

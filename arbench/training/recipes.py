@@ -243,8 +243,7 @@ def resolve_recipe(
         ConfigError: for unknown keys and unacceptable values.
     """
     name, raw = base or read_recipe(entry, task_name)
-    alternatives = raw.pop("alternatives", {})
-    raw.pop("minutes", None)  # see `arbench.training.choice`
+    alternatives, _ = raw.pop("alternatives", {}), raw.pop("minutes", None)  # for `choice`
     sections = {"network": options_schema(network_class), **_SECTIONS}
     # The name of a head comes first, so that options given beside it are its own.
     given = dict(overrides or {})
