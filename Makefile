@@ -26,13 +26,13 @@ test: $(STAMP) ## set up, then the fast tests (at most 15 minutes on 2 cores)
 	$(PYTEST) -n $(WORKERS) -m 'not slow'
 
 test-all: test ## the fast tests, then fault and kill tests and benchmarks: about an hour
-	$(PYTEST) -m slow --ignore tests/benchmarks --ignore tests/hub/test_table.py
+	$(PYTEST) -m slow --ignore tests/hub/test_table.py
 	# Most of its time is waiting: for a server that stalls, or asks for patience.
 	$(PYTEST) -n 10 -m slow tests/hub/test_table.py
 	$(MAKE) bench
 
-bench: $(STAMP) ## the speed that is promised, measured
-	$(BIN)/python -m pytest tests/benchmarks -s
+bench: $(STAMP) ## time all that has a promise, against an older commit, peers and the processor; BENCH="nade gpt" some of it
+	$(BIN)/python tests/benchmarks/bench.py $(BENCH)
 
 mutants: $(STAMP) ## break the sources in 140 places, one at a time: which of them no test notices
 	$(BIN)/python scripts/mutate.py --named

@@ -24,6 +24,7 @@ from arbench_pixelcnn.network import PixelCNN
 LAYOUT = Layout(EventSpec((1, 28, 28), Discrete(2)))
 
 
+@pytest.mark.slow  # timings mean something only when nothing else runs
 @pytest.mark.parametrize(
     ("build", "batch_size", "promised"),
     [

@@ -28,6 +28,7 @@ def _model(length: int) -> Model:
     return Model(WaveNet(layout, head.num_params), head, layout).eval()
 
 
+@pytest.mark.slow  # timings mean something only when nothing else runs
 def test_time_per_sample_does_not_grow(benchmark: BenchmarkFixture) -> None:
     models = {length: _model(length) for length in LENGTHS}
     per_sample: dict[int, list[float]] = {length: [] for length in LENGTHS}
