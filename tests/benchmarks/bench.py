@@ -58,15 +58,13 @@ def benchmark_of(case: Case, num_threads: int, timings: Any, limit_s: float) -> 
 
 
 def commit() -> str:
-    """Today's, with a plus if files of the package have changed since."""
+    """The last one that changed the package, with a plus if its files have changed since."""
+    sources = ["--", "arbench", "plugins", "tasks", ":!*.md"]
     told = [
-        subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-        for command in (
-            ["rev-parse", "--short=7", "HEAD"],
-            ["status", "--porcelain", "arbench", "plugins", "tasks"],
-        )
+        subprocess.run(["git", *command, *sources], cwd=ROOT, capture_output=True, text=True).stdout
+        for command in (["log", "-1", "--abbrev=7", "--format=%h"], ["status", "--porcelain"])
     ]
-    return told[0] + "+" * bool(told[1])
+    return told[0].strip() + "+" * bool(told[1])
 
 
 def machine_info() -> dict[str, Any]:
