@@ -8,13 +8,20 @@ SOURCES = arbench plugins tasks tests scripts setup.py leaderboards/__init__.py 
 # Each worker gets one thread: more would fight over the cores.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
+# One line for a Python that is missing or too old.
+NEEDED = arbench needs Python 3.11 or later; name one, as in `make PYTHON=python3.12 run`
+FITS = found=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]); \
+	sys.exit(sys.version_info < (3, 11))' 2>/dev/null) \
+	|| { echo "$(PYTHON) is $${found:+Python }$${found:-no Python here}. $(subst `,\`,$(NEEDED))" >&2; exit 2; }
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all bench mutants check docs format
+.PHONY: help run test test-all bench mutants versions dist check docs format
 
 help: ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 $(STAMP): pyproject.toml setup.py constraints.txt
+	@$(FITS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[measure,music,test,dev,docs]'
 	touch $@
@@ -37,6 +44,19 @@ bench: $(STAMP) ## time all that has a promise, against an older commit, peers a
 mutants: $(STAMP) ## break the sources in 140 places, one at a time: which of them no test notices
 	$(BIN)/python scripts/mutate.py --named
 	$(BIN)/python scripts/mutate.py --count 120 --most 10
+
+versions: $(STAMP) ## the main job with the lowest and the newest versions of all dependencies (CUDA: 5 GB each)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python scripts/versions.py
+
+dist: ## wheel and sdist in dist/, checked
+	@$(FITS)
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet build check-wheel-contents twine
+	rm -rf dist
+	build/tools/bin/python -m build --outdir dist
+	build/tools/bin/twine check --strict dist/*
+	build/tools/bin/check-wheel-contents dist/*.whl
 
 check: $(STAMP) ## lint, format check and types
 	$(BIN)/ruff check $(SOURCES)

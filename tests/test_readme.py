@@ -51,7 +51,19 @@ def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert targets == {
-        *("help", "run", "test", "test-all", "bench", "mutants", "check", "docs", "format")
+        *(
+            "help",
+            "run",
+            "test",
+            "test-all",
+            "bench",
+            "mutants",
+            "versions",
+            "dist",
+            "check",
+            "docs",
+            "format",
+        )
     }
     used = set(re.findall(r"^make ([a-z-]+)", "\n".join(blocks("sh")), re.MULTILINE))
     assert {"run", "test"} <= used <= targets

@@ -13,37 +13,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx2
-
 from arbench.errors import NetworkError
+from arbench.files.http_library import httpx
 from arbench.version import __version__
 
 CONNECT_S = 5.0
 READ_S = 30.0
-FAILURES = (httpx2.HTTPError, httpx2.InvalidURL)
+FAILURES = (httpx.HTTPError, httpx.InvalidURL)
 _SHOWN_OF_NAME = 18  # with the rest, 80 characters
 _CHUNK_BYTES = 1 << 20
 
-RequestHook = Callable[[httpx2.Request], object]
-ResponseHook = Callable[[httpx2.Response], object]
+RequestHook = Callable[[httpx.Request], object]
+ResponseHook = Callable[[httpx.Response], object]
 
 
 def new_client(
     *,
     requests: Sequence[RequestHook] = (),
     responses: Sequence[ResponseHook] = (),
-) -> httpx2.Client:
+) -> httpx.Client:
     """A client that follows redirects and gives up on servers that do not answer.
 
     Args:
         requests: called with each request before it is sent.
         responses: called with each answer before its body is read.
     """
-    return httpx2.Client(
+    return httpx.Client(
         event_hooks={"request": [*requests], "response": [*responses]},
         follow_redirects=True,
         headers={"User-Agent": f"arbench/{__version__}"},
-        timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
+        timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
     )
 
 
@@ -58,7 +57,7 @@ def download(url: str, path: Path) -> None:
         # The file as it lies there: a packed one must not arrive unpacked.
         plain = {"Accept-Encoding": "identity"}
         with new_client() as client, client.stream("GET", url, headers=plain) as response:
-            if response.status_code != httpx2.codes.OK:
+            if response.status_code != httpx.codes.OK:
                 raise NetworkError(f"status {response.status_code}", status=response.status_code)
             with path.open("wb") as file, _bar(url, response) as advance:
                 for chunk in response.iter_raw(_CHUNK_BYTES):
@@ -69,7 +68,7 @@ def download(url: str, path: Path) -> None:
 
 
 @contextmanager
-def _bar(url: str, response: httpx2.Response) -> Iterator[Callable[[int], object]]:
+def _bar(url: str, response: httpx.Response) -> Iterator[Callable[[int], object]]:
     """A progress bar on a terminal, and nothing elsewhere; call the result with bytes."""
     if not sys.stderr.isatty():
         yield lambda count: None
@@ -111,21 +110,21 @@ def reason(error: BaseException, url: str) -> str:
     """
     server = _server(url)
     match error:
-        case httpx2.ConnectTimeout():
+        case httpx.ConnectTimeout():
             return f"{server} cannot be reached within {CONNECT_S:.0f} seconds"
-        case httpx2.ConnectError():
+        case httpx.ConnectError():
             return f"{server} cannot be reached{_why_unreachable(error)}"
-        case httpx2.ProxyError():
+        case httpx.ProxyError():
             return f"the proxy on the way to {server} refuses"
-        case httpx2.TimeoutException():
+        case httpx.TimeoutException():
             return f"{server} stopped answering"
-        case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
             return f"{url!r} is no address: expected https://..."
-        case httpx2.TooManyRedirects():
+        case httpx.TooManyRedirects():
             return f"{server} redirects in a circle"
-        case httpx2.DecodingError():
+        case httpx.DecodingError():
             return f"{server} sent what cannot be unpacked"
-        case httpx2.RequestError():
+        case httpx.RequestError():
             return f"{server} broke off its answer"
         case _:
             return f"{server} gave no answer ({type(error).__name__})"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from traceback import format_exception
 from types import TracebackType
 
-import httpx2
 from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
 
 from arbench.errors import ArbenchError, NetworkError
 from arbench.files.http_client import FAILURES, reason
+from arbench.files.http_library import httpx
 from arbench.hub.requests import DEADLINE, told_wait
 
 DEADLINE_S = 180.0
@@ -130,15 +130,15 @@ class Attempts:
         match error:
             case OfflineModeIsEnabled():
                 return _Fault("HF_HUB_OFFLINE forbids it; unset it to use the Hub", 1)
-            case httpx2.HTTPStatusError():
+            case httpx.HTTPStatusError():
                 return self._refusal(error.response)
-            case httpx2.ConnectError() | httpx2.ConnectTimeout():
+            case httpx.ConnectError() | httpx.ConnectTimeout():
                 # Without a network the first attempt says all that there is to say.
                 most = _MOST_TRIES if self._server.answered else 1
                 return _Fault(f"{reason(error, _url(error) or url)}; check the network", most)
-            case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+            case httpx.UnsupportedProtocol() | httpx.InvalidURL():
                 return _Fault(f"{reason(error, url)}; check HF_ENDPOINT", 1)
-            case httpx2.HTTPError():
+            case httpx.HTTPError():
                 return _Fault(f"{reason(error, _url(error) or url)}; try again later", _MOST_TRIES)
             case FileMetadataError():
                 return _Fault(_no_hub(url), garbled)
@@ -149,7 +149,7 @@ class Attempts:
             case _:
                 return _Fault(_no_hub(url), garbled)
 
-    def _refusal(self, response: httpx2.Response) -> _Fault:
+    def _refusal(self, response: httpx.Response) -> _Fault:
         status = response.status_code
         who = "does not accept your token" if self._server.token else "does not know who you are"
         reasons = {
@@ -179,7 +179,7 @@ def _no_hub(url: str) -> str:
     )
 
 
-def _url(error: httpx2.HTTPError) -> str | None:
+def _url(error: httpx.HTTPError) -> str | None:
     """Where the request went, which may be a storage far from the Hub."""
     try:
         return str(error.request.url)

@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import httpx2
 from huggingface_hub import CommitOperationAdd, RepoFile
 from pydantic import BaseModel, Field
 
 from arbench.errors import CheckpointError, NetworkError
 from arbench.files.documents import Sha256
+from arbench.files.http_library import httpx
 from arbench.hub.attempts import Attempts, Server
 from arbench.hub.repositories import COMMIT, RemoteFile, Repo, is_plain
 from arbench.hub.requests import connect
@@ -96,7 +96,7 @@ class Hub:
                     private=private or None,
                     space_sdk="static" if repo.kind == "space" else None,
                 )
-            except httpx2.HTTPStatusError as error:
+            except httpx.HTTPStatusError as error:
                 # Each may be said of a repository that exists, and of one that does not.
                 if error.response.status_code not in (401, 402, 403, 409) or not self._sees(repo):
                     raise
@@ -110,7 +110,7 @@ class Hub:
     def _sees(self, repo: Repo) -> bool:
         try:
             self._api.repo_info(repo.name, repo_type=repo.kind)
-        except httpx2.HTTPStatusError as error:
+        except httpx.HTTPStatusError as error:
             if error.response.status_code not in (401, 403, 404):
                 raise
             return False

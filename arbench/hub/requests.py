@@ -15,7 +15,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import httpx2
 import huggingface_hub
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import logging
@@ -24,6 +23,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from arbench.errors import NetworkError
 from arbench.files.http_client import CONNECT_S, new_client
+from arbench.files.http_library import httpx
 from arbench.version import __version__
 
 # Uploads go through plain HTTP, which any Hub speaks. Set here and not as variables of the
@@ -68,7 +68,7 @@ def _use_own_client() -> None:
     )
 
 
-def _set_an_end(request: httpx2.Request) -> None:
+def _set_an_end(request: httpx.Request) -> None:
     """Give a request a timeout where a call asks for none, as `repo_info` does.
 
     Raises:
@@ -85,19 +85,19 @@ def _set_an_end(request: httpx2.Request) -> None:
     }
 
 
-def _refuse(response: httpx2.Response) -> None:
+def _refuse(response: httpx.Response) -> None:
     """Make an error of a refusal, without a word of it.
 
     Raises:
         HTTPStatusError: if it is one.
     """
     if response.status_code >= 400:
-        raise httpx2.HTTPStatusError(
+        raise httpx.HTTPStatusError(
             f"status {response.status_code}", request=response.request, response=response
         )
 
 
-def _check_listing(response: httpx2.Response) -> None:
+def _check_listing(response: httpx.Response) -> None:
     """Look at a listing before the client does, which takes anything but a list for an empty one.
 
     Raises:
@@ -113,7 +113,7 @@ def _check_listing(response: httpx2.Response) -> None:
         raise ValueError("a listing has entries, each a file or a directory")
 
 
-def told_wait(response: httpx2.Response) -> float:
+def told_wait(response: httpx.Response) -> float:
     """For how many seconds a refusal asks to be left alone; zero where it does not say."""
     limit = parse_ratelimit_headers(response.headers)
     if response.status_code == 429 and limit is not None and limit.remaining == 0:

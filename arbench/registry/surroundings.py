@@ -14,6 +14,7 @@ import functools
 import operator
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -163,12 +164,15 @@ def _settings() -> dict[str, Any]:
         return found
     flags = torch.backends.cudnn
     tiny = torch.full((), 1e-40, dtype=torch.float32, device="cpu")
+    with warnings.catch_warnings():  # torch 2.9 advises against asking
+        warnings.simplefilter("ignore", UserWarning)
+        of_products = torch.get_float32_matmul_precision()
     return found | {
         "the default device": str(torch.get_default_device()),
         "the default dtype": torch.get_default_dtype(),
         "the grad mode": torch.is_grad_enabled(),
         "the number of threads": torch.get_num_threads(),
-        "the precision of products": torch.get_float32_matmul_precision(),
+        "the precision of products": of_products,
         "determinism": (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from arbench.errors import NetworkError
 from arbench.files import http_client
 from arbench.files.http_client import download, reason
+from arbench.files.http_library import httpx
 
 Serve = Callable[[socket.socket], None]
 
@@ -120,7 +120,7 @@ def test_an_address_that_leads_nowhere_is_told_as_such(tmp_path: Path, url: str,
 
 
 def test_a_certificate_that_is_not_accepted_is_told_as_such() -> None:
-    error = httpx2.ConnectError("failed")
+    error = httpx.ConnectError("failed")
     error.__cause__ = ssl.SSLCertVerificationError("self-signed")
     assert reason(error, "https://host/a") == (
         "https://host cannot be reached: its certificate is not accepted"

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
-import httpx2
 import pytest
 from hub_faults import Fault
 from hub_server import HubServer
@@ -16,6 +15,7 @@ from hub_server import HubServer
 import arbench
 from arbench.cli import main
 from arbench.errors import NetworkError
+from arbench.files.http_library import httpx
 from arbench.hub import attempts
 from arbench.hub import requests as hub_client
 from arbench.hub.requests import told_wait
@@ -65,7 +65,7 @@ def test_what_a_server_asks_for_is_understood(
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     headers = {name: text.replace("DATE", date) for name, text in headers.items()}
     encoded = [(name.encode(), text.encode("latin-1")) for name, text in headers.items()]
-    assert low <= told_wait(httpx2.Response(429, headers=encoded)) <= high
+    assert low <= told_wait(httpx.Response(429, headers=encoded)) <= high
 
 
 def test_a_listing_without_an_end_is_ended(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import (
     BeforeValidator,
     Field,
-    ModelWrapValidatorHandler,
     SerializeAsAny,
     ValidationError,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from arbench.data.padding import no_likelihood
 from arbench.errors import DataError
