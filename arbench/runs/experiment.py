@@ -50,6 +50,8 @@ from arbench.training.devices import make_accelerator
 from arbench.training.fitting import fit
 from arbench.training.trainer import Trainer
 
+_SMALL = 10_000_000  # parameters, for which there is memory everywhere
+
 
 @dataclass(frozen=True)
 class Run:
@@ -72,11 +74,15 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     """
     config, dataset = resolve(request, open_task(request.task))
     if request.budget_s is not None and request.recipe is None:
-        from arbench.training.choice import quick_note  # of a short training alone
+        from arbench.training.choice import say_if_quick  # of a short training alone
 
-        if note := quick_note(config.recipe_name):
-            reporter.say(note)
+        say_if_quick(config.recipe_name, reporter)
     accelerator = make_accelerator(request.device, config.precision)
+    count = sum(p.numel() for p in assemble(config, device="meta").network.parameters())
+    if count > _SMALL and not request.large:
+        from arbench.runs.start.size import require_size  # most networks are small
+
+        require_size(config, count, accelerator.device)
     is_main = accelerator.is_main_process
     own = new_run_folder(request.out, config.task, request.model) if is_main else None
     folder: RunFolder = broadcast_object_list([own])[0]
@@ -178,9 +184,8 @@ class _Experiment:
     def num_parameters(self) -> int:
         """Trainable parameters, or counts where a network has no gradient: none before `fit`."""
         network = self.assembly.network
-        return sum(p.numel() for p in network.parameters()) or sum(
-            t.numel() for t in network.state_dict().values()
-        )
+        weights = [*network.parameters()] or [*network.state_dict().values()]
+        return sum(each.numel() for each in weights)
 
     def run(self, more: Sequence[Measurement] = ()) -> Run:
         """Train, measure and write down; then measure more, writing every answer down at once."""

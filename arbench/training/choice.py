@@ -14,6 +14,7 @@ from arbench.errors import ConfigError
 from arbench.registry.entries import ModelEntry
 from arbench.registry.names import did_you_mean
 from arbench.registry.source import recipe_names
+from arbench.show.reporting import Reporter
 from arbench.training.recipes import read_recipe
 
 _QUICK = re.compile(r"(?P<stem>.+)-(?P<minutes>[1-9]\d*)m")
@@ -56,10 +57,8 @@ def recipe_in_time(
     return read_recipe(entry, fit[-1] if fit else by_time[0])
 
 
-def quick_note(recipe_name: str) -> str:
-    """A line that says what was chosen; empty for a recipe that is not quick."""
-    match = _QUICK.fullmatch(recipe_name)
-    if match is None:
-        return ""
-    stem = match["stem"].rpartition("/")[2]
-    return f"recipe  {recipe_name}, for a short time; --recipe {stem} takes that of a long training"
+def say_if_quick(recipe_name: str, reporter: Reporter) -> None:
+    """Say that a quick recipe was chosen, and how to take that of a long training."""
+    if match := _QUICK.fullmatch(recipe_name):
+        stem = match["stem"].rpartition("/")[2]
+        reporter.say(f"recipe  {recipe_name} for a short time; --recipe {stem} takes the long one")
