@@ -112,7 +112,9 @@ def rotary_turns(num_sites: int, head_dim: int, like: Tensor) -> tuple[Tensor, T
 
 def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """Queries or keys `(..., T, head_dim)` with every pair turned by its angle."""
-    first, second = x.chunk(2, -1)
+    # A head's few units lie far from those of its next site: put them together once, not at every
+    # one of the products.
+    first, second = x.contiguous().chunk(2, -1)
     return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
 
 
