@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 from cases import BASELINE, CASES, Case
-from contestants import ROOT, TODAY, timed, workers
+from contestants import ROOT, TODAY, Contestant, timed, workers
 from counts import COUNTS, least_seconds
 from machine import Machine
 from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
@@ -32,12 +32,13 @@ JSON, PAGE = ROOT / "docs" / "speed.json", ROOT / "docs" / "speed.md"
 PACKAGES = ("torch", "numpy", "numba", "transformers")
 
 
-def benchmark_of(case: Case, num_threads: int, timings: Any, limit_s: float) -> dict[str, Any]:
+def benchmark_of(
+    case: Case, machine: Machine, timings: dict[str, Contestant], clock: str
+) -> dict[str, Any]:
     """An entry as pytest-benchmark writes it; what it has no place for is in `extra_info`."""
-    stats, clock = Stats(), "cpu_s" if num_threads == 1 else "clock_s"
-    for seconds in getattr(timings[TODAY], clock):
+    stats, num_threads = Stats(), machine.num_threads
+    for seconds in timings[TODAY].seconds[clock]:
         stats.update(seconds)
-    peer = timings.get("peer")
     return {
         "group": case.name,
         "name": f"{case.name}, {num_threads}",
@@ -48,11 +49,12 @@ def benchmark_of(case: Case, num_threads: int, timings: Any, limit_s: float) -> 
             "num_threads": num_threads,
             "commit": commit(),
             "date": datetime.now(UTC).date().isoformat(),
-            "baseline_s": getattr(timings[BASELINE], clock),
-            "peer_s": [] if peer is None else getattr(peer, clock),
-            "limit_s": limit_s,
+            "clock": clock,
+            "baseline_s": timings[BASELINE].seconds[clock],
+            "peer_s": timings["peer"].seconds[clock] if "peer" in timings else [],
+            "limit_s": least_seconds(COUNTS[case.family](case), machine),
         },
-        "options": {"timer": "process_time" if num_threads == 1 else "perf_counter"},
+        "options": {"timer": {"cpu": "process_time", "wall": "perf_counter"}[clock]},
         "stats": {**stats.as_dict(), "iterations": 1, "data": stats.data},
     }
 
@@ -83,20 +85,21 @@ def machine_info() -> dict[str, Any]:
     }
 
 
-def measured(cases: Sequence[Case], threads: Sequence[int], seconds: float) -> list[dict[str, Any]]:
+def measured(
+    cases: Sequence[Case], threads: Sequence[int], clock: str, seconds: float
+) -> list[dict[str, Any]]:
     """The entries of all cases on all numbers of threads, with progress and a time to go."""
     found = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task("starting", total=len(cases) * len(threads))
         for num_threads in threads:
-            machine = Machine(num_threads)
+            machine = Machine(num_threads, clock)
             with workers(num_threads) as by_name:
                 for case in cases:
                     progress.update(bar, description=f"{case.name}, {num_threads}".ljust(24))
-                    limit_s = least_seconds(COUNTS[case.family](case), machine)
                     timings = timed(case, by_name, seconds)
-                    found.append(benchmark_of(case, num_threads, timings, limit_s))
+                    found.append(benchmark_of(case, machine, timings, clock))
                     progress.advance(bar)
     return found
 
@@ -126,14 +129,21 @@ def joined(new: list[dict[str, Any]], info: dict[str, Any]) -> dict[str, Any]:
 @click.command(help=__doc__)
 @click.argument("words", nargs=-1)
 @click.option("--threads", type=click.IntRange(1), multiple=True, default=(1, 2), show_default=True)
+@click.option(
+    "--clock",
+    type=click.Choice(["cpu", "wall"]),
+    default="cpu",
+    show_default=True,
+    help="CPU time of all threads, or, on a machine that does nothing else, the clock",
+)
 @click.option("--seconds", default=20.0, show_default=True, help="per case, about")
-def main(words: tuple[str, ...], threads: tuple[int, ...], seconds: float) -> None:
+def main(words: tuple[str, ...], threads: tuple[int, ...], clock: str, seconds: float) -> None:
     """Every word is a part of the names of the cases that are wanted."""
     cases = [case for case in CASES if not words or any(word in case.name for word in words)]
     if not cases:
         known = ", ".join(case.name for case in CASES)
         raise click.UsageError(f"no case has {' or '.join(words)} in its name; there are {known}")
-    new = measured(cases, threads, seconds)
+    new = measured(cases, threads, clock, seconds)
     told = joined(new, machine_info())
     JSON.write_text(json.dumps(told, indent=1) + "\n")
     PAGE.write_text(page(PAGE.read_text(), told))

@@ -78,7 +78,8 @@ class Worker:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ARBENCH_K", "PYTHON"))}
         self.process = subprocess.Popen(
             [str(python), str(WORKER)],
-            env={**kept, "OMP_NUM_THREADS": str(num_threads)},
+            # A thread that has to wait sleeps, so that CPU time is work.
+            env={**kept, "OMP_NUM_THREADS": str(num_threads), "OMP_WAIT_POLICY": "passive"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -114,15 +115,13 @@ class Contestant:
         worker: asked.
         who: what it does: arbench's own code, or a peer's.
         times: calls per turn.
-        cpu_s: CPU time.
-        clock_s: of the clock.
+        seconds: of CPU time ("cpu") and by the clock ("wall").
     """
 
     worker: Worker
     who: str = "arbench"
     times: int = 1
-    cpu_s: list[float] = field(default_factory=list)
-    clock_s: list[float] = field(default_factory=list)
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {"cpu": [], "wall": []})
 
 
 @contextlib.contextmanager
@@ -166,6 +165,6 @@ def timed(
         # Who comes first changes, as the first may find caches as the last left them.
         for each in [*contestants.values()][:: 1 if number % 2 == 0 else -1]:
             cpu, clock = each.worker.ask(case, each.who, each.times)
-            each.cpu_s.append(cpu)
-            each.clock_s.append(clock)
+            each.seconds["cpu"].append(cpu)
+            each.seconds["wall"].append(clock)
     return contestants

@@ -19,6 +19,7 @@ class Row:
     Attributes:
         case: what was done.
         num_threads: on how many.
+        clock: "cpu" for the seconds of all threads, or "wall".
         commit: today's.
         date: of the measurement.
         today_s: of today's code.
@@ -29,6 +30,7 @@ class Row:
 
     case: Case
     num_threads: int
+    clock: str
     commit: str
     date: str
     today_s: list[float]
@@ -47,7 +49,7 @@ class Row:
         (case,) = [case for case in CASES if case.name == benchmark["group"]] or [None]
         if case is None:
             raise LookupError(f"there is no case {benchmark['group']!r}")
-        names = ("commit", "date", "baseline_s", "peer_s", "limit_s")
+        names = ("clock", "commit", "date", "baseline_s", "peer_s", "limit_s")
         own = {name: told[name] for name in names}
         return cls(case, told["num_threads"], today_s=benchmark["stats"]["data"], **own)
 

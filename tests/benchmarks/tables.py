@@ -21,6 +21,12 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def title_of(row: Row) -> str:
+    """What the numbers of a table are."""
+    per = {"cpu": "second of CPU time", "wall": "second"}[row.clock]
+    return f"Per {per}, {row.num_threads} thread{'s' * (row.num_threads > 1)}"
+
+
 def cells_of(row: Row) -> dict[str, str]:
     """By header."""
     quoted = row.case.quoted
@@ -47,8 +53,13 @@ def shown(rows: Sequence[Row], console: Console) -> None:
         if sum(widths[h] + 1 for h in headers) - 1 > console.width:
             headers.remove(header)
             dropped.append(header)
-    title = f"per second, {rows[0].num_threads} thread" + "s" * (rows[0].num_threads > 1)
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(
+        title=title_of(rows[0]),
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for header in headers:
         table.add_column(header, justify="left" if header == "case" else "right", no_wrap=True)
     for cell in cells:
@@ -74,10 +85,9 @@ def page(before: str, measured: dict[str, Any]) -> str:
         f"{machine['python_version']}, {versions}. Load of the machine while it was measured: "
         f"{machine['load']}.\n"
     ]
-    for num_threads in sorted({row.num_threads for row in rows}):
-        own = [row for row in rows if row.num_threads == num_threads]
-        clock = "CPU time" if num_threads == 1 else "wall-clock time"
-        parts.append(f"## {num_threads} thread{'s' * (num_threads > 1)}, {clock}\n")
+    for kind in sorted({(row.num_threads, row.clock) for row in rows}):
+        own = [row for row in rows if (row.num_threads, row.clock) == kind]
+        parts.append(f"## {title_of(own[0])}\n")
         heads = [*HEADERS, "spread", "commit", "date"]
         lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
         for row in own:

@@ -43,7 +43,7 @@ def test_three_cases_are_not_slower_than_they_were() -> None:
         found = {}
         for case in QUICK:
             both = timed(case, by_name, seconds=0, turn_s=0.05)
-            now, then = (min(both[name].cpu_s) for name in (TODAY, BASELINE))
+            now, then = (min(both[name].seconds["cpu"]) for name in (TODAY, BASELINE))
             found[case.name] = then / now
     assert {name: ratio for name, ratio in found.items() if ratio < AT_LEAST} == {}
 
@@ -188,7 +188,7 @@ def test_a_phase_takes_the_longer_of_both_and_phases_add_up() -> None:
 
 def row(today_s: list[float], **changed: object) -> Row:
     case = Case("sample", "gpt", 1, 2, 2.4, "transformers")
-    made = Row(case, 1, "abc", "2026-01-01", today_s, [2.0, 4.0, 6.0], [3.0, 3.0, 3.0], 0.1)
+    made = Row(case, 1, "cpu", "abc", "2026-01-01", today_s, [2.0, 4.0, 6.0], [3.0, 3.0, 3.0], 0.1)
     return dataclasses.replace(made, **changed)  # type: ignore[arg-type]
 
 
