@@ -56,6 +56,7 @@ from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
 from arbench.show.escaping import one_line
 from arbench.show.reporting import Reporter
+from arbench.training.devices import several_processes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -74,6 +75,8 @@ def evaluate(
     reporter: Reporter | None = None,
 ) -> SplitRecord:
     """The exact negative log-likelihood of a run on a split, recomputed from its weights.
+
+    Several processes (`torchrun`, `accelerate launch`) share the batches; each has the result.
 
     Args:
         path: what `load` takes.
@@ -108,6 +111,7 @@ def evaluate(
         data = reopen(config, opened, limit=limit)
     data.require_likelihood(config.model, config.layouts)
     data.drop(*(other for other in SPLITS if other != split))
+    device, processes = several_processes(device)
     density = load(folder, device=device)
     if (spec := data.task.spec) != density.spec:
         raise ConfigError(f"{path} describes {density.spec}, but {data.task.name} has {spec}")
@@ -118,7 +122,8 @@ def evaluate(
         )
     events = data.split(split)
     with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
-        log_probs = evaluate_log_probs(density, events, progress=advance)
+        evaluate = processes.evaluate if processes else evaluate_log_probs
+        log_probs = evaluate(density, events, progress=advance)
     return SplitRecord.of(log_probs, events, density.spec.domain, density.kind)
 
 

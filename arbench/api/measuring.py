@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from arbench.errors import ConfigError
 from arbench.hub.card import write_card
@@ -12,10 +14,11 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.opening import open_measurement
 from arbench.runs.folder import RunFolder
 from arbench.runs.measuring import measure_run as measure_more_of
-from arbench.runs.measuring import require_offered
+from arbench.runs.measuring import reopened, require_offered
 from arbench.runs.record.record import Record
 from arbench.show.pictures import pictures_of, shown_of
 from arbench.show.reporting import Reporter
+from arbench.training.devices import several_processes
 
 
 def measure_run(
@@ -28,7 +31,9 @@ def measure_run(
 ) -> Record:
     """Make more measurements of a finished run, and write them into its record and card.
 
-    A result that the record already holds, of the same version and settings, stays.
+    A result that the record already holds, of the same version and settings, stays. Of several
+    processes (`torchrun`, `accelerate launch`) the main one measures, and all compute the
+    log-probabilities that it asks for; each has the record.
 
     Args:
         path: what `load` takes. Of a run that others share, such as a zoo entry, a copy is measured
@@ -50,24 +55,37 @@ def measure_run(
     """
     measurements = [open_measurement(name) for name in names]
     reporter = reporter or Reporter()
-    found = find_run(path)
-    if found != Path(path):
-        require_offered(found, measurements, task)  # before a copy is made
-    folder = folder_to_measure(path, out=out, reporter=reporter, found=found)
-    record = measure_more_of(
-        folder,
-        measurements,
-        task_text=task,
-        device=_device_of(measurements, device),
-        reporter=reporter,
-        find=find_run,
-    )
-    write_card(folder)
+    device, processes = several_processes(_device_of(measurements, device))
+
+    def place() -> Path:
+        found = find_run(path)
+        if found != Path(path):
+            require_offered(found, measurements, task)  # before a copy is made
+        return folder_to_measure(path, out=out, reporter=reporter, found=found)
+
+    def measure(folder: Path) -> Record:
+        options: dict[str, Any] = {"task_text": task, "device": device, "reporter": reporter}
+        record = measure_more_of(
+            folder, measurements, **options, find=find_run, processes=processes
+        )
+        write_card(folder)
+        _name_pictures(folder, record, measurements, reporter)
+        return record
+
+    if processes is None:
+        return measure(place())
+    folder = processes.led(place)
+    others = functools.cache(lambda: reopened(folder, task_text=task, device=device))
+    return processes.led(lambda: measure(folder), lambda split: others().found(split))
+
+
+def _name_pictures(
+    folder: Path, record: Record, measurements: Sequence[Measurement], reporter: Reporter
+) -> None:
     asked = {measurement.key for measurement in measurements}
     for key, files in pictures_of(folder, record.model_dump(mode="json")["measurements"]).items():
         for file in shown_of(files) if key in asked else []:
             reporter.say(f"picture of {key}: {file}")
-    return record
 
 
 def folder_to_measure(

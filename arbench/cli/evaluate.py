@@ -94,6 +94,7 @@ def _evaluate_run(options: dict[str, Any]) -> None:
     from arbench.runs.loading import read_config
     from arbench.runs.record.record import Record
     from arbench.show.record_tables import likelihood_cells
+    from arbench.training.devices import is_main_process
 
     run, foreign = options["run"], options["foreign"]
     split = options["split"] or api.usual_split(read_config(find_run(run)))
@@ -104,8 +105,10 @@ def _evaluate_run(options: dict[str, Any]) -> None:
         foreign=foreign,
         device=options["device"],
         limit=options["limit"],
-        reporter=ConsoleReporter(),
+        reporter=ConsoleReporter() if is_main_process() else None,
     )
+    if not is_main_process():
+        return
     if options["as_json"]:
         click.echo(json.dumps(result.model_dump(mode="json"), indent=1))
         return

@@ -44,10 +44,12 @@ def command(
     from arbench.cli.console import ConsoleReporter
     from arbench.show.record_tables import measured_tables
     from arbench.show.tables import as_rich
+    from arbench.training.devices import is_main_process
 
-    record = api.measure_run(
-        run, *names, task=task, device=device, out=out, reporter=ConsoleReporter()
-    )
+    reporter = ConsoleReporter() if is_main_process() else None
+    record = api.measure_run(run, *names, task=task, device=device, out=out, reporter=reporter)
+    if not is_main_process():
+        return
     values = record.model_dump(mode="json")
     asked = {key: values["measurements"][key] for key in api.measurement_keys(names)}
     if as_json:

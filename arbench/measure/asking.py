@@ -27,6 +27,8 @@ from arbench.show.pictures import FOLDER, PICTURE
 from arbench.show.reporting import Reporter
 
 if TYPE_CHECKING:
+    from arbench.data.tasks import Split
+    from arbench.measure.processes import Processes
     from arbench.probability.density import Density
 
 _NEEDED = {
@@ -73,6 +75,7 @@ class Measuring:
         values: of every event, by the keys of the results.
         evaluated: log-probabilities `(N,)` of splits, nats, float64; what is not here yet is
             computed when it is asked for.
+        processes: that compute them together; None for one.
     """
 
     density: Density
@@ -88,16 +91,20 @@ class Measuring:
     sections: dict[str, Section] = field(default_factory=dict)
     values: dict[str, EventValues] = field(default_factory=dict)
     evaluated: dict[SplitName, Tensor] = field(default_factory=dict)
+    processes: Processes | None = None
 
     def log_probs(self, split: SplitName) -> Tensor:
         """Log-probability `(N,)` of every event of a split, nats, float64."""
         if split not in self.evaluated:
+            events = self.dataset.split(split)
+            evaluate = self.processes.asked(split) if self.processes else evaluate_log_probs
             with self.reporter.bar(f"evaluating {split}") as advance:
-                found = evaluate_log_probs(
-                    self.density, self.dataset.split(split), progress=advance
-                )
-            self.evaluated[split] = found
+                self.evaluated[split] = evaluate(self.density, events, progress=advance)
         return self.evaluated[split]
+
+    def found(self, split: SplitName) -> tuple[Density, Split]:
+        """What another process is to evaluate that is asked for a split; see `Processes.led`."""
+        return self.density, self.dataset.split(split)
 
     def refusal(self, measurement: Measurement) -> str | None:
         """Why a measurement means nothing here, in a sentence; None if it does.

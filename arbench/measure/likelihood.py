@@ -298,6 +298,7 @@ def evaluate_log_probs(
     split: Split,
     *,
     batch_size: int | None = None,
+    deal: tuple[int, int] = (0, 1),
     progress: Advance | None = None,
 ) -> Tensor:
     """Log-probability of every event, in order, the last partial batch included.
@@ -306,20 +307,21 @@ def evaluate_log_probs(
         density: what to evaluate.
         split: its events.
         batch_size: events per call; see `evaluation_batch`.
+        deal: (r, n): only batches r, r + n, r + 2 n and so on; there may be none.
         progress: told the fraction of events done.
 
     Returns:
-        `(N,)` nats, float64, on the CPU.
+        `(N,)` nats, float64, on the CPU, of the events in those batches.
 
     Raises:
         Diverged: at the first log-probability that is not finite.
     """
     if batch_size is None:
         batch_size = evaluation_batch(density)
-    parts = []
+    parts = [torch.empty(0, dtype=torch.float64)]
     module = density if isinstance(density, nn.Module) else nn.Module()
     with kept_for_reuse(), evaluation_mode(module):
-        for start in range(0, len(split), batch_size):
+        for start in range(deal[0] * batch_size, len(split), deal[1] * batch_size):
             events = split.events[start : start + batch_size]
             scored = None if split.scored is None else split.scored[start : start + batch_size]
             log_probs = density.log_prob(events, scored).cpu().double()

@@ -179,6 +179,13 @@ class _Experiment:
             reporter=self.reporter,
             load_density=functools.partial(load_density, device=self.device),
         )
+        # What the main process does, the others wait for, and give it values when it asks.
+        self.led: Callable[[Callable[[], Record]], Record] = lambda work: work()
+        if accelerator.num_processes > 1:
+            from arbench.measure.processes import Processes
+
+            self.measuring.processes = Processes()
+            self.led = functools.partial(self.measuring.processes.led, find=self.measuring.found)
 
     @property
     def num_parameters(self) -> int:
@@ -197,7 +204,7 @@ class _Experiment:
         try:
             with kept_for_reuse():
                 train()
-                record = self._measure(trainer)
+                record = self.led(lambda: self._measure(trainer).write(self.folder.record))
         except (Interrupted, Diverged, Refused) as error:
             self._write_unfinished(trainer, error)
             raise
@@ -205,12 +212,10 @@ class _Experiment:
             if not is_out_of_memory(error):
                 raise
             raise self._out_of_memory(error) from error
-        if self.is_main:
-            record = record.write(self.folder.record)
-            if self.folder.checkpoint.exists():  # a finished run needs none
-                shutil.rmtree(self.folder.checkpoint)
-            if more:
-                record = measure_more(self.folder, record, more, self.measuring)
+        if self.is_main and self.folder.checkpoint.exists():  # a finished run needs none
+            shutil.rmtree(self.folder.checkpoint)
+        if more:
+            record = self.led(lambda: measure_more(self.folder, record, more, self.measuring))
         self.accelerator.wait_for_everyone()
         return Run(self.folder.path, record, is_main=self.is_main)
 
@@ -256,7 +261,6 @@ class _Experiment:
         if not recipe.evaluate_test:
             self.dataset.drop("test")
 
-        network = self.assembly.network
         # A network that fits itself sees all batches in every process: nobody adds up counts.
         is_shared = not hasattr(self.assembly.members[0].network, "fit")
         batches = TrainingBatches(
@@ -269,7 +273,7 @@ class _Experiment:
             num_processes=self.accelerator.num_processes if is_shared else 1,
         )
         trainer = Trainer(
-            network=network,
+            network=self.assembly.network,
             members=self.assembly.members,
             density=self.assembly.density,
             batches=batches,
@@ -283,6 +287,7 @@ class _Experiment:
             store=CheckpointStore(self.folder.checkpoint),
             metrics=self.folder.metrics,
             reporter=self.reporter,
+            processes=self.measuring.processes,
         )
         return trainer, trainer.run if is_shared else functools.partial(fit, trainer)
 
@@ -300,18 +305,13 @@ class _Experiment:
 
             if not measuring.refusal(Truth()):
                 measuring.ask(Truth())
-        hashes: dict[str, str] = {}
-        checks: ChecksRecord | None = None
-        if self.is_main:
-            # First what cannot be made again in a moment, then checks, pictures and timings.
-            hashes["weights"] = save_tensors(self.folder.model, trainer.network.state_dict())
-            events = trainer.validation.events
-            checks = check_trained(
-                self.assembly, self.config, events, self.reporter, self.folder.path
-            )
-            if measuring.values:  # only what no check refuses is a number
-                hashes["per_event"] = save_per_event(self.folder.path / PER_EVENT, measuring.values)
-            measuring.ask(Speed())
+        # First what cannot be made again in a moment, then checks, pictures and timings.
+        hashes = {"weights": save_tensors(self.folder.model, trainer.network.state_dict())}
+        events = trainer.validation.events
+        checks = check_trained(self.assembly, self.config, events, self.reporter, self.folder.path)
+        if measuring.values:  # only what no check refuses is a number
+            hashes["per_event"] = save_per_event(self.folder.path / PER_EVENT, measuring.values)
+        measuring.ask(Speed())
         measured = {"measurements": measuring.sections, "checks": checks}
         return self._record(trainer, trainer.progress, "finished", hashes=hashes, **measured)
 
@@ -326,7 +326,7 @@ class _Experiment:
     ) -> Record:
         config, task = self.config, self.task
         # The file that people will read, whatever wrote it.
-        bound = {"config": sha256_of(self.folder.config)} if self.is_main else {}
+        bound = {"config": sha256_of(self.folder.config)}
         if hashes:  # only of a finished training; another writes on
             bound["metrics"] = sha256_of(self.folder.metrics)
         layout, num_orderings = config.recipe.layout, config.recipe.ensemble.num_orderings

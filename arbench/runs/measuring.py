@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from arbench.errors import ArbenchError, ConfigError, Interrupted
 from arbench.measure.asking import Measuring, lacking
@@ -14,13 +15,16 @@ from arbench.measure.measurement import Measurement
 from arbench.measure.per_event import load_per_event, save_per_event
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
-from arbench.runs.loading import check_bound, load_density, load_run
+from arbench.runs.loading import check_bound, load_density, load_run, read_config
 from arbench.runs.record.binding import next_per_event, settle_per_event
 from arbench.runs.record.record import Record
 from arbench.runs.record.values import read_log_probs
 from arbench.runs.request import recorded_task, reopen
 from arbench.show.reporting import Reporter
 from arbench.training.devices import resolve_device
+
+if TYPE_CHECKING:
+    from arbench.measure.processes import Processes
 
 
 def require_askable(
@@ -78,6 +82,7 @@ def measure_run(
     device: str = "auto",
     reporter: Reporter,
     find: Callable[[str], Path] = Path,
+    processes: Processes | None = None,
 ) -> Record:
     """Measure more of a finished run, and write it into its record.
 
@@ -93,6 +98,7 @@ def measure_run(
         device: where to compute.
         reporter: receives progress.
         find: the folder of a run by its name.
+        processes: that compute log-probabilities together, this the main one; None for one.
 
     Raises:
         ConfigError: if the weights are not in the folder, it is not bound, or a measurement means
@@ -122,11 +128,19 @@ def measure_run(
         measuring = measuring_of(
             path, config, record, task_text=task_text, device=device, reporter=reporter, find=find
         )
+        measuring.processes = processes
         require_askable(wanted, measuring, config)
         likelihood = record.measurements.get(Likelihood.name)
         if "test" in record.splits and likelihood and likelihood.version == Likelihood.version:
             measuring.evaluated["test"] = read_log_probs(record, folder.per_event).values
         return measure_more(folder, record, wanted, measuring)
+
+
+def reopened(path: Path, *, task_text: str | None, device: str) -> Measuring:
+    """What another process than the main one computes log-probabilities by; see `measuring_of`."""
+    config, record = read_config(path), Record.read(RunFolder(path).record)
+    options: dict[str, Any] = {"task_text": task_text, "device": device}
+    return measuring_of(path, config, record, **options, reporter=Reporter(), find=Path)
 
 
 def measuring_of(

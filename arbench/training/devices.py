@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from arbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from arbench.measure.processes import Processes
 
 
 def make_accelerator(device: str, precision: str) -> Accelerator:
@@ -47,6 +51,25 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
             del os.environ["ACCELERATE_TORCH_DEVICE"]
         else:
             os.environ["ACCELERATE_TORCH_DEVICE"] = previous
+
+
+def several_processes(device: str) -> tuple[str, Processes | None]:
+    """The device of this process, and all of them, where a launcher started several; else None.
+
+    Raises:
+        ConfigError: if this machine has no such device.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return device, None
+    from arbench.measure.processes import Processes
+
+    own = make_accelerator(device, "float32").device
+    return str(own), Processes()
+
+
+def is_main_process() -> bool:
+    """Whether this is the only process of its work, or the one of them that prints and writes."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def resolve_device(device: str) -> torch.device:

@@ -38,6 +38,7 @@ from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
 
 if TYPE_CHECKING:
+    from arbench.measure.processes import Processes
     from arbench.probability.density import Density
 
 
@@ -77,6 +78,7 @@ class Trainer:
         store: where checkpoints go.
         metrics: `metrics.jsonl`, one line per evaluation.
         reporter: who watches.
+        processes: those that validate together; None for one.
         progress: where the training stands.
         best: the weights of the best evaluation so far.
         average: the averaged weights, if the recipe wants any.
@@ -98,6 +100,7 @@ class Trainer:
     store: CheckpointStore
     metrics: Path
     reporter: Reporter
+    processes: Processes | None = None
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] | None = None
@@ -239,9 +242,10 @@ class Trainer:
         if self.average is not None:
             self.network.load_state_dict(self.average)
         try:
-            log_probs = evaluate_log_probs(self.density, self.validation)
-            domain, kind = self.density.spec.domain, self.density.kind
-            found = SplitRecord.of(log_probs, self.validation, domain, kind)
+            evaluate = self.processes.evaluate if self.processes else evaluate_log_probs
+            density, split = self.density, self.validation
+            log_probs = evaluate(density, split)
+            found = SplitRecord.of(log_probs, split, density.spec.domain, density.kind)
             (nats,) = self._of_main(found.nats_per_event)
             progress.evaluations_since_best += 1
             if progress.best_nats is None or nats < progress.best_nats:
@@ -309,13 +313,11 @@ class Trainer:
             self._require_own(tensors)
             self._use_kernel()
             self.network.load_state_dict(_under(tensors, "network."))
-            self.best = {
-                k: v.to(self.accelerator.device) for k, v in _under(tensors, "best.").items()
-            }
+            device = self.accelerator.device
+            self.best = {k: v.to(device) for k, v in _under(tensors, "best.").items()}
             if self.average is not None:
                 for name, value in _under(tensors, "average.").items():
                     self.average[name].copy_(value)
-            device = self.accelerator.device
             for name, value in _under(tensors, "optimizer.").items():
                 number, key = name.split(".", 1)
                 self.moments.setdefault(int(number), {})[key] = value.to(device, copy=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,20 +22,23 @@ def _metrics(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").open()]
 
 
-def _launch(launcher: str, arguments: list[str]) -> list[subprocess.CompletedProcess[str]]:
-    """Two processes: torchrun starts both; accelerate launch is started per rank, as by MPI."""
+def _launch(
+    launcher: str, arguments: list[str], count: int = 2
+) -> list[subprocess.CompletedProcess[str]]:
+    """Processes: torchrun starts all; accelerate launch is started per rank, as by MPI."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     module = [sys.executable, "-m"]
     if launcher == "torchrun":
-        commands = [[*module, "torch.distributed.run", "--nproc_per_node=2"]]
+        commands = [[*module, "torch.distributed.run", f"--nproc_per_node={count}"]]
         ranks = [{}]
     else:
         command = [*module, "accelerate.commands.launch", "--cpu", "--num_processes=1"]
         command += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
-        shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+        shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+        shared["MASTER_ADDR"] = "127.0.0.1"
         shared["MASTER_PORT"] = str(_free_port())
-        commands = [command, command]
-        ranks = [{**shared, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+        commands = [command] * count
+        ranks = [{**shared, "RANK": str(r), "LOCAL_RANK": str(r)} for r in range(count)]
     children = [
         subprocess.Popen(
             [*command, "-m", "arbench", *arguments],
@@ -84,19 +88,44 @@ def test_two_cpu_processes_give_the_loss_of_one(
 
 
 @pytest.mark.slow
-def test_two_processes_that_fit_count_every_event_once(tmp_path: Path) -> None:
-    # A network that fits itself sees every batch in every process; nobody adds up counts.
+def test_processes_that_fit_and_measure_give_what_one_gives(tmp_path: Path) -> None:
+    # A network that fits itself sees every batch in every process; nobody adds up counts. So its
+    # weights are equal to the bit, and of what is measured, which is dealt, every value has to be.
+    # Of 333 events a split has two batches: a third process has none.
     arguments = ["run", "--task", "toy-markov", "--model", "cpt", "--device", "cpu"]
-    arguments += ["--limit", "333"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "arbench", *arguments, "--out", str(tmp_path / "one")]
-    subprocess.run(command, env=environment, capture_output=True, timeout=240, check=True)
-    for done in _launch("torchrun", [*arguments, "--out", str(tmp_path / "two")]):
+    arguments += ["--limit", "333", "--measure", "calibration?num_events=50"]
+    records = {}
+    for count in (1, 2, 3):
+        folder = tmp_path / str(count)
+        for done in _launch("torchrun", [*arguments, "--out", str(folder)], count):
+            assert done.returncode == 0, done.stderr[-3000:]
+        records[count] = json.loads((folder / "record.json").read_text())
+        assert records[count]["training"]["processes"] == count
+        for key in ("weights", "per_event"):
+            assert records[count]["sha256"][key] == records[1]["sha256"][key]
+        measured = records[count]["measurements"]
+        assert len(measured) == 4
+        for key in measured.keys() - {"speed"}:
+            assert measured[key] == records[1]["measurements"][key]
+        assert records[count]["checks"] == records[1]["checks"]
+        names = [{file.name for file in (tmp_path / n).iterdir()} for n in ("1", str(count))]
+        assert names[0] == names[1]
+
+
+@pytest.mark.slow
+def test_verbs_of_several_processes_say_once_what_one_says(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    for done in _launch("torchrun", [*ARGUMENTS, "--out", str(folder)], 1):
         assert done.returncode == 0, done.stderr[-3000:]
-    records = {
-        name: json.loads((tmp_path / name / "record.json").read_text()) for name in ("one", "two")
-    }
-    assert [records[name]["training"]["processes"] for name in ("one", "two")] == [1, 2]
-    splits = [records[name]["measurements"]["likelihood"]["test"] for name in ("one", "two")]
-    assert splits[0] == splits[1]
-    assert records["two"]["sha256"]["weights"] == records["one"]["sha256"]["weights"]
+    verbs = [["evaluate", str(folder), "--split", "train", "--device", "cpu", "--json"]]
+    verbs += [["measure", str(folder), "calibration?num_events=50", "--device", "cpu", "--json"]]
+    for number, verb in enumerate(verbs):
+        copies = {count: tmp_path / f"{number}-{count}" for count in (1, 3)}
+        said = []
+        for count, copy in copies.items():
+            shutil.copytree(folder, copy)
+            words = [str(copy) if word == str(folder) else word for word in verb]
+            (done,) = _launch("torchrun", words, count)
+            assert done.returncode == 0, done.stderr[-3000:]
+            said.append(json.loads(done.stdout))
+        assert said[0] == said[1]
