@@ -120,10 +120,9 @@ def evaluate(
             f"{data.task.name} resamples its train split every epoch, so it has no one likelihood; "
             "evaluate validation or test"
         )
-    events = data.split(split)
+    events, score = data.split(split), processes.evaluate if processes else evaluate_log_probs
     with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
-        evaluate = processes.evaluate if processes else evaluate_log_probs
-        log_probs = evaluate(density, events, progress=advance)
+        log_probs = score(density, events, progress=advance)
     return SplitRecord.of(log_probs, events, density.spec.domain, density.kind)
 
 
