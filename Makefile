@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
+STAGE ?= conformance speed training
+GPU ?= build/gpu
+ARCHIVE ?= $(GPU)/results.zip
+MINUTES ?= 8
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SOURCES = arbench plugins tasks tests scripts setup.py leaderboards/__init__.py zoo/__init__.py
@@ -15,7 +19,7 @@ FITS = found=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]);
 	|| { echo "$(PYTHON) is $${found:+Python }$${found:-no Python here}. $(subst `,\`,$(NEEDED))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all bench mutants versions dist check docs format
+.PHONY: help run test test-all bench mutants versions dist gpu gpu-report check docs format
 
 help: ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -57,6 +61,14 @@ dist: ## wheel and sdist in dist/, checked
 	build/tools/bin/python -m build --outdir dist
 	build/tools/bin/twine check --strict dist/*
 	build/tools/bin/check-wheel-contents dist/*.whl
+
+gpu: ## try arbench on a GPU, nothing is installed: STAGE=conformance, speed or training
+	@$(FITS)
+	set -e; for stage in $(STAGE); do \
+		$(PYTHON) scripts/gpu $$stage --folder $(GPU) --minutes $(MINUTES) --only $(ONLY); done
+
+gpu-report: ## the tables in docs/gpu.md, from ARCHIVE
+	$(PYTHON) scripts/gpu report $(ARCHIVE)
 
 check: $(STAMP) ## lint, format check and types
 	$(BIN)/ruff check $(SOURCES)

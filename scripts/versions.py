@@ -35,14 +35,10 @@ RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 LOWEST_TORCHVISION = "torchvision>=0.24"
 TESTS = ("hypothesis", "jsonschema", "pytest>=9.0", "pytest-timeout", "pytest-benchmark")
 SELECTION = (
-    *("tests/hub/test_round_trip.py", "tests/hub/test_card.py", "tests/files"),
-    *(
-        "tests/data/test_sources.py",
-        "tests/data/test_vision.py",
-        "tests/registry/test_surroundings.py",
-    ),
+    *("tests/hub/test_round_trip.py", "tests/hub/test_card.py", "tests/files/test_http_client.py"),
+    *("tests/data/test_sources.py", "tests/data/test_vision.py", "tests/boards/test_ranking.py"),
     *("tests/probability/test_heads.py", "tests/probability/test_precision.py"),
-    *("tests/runs/test_record.py", "tests/boards/test_ranking.py"),
+    "tests/runs/test_record.py",
 )
 SHOWN = ("torch", "torchvision", "huggingface_hub", "numpy", "pandas", "pydantic")
 

@@ -60,6 +60,8 @@ def test_make_targets_exist() -> None:
             "mutants",
             "versions",
             "dist",
+            "gpu",
+            "gpu-report",
             "check",
             "docs",
             "format",
