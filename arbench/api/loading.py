@@ -17,7 +17,7 @@ from arbench.probability.model import Model
 from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.folder import RunFolder
-from arbench.runs.loading import load_run, read_config
+from arbench.runs.loading import load_run, load_unfinished, read_config
 from arbench.runs.record.binding import unbound_note
 from arbench.runs.record.record import Record
 from arbench.training.devices import resolve_device
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from arbench.probability.layouts import Layout
 
 
-def load(path: str | Path, *, device: str = "cpu") -> Density:
+def load(path: str | Path, *, device: str = "cpu", unfinished: bool = False) -> Density:
     """The trained density of a run, in evaluation mode.
 
     Args:
         path: a run folder, a zoo entry such as "mnist/nade", or "hf:org/name@revision".
         device: where to put it.
+        unfinished: also take a run that has not finished, from its last checkpoint; standard error
+            then says so.
 
     Raises:
         ConfigError: if the name stands for nothing.
@@ -43,6 +45,11 @@ def load(path: str | Path, *, device: str = "cpu") -> Density:
     """
     folder = find_run(path)
     run = RunFolder(folder)
+    if unfinished and run.is_unfinished:
+        assembly, step = load_unfinished(folder, device=resolve_device(device))
+        note = f"{folder} is unfinished: this is its checkpoint, as it was after step {step:,}"
+        print(f"arbench: {note}", file=sys.stderr)
+        return assembly.density
     run.require_finished()
     density = load_run(folder, device=resolve_device(device)).density
     is_bound = Record.read(run.record).is_bound if run.record.exists() else None

@@ -12,6 +12,7 @@ from arbench.data.rendering import TextRendering
 from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
 from arbench.hub.finding import find_run
+from arbench.probability.continuation import sample_stream
 from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.probability.heads.tempered import at_temperature
@@ -30,6 +31,7 @@ def sample(
     given: Tensor | None = None,
     known: Tensor | None = None,
     temperature: float | None = None,
+    length: int | None = None,
     progress: OnSite | None = None,
 ) -> Tensor:
     """Events drawn from a model, `(num_events, *event_shape)`; see `Model.sample`.
@@ -37,18 +39,34 @@ def sample(
     With `given` and `known` they complete an event; a model that answers for any order completes
     any set of known dims (see `Model.completing`).
 
-    The model is a density, or what `load` takes. A `temperature` divides the logits; below 1 likely
-    values become likelier.
+    The model is a density, or what `load` takes; of an unfinished run it is the last checkpoint. A
+    `temperature` divides the logits; below 1 likely values become likelier. With a `length`,
+    sequences such as sounds have so many values, `(num_events, length)`: beyond the model's context
+    each next half of it is drawn given the half before.
 
     Raises:
         ConfigError: if there is no event to draw, the model has no such sampler or no temperature,
             or what is given is no prefix in its order and its network answers for no other.
     """
-    density = load(model) if isinstance(model, str | Path) else model
+    density = load(model, unfinished=True) if isinstance(model, str | Path) else model
+    generator = keyed_generator(seed, "samples")
     try:
-        return at_temperature(density, temperature).sample(
+        tempered = at_temperature(density, temperature)
+        if length is not None:
+            if given is not None:
+                raise ValueError("a length is for what is drawn from its beginning, not completed")
+            return sample_stream(
+                tempered,
+                num_events,
+                length,
+                stride=max(1, density.spec.num_dims // 2),
+                generator=generator,
+                method=method,
+                progress=progress,
+            )
+        return tempered.sample(
             num_events,
-            generator=keyed_generator(seed, "samples"),
+            generator=generator,
             method=method,
             given=given,
             known=known,
@@ -82,7 +100,7 @@ def sample_texts(
     """
     folder = find_run(path)
     config = read_config(folder)
-    density = load(folder, device=device)
+    density = load(folder, device=device, unfinished=True)
     if not isinstance(rendering := config.shown, TextRendering):
         raise ConfigError(f"the run is on {config.task}, which is not a text")
     try:

@@ -65,6 +65,12 @@ if TYPE_CHECKING:
     help="How many characters to draw after the prompt [default: 500].",
 )
 @click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True, max=3600),
+    help="How long sounds are [default: the model's window]. Beyond it, each next half window "
+    "follows on the half before.",
+)
+@click.option(
     "--temperature",
     type=float,
     help="Divide the logits by this: below 1, likely values become likelier [default: 1].",
@@ -80,17 +86,16 @@ def command(
     run: Path,
     num_events: int | None,
     out: Path | None,
-    seed: int,
-    method: str,
     given: str | None,
     rows: int | None,
     mask: Path | None,
     prompt: str | None,
     length: int | None,
-    temperature: float | None,
+    seconds: float | None,
     probabilities: bool,
     task: str | None,
     device: str,
+    **asked: Any,
 ) -> None:
     """Draw events from RUN: images as a grid in a PNG, rows as csv, sounds as wav, music as MIDI.
 
@@ -103,16 +108,16 @@ def command(
     \b
     arbench sample RUN -n 64 --out grid.png
     arbench sample RUN -n 16 --given test:7 --rows 14 --out completed.png
-    arbench sample RUN -n 16 --given image.png --rows 14 --out completed.png
     arbench sample RUN -n 16 --given test:7 --mask mask.png --out completed.png
     arbench sample RUN -n 16 --probabilities --out samples.svg
     arbench sample RUN -n 4 --out chorale.mid
+    arbench sample RUN -n 4 --seconds 2 --out spoken.wav
     arbench sample RUN --prompt "KING LEAR:" --length 1000 --temperature 0.8
     """  # noqa: D301 - click wants the character
     _require_one_of_both(given, rows, mask)
     from arbench import api
     from arbench.cli.drawing import require_shown, save_events
-    from arbench.data.rendering import TextRendering
+    from arbench.data.rendering import AudioRendering, TextRendering
     from arbench.hub.finding import find_run
     from arbench.runs.loading import read_config
     from arbench.runs.request import reopen
@@ -120,18 +125,21 @@ def command(
     config = read_config(run := find_run(run))
     rendering = config.shown
     _require_kind(run, config, given=given, prompt=prompt, length=length)
+    if seconds is not None and (given or probabilities or rendering.kind != "audio"):
+        raise click.UsageError("--seconds is for sounds, drawn from their beginning")
     if probabilities:
         require_shown(rendering, f"{run}")
     out = _place(out, rendering, probabilities)  # before the work, not after it
     data = None if task is None else reopen(config, task)
-    asked: dict[str, Any] = {"seed": seed, "method": method, "temperature": temperature}
     if isinstance(rendering, TextRendering):
         asked |= {"prompt": prompt or "", "length": length}
         _texts(run, rendering, num_events, out, device, probabilities, asked)
         return
-    num_events, density = num_events or 64, api.load(run, device=device)
+    num_events, density = num_events or 64, api.load(run, device=device, unfinished=True)
     assert out is not None  # as all have it that are not texts
     asked |= {"given": given, "rows": rows, "mask": mask}
+    if isinstance(rendering, AudioRendering) and seconds is not None:
+        asked["length"] = max(1, round(seconds * rendering.sample_rate))
     save_events(density, num_events, out, config, data, probabilities, **asked)
     _say_where(num_events, out)
 
@@ -176,7 +184,7 @@ def _texts(
 
     num_events = num_events or (64 if rendering.end is not None else 1)
     if probabilities:
-        density = api.load(run, device=device)
+        density = api.load(run, device=device, unfinished=True)
         show_likely_texts(density, f"{run}", rendering, num_events, out, asked)
         return
     if out is None and num_events == 1 and sys.stdout.isatty():

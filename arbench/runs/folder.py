@@ -80,6 +80,13 @@ class RunFolder:
             f"{self.path}: this run is unfinished; continue it with `arbench resume {self.path}`"
         )
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a training has begun here and may go on, or goes on, from a checkpoint."""
+        if self.record.exists() and Record.read(self.record).status != "interrupted":
+            return False
+        return self.config.exists() and self.checkpoint.exists()
+
     def require_begun(self) -> None:
         """Check that there is a run to go on with; any other folder is the reader's business.
 

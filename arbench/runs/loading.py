@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from arbench.runs.config import Assembly, RunConfig, assemble
 from arbench.runs.folder import RunFolder
 from arbench.runs.record.binding import PARTS, binding_fault
 from arbench.runs.record.record import Record
+from arbench.training.checkpoints import CheckpointStore
 
 if TYPE_CHECKING:
     from arbench.probability.density import Density
@@ -64,6 +66,42 @@ def load_run(path: Path, *, device: str | torch.device = "cpu") -> Assembly:
     # The density, not the network: views of an ensemble have a mode and buffers of their own.
     assembly.density.to(device).eval()
     return assembly
+
+
+def load_unfinished(path: Path, *, device: str | torch.device = "cpu") -> tuple[Assembly, int]:
+    """The density of a run that has not finished, from its last checkpoint; and after which step.
+
+    Its weights are the best so far, else the averaged ones, else those of the last step. Of a run
+    that still tries alternatives it is the best of those.
+
+    Raises:
+        CheckpointError: if there is no checkpoint yet, or it is damaged.
+    """
+    folder = RunFolder(path)
+    places = [folder, *map(RunFolder, sorted(folder.checkpoint.glob("*/")))]
+    stores = {place: CheckpointStore(place.checkpoint).load() for place in places}
+    found = [(place, *loaded) for place, loaded in stores.items() if loaded is not None]
+    if not found:
+        raise CheckpointError(
+            f"{path}: this run is unfinished and has no checkpoint yet; continue it with `arbench "
+            f"resume {path}`, or wait for its first one"
+        )
+    place, progress, tensors, _ = min(
+        found, key=lambda each: math.inf if each[1].best_nats is None else each[1].best_nats
+    )
+    parts = ("best.", "average.", "network.")
+    part = next(own for own in parts if any(name.startswith(own) for name in tensors))
+    weights = {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
+    config, size = read_config(place.path), sum(each.nbytes for each in weights.values())
+    expected = weights_of(config, place.checkpoint, size)
+    for name in {*expected, *weights}:
+        own, other = expected.get(name), weights.get(name)
+        if own is None or other is None or (own.shape, own.dtype) != (other.shape, other.dtype):
+            raise CheckpointError(f"{place.checkpoint}: {name} is not what the configuration says")
+    assembly = assemble(config)
+    assembly.network.load_state_dict(weights)
+    assembly.density.to(device).eval()
+    return assembly, progress.best_step if part == "best." else progress.step
 
 
 def load_density(
