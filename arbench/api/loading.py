@@ -47,8 +47,8 @@ def load(path: str | Path, *, device: str = "cpu", unfinished: bool = False) -> 
     run = RunFolder(folder)
     if unfinished and run.is_unfinished:
         assembly, step = load_unfinished(folder, device=resolve_device(device))
-        note = f"{folder} is unfinished: this is its checkpoint, as it was after step {step:,}"
-        print(f"arbench: {note}", file=sys.stderr)
+        said = f"{folder} is unfinished: this is its checkpoint, as it was after step {step:,}"
+        print(f"arbench: {said}", file=sys.stderr)
         return assembly.density
     run.require_finished()
     density = load_run(folder, device=resolve_device(device)).density

@@ -101,7 +101,9 @@ def recipe_values(
         return f"{entry.name}/none", {}
     file = folder / "recipes" / f"{stem}.toml"
     try:
-        return f"{entry.name}/{stem}", tomllib.loads(file.read_text(encoding="utf-8"))
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values.pop("minutes", None)  # says when it is taken, and sets nothing
+        return f"{entry.name}/{stem}", values
     except (tomllib.TOMLDecodeError, OSError) as error:
         raise ConfigError(f"{file}: not readable as TOML: {error}") from error
 
