@@ -33,7 +33,7 @@ def plot(runs: tuple[str, ...], against: str, bits: bool, out: Path) -> None:
     the evaluation before.
 
     \b
-    arbench plot mnist/nade mnist/made mnist/pixelcnn --out curves.svg
+    arbench plot mnist/nade mnist/fvsbn mnist/pixelcnn --out curves.svg
     arbench plot RUN --against time
     """  # noqa: D301 - click wants the character
     from arbench import ConfigError, require_file, training_curve

@@ -132,6 +132,6 @@ REAL: dict[str, Case] = {
     "lstm": ("lstm", TEXT, None, {"hidden": 512, "num_layers": 3}),
 }
 ZOO = (
-    *("mnist/nade", "mnist/fvsbn", "mnist/made", "mnist/pixelcnn", "fsdd/wavenet"),
+    *("mnist/nade", "mnist/fvsbn", "mnist/pixelcnn", "fsdd/wavenet"),
     *("mnist/gpt", "names/lstm"),
 )
