@@ -163,7 +163,8 @@ def board_fault(record: Record) -> str | None:
     """Why a record may stand on no board; None if it may.
 
     Its run is not finished, used a part of the data, or has no test number or one that is no
-    likelihood; its task is the user's own or not pinned, or nobody could say which result it is.
+    likelihood; its task is the user's own or not pinned; it began from another run's weights, or
+    nobody could say which result it is.
     """
     if record.status != "finished" or record.limit is not None:
         return "only finished runs on the whole data stand on boards"
@@ -173,6 +174,8 @@ def board_fault(record: Record) -> str | None:
         return fault
     if not record.task.pinned:
         return f"{record.task.name} has no pinned data, so it is on no board"
+    if record.training is not None and record.training.parent is not None:
+        return "it began from other weights (--init), and nobody knows what those have seen"
     if record.result_sha256 is None:
         return "its record names no weights, so nobody can verify it"
     return None

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import arbench
+from arbench.boards.results import board_fault
 from arbench.errors import ConfigError
 from arbench.files.atomic import sha256_of
 from arbench.runs.config import RunConfig
@@ -74,6 +75,15 @@ def test_the_first_checkpoint_has_weights_and_no_optimiser_and_outlives_the_pare
     resume_run(killed.path, "cpu", Reporter())
     own, other = _weights(killed.path), _weights(child)
     assert all(torch.equal(own[name], other[name]) for name in other)
+
+
+def test_a_result_that_began_from_other_weights_is_on_no_board() -> None:
+    record = arbench.Record.read(arbench.find_run("mnist-mini/nade") / "record.json")
+    assert board_fault(record) is None
+    assert record.training is not None
+    update = {"parent": "mnist/nade", "parent_sha256": "0" * 64}
+    began = record.model_copy(update={"training": record.training.model_copy(update=update)})
+    assert "it began from other weights" in str(board_fault(began))
 
 
 @pytest.mark.parametrize(

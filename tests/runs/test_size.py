@@ -61,6 +61,15 @@ def test_sizes_that_are_lists_and_copies_shrink_too(photographs: str) -> None:
     assert "hidden = 1000: --set hidden=770 would fit" in _refusal(
         "names", "lstm", hidden=1000, num_layers=1, num_copies=40
     )
+    # Its direct weights are a matrix of all pairs of values; without them, its layers are too wide.
+    said = _refusal(photographs, "made", hidden=[900], alternative="dropout")
+    found = re.search(
+        r"is direct = true: --set direct=false --set hidden=\[(\d+)\] would fit", said
+    )
+    assert found, said
+    fits = {"alternative": "dropout", "direct": False}
+    assert _count(photographs, "made", hidden=[int(found[1])], **fits) <= MOST_PARAMETERS
+    assert _count(photographs, "made", hidden=[int(found[1]) + 1], **fits) > MOST_PARAMETERS
     one, many = (_count("names", "lstm", hidden=9, num_copies=copies) for copies in (1, 40))
     assert many == 40 * one
 
@@ -68,7 +77,7 @@ def test_sizes_that_are_lists_and_copies_shrink_too(photographs: str) -> None:
 def test_events_that_are_too_large_for_any_setting_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "large.npz", images=np.tile(PIXELS, (1, 18, 18, 1)))
     said = _refusal(f"images:{tmp_path / 'large.npz'}", "nade", hidden=2)
-    assert "hidden = 2, but with 1 it still has" in said
+    assert "hidden = 2, but with --set hidden=1 it still has" in said
     assert said.endswith("take smaller events, or a model whose weights do not grow with them")
 
 

@@ -93,6 +93,7 @@ def test_the_choice_is_said_with_the_way_to_the_other() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_two_epochs_of_the_quick_recipe_are_below_2_4_bits(data_dir: Path, tmp_path: Path) -> None:
     """It has seven, in 184 seconds of one core; two minutes of two cores are 240."""
     run = arbench.run(

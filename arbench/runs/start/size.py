@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
@@ -56,39 +58,55 @@ def num_parameters(config: RunConfig) -> int:
 
 
 def _advice(config: RunConfig, most: int) -> str:
-    """The setting that makes a network so large, and what would fit, in a sentence."""
-    count, sizes = num_parameters(config), _sizes(config)
-    halved = {name: _count_with(config, name, _scaled(sizes[name], 1, 2)) for name in sizes}
-    saving = {name: count - half for name, half in halved.items() if half < count}
-    if not saving:
-        return "No setting makes it smaller: take smaller events, or another model"
-    name = max(saving, key=saving.__getitem__)
-    value = sizes[name]
-    top = max(_items(value))
-    low, high = 1, top  # `low` fits, if anything does
-    while high - low > 1:
-        middle = (low + high) // 2
-        fit = _count_with(config, name, _scaled(value, middle, top)) <= most
-        low, high = (middle, high) if fit else (low, middle)
-    small = _scaled(value, low, top)
-    fits, said = _count_with(config, name, small), f"Most of it is {name} = {_text(value)}"
-    if fits <= most:
-        return f"{said}: --set {name}={_text(small)} would fit, with {fits:,}"
-    return (
-        f"{said}, but with {_text(small)} it still has {fits:,}: take smaller events, or a model "
-        "whose weights do not grow with them"
-    )
+    """The setting that makes a network so large, and what would fit, in a sentence.
+
+    Where a switch that is turned off is not enough, the next setting has its turn.
+    """
+    changes: dict[str, Any] = {}
+    worst = ""
+    while name := _worst(config, changes):
+        value = _sizes(config)[name]
+        worst = worst or f"Most of it is {name} = {_text(value)}"
+        low, high = (0, 1) if value is True else (1, max(_items(value)))
+        top = high
+        while high - low > 1:  # `low` fits, if anything does
+            middle = (low + high) // 2
+            fits = _count(config, {**changes, name: _scaled(value, middle, top)}) <= most
+            low, high = (middle, high) if fits else (low, middle)
+        changes[name] = _scaled(value, low, top)
+        count = _count(config, changes)
+        said = " ".join(f"--set {key}={_text(own)}" for key, own in changes.items())
+        if count <= most:
+            return f"{worst}: {said} would fit, with {count:,}"
+        if value is not True:
+            return (
+                f"{worst}, but with {said} it still has {count:,}: take smaller events, or a model "
+                "whose weights do not grow with them"
+            )
+    return "No setting makes it small enough: take smaller events, or another model"
+
+
+def _worst(config: RunConfig, changes: Mapping[str, Any]) -> str:
+    """The setting that saves the most where it is halved or turned off; empty if none saves."""
+    count = _count(config, changes)
+    saving = {
+        name: count - _count(config, {**changes, name: _scaled(value, 1, 2)})
+        for name, value in _sizes(config).items()
+        if name not in changes
+    }
+    best = max(saving, key=saving.__getitem__, default="")
+    return best if best and saving[best] > 0 else ""
 
 
 def _sizes(config: RunConfig) -> dict[str, Any]:
-    """The settings that may be sizes: whole numbers and lists of them, and how many copies."""
+    """The settings that may be sizes: whole numbers, lists of them, and switches that are on."""
     settings = {**config.hyperparameters, "num_copies": config.recipe.ensemble.num_copies}
     return {
         name: value
         for name, value in settings.items()
-        if (items := _items(value))
-        and all(type(each) is int and each > 0 for each in items)
-        and max(items) > 1
+        if value is True
+        or ((items := _items(value)) and all(type(each) is int and each > 0 for each in items))
+        if value is True or max(_items(value)) > 1
     }
 
 
@@ -97,18 +115,22 @@ def _items(value: Any) -> list[Any]:
 
 
 def _scaled(value: Any, share: int, of: int) -> Any:
-    """A share of a size, or of each of a list, rounded down; at least 1."""
+    """A share of a size, or of each of a list, rounded down; at least 1. A switch is turned off."""
+    if value is True:
+        return False
     if isinstance(value, list):
         return [_scaled(each, share, of) for each in value]
     return max(1, value * share // of)
 
 
-def _count_with(config: RunConfig, name: str, value: Any) -> int:
-    """How many parameters there are with another size; very many, if that is refused."""
-    own: dict[str, Any] = {"hyperparameters": {**config.hyperparameters, name: value}}
-    if name == "num_copies":
-        ensemble = config.recipe.ensemble.model_copy(update={name: value})
-        own = {"recipe": config.recipe.model_copy(update={"ensemble": ensemble})}
+def _count(config: RunConfig, changes: Mapping[str, Any]) -> int:
+    """How many parameters there are with other settings; very many, if they are refused."""
+    network = {name: value for name, value in changes.items() if name != "num_copies"}
+    own: dict[str, Any] = {"hyperparameters": {**config.hyperparameters, **network}}
+    if "num_copies" in changes:
+        copies = {"num_copies": changes["num_copies"]}
+        ensemble = config.recipe.ensemble.model_copy(update=copies)
+        own["recipe"] = config.recipe.model_copy(update={"ensemble": ensemble})
     try:
         return num_parameters(config.model_copy(update=own))
     except ConfigError:
@@ -116,7 +138,7 @@ def _count_with(config: RunConfig, name: str, value: Any) -> int:
 
 
 def _text(value: Any) -> str:
-    return str(value).replace(" ", "")
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _free_bytes(device: torch.device) -> int:
