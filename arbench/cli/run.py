@@ -55,7 +55,11 @@ from arbench.cli.options import UserPath, given_settings
     show_default=True,
     help="Precision of matrix products in training. Weights and evaluation use float32.",
 )
-@click.option("--compile", is_flag=True, help="Compile the training loss with torch.compile.")
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Use torch.compile in training, if it makes steps faster.",
+)
 @click.option(
     "--out", type=UserPath(path_type=Path), help="The run folder [default: a new one under runs/]."
 )

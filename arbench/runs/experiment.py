@@ -32,7 +32,6 @@ from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, load_density, read_config
 from arbench.runs.record.binding import PER_EVENT
 from arbench.runs.record.record import (
-    ChecksRecord,
     HashesRecord,
     ModelRecord,
     Record,
@@ -46,6 +45,7 @@ from arbench.show.samples import left_out
 from arbench.show.wording import counted
 from arbench.training.batches import TrainingBatches
 from arbench.training.checkpoints import CheckpointStore, Progress
+from arbench.training.compilation import compile_if_faster
 from arbench.training.devices import make_accelerator
 from arbench.training.fitting import fit
 from arbench.training.trainer import Trainer
@@ -204,7 +204,7 @@ class _Experiment:
         try:
             with kept_for_reuse():
                 train()
-                record = self.led(lambda: self._measure(trainer).write(self.folder.record))
+            record = self.led(lambda: self._measure(trainer).write(self.folder.record))
         except (Interrupted, Diverged, Refused) as error:
             self._write_unfinished(trainer, error)
             raise
@@ -282,7 +282,7 @@ class _Experiment:
             num_steps=num_epochs * steps_per_epoch,
             budget_s=config.budget_s,
             seed=config.seed,
-            compile_loss=config.compile,
+            compile_loss=compile_if_faster if config.compile else None,
             accelerator=self.accelerator,
             store=CheckpointStore(self.folder.checkpoint),
             metrics=self.folder.metrics,
@@ -365,7 +365,8 @@ class _Experiment:
                     best_step=progress.best_step,
                     device=str(self.device),
                     precision=config.precision,
-                    compiled=config.compile,
+                    compiled=config.compile and progress.compiles,
+                    trial_s=progress.trial_s,
                     kernel=progress.kernel,
                     processes=self.accelerator.num_processes,
                     status=status,  # type: ignore[arg-type]
@@ -379,16 +380,10 @@ class _Experiment:
         """A record without a number: it says how far the training got and why it ended."""
         if not self.is_main:
             return
-        loaded = trainer.store.load()
-        progress = Progress() if loaded is None else loaded[0]
-        checks: ChecksRecord | None = None
-        match error:
-            case Refused():
-                status, checks = "refused", error.checks
-            case Diverged():
-                status = "diverged"
-            case _:
-                status = "interrupted"
+        progress, *_ = trainer.store.load() or (Progress(),)
+        checks = error.checks if isinstance(error, Refused) else None
+        status = "diverged" if isinstance(error, Diverged) else "interrupted"
+        status = "refused" if checks is not None else status
         self._record(trainer, progress, status, checks=checks).write(self.folder.record)
 
     def _out_of_memory(self, error: BaseException) -> RunError:

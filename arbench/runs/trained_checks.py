@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from arbench.errors import PluginError
-from arbench.measure.allocator import is_out_of_memory
+from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
 from arbench.probability.flows.flow import Flow
 from arbench.probability.flows.inversion import flow_findings
 from arbench.probability.model import Model
@@ -89,9 +89,10 @@ def check_trained(
     is_quick = config.limit is not None or fits_itself
     seconds = SHORT_S if is_quick else LONG_S
     few = events[: max(1, min(1 if is_quick else _NUM_EVENTS, _MOST_DIMS // events[0].numel()))]
-    checks = _check_network(assembly, config, few, seconds, reporter)
+    with kept_for_reuse():  # and given back at the end, as in each of what follows
+        checks = _check_network(assembly, config, few, seconds, reporter)
     density = assembly.density
-    with reporter.bar("sampling") as advance:
+    with kept_for_reuse(), reporter.bar("sampling") as advance:
         samples = density.sample(
             NUM_SAMPLES,
             generator=keyed_generator(config.seed, "samples"),
@@ -99,16 +100,17 @@ def check_trained(
         )
         if folder is not None:
             save_samples(folder, samples.cpu(), density.spec, rendering=config.rendering)
-    return check_samples(
-        density,
-        samples,
-        checks,
-        name=config.model,
-        seed=config.seed,
-        seconds=seconds,
-        events=events,
-        reporter=reporter,
-    )
+    with kept_for_reuse():
+        return check_samples(
+            density,
+            samples,
+            checks,
+            name=config.model,
+            seed=config.seed,
+            seconds=seconds,
+            events=events,
+            reporter=reporter,
+        )
 
 
 def _check_network(

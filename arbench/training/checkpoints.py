@@ -14,9 +14,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
@@ -54,6 +54,7 @@ class Progress:
         loss_events: events in that sum.
         metrics_bytes: length of `metrics.jsonl` that belongs to this state.
         kernel: how the network computes; None where it has one way alone. See `KernelNetwork`.
+        trial_s: median seconds of a step "compiled" and "plain", if both were tried.
     """
 
     step: _Count = 0
@@ -66,6 +67,12 @@ class Progress:
     loss_events: _Count = 0
     metrics_bytes: _Count = 0
     kernel: str | None = None
+    trial_s: dict[Literal["compiled", "plain"], _Finite] = field(default_factory=dict)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the loss is compiled, where that was asked for; an older arbench always did."""
+        return self.trial_s.get("compiled", 0.0) <= self.trial_s.get("plain", 0.0)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,7 @@ class Trainer:
         num_steps: how long the training is, but for one with a budget.
         budget_s: its wall-clock seconds; None for a number of steps.
         seed: keys dropout.
-        compile_loss: compile the loss with `torch.compile`.
+        compile_loss: puts a compiled loss in place of the own one; None leaves it.
         accelerator: device, precision and processes.
         store: where checkpoints go.
         metrics: `metrics.jsonl`, one line per evaluation.
@@ -95,7 +95,7 @@ class Trainer:
     num_steps: int
     budget_s: float | None
     seed: int
-    compile_loss: bool
+    compile_loss: Callable[[Trainer], None] | None
     accelerator: Accelerator
     store: CheckpointStore
     metrics: Path
@@ -121,7 +121,7 @@ class Trainer:
         with listening_for_stop() as heard, self.reporter.bar("training") as advance:
             finished = False
             while not finished:
-                elapsed, stop_signal = self._of_main(time.monotonic() - started, sum(heard[:1]))
+                elapsed, stop_signal = self.of_main(time.monotonic() - started, sum(heard[:1]))
                 progress.elapsed_s = elapsed
                 fraction = fraction_done(progress, self.num_steps, self.budget_s)
                 due = math.floor(fraction * recipe.evaluations)
@@ -136,7 +136,7 @@ class Trainer:
                     self._checkpoint()
                     last_checkpoint = time.monotonic()
                 if finished:
-                    (stop_signal,) = self._of_main(sum(heard[:1]))  # since the last step
+                    (stop_signal,) = self.of_main(sum(heard[:1]))  # since the last step
                 if stop_signal:
                     raise Interrupted(
                         f"interrupted after step {progress.step}, with a checkpoint; continue with "
@@ -150,19 +150,18 @@ class Trainer:
 
     def _begin(self) -> None:
         """Set up loss, optimiser and averages; take up the checkpoint, if there is one."""
-        objective: nn.Module = Objective(self.members)
+        self.objective: nn.Module = Objective(self.members)
         # What accelerate does to prepare a network loads torch's compiler: 45 MB and a second.
         accelerator = self.accelerator
         if accelerator.num_processes > 1 or accelerator.mixed_precision != "no":
-            objective = self._prepared(objective)
-        self.objective: nn.Module = objective
-        if self.compile_loss:
-            self.objective = torch.compile(objective)  # type: ignore[assignment]
+            self.objective = self._prepared(self.objective)
         if own := self._with_kernels():
             self.progress.kernel = own[0].forward_kernel
         self.average = _snapshot(self.network) if self.recipe.ema_decay else None
         if self.store.folder.exists():  # a new run has none
             self._take_up()
+        if self.compile_loss:
+            self.compile_loss(self)
         if self.accelerator.is_main_process:
             # What was measured after the checkpoint will be measured again.
             with full_disk_named(self.metrics), open(self.metrics, "ab") as file:
@@ -246,7 +245,7 @@ class Trainer:
             density, split = self.density, self.validation
             log_probs = evaluate(density, split)
             found = SplitRecord.of(log_probs, split, density.spec.domain, density.kind)
-            (nats,) = self._of_main(found.nats_per_event)
+            (nats,) = self.of_main(found.nats_per_event)
             progress.evaluations_since_best += 1
             if progress.best_nats is None or nats < progress.best_nats:
                 progress.best_nats, progress.best_step = nats, progress.step
@@ -385,13 +384,12 @@ class Trainer:
             if not fits:
                 raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}")
 
-    def _of_main(self, *values: float) -> list[float]:
+    def of_main(self, *values: float) -> list[float]:
         """The main process's numbers, the same in every process, so that all decide alike."""
         if self.accelerator.num_processes == 1:
             return list(values)
         shared = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
-        numbers: list[float] = broadcast(shared).tolist()
-        return numbers
+        return [float(value) for value in broadcast(shared)]
 
 
 def _snapshot(network: nn.Module) -> dict[str, Tensor]:

@@ -88,7 +88,7 @@ def trainer(
         num_steps=num_steps,
         budget_s=None,
         seed=0,
-        compile_loss=False,
+        compile_loss=None,
         accelerator=make_accelerator("cpu", "float32"),
         store=CheckpointStore(folder / "checkpoint"),
         metrics=folder / "metrics.jsonl",

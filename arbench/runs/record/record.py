@@ -117,6 +117,7 @@ class TrainingRecord(Part):
     device: Line
     precision: Line
     compiled: bool
+    trial_s: dict[Literal["compiled", "plain"], Finite] = Field(default={})  # of a step
     kernel: Line | None = None
     processes: Count = 1
     status: Status
@@ -135,8 +136,7 @@ class ForeignRecord(Part):
         seed: of what the object draws itself, and of its samples.
         limit: only the first so many events of each split; None for all.
         device: where it was evaluated.
-        repeat_nats: the largest change of a log-probability when the first events were evaluated
-            again in batches of another size.
+        repeat_nats: most that a log-probability changed when evaluated in batches of another size.
     """
 
     object: Line
