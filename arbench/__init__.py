@@ -136,11 +136,15 @@ if TYPE_CHECKING:
     from arbench.probability.walks.reference_path import ReferencePath as ReferencePath
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
+    from arbench.registry.entries import LauncherEntry as LauncherEntry
     from arbench.registry.entries import MeasurementEntry as MeasurementEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
     from arbench.registry.hookspecs import hookimpl as hookimpl
     from arbench.runs.folder import RunFolder as RunFolder
+    from arbench.runs.pool.launcher import Job as Job
+    from arbench.runs.pool.launcher import Launcher as Launcher
+    from arbench.runs.pool.launcher import Notice as Notice
     from arbench.runs.record.record import Record as Record
     from arbench.runs.zoo import bundled_name as bundled_name
     from arbench.show.charts import chart_files as chart_files
@@ -305,12 +309,14 @@ _NAMES = {
     "arbench.registry.entries": (
         "CommandEntry",
         "HeadEntry",
+        "LauncherEntry",
         "MeasurementEntry",
         "ModelEntry",
         "TaskEntry",
     ),
     "arbench.registry.hookspecs": ("hookimpl",),
     "arbench.runs.folder": ("RunFolder",),
+    "arbench.runs.pool.launcher": ("Job", "Launcher", "Notice"),
     "arbench.runs.record.record": ("Record",),
     "arbench.runs.zoo": ("bundled_name",),
     "arbench.show.charts": ("chart_files", "drawn_chart"),

@@ -32,7 +32,8 @@ def run_queue(
     *,
     out: str | Path = "runs",
     device: str = "auto",
-    workers: int = 1,
+    launcher: str = "local",
+    workers: int | None = None,
     lease: float = LEASE_S,
     reporter: Reporter | None = None,
 ) -> list[Run]:
@@ -45,8 +46,10 @@ def run_queue(
         path: a queue file; see `arbench.runs.queue`.
         out: the folder that holds the run folders, one for each run by its name.
         device: where to train.
-        workers: how many processes to start for this, each with one thread unless OMP_NUM_THREADS
-            says otherwise, and with a GPU of its own while there are enough; 1 starts none.
+        launcher: what starts processes for this, and its settings, such as "ray?cpus=4".
+        workers: how many processes are at work at once; by default as many as there is room for.
+            On this machine ("local") each has one thread unless OMP_NUM_THREADS says otherwise, and
+            a GPU of its own while there are enough; there the default is 1, which starts none.
         lease: how long a worker may be silent before it is taken for dead, in seconds.
         reporter: receives progress.
 
@@ -54,19 +57,22 @@ def run_queue(
         Every run, whoever made it.
 
     Raises:
-        ConfigError: if the file is no queue.
+        ConfigError: if the file is no queue, or there is no such launcher.
         Interrupted: at a stop signal; the same call takes the queue up again.
         RunError: at the end, if some of the runs failed; the others have been made.
     """
     wanted, home, reporter = read_queue(Path(path)), Path(out), reporter or Reporter()
-    if workers == 1:
+    if launcher == "local" and workers in (None, 1):
         return make_all("queue", wanted, home, device, reporter, lease_s=lease)
-    from arbench.api.workers import start_workers
+    from arbench.api.launching import jobs_of, launch, open_launcher
 
-    claims = Claims(home, lease)
+    opened, claims = open_launcher(launcher), Claims(home, lease)
     for item in wanted:
         claims.forget_failure(item.name)
-    start_workers(Path(path), home, device, workers, lease, reporter)
+    left = [item.name for item in wanted if not is_complete(item, RunFolder(home / item.name))]
+    if left:
+        jobs = jobs_of(opened, Path(path), left, home, device, workers, lease)
+        launch(opened, jobs, wanted, home, workers, reporter)
     return collected(wanted, home)
 
 
@@ -191,7 +197,7 @@ class _Worker:
                 elif claim.has_failed:
                     self.failed.add(item.name)
                 else:
-                    if not self._is_complete(item):
+                    if not is_complete(item, RunFolder(self.home / item.name)):
                         claim.begin()
                     self.made[item.name] = self._make(item, claim)
         except Held as error:
@@ -212,13 +218,6 @@ class _Worker:
     def _held(self, name: str) -> AbstractContextManager[Claim | None]:
         return self.claims.claim(name, self.reporter) if self.is_alone else nullcontext()
 
-    def _is_complete(self, item: QueuedRun) -> bool:
-        """Whether there is nothing left to do for a run."""
-        folder = RunFolder(self.home / item.name)
-        if not is_finished(folder):
-            return False
-        return {*measurement_keys(item.measure)} <= {*Record.read(folder.record).measurements}
-
     def _make(self, item: QueuedRun, reporter: Reporter) -> Run:
         """Make a run, or go on with it; a finished one is returned as it is."""
         folder, number = self.home / item.name, self.wanted.index(item) + 1
@@ -227,7 +226,7 @@ class _Worker:
             asked = item.model_dump(exclude={"name"})
             return run(**asked, out=folder, device=self.device, reporter=reporter)
         made = resume(folder, task=item.task, device=self.device, reporter=reporter)
-        if self.is_alone and not self._is_complete(item):  # killed while it measured
+        if self.is_alone and not is_complete(item, RunFolder(folder)):  # killed while it measured
             asked = {"task": item.task, "device": self.device, "reporter": reporter}
             made = replace(made, record=measure_run(folder, *item.measure, **asked))
         return made
@@ -243,6 +242,13 @@ class _Worker:
             names = ", ".join(item.name for item in self.wanted if item.name in self.failed)
             raise RunError(f"{len(self.failed)} of {len(self.wanted)} {kind} failed: {names}")
         return [self.made[item.name] for item in self.wanted]
+
+
+def is_complete(item: QueuedRun, folder: RunFolder) -> bool:
+    """Whether there is nothing left to do for a run."""
+    if not is_finished(folder):
+        return False
+    return {*measurement_keys(item.measure)} <= {*Record.read(folder.record).measurements}
 
 
 def collected(wanted: Sequence[QueuedRun], home: Path) -> list[Run]:

@@ -1,4 +1,4 @@
-"""`arbench list`: models, tasks, heads, measurements, recipes, plugins, zoo, runs."""
+"""`arbench list`: models, tasks, heads, measurements, launchers, recipes, plugins, zoo, runs."""
 
 from __future__ import annotations
 
@@ -87,6 +87,18 @@ def _commands(offers: Registry) -> Rows:
     ]
 
 
+def _launchers(offers: Registry) -> Rows:
+    return [
+        {
+            "launcher": name,
+            "summary": offer.entry.summary,
+            "plugin": offer.distribution,
+            "problem": f"not installed: {offer.install_command}" if offer.missing else "",
+        }
+        for name, offer in offers.launchers.items()
+    ]
+
+
 def _recipes(offers: Registry) -> Rows:
     from arbench.registry.source import recipe_names
 
@@ -120,6 +132,7 @@ def _offered_by(plugin: PluginInfo, offers: Registry) -> str:
         "head": offers.heads,
         "measurement": offers.measurements,
         "command": offers.commands,
+        "launcher": offers.launchers,
     }
     parts = []
     for kind, found in kinds.items():
@@ -158,6 +171,7 @@ KINDS: dict[str, Callable[[Registry], Rows]] = {
     "heads": _heads,
     "measurements": _measurements,
     "commands": _commands,
+    "launchers": _launchers,
     "recipes": _recipes,
     "plugins": _plugins,
     "zoo": _zoo,

@@ -9,6 +9,7 @@ import click
 
 from arbench.cli.options import UserPath
 
+_STDIN = 0
 _FILE = click.argument("file", type=UserPath(path_type=Path, exists=True, dir_okay=False))
 _OUT = click.option(
     "--out",
@@ -41,9 +42,16 @@ class _Queue(click.Command):
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),
-    default=1,
+    help="Processes to start, with one thread each (or OMP_NUM_THREADS), and GPUs dealt out; with "
+    "another launcher, how many runs are made at once [default: 1; what there is room for].",
+)
+@click.option(
+    "--launcher",
+    default="local",
     show_default=True,
-    help="Processes to start, with one thread each (or OMP_NUM_THREADS), and GPUs dealt out.",
+    metavar="NAME",
+    help="What starts the processes, and its settings, such as 'ray?cpus=4' or 'slurm?minutes=60'; "
+    "`arbench list launchers` shows all, `arbench show ray` the settings of one.",
 )
 @click.option(
     "--lease",
@@ -54,19 +62,35 @@ class _Queue(click.Command):
     help="A worker that is silent for so long is taken for dead, and its run taken up.",
 )
 @click.option("--worker", "is_worker", is_flag=True, hidden=True)
+@click.option("--leash", "has_leash", is_flag=True, hidden=True)
+@click.option("--only", hidden=True)
 def command(
-    file: Path, out: Path, device: str, workers: int, lease: float, is_worker: bool
+    file: Path,
+    out: Path,
+    device: str,
+    workers: int | None,
+    launcher: str,
+    lease: float,
+    is_worker: bool,
+    has_leash: bool,
+    only: str | None,
 ) -> None:
     """Train all runs of the queue FILE, in order; say how they stand with `queue status FILE`.
 
     \b
     arbench queue runs.toml --workers 4
+    arbench queue runs.toml --launcher 'ray?cpus=2'
     arbench queue status runs.toml
 
     Give the same command again after an interruption: it skips finished runs and continues
     unfinished ones. Give it on as many machines as you like that share the folder --out: each run
     is made once, and what a dead worker leaves is taken up from its checkpoint.
     """  # noqa: D301 - click wants the character
+    if has_leash:  # before what takes seconds to import
+        from arbench.training.signals import stop_when_it_ends
+
+        stop_when_it_ends(_STDIN)
+
     from arbench.api.queue import make_all, run_queue
     from arbench.cli.console import ConsoleReporter, conclude
     from arbench.files.atomic import require_folder
@@ -74,11 +98,18 @@ def command(
 
     require_folder(out)  # once, not for every run of the queue
     reporter = ConsoleReporter()
-    if is_worker:  # of `--workers`, which shows the results and asks again for what failed
-        make_all("queue", read_queue(file), out, device, reporter, lease_s=lease, again=False)
+    if is_worker:  # of a launcher, whose command shows the results and asks again for what failed
+        wanted = [item for item in read_queue(file) if only in (None, item.name)]
+        make_all("queue", wanted, out, device, reporter, lease_s=lease, again=False)
         return
     for run in run_queue(
-        file, out=out, device=device, workers=workers, lease=lease, reporter=reporter
+        file,
+        out=out,
+        device=device,
+        launcher=launcher,
+        workers=workers,
+        lease=lease,
+        reporter=reporter,
     ):
         conclude(run)
 

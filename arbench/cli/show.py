@@ -1,4 +1,4 @@
-"""`arbench show`: a model, task, measurement or run in full; `--recipe`."""
+"""`arbench show`: a model, task, measurement, launcher or run in full; `--recipe`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arbench.cli.setting_texts import argument_docs, recipe_values, settings_tex
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
 from arbench.files.canonical import seal_fault
 from arbench.files.strict_json import read_json
-from arbench.registry.entries import MeasurementEntry, ModelEntry, TaskEntry
+from arbench.registry.entries import LauncherEntry, MeasurementEntry, ModelEntry, TaskEntry
 from arbench.registry.manager import Registered, registry, split_argument
 from arbench.registry.source import (
     class_constants,
@@ -59,10 +59,10 @@ def command(
     bibtex: bool,
     as_json: bool,
 ) -> None:
-    """Show NAME: a model or a measurement with its settings, a task, or a run.
+    """Show NAME: a model, a measurement or a launcher with its settings, a task, or a run.
 
-    Name a run by its folder or by its name in the zoo. If a folder is called like a model, a task
-    or a measurement, write ./NAME for the folder.
+    Name a run by its folder or by its name in the zoo. If a folder is called like a model, a task,
+    a measurement or a launcher, write ./NAME for the folder.
 
     \b
     arbench show nade
@@ -99,7 +99,10 @@ def command(
         texts.append(_task_text(shown["task"]))
     if key in offers.measurements:
         shown["measurement"] = _measurement(offers.measurements[key])
-        texts.append(_measurement_text(shown["measurement"]))
+        texts.append(_asked_text("measurement", shown["measurement"]))
+    if key in offers.launchers:
+        shown["launcher"] = _launcher(offers.launchers[key])
+        texts.append(_asked_text("launcher", shown["launcher"]))
     if not shown:
         name = _folder(name)
         shown["run"] = _whole_run(name, as_json)
@@ -193,10 +196,23 @@ def _measurement(offer: Registered[MeasurementEntry]) -> dict[str, Any]:
     }
 
 
-def _measurement_text(measurement: dict[str, Any]) -> str:
-    about = [(key, value) for key, value in measurement.items() if key != "settings" and value]
-    settings = settings_text(measurement["settings"]) or "none"
-    title = f"settings ({measurement['measurement']}?KEY=VALUE&KEY=VALUE)\n"
+def _launcher(offer: Registered[LauncherEntry]) -> dict[str, Any]:
+    entry = offer.entry
+    return {
+        "launcher": entry.name,
+        "summary": entry.summary,
+        "plugin": f"{offer.plugin}, of {offer.distribution} {offer.version}",
+        "class": entry.launcher,
+        "to install": offer.install_command if offer.missing else "",
+        "settings": _settings(entry.launcher),
+    }
+
+
+def _asked_text(kind: str, shown: dict[str, Any]) -> str:
+    """Something that is asked for by a key, `NAME?KEY=VALUE`."""
+    about = [(key, value) for key, value in shown.items() if key != "settings" and value]
+    settings = settings_text(shown["settings"]) or "none"
+    title = f"settings ({shown[kind]}?KEY=VALUE&KEY=VALUE)\n"
     return "\n\n".join([pairs(about), title + _indented(settings)])
 
 
@@ -256,7 +272,7 @@ def _files_fault(name: str, record: dict[str, Any]) -> str | None:
 def _unknown(name: str) -> ArbenchError:
     """What the registry says about the name: of the two answers, the one with a suggestion."""
     answers: list[ArbenchError] = []
-    for kind in (ModelEntry, TaskEntry, MeasurementEntry):
+    for kind in (ModelEntry, TaskEntry, MeasurementEntry, LauncherEntry):
         try:
             registry().find(kind, name)
         except PluginError as error:
@@ -267,8 +283,8 @@ def _unknown(name: str) -> ArbenchError:
         if "did you mean" in str(answer):
             return answer
     return ConfigError(
-        f"{name!r} is no model, no task, no measurement and no folder; `arbench list` shows models "
-        "and tasks"
+        f"{name!r} is no model, no task, no measurement, no launcher and no folder; `arbench list` "
+        "shows models and tasks"
     )
 
 

@@ -10,7 +10,7 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 _ALIAS_PATTERN = r"[a-z0-9][a-z0-9._+-]{0,63}"
 _TARGET_PATTERN = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
-Kind = Literal["model", "task", "head", "measurement", "command"]
+Kind = Literal["model", "task", "head", "measurement", "command", "launcher"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +125,26 @@ class CommandEntry(Entry):
     command: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class LauncherEntry(Entry):
+    """A launcher on offer: what starts the runs of `arbench queue --launcher NAME`.
+
+    Attributes:
+        launcher: where the launcher class is, `"package.module:Class"`.
+        extra: the extra of the plugin's distribution that installs what it needs; None where
+            nothing more is needed.
+    """
+
+    kind = holds = "launcher"
+    launcher: str
+    extra: str | None = None
+
+
 KINDS: tuple[type[Entry], ...] = (
     ModelEntry,
     TaskEntry,
     HeadEntry,
     MeasurementEntry,
     CommandEntry,
+    LauncherEntry,
 )

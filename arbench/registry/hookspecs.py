@@ -9,6 +9,7 @@ import pluggy
 from arbench.registry.entries import (
     CommandEntry,
     HeadEntry,
+    LauncherEntry,
     MeasurementEntry,
     ModelEntry,
     TaskEntry,
@@ -42,3 +43,8 @@ def arbench_register_measurements() -> Sequence[MeasurementEntry]:  # type: igno
 @hookspec
 def arbench_register_commands() -> Sequence[CommandEntry]:  # type: ignore[empty-body]
     """The commands that this plugin adds to the command line."""
+
+
+@hookspec
+def arbench_register_launchers() -> Sequence[LauncherEntry]:  # type: ignore[empty-body]
+    """The launchers that this plugin offers."""

@@ -19,6 +19,7 @@ from arbench.registry.entries import (
     Entry,
     HeadEntry,
     Kind,
+    LauncherEntry,
     MeasurementEntry,
     ModelEntry,
     TaskEntry,
@@ -98,6 +99,7 @@ class Registry:
         heads: name to head, likewise.
         measurements: name to measurement, likewise.
         commands: name to command, likewise.
+        launchers: name to launcher, likewise.
         plugins: every plugin found, in the order they were found.
         clashes: kind and name of what more than one plugin offers, so that nobody gets it, with
             those who offer it.
@@ -128,6 +130,7 @@ class Registry:
         self.heads: Mapping[str, Registered[HeadEntry]] = of[HeadEntry]
         self.measurements: Mapping[str, Registered[MeasurementEntry]] = of[MeasurementEntry]
         self.commands: Mapping[str, Registered[CommandEntry]] = of[CommandEntry]
+        self.launchers: Mapping[str, Registered[LauncherEntry]] = of[LauncherEntry]
 
     def find(self, kind: type[E], name: str) -> Registered[E]:
         """What goes by a name, whatever its case.

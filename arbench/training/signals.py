@@ -13,6 +13,7 @@ from arbench.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
+_HEARD = threading.Event()
 _ACKNOWLEDGEMENT = "stopping after this step; press Ctrl-C again to stop at once\n"
 
 
@@ -40,6 +41,7 @@ def listening_for_stop(at_once: Callable[[], str] | None = None) -> Iterator[lis
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         heard.append(number)
+        _HEARD.set()
         if at_once is not None:
             raise Interrupted(at_once(), number)
         if os.environ.get("RANK", "0") == "0":  # several processes acknowledge once
@@ -51,6 +53,27 @@ def listening_for_stop(at_once: Callable[[], str] | None = None) -> Iterator[lis
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def stop_when_it_ends(stream: int) -> None:
+    """Take the end of a stream for a stop signal, from now on, unless there was one already.
+
+    SIGUSR1 and SIGUSR2 are not heard from now on: SLURM tells every process of a job with one of
+    them that its time is nearly over, and would end those that know nothing of it.
+
+    Args:
+        stream: a file descriptor that nobody else reads; whoever holds its other end may die.
+    """
+
+    def watch() -> None:
+        while os.read(stream, 1024):
+            pass
+        if not _HEARD.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _acknowledge() -> None:

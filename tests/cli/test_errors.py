@@ -112,7 +112,7 @@ def test_a_verb_may_choose_its_exit_code(verb) -> None:
         (["list", "--nope"], "--nope"),
         (["list", "cats"], "'cats'"),
         (["show"], "NAME"),
-        (["show", "no-such-thing-anywhere"], "is no model, no task, no measurement and no folder"),
+        (["show", "no-such-thing-anywhere"], "is no model, no task, no measurement, no"),
         (["data", "no-such-thing-anywhere"], "no task is called"),
     ],
 )

@@ -145,7 +145,8 @@ def test_all_failures_at_once_leave_the_others_as_they_were(
 
 
 LISTED = """
-from arbench import CommandEntry, HeadEntry, MeasurementEntry, ModelEntry, TaskEntry, hookimpl
+from arbench import CommandEntry, HeadEntry, LauncherEntry, MeasurementEntry, ModelEntry, TaskEntry
+from arbench import hookimpl
 
 arbench_entries = (
     ModelEntry(name="good", network="good.network:Net"),
@@ -153,11 +154,16 @@ arbench_entries = (
     HeadEntry(name="good", head="good.head:Head"),
     MeasurementEntry(name="good", measurement="good.measurement:Question"),
     CommandEntry(name="good", command="good.command:command"),
+    LauncherEntry(name="good", launcher="good.launcher:Launcher"),
 )
 
 @hookimpl
 def arbench_register_models():
     return [ModelEntry(name="of-a-hook", network="good.network:Net")]
+
+@hookimpl
+def arbench_register_launchers():
+    return [LauncherEntry(name="of-a-hook", launcher="good.launcher:Launcher")]
 """
 
 
@@ -170,11 +176,12 @@ def test_a_list_holds_entries_of_all_kinds_and_hooks_add_to_it(
         "from arbench.registry.manager import registry\n"
         "found = registry()\n"
         "kinds = (found.models, found.tasks, found.heads, found.measurements, found.commands)\n"
-        "print([[*kind] for kind in kinds], found.clashes)"
+        "print([[*kind] for kind in kinds], [*found.launchers], found.clashes)"
     )
     done = python("-c", code, ARBENCH_PLUGINS="good")
     assert done.stderr == ""
-    assert done.stdout == "[['good', 'of-a-hook'], ['good'], ['good'], ['good'], ['good']] {}\n"
+    ours = "['good', 'of-a-hook']"
+    assert done.stdout == f"[{ours}, ['good'], ['good'], ['good'], ['good']] {ours} {{}}\n"
 
 
 @pytest.mark.parametrize("kind", ["raises", "exits", "misspells", "bad-name"])
