@@ -147,6 +147,7 @@ if TYPE_CHECKING:
     from arbench.runs.pool.launcher import Notice as Notice
     from arbench.runs.record.record import Record as Record
     from arbench.runs.zoo import bundled_name as bundled_name
+    from arbench.show import show as show
     from arbench.show.charts import chart_files as chart_files
     from arbench.show.charts import drawn_chart as drawn_chart
     from arbench.show.reporting import Reporter as Reporter
@@ -319,6 +320,7 @@ _NAMES = {
     "arbench.runs.pool.launcher": ("Job", "Launcher", "Notice"),
     "arbench.runs.record.record": ("Record",),
     "arbench.runs.zoo": ("bundled_name",),
+    "arbench.show": ("show",),
     "arbench.show.charts": ("chart_files", "drawn_chart"),
     "arbench.show.reporting": ("Reporter",),
 }

@@ -55,6 +55,7 @@ from arbench.runs.request import as_seen_by, open_as_recorded, reopen
 from arbench.runs.results.comparison import compare_results
 from arbench.runs.verification import Verification, verify_run
 from arbench.show.escaping import one_line
+from arbench.show.notebooks.bars import usual_reporter
 from arbench.show.reporting import Reporter
 from arbench.training.devices import several_processes
 
@@ -121,7 +122,7 @@ def evaluate(
             "evaluate validation or test"
         )
     events, score = data.split(split), processes.evaluate if processes else evaluate_log_probs
-    with (reporter or Reporter()).bar(f"evaluating {split}") as advance:
+    with (reporter or usual_reporter()).bar(f"evaluating {split}") as advance:
         log_probs = score(density, events, progress=advance)
     return SplitRecord.of(log_probs, events, density.spec.domain, density.kind)
 
@@ -167,7 +168,7 @@ def evaluate_density(
         name=name,
         out=None if out is None else Path(out),
         seed=seed,
-        reporter=reporter,
+        reporter=reporter or usual_reporter(),
     )
     write_card(evaluated.path, evaluated.record)
     return evaluated
@@ -194,7 +195,7 @@ def bench(
             )
     with (
         at_work(alone=True) as alone,
-        (reporter or Reporter()).bar("timing", live=False) as advance,
+        (reporter or usual_reporter()).bar("timing", live=False) as advance,
     ):
         rows = measure_sampling(
             density,
@@ -289,7 +290,7 @@ def verify(
         device: where to compute.
         reporter: receives progress.
     """
-    folder = find_run(path)
+    folder, reporter = find_run(path), reporter or usual_reporter()
     # What was found by a name is a copy that others share, and is held to hashes of its own.
     bind = folder == Path(path)
     return verify_run(

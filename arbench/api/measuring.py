@@ -16,6 +16,7 @@ from arbench.runs.folder import RunFolder
 from arbench.runs.measuring import measure_run as measure_more_of
 from arbench.runs.measuring import reopened, require_offered
 from arbench.runs.record.record import Record
+from arbench.show.notebooks.bars import usual_reporter
 from arbench.show.pictures import pictures_of, shown_of
 from arbench.show.reporting import Reporter
 from arbench.training.devices import several_processes
@@ -54,7 +55,7 @@ def measure_run(
         PluginError: if a measurement fails.
     """
     measurements = [open_measurement(name) for name in names]
-    reporter = reporter or Reporter()
+    reporter = reporter or usual_reporter()
     device, processes = several_processes(_device_of(measurements, device))
 
     def place() -> Path:

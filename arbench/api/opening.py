@@ -17,7 +17,9 @@ from arbench.probability.density import Density
 from arbench.runs.config import RunConfig
 from arbench.runs.folder import RunFolder
 from arbench.runs.loading import read_config
+from arbench.runs.record.record import Record
 from arbench.runs.request import reopen
+from arbench.show.notebooks.embedding import run_html
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class OpenedRun:
     draws_pixels: bool
     sha256: Mapping[str, str]
     _config: RunConfig
+
+    def _repr_html_(self) -> str:
+        """Its numbers, samples and pictures, for a notebook."""
+        record = Record.read(RunFolder(self.folder).record)
+        return run_html(self.folder, record.model_dump(mode="json"))
 
     def dataset(self, task: str | None = None, *, limit: int | None = None) -> Dataset:
         """The data that it was trained on.

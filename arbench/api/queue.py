@@ -22,6 +22,7 @@ from arbench.runs.queue import QueuedRun, read_queue
 from arbench.runs.record.record import Record
 from arbench.runs.request import resolve
 from arbench.runs.seeds import require_recipe, seed_folder, seeds_home
+from arbench.show.notebooks.bars import usual_reporter
 from arbench.show.reporting import Reporter
 
 _LOOK_AGAIN_S = 1.0
@@ -61,7 +62,7 @@ def run_queue(
         Interrupted: at a stop signal; the same call takes the queue up again.
         RunError: at the end, if some of the runs failed; the others have been made.
     """
-    wanted, home, reporter = read_queue(Path(path)), Path(out), reporter or Reporter()
+    wanted, home, reporter = read_queue(Path(path)), Path(out), reporter or usual_reporter()
     if launcher == "local" and workers in (None, 1):
         return make_all("queue", wanted, home, device, reporter, lease_s=lease)
     from arbench.api.launching import jobs_of, launch, open_launcher
@@ -97,7 +98,7 @@ def run_seeds(
         seeds: how many; a verdict about the recipe takes at least 3.
         out: the folder that holds `seed-0`, `seed-1` and so on; by default one under `runs/`.
         device: where to train.
-        reporter: receives progress; by default nobody.
+        reporter: receives progress; by default a notebook, and nobody elsewhere.
         options: the rest of what `run` takes, but for the seed.
 
     Raises:
@@ -120,7 +121,7 @@ def run_seeds(
         )
         for seed, folder in enumerate(folders)
     ]
-    return make_all("seeds", wanted, home, device, reporter or Reporter())
+    return make_all("seeds", wanted, home, device, reporter or usual_reporter())
 
 
 def make_all(

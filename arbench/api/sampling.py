@@ -19,6 +19,7 @@ from arbench.probability.heads.tempered import at_temperature
 from arbench.probability.randomness import keyed_generator
 from arbench.probability.samplers import OnSite
 from arbench.runs.loading import read_config
+from arbench.show.notebooks.bars import progress_or_bar
 from arbench.show.texts import draw_texts
 
 
@@ -50,30 +51,33 @@ def sample(
     """
     density = load(model, unfinished=True) if isinstance(model, str | Path) else model
     generator = keyed_generator(seed, "samples")
-    try:
-        tempered = at_temperature(density, temperature)
-        if length is not None:
-            if given is not None:
-                raise ValueError("a length is for what is drawn from its beginning, not completed")
-            return sample_stream(
-                tempered,
+    with progress_or_bar(progress) as said:
+        try:
+            tempered = at_temperature(density, temperature)
+            if length is not None:
+                if given is not None:
+                    raise ValueError(
+                        "a length is for what is drawn from its beginning, not completed"
+                    )
+                return sample_stream(
+                    tempered,
+                    num_events,
+                    length,
+                    stride=max(1, density.spec.num_dims // 2),
+                    generator=generator,
+                    method=method,
+                    progress=said,
+                )
+            return tempered.sample(
                 num_events,
-                length,
-                stride=max(1, density.spec.num_dims // 2),
                 generator=generator,
                 method=method,
-                progress=progress,
+                given=given,
+                known=known,
+                progress=said,
             )
-        return tempered.sample(
-            num_events,
-            generator=generator,
-            method=method,
-            given=given,
-            known=known,
-            progress=progress,
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
 
 def sample_texts(
@@ -107,15 +111,16 @@ def sample_texts(
         model = at_temperature(density, temperature)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return draw_texts(
-        model,
-        rendering,
-        num_texts,
-        stride=config.recipe.stream.stride,
-        prompt=prompt,
-        length=length,
-        generator=keyed_generator(seed, "samples"),
-        method=method,
-        progress=progress,
-        hear=hear,
-    )
+    with progress_or_bar(progress) as said:
+        return draw_texts(
+            model,
+            rendering,
+            num_texts,
+            stride=config.recipe.stream.stride,
+            prompt=prompt,
+            length=length,
+            generator=keyed_generator(seed, "samples"),
+            method=method,
+            progress=said,
+            hear=hear,
+        )

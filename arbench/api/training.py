@@ -13,6 +13,7 @@ from arbench.measure.opening import open_measurement
 from arbench.runs.experiment import Run, resume_run, start_run
 from arbench.runs.folder import RunFolder
 from arbench.runs.request import RunRequest, parse_seconds
+from arbench.show.notebooks.bars import usual_reporter
 from arbench.show.reporting import Reporter
 
 
@@ -65,7 +66,7 @@ def run(
         seed: keys every random draw.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         out: the run folder; by default a new one under `runs/`.
-        reporter: receives progress; by default nobody.
+        reporter: receives progress; by default a notebook, and nobody elsewhere.
         options: see `RecipeOptions`.
 
     Raises:
@@ -73,7 +74,7 @@ def run(
     """
     place = None if out is None else Path(out)
     request = as_request(task, model, seed=seed, device=device, out=place, **options)
-    finished = start_run(request, reporter or Reporter())
+    finished = start_run(request, reporter or usual_reporter())
     if finished.is_main:
         write_card(finished.path, finished.record)
     return finished
@@ -94,7 +95,7 @@ def resume(
         device: where to continue.
         reporter: receives progress.
     """
-    finished = resume_run(Path(path), device, reporter or Reporter(), task)
+    finished = resume_run(Path(path), device, reporter or usual_reporter(), task)
     card = RunFolder(finished.path).card
     # A run that was interrupted while its card was written has none yet.
     wanted = not finished.was_finished or (not card.exists() and os.access(finished.path, os.W_OK))

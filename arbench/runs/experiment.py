@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -28,6 +27,7 @@ from arbench.measure.per_event import save_per_event
 from arbench.measure.speed import Speed
 from arbench.probability.randomness import derive_seed
 from arbench.runs.config import Assembly, RunConfig, assemble
+from arbench.runs.folder import Run as Run
 from arbench.runs.folder import RunFolder, new_run_folder
 from arbench.runs.loading import check_bound, load_density, read_config
 from arbench.runs.record.binding import PER_EVENT
@@ -51,19 +51,6 @@ from arbench.training.fitting import fit
 from arbench.training.trainer import Trainer
 
 _SMALL = 10_000_000  # parameters, for which there is memory everywhere
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run on disk and its record; `is_main` is False in all but one of several processes.
-
-    `was_finished` is True where there was nothing to resume.
-    """
-
-    path: Path
-    record: Record
-    is_main: bool = True
-    was_finished: bool = False
 
 
 def start_run(request: RunRequest, reporter: Reporter) -> Run:

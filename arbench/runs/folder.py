@@ -1,4 +1,4 @@
-"""The run folder: names of its files, and its lock."""
+"""The run folder: names of its files, its lock, and the run in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -197,3 +198,22 @@ def new_run_folder(out: Path | None, task: str, model: str) -> RunFolder:
             number += 1
         else:
             return RunFolder(path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk and its record; `is_main` is False in all but one of several processes.
+
+    `was_finished` is True where there was nothing to resume.
+    """
+
+    path: Path
+    record: Record
+    is_main: bool = True
+    was_finished: bool = False
+
+    def _repr_html_(self) -> str:
+        """Its numbers, samples and pictures, for a notebook."""
+        from arbench.show.notebooks.embedding import run_html
+
+        return run_html(self.path, self.record.model_dump(mode="json"))

@@ -1,1 +1,40 @@
-"""What people look at: samples, pictures, heatmaps, numbers with their errors, progress."""
+"""What people look at: samples, pictures, heatmaps, numbers with their errors, progress.
+
+`arbench.show(events, of)` shows events in a notebook.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from arbench.show.notebooks.events import Shown
+
+
+class Show(ModuleType):
+    """This room, which can be called, since a module and a function cannot share a name."""
+
+    def __call__(self, events: Tensor, of: Any) -> Shown:
+        """Events as a person looks at them: images, texts, sounds, music or rows.
+
+        A notebook draws what comes back; elsewhere it is the texts, or a count.
+
+        Args:
+            events: `(B, *event_shape)`, or one event.
+            of: what they are events of: the name of a task, a `Task`, a density, or what
+                `arbench.open_run` returns. A density alone does not know the characters of a text.
+
+        Raises:
+            ConfigError: if `of` is something else, or the events are not of that kind.
+        """
+        from arbench.show.notebooks.events import shown
+
+        return shown(events, of)
+
+
+sys.modules[__name__].__class__ = Show
+show = cast(Show, sys.modules[__name__])

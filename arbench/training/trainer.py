@@ -256,7 +256,6 @@ class Trainer:
             if own is not None:
                 self.network.load_state_dict(own)
         progress.evaluations = math.floor(fraction * self.recipe.evaluations)
-
         line: dict[str, float | None] = {
             "step": progress.step,
             "epoch": progress.step / self.batches.steps_per_epoch,
@@ -284,7 +283,6 @@ class Trainer:
         width = self.density.spec.domain.bin_width
         per_dim = best / self.validation.scored_dims.double().mean().item()
         unit = self.batches.task.unit
-        # A narrow terminal shows the first part alone.
         bits = "" if width is None else f"{in_bits(per_dim, width):.4f} bits/{unit}, "
         return f"best validation {bits}{best:.2f} nats"
 

@@ -17,7 +17,7 @@ from arbench.show.tables import Table, as_rich, as_text, columns, fit
 HEADER = ("task", "nats", "summary", "where")
 ROWS = [
     ("mnist", "85.47 ± 0.22", "digits of 28 times 28 pixels, each of them black or white", "/a/b"),
-    ("names", "2.03 ± 0.01", "given names, a letter after the other", "/home/user/data/names/yob"),
+    ("names", "2.03 ± 0.01", "given names, a letter after the other", "/data/own/files/names/yob"),
 ]
 CELL = st.lists(st.text("abcdefg", min_size=1, max_size=30), min_size=1, max_size=8).map(" ".join)
 LINES = st.integers(1, 6).flatmap(

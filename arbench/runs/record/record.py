@@ -326,8 +326,9 @@ class Record(Part):
     @property
     def speeds(self) -> list[SpeedRecord]:
         """How fast its samplers are; none where they were not timed."""
-        sections = self.measurements.values()
-        return [row for s in sections if isinstance(s, SpeedSection) for row in s.rows]
+        return [
+            r for s in self.measurements.values() if isinstance(s, SpeedSection) for r in s.rows
+        ]
 
     @property
     def truth(self) -> TruthSection | None:
@@ -363,10 +364,7 @@ class Record(Part):
 
     @property
     def result_sha256(self) -> str | None:
-        """What tells this result from another of the same model: the hash of the weights.
-
-        For a foreign density it is the hash of the log-probabilities; None without a result.
-        """
+        """The hash of the weights, or of a foreign density's values; None without a result."""
         return self.sha256.weights if self.foreign is None else self.sha256.per_event
 
     @property
@@ -375,11 +373,7 @@ class Record(Part):
         return self.sha256.record is not None
 
     def write(self, path: Path) -> Record:
-        """Write atomically as JSON, with its own hash, after validating once more; returns that.
-
-        Raises:
-            ValueError: if a hyper-parameter or a setting is NaN or an infinity.
-        """
+        """What was written: atomically, with its own hash, validated again; ValueError for NaN."""
         written = self.model_validate(sealed(self.model_dump(mode="json")))
         write_text(path, written.to_json())
         return written
@@ -387,6 +381,12 @@ class Record(Part):
     def to_json(self) -> str:
         """This record as indented JSON text."""
         return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    def _repr_html_(self) -> str:
+        """Its tables, for a notebook."""
+        from arbench.show.notebooks.embedding import record_html
+
+        return record_html(self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: Path) -> Record:
@@ -396,5 +396,5 @@ class Record(Part):
             DataError: if it is missing, no JSON, of a newer format, breaks the schema, or does not
                 fit the hash that it carries.
         """
-        missing = "no record there; the run has not finished"
-        return read_document(path, cls, SCHEMA_VERSION, DataError, missing, fault_of=seal_fault)
+        gone = "no record there; the run has not finished"
+        return read_document(path, cls, SCHEMA_VERSION, DataError, gone, fault_of=seal_fault)

@@ -1,0 +1,1 @@
+"""What a notebook shows of runs, records and events, and its progress bar."""
