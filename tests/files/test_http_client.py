@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from arbench.errors import NetworkError
 from arbench.files import http_client
@@ -125,6 +126,11 @@ def test_a_certificate_that_is_not_accepted_is_told_as_such() -> None:
     assert reason(error, "https://host/a") == (
         "https://host cannot be reached: its certificate is not accepted"
     )
+
+
+def test_the_errors_of_the_hub_client_are_those_that_are_caught() -> None:
+    """Of two libraries with the same names the other one's errors would pass every handler."""
+    assert issubclass(HfHubHTTPError, httpx.HTTPError)
 
 
 def test_a_packed_file_arrives_packed(tmp_path: Path) -> None:
