@@ -171,6 +171,8 @@ def synchronize(device: torch.device) -> None:
     """Wait until everything queued on the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "xpu":
+        torch.xpu.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
 

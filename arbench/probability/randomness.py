@@ -32,7 +32,9 @@ def keyed_generator(seed: int, *key: str | int) -> torch.Generator:
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seeds torch's global generators for the duration, then restores them."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    has_own = device.type in ("cuda", "xpu")
+    kind = device.type if has_own else "cuda"
+    with torch.random.fork_rng(devices=[device] if has_own else [], device_type=kind):
         torch.manual_seed(seed)
         yield
 

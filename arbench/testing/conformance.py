@@ -14,6 +14,7 @@ from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.testing.causality import check_causality, check_influence
 from arbench.testing.combinations import check_combinations
+from arbench.testing.devices import check_devices
 from arbench.testing.distributions import check_normalisation, check_samples_follow_log_prob
 from arbench.testing.features import check_features
 from arbench.testing.flows import FLOW_CHECKS, FLOW_EVENTS, FlowSubject, flow_subjects
@@ -43,6 +44,7 @@ CHECKS: dict[str, Check] = {
     "invariances": check_invariances,
     "reordered": check_reordered,
     "features": check_features,
+    "devices": check_devices,
     "combinations": check_combinations,
 }
 

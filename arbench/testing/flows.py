@@ -19,6 +19,7 @@ from arbench.probability.flows.inversion import (
     inverse_error,
     log_det_error,
 )
+from arbench.testing.devices import check_devices
 from arbench.testing.invariances import check_invariances
 from arbench.testing.learning import check_gradients, check_memorises_one_event
 from arbench.testing.subject import ConformanceError, NotApplicableError, TinySubject
@@ -154,6 +155,7 @@ FLOW_CHECKS: dict[str, Callable[[FlowSubject], object]] = {
     "memorises_one_event": check_memorises_one_event,
     "gradients": check_gradients,
     "invariances": check_invariances,
+    "devices": check_devices,
 }
 
 

@@ -83,15 +83,18 @@ def resolve_device(device: str) -> torch.device:
         return torch.device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
+    if torch.xpu.is_available():
+        return torch.device("xpu")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _require(device: str) -> None:
     kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
-        raise ConfigError(f"--device {device}: expected auto, cpu, cuda, cuda:N or mps")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise ConfigError(f"--device {device}: this machine has {count} CUDA devices; try auto")
+    if kind not in ("cpu", "cuda", "xpu", "mps") or (index and not index.isdecimal()):
+        raise ConfigError(f"--device {device}: expected auto, cpu, cuda, cuda:N, xpu or mps")
+    count = {"cuda": torch.cuda, "xpu": torch.xpu}.get(kind, torch.cpu).device_count()
+    if kind in ("cuda", "xpu") and int(index or 0) >= count:
+        what = f"{count} {kind.upper()} devices"
+        raise ConfigError(f"--device {device}: this machine has {what}; try auto")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("--device mps: this machine has no MPS device; try auto")

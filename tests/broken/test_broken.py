@@ -221,6 +221,31 @@ class IdleWeight(LinearNetwork):
         self.left_behind = nn.Parameter(torch.zeros(3))
 
 
+class CountsOnTheCPU(LinearNetwork):
+    """Makes a tensor without `device=`."""
+
+    def forward(self, sites: Tensor) -> Tensor:
+        return super().forward(sites) + torch.arange(sites.shape[1])[:, None]
+
+
+class KeepsATensorAside(LinearNetwork):
+    """Keeps a tensor that is no buffer, so that it stays when the network is moved."""
+
+    def __init__(self, layout: Layout, num_params: int) -> None:
+        super().__init__(layout, num_params)
+        self.offsets = torch.linspace(-1, 1, layout.num_sites, dtype=torch.float64)[:, None]
+
+    def forward(self, sites: Tensor) -> Tensor:
+        return super().forward(sites) + self.offsets
+
+
+class StepsOnTheCPU(SteppingTable):
+    """Its state begins on the CPU, wherever its weights are."""
+
+    def init_state(self, batch_size: int) -> Tensor:
+        return torch.zeros(batch_size, dtype=torch.int64)
+
+
 class ViewWithOwnWeights(LinearNetwork):
     """`reordered` copies the weights instead of sharing them."""
 
@@ -306,6 +331,9 @@ CASES: list[tuple[type[nn.Module], str, str, str]] = [
     (IdleWeight, "binary-2x3", "gradients", "no gradient reaches left_behind"),
     (ViewWithOwnWeights, "binary-2x3", "reordered", "weights of its own: weight, bias"),
     (ViewInTheWrongOrder, "binary-2x3", "reordered", "the view in the order of seed"),
+    (CountsOnTheCPU, "binary-2x3", "devices", "add gets a tensor (6, 1) on the CPU"),
+    (KeepsATensorAside, "sequence-5", "devices", "add gets a tensor (5, 1) on the CPU"),
+    (StepsOnTheCPU, "binary-2x3", "devices", "add_ gets a tensor (3,) on the CPU"),
     (CountsEverySiteOnce, "binary-2x3", "training_params", "standard errors off"),
     (CountsWhatItReads, "sequence-5", "training_params", "standard errors off"),
     (BlindToBlue, "pixels-2x2", "influence", "1 never sees 0"),
