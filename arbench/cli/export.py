@@ -8,7 +8,7 @@ import click
 
 from arbench.cli.options import UserPath
 
-_FORMATS = ("every-eval-ever",)
+_FORMATS = ("every-eval-ever", "onnx")
 
 
 @click.command()
@@ -18,7 +18,8 @@ _FORMATS = ("every-eval-ever",)
     "form",
     type=click.Choice(_FORMATS),
     required=True,
-    help="every-eval-ever: every number of the run, as JSON.",
+    help="every-eval-ever: every number of the run, as JSON. onnx: the network and its "
+    "log-probabilities, as a graph.",
 )
 @click.option(
     "--organisation", metavar="NAME", help="For every-eval-ever: who provides the numbers."
@@ -34,7 +35,18 @@ def command(run: str, form: str, organisation: str | None, out: Path) -> None:
 
     \b
     arbench export runs/mnist-nade --format every-eval-ever --out results
+    arbench export runs/mnist-fvsbn --format onnx
     """  # noqa: D301 - click wants the character
+    if form == "onnx":
+        from arbench import api
+        from arbench.export.onnx import export_onnx
+
+        opened = api.open_run(run)
+        file, fixed = export_onnx(opened.density, out, name=opened.name)
+        click.echo(file)
+        if fixed is not None:
+            click.echo(f"the batch is fixed: {fixed} event at a time", err=True)
+        return
     from arbench.export.every_eval_ever import UNKNOWN, export_results
     from arbench.hub.finding import find_run
 
