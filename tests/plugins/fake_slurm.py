@@ -106,6 +106,11 @@ class Home:
                     _signal_all(shell.pid, signal.SIGTERM, but_first=1)
                     time.sleep(1.0)
                     _signal_all(shell.pid, signal.SIGKILL)
+                elif self.state(name) == "REQUEUED":
+                    for pid in descendants(shell.pid):  # SLURM waits for 30 s, and then does this
+                        with contextlib.suppress(ProcessLookupError):
+                            if os.getsid(pid) != os.getsid(shell.pid):
+                                os.kill(pid, signal.SIGKILL)
                 elif self.is_so("near-its-end", name):
                     _signal_all(shell.pid, signal.SIGUSR2, but_first=1)
             time.sleep(0.05)

@@ -22,6 +22,7 @@ from arbench.cli import main
 from arbench.errors import ConfigError, Interrupted, PluginError
 from arbench.registry.entries import LauncherEntry
 from arbench.registry.manager import Registered, registry
+from arbench.runs.pool.claims import read_note
 from arbench.runs.pool.local import Local
 from arbench.runs.pool.status import queue_status
 from arbench.runs.queue import read_queue
@@ -82,6 +83,9 @@ def test_a_job_writes_a_checkpoint_and_ends_with_its_leash(tmp_path: Path) -> No
     process = job.start()
     try:
         wait_for((home / "long" / "checkpoint" / "state.json").exists)
+        note = read_note(home / ".queue" / "long")
+        assert note is not None
+        os.kill(note.pid, signal.SIGUSR2)  # SLURM's, which is for whoever started the job
         process.let_go()
         assert process.wait() == 128 + signal.SIGTERM, job.log.read_text()
     finally:
