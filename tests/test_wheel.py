@@ -162,6 +162,7 @@ def test_entry_points_are_the_plugins(wheel: zipfile.ZipFile, contents: set[str]
     plugins = {name.split("/")[0] for name in contents} - {"arbench"}
     # The plugins inside the package itself.
     verbs = {
+        "arbench_launchers": "arbench.runs.pool.builtin",
         "arbench_measurements": "arbench.measure.builtin",
         "arbench_verbs": "arbench.cli.verbs",
     }
