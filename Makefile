@@ -4,6 +4,7 @@ VENV ?= .venv
 WORKERS ?= 2
 STAGE ?= conformance speed training
 GPU ?= build/gpu
+FOR ?= 3.11
 ARCHIVE ?= $(GPU)/results.zip
 MINUTES ?= 8
 BIN = $(VENV)/bin
@@ -19,7 +20,7 @@ FITS = found=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]);
 	|| { echo "$(PYTHON) is $${found:+Python }$${found:-no Python here}. $(subst `,\`,$(NEEDED))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all bench mutants versions dist gpu gpu-report check docs format
+.PHONY: help run test test-all bench mutants versions dist gpu gpu-report gpu-wheels check docs format
 
 help: ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -66,6 +67,9 @@ gpu: ## try arbench on a GPU, nothing is installed: STAGE=conformance, speed or 
 	@$(FITS)
 	set -e; for stage in $(STAGE); do \
 		$(PYTHON) scripts/gpu $$stage --folder $(GPU) --minutes $(MINUTES) --only $(ONLY); done
+
+gpu-wheels: $(STAMP) ## the wheels that `make gpu` needs beside torch on a machine without a network: FOR=3.12
+	$(BIN)/python scripts/gpu wheels --folder $(GPU) --for $(FOR)
 
 gpu-report: ## the tables in docs/gpu.md, from ARCHIVE
 	$(PYTHON) scripts/gpu report $(ARCHIVE)

@@ -62,6 +62,7 @@ def test_make_targets_exist() -> None:
             "dist",
             "gpu",
             "gpu-report",
+            "gpu-wheels",
             "check",
             "docs",
             "format",

@@ -1,6 +1,7 @@
 """Try arbench on a GPU, with whatever torch from 2.9 on is there.
 
     python scripts/gpu conformance|speed|training [--folder DIR] [--minutes 8] [--only PART ...]
+    python scripts/gpu wheels [--folder DIR] [--for 3.12]
     python scripts/gpu report ARCHIVE
 
 Nothing is installed. DIR holds `wheels/` for packages that are missing, `data/` for MNIST's four
@@ -9,7 +10,8 @@ files (without them the digits that ship with the package take their place), and
 there yet.
 Without CUDA a stage runs on the CPU in small, so that it is known to work.
 
-`report` unpacks an archive beside it, finished runs and speed reports included, which
+`wheels` downloads, where there is a network and arbench is installed, what a machine without needs
+beside torch. `report` unpacks an archive beside it, finished runs and speed reports included, which
 `scripts/keep_results.py` takes, and writes the table in docs/gpu.md.
 """
 
@@ -33,10 +35,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=[*STAGES, "report"])
+    parser.add_argument("what", choices=[*STAGES, "wheels", "report"])
     parser.add_argument("archive", nargs="?", type=Path)
     parser.add_argument("--folder", type=Path, default=place.ROOT / "build" / "gpu")
     parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--for", dest="python_version", default="3.11", metavar="PYTHON")
     parser.add_argument("--only", nargs="*", default=(), metavar="PART")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
@@ -45,6 +48,8 @@ def main() -> int:
 
         report.write(arguments.archive or folder / "results.zip")
         return 0
+    if arguments.what == "wheels":
+        place.fetch_wheels(folder / "wheels", arguments.python_version)
     place.lay(folder, folder / "wheels")
     if (folder / "data").is_dir():
         os.environ["ARBENCH_DATA"] = str(folder / "data")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import zipfile
@@ -46,10 +47,42 @@ def lay(folder: Path, wheels: Path) -> None:
     if missing := _missing(project["dependencies"]):
         version = ".".join(platform.python_version_tuple()[:2])
         raise SystemExit(
-            f"{sys.executable} lacks {', '.join(missing)}. Where there is a network, get wheels:\n"
-            f"  pip download --only-binary :all: --python-version {version} --no-deps "
-            f"--dest {wheels} {' '.join(missing)}\nand run this again."
+            f"{sys.executable} lacks {', '.join(missing)}. Where there is a network, "
+            f"`make gpu-wheels FOR={version}` puts what is needed into {wheels}; bring that folder "
+            "here and run this again."
         )
+
+
+def fetch_wheels(wheels: Path, python_version: str) -> None:
+    """Download what arbench needs beside torch, in the versions of constraints.txt.
+
+    Args:
+        wheels: the folder that they go to.
+        python_version: such as "3.12", of the machine that they are for, which is one like this.
+    """
+    from packaging.requirements import Requirement  # what has arbench has this
+
+    names, todo = set(), [Requirement("arbench")]
+    while todo:
+        name = todo.pop().name
+        if name in names or name in ("torch", "torchvision"):
+            continue
+        names.add(name)
+        needed = map(Requirement, metadata.requires(name) or ())
+        todo += [each for each in needed if not each.marker or each.marker.evaluate({"extra": ""})]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(wheels),
+    ]
+    command += ["--only-binary", ":all:", "--python-version", python_version]
+    command += ["--constraint", str(ROOT / "constraints.txt"), *sorted(names - {"arbench"})]
+    raise SystemExit(subprocess.call(command))
 
 
 def _write_metadata(site: Path, project: dict) -> None:
