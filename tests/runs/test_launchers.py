@@ -61,6 +61,11 @@ def wait_for(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.fixture(autouse=True)
+def _looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arbench.api.launching._SECONDS_BETWEEN_LOOKS", 0.02)
+
+
 @pytest.fixture
 def warm_python(
     tmp_path: Path, warm: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
