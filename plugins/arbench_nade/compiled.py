@@ -28,8 +28,9 @@ from torch.nn import functional as F
 from arbench.networks.native import kept_on_disk
 
 Array = NDArray[Any]
-# Events that are walked together, a multiple of four: what they need at a site fits into L1.
-GROUP = 8
+# Events that are walked together, multiples of four: what they need at a site fits into L1, and the
+# rows that the way back keeps into L2.
+GROUP, GROUP_BACK = 8, 4
 # Hidden units are padded to a multiple of it: float32 numbers of the longest vectors.
 LANES = 16
 # No "nnan" and "ninf": a training that diverges must be seen to.
@@ -312,8 +313,8 @@ class _AllSites(torch.autograd.Function):
         features, weight, bias, readout = ctx.saved_tensors
         num_events, num_sites, num_params = grad.shape
         grads = torch.zeros_like(weight), torch.zeros_like(bias), torch.zeros_like(readout)
-        by_event = F.pad(grad.reshape(num_events, -1).T, (0, -num_events % GROUP))
-        _backward(GROUP, features, weight, bias, readout, by_event, *grads)
+        by_event = F.pad(grad.reshape(num_events, -1).T, (0, -num_events % GROUP_BACK))
+        _backward(GROUP_BACK, features, weight, bias, readout, by_event, *grads)
         of_weight, of_bias, of_readout = (own[..., : ctx.num_hidden].contiguous() for own in grads)
         of_readout = of_readout.view(num_sites, num_params, -1)
         return None, of_weight, of_bias, of_readout, grad.sum(0)
