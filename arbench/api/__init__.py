@@ -46,6 +46,7 @@ from arbench.measure.opening import open_measurement
 from arbench.measure.speed import SpeedRecord, measure_sampling
 from arbench.measure.statistics.paired import PairedDifference
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
+from arbench.probability.precision import Weights
 from arbench.runs.comparison import compare_runs
 from arbench.runs.config import RunConfig
 from arbench.runs.experiment import Run
@@ -72,6 +73,7 @@ def evaluate(
     task: str | None = None,
     foreign: bool = False,
     device: str = "auto",
+    weights: Weights = "float32",
     limit: int | None = None,
     reporter: Reporter | None = None,
 ) -> SplitRecord:
@@ -85,12 +87,12 @@ def evaluate(
         task: another task than the run's own; needs `foreign`.
         foreign: allow a task that the run was not trained on; boards never show such a number.
         device: where to compute.
+        weights: what they are rounded to first; see `load`.
         limit: use only the first N events.
         reporter: receives progress.
 
     Raises:
-        ConfigError: for no such split, another task without `foreign` or of another event spec, or
-            events of varying length in another order than the raster scan.
+        ConfigError: for no such split, or a task that does not fit; see `foreign`.
     """
     folder = find_run(path)
     config = read_config(folder)
@@ -113,13 +115,12 @@ def evaluate(
     data.require_likelihood(config.model, config.layouts)
     data.drop(*(other for other in SPLITS if other != split))
     device, processes = several_processes(device)
-    density = load(folder, device=device)
+    density = load(folder, device=device, weights=weights)
     if (spec := data.task.spec) != density.spec:
         raise ConfigError(f"{path} describes {density.spec}, but {data.task.name} has {spec}")
     if split == "train" and data.task.has_training_view:
         raise ConfigError(
-            f"{data.task.name} resamples its train split every epoch, so it has no one likelihood; "
-            "evaluate validation or test"
+            f"{data.task.name} resamples train every epoch: evaluate validation or test"
         )
     events, score = data.split(split), processes.evaluate if processes else evaluate_log_probs
     with (reporter or usual_reporter()).bar(f"evaluating {split}") as advance:

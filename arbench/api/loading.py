@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+from torch import nn
 
 from arbench.data.tasks import open_task as open_task
 from arbench.errors import ConfigError
@@ -14,6 +16,7 @@ from arbench.probability.flows.flow import is_flow
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.probability.heads.natural import natural_head
 from arbench.probability.model import Model
+from arbench.probability.precision import Weights, round_weights
 from arbench.registry.entries import ModelEntry
 from arbench.registry.manager import registry
 from arbench.runs.folder import RunFolder
@@ -27,7 +30,13 @@ if TYPE_CHECKING:
     from arbench.probability.layouts import Layout
 
 
-def load(path: str | Path, *, device: str = "cpu", unfinished: bool = False) -> Density:
+def load(
+    path: str | Path,
+    *,
+    device: str = "cpu",
+    unfinished: bool = False,
+    weights: Weights = "float32",
+) -> Density:
     """The trained density of a run, in evaluation mode.
 
     Args:
@@ -35,9 +44,10 @@ def load(path: str | Path, *, device: str = "cpu", unfinished: bool = False) -> 
         device: where to put it.
         unfinished: also take a run that has not finished, from its last checkpoint; standard error
             then says so.
+        weights: "bfloat16" and "int8" round them, which is another density; see `round_weights`.
 
     Raises:
-        ConfigError: if the name stands for nothing.
+        ConfigError: if the name stands for nothing, or there are no weights to round.
         NetworkError: if the run has to come from the Hub, and does not.
         CheckpointError: if the run is unfinished, or its files are damaged, do not fit together, or
             are not those that its record names. An old record names none but the weights: standard
@@ -49,12 +59,23 @@ def load(path: str | Path, *, device: str = "cpu", unfinished: bool = False) -> 
         assembly, step = load_unfinished(folder, device=resolve_device(device))
         said = f"{folder} is unfinished: this is its checkpoint, as it was after step {step:,}"
         print(f"arbench: {said}", file=sys.stderr)
-        return assembly.density
+        return _rounded(assembly.density, weights)
     run.require_finished()
     density = load_run(folder, device=resolve_device(device)).density
     is_bound = Record.read(run.record).is_bound if run.record.exists() else None
     if note := unbound_note(folder, is_bound):
         print(f"arbench: {note}", file=sys.stderr)
+    return _rounded(density, weights)
+
+
+def _rounded(density: Density, weights: Weights) -> Density:
+    if weights == "float32":
+        return density
+    if weights not in get_args(Weights):
+        raise ConfigError(f"weights is {weights!r}, expected {', '.join(get_args(Weights))}")
+    if not isinstance(density, nn.Module) or not [*density.parameters()]:
+        raise ConfigError("it has counts and no weights, which are all that can be rounded")
+    round_weights(density, weights)
     return density
 
 

@@ -16,6 +16,7 @@ from arbench.probability.continuation import sample_stream
 from arbench.probability.density import Density
 from arbench.probability.foreign import ForeignDensity as ForeignDensity
 from arbench.probability.heads.tempered import at_temperature
+from arbench.probability.precision import Weights
 from arbench.probability.randomness import keyed_generator
 from arbench.probability.samplers import OnSite
 from arbench.runs.loading import read_config
@@ -90,13 +91,14 @@ def sample_texts(
     seed: int = 0,
     method: str = "auto",
     device: str = "cpu",
+    weights: Weights = "float32",
     progress: OnSite | None = None,
     hear: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Texts drawn from a run on texts, each with the prompt in front; see `draw_texts`.
 
     A `temperature` divides the logits; below 1 likely symbols become likelier. `hear` is called
-    with the first text bit by bit while it is drawn.
+    with the first text bit by bit while it is drawn. For `weights` see `load`.
 
     Raises:
         ConfigError: if the run is on no text, the prompt has a character that its task has not,
@@ -104,7 +106,7 @@ def sample_texts(
     """
     folder = find_run(path)
     config = read_config(folder)
-    density = load(folder, device=device, unfinished=True)
+    density = load(folder, device=device, unfinished=True, weights=weights)
     if not isinstance(rendering := config.shown, TextRendering):
         raise ConfigError(f"the run is on {config.task}, which is not a text")
     try:

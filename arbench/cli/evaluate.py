@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What says how a density is to be taken means nothing for a run, and the other way round.
 _OF_A_DENSITY = ("kind", "name", "out", "context", "stride", "check")
-_OF_A_RUN = ("split", "foreign", "device")
+_OF_A_RUN = ("split", "foreign", "device", "weights")
 
 
 @click.command()
@@ -35,6 +35,13 @@ _OF_A_RUN = ("split", "foreign", "device")
 )
 @click.option("--foreign", is_flag=True, help="Allow a task that the run was not trained on.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Round the weights to what so many bits hold: another density.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Use only the first N events.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -104,6 +111,7 @@ def _evaluate_run(options: dict[str, Any]) -> None:
         task=options["task"],
         foreign=foreign,
         device=options["device"],
+        weights=options["weights"],
         limit=options["limit"],
         reporter=ConsoleReporter() if is_main_process() else None,
     )
@@ -120,6 +128,8 @@ def _evaluate_run(options: dict[str, Any]) -> None:
         unit = Record.read(record).task.unit if record.exists() else "dim"
     nats, bits, events, kind = likelihood_cells(result.model_dump(), unit)
     note = " (foreign task: no result of it)" if foreign else ""
+    if options["weights"] != "float32":
+        note += f" (weights rounded to {options['weights']}: another density)"
     Console().print(
         f"{split}: {nats} nats/{nats_per(unit)}, {bits} bits/{unit}, {events} events, {kind}{note}",
         markup=False,

@@ -80,6 +80,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also show how likely the model found each value that it drew, given those before it.",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Round the weights to what so many bits hold: another density.",
+)
 @click.option("--task", metavar="TASK", help="Where your own data are, such as table:PATH.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 def command(
@@ -135,13 +142,13 @@ def command(
         asked |= {"prompt": prompt or "", "length": length}
         _texts(run, rendering, num_events, out, device, probabilities, asked)
         return
-    num_events, density = num_events or 64, api.load(run, device=device, unfinished=True)
+    density = api.load(run, device=device, unfinished=True, weights=asked.pop("weights"))
     assert out is not None  # as all have it that are not texts
     asked |= {"given": given, "rows": rows, "mask": mask}
     if isinstance(rendering, AudioRendering) and seconds is not None:
         asked["length"] = max(1, round(seconds * rendering.sample_rate))
-    save_events(density, num_events, out, config, data, probabilities, **asked)
-    _say_where(num_events, out)
+    save_events(density, num_events or 64, out, config, data, probabilities, **asked)
+    _say_where(num_events or 64, out)
 
 
 def _require_one_of_both(given: str | None, rows: int | None, mask: Path | None) -> None:
@@ -184,7 +191,7 @@ def _texts(
 
     num_events = num_events or (64 if rendering.end is not None else 1)
     if probabilities:
-        density = api.load(run, device=device, unfinished=True)
+        density = api.load(run, device=device, unfinished=True, weights=asked.pop("weights"))
         show_likely_texts(density, f"{run}", rendering, num_events, out, asked)
         return
     if out is None and num_events == 1 and sys.stdout.isatty():

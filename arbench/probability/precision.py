@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,32 @@ def widest_dtype(device: torch.device) -> torch.dtype:
 def widen(tensor: Tensor) -> Tensor:
     """The tensor in the widest floating-point type of its device."""
     return tensor.to(widest_dtype(tensor.device))
+
+
+Weights = Literal["float32", "bfloat16", "int8"]  # what the weights of a network are rounded to
+
+
+@torch.no_grad()
+def round_weights(module: nn.Module, weights: Weights) -> None:
+    """Round the parameters of a module in place to what fewer bits can hold.
+
+    Their type stays, so all that the module computes is of the rounded network: another density,
+    with samples and a likelihood of its own.
+
+    Args:
+        module: a density, or a network.
+        weights: "bfloat16" rounds every parameter to 8 significant bits. "int8" rounds each row of
+            a matrix, that of an output, to multiples of its largest weight over 127, and leaves
+            vectors, such as biases, as they are. "float32" leaves all.
+    """
+    for parameter in module.parameters():
+        if weights == "bfloat16":
+            parameter.copy_(parameter.bfloat16())
+        elif weights == "int8" and parameter.dim() > 1:
+            rows = parameter.flatten(1)
+            scale = rows.abs().amax(1, keepdim=True) / 127
+            rounded = torch.where(scale > 0, (rows / scale).round() * scale, rows)
+            parameter.copy_(rounded.view_as(parameter))
 
 
 @contextmanager

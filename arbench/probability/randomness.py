@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.overrides import TorchFunctionMode
 
 
 def derive_seed(seed: int, *key: str | int) -> int:
@@ -36,6 +38,29 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     kind = device.type if has_own else "cuda"
     with torch.random.fork_rng(devices=[device] if has_own else [], device_type=kind):
         torch.manual_seed(seed)
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Normal numbers are not drawn: what draws them returns its tensor.
+
+    On the device "meta" torch draws them by way of its compiler, which takes a second and 80 MB to
+    import, to learn a shape that is known.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func.__name__.endswith("normal_"):  # that of a tensor, and those of `torch.nn.init`
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def made_on(device: str | torch.device) -> Iterator[None]:
+    """New tensors are on a device for the duration; on "meta" they have shapes and no numbers."""
+    undrawn = _Undrawn() if str(device) == "meta" else contextlib.nullcontext()
+    with torch.device(device), undrawn:
         yield
 
 

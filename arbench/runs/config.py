@@ -29,6 +29,7 @@ from arbench.probability.flows.flow import Flow, is_flow
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
 from arbench.probability.model import Model
+from arbench.probability.randomness import made_on
 from arbench.registry.entries import HeadEntry, ModelEntry
 from arbench.registry.manager import registry
 from arbench.registry.surroundings import contained
@@ -333,7 +334,7 @@ def _assemble_flow(
 ) -> Assembly:
     """A flow, freshly initialised."""
     fresh = functools.partial(network_class, spec, **hyperparameters)
-    with torch.device(device):
+    with made_on(device):
         flow = Flow(fresh(), spec, fresh=fresh)
     return Assembly(flow.network, [flow], flow)
 
@@ -346,8 +347,7 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
         device: where to build it; "meta" allocates nothing and serves to read off the shapes.
 
     Raises:
-        ConfigError: if the network or the head refuses the data, the plugin is missing, or memory
-            for the weights.
+        ConfigError: if the network or the head refuses the data, or plugin or memory is missing.
     """
     require_combination(config)
     network_class = registry().find(ModelEntry, config.model).load()
@@ -376,7 +376,7 @@ def assemble(config: RunConfig, *, device: str | torch.device = "cpu") -> Assemb
             return copies_of(made, heads[index])
 
         shares = config.recipe.ensemble.shared_weights
-        with torch.device(device):
+        with made_on(device):
             networks: list[Any] = [fresh(own) for own in range(1 if shares else len(layouts))]
         if len(layouts) == 1:
             model = Model(networks[0], heads[0], layouts[0], fresh=fresh)

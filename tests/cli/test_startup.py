@@ -102,6 +102,27 @@ def test_help_and_list_take_a_small_multiple_of_an_empty_python(tmp_path: Path) 
     assert shortest["list"] < 12 * shortest["pass"], shortest
 
 
+LOADED = """
+import sys
+import arbench
+arbench.sample(arbench.load("mnist/pixelcnn"), 1)
+arbench.run("toy-markov", "gpt", epochs=1, limit=20, device="cpu", out=sys.argv[1])
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_loading_sampling_and_training_leave_torchs_compiler_where_it_is(tmp_path: Path) -> None:
+    """Both networks begin with normal numbers, which torch draws by it for a shape alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 # The peak is asked of /proc: `getrusage` has a child begin with the peak of its parent, so that an
 # empty Python started by a test process of 1 GB "took" 1 GB.
 RUN_WATCHED = """
