@@ -109,6 +109,8 @@ def run_seeds(
     """
     if seeds < 1:
         raise ConfigError(f"seeds is at least 1, got {seeds}")
+    if isinstance(options.get("init"), Path):
+        options["init"] = str(options["init"])  # as a queue has it
     config, _ = resolve(as_request(task, model, **options), open_task(task))
     home = seeds_home(None if out is None else Path(out), config.task, model)
     folders = [seed_folder(home, seed) for seed in range(seeds)]
