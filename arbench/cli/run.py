@@ -56,6 +56,11 @@ from arbench.cli.options import UserPath, given_settings
     help="Precision of matrix products in training. Weights and evaluation use float32.",
 )
 @click.option(
+    "--shard",
+    is_flag=True,
+    help="Spread weights, gradients and moments over the processes of torchrun.",
+)
+@click.option(
     "--compile",
     is_flag=True,
     help="Use torch.compile in training, if it makes steps faster.",
@@ -149,7 +154,7 @@ def _refuse_beside_seeds(ctx: click.Context) -> None:
         click.UsageError: that names it.
     """
     default = click.core.ParameterSource.DEFAULT
-    for name in ("seed", "push"):
+    for name in ("seed", "push", "shard"):
         if ctx.get_parameter_source(name) is not default:
             raise click.UsageError(
                 f"--seeds itself says which seeds to run, each in a new run: leave out --{name}."

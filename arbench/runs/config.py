@@ -155,12 +155,12 @@ class RunConfig(Part):
     limit: Count | None = None
     precision: Precision = "float32"
     compile: bool = False
+    shard: bool = False
 
     @field_validator("members")
     @classmethod
     def _are_of_one_plausible_event(cls, members: list[MemberConfig]) -> list[MemberConfig]:
-        first, num_members = members[0].layout, len(members)
-        event = first.event
+        first, event, num_members = members[0].layout, members[0].layout.event, len(members)
         if math.prod(event.shape) > _MAX_DIMS:
             raise ValueError(f"events of {event.shape} have more than {_MAX_DIMS:,} dims")
         for layout in (member.layout for member in members):

@@ -259,7 +259,12 @@ class _Experiment:
             process=self.accelerator.process_index if is_shared else 0,
             num_processes=self.accelerator.num_processes if is_shared else 1,
         )
-        trainer = Trainer(
+        kind = Trainer
+        if config.shard and self.accelerator.num_processes > 1:
+            from arbench.training.sharding import ShardedTrainer  # few runs need it
+
+            kind = ShardedTrainer
+        trainer = kind(
             network=self.assembly.network,
             members=self.assembly.members,
             density=self.assembly.density,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -38,6 +38,8 @@ from arbench.training.recipes import TrainingRecipe
 from arbench.training.signals import listening_for_stop
 
 if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
     from arbench.measure.processes import Processes
     from arbench.probability.density import Density
 
@@ -84,6 +86,7 @@ class Trainer:
         average: the averaged weights, if the recipe wants any.
         moments: what the optimiser keeps.
         rate: the learning rate of the last step.
+        owner: of the weights that are trained: the network, or a copy that is spread out.
     """
 
     network: nn.Module
@@ -106,6 +109,7 @@ class Trainer:
     average: dict[str, Tensor] | None = None
     moments: Moments = field(default_factory=dict)
     rate: float = 0.0
+    owner: nn.Module = field(init=False)
 
     def run(self) -> Progress:
         """Train to the end and leave the best weights in the network.
@@ -152,7 +156,7 @@ class Trainer:
         """Set up loss, optimiser and averages; take up the checkpoint, if there is one."""
         self.objective: nn.Module = Objective(self.members)
         # What accelerate does to prepare a network loads torch's compiler: 45 MB and a second.
-        accelerator = self.accelerator
+        accelerator, self.owner = self.accelerator, self.network
         if accelerator.num_processes > 1 or accelerator.mixed_precision != "no":
             self.objective = self._prepared(self.objective)
         if own := self._with_kernels():
@@ -173,29 +177,28 @@ class Trainer:
         buffers = [name for name, _ in objective.named_buffers(remove_duplicate=False)]
         ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
         ignore(objective, buffers)  # type: ignore[no-untyped-call]
+        own = self.accelerator
         if isinstance(self.network, nn.ModuleList):  # a step trains the weights of one member
-            self.accelerator.ddp_handler = DistributedDataParallelKwargs(
-                find_unused_parameters=True
-            )
-        prepared: nn.Module = self.accelerator.prepare_model(objective)
-        return prepared
+            own.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=True)
+        return cast("nn.Module", own.prepare_model(objective))
 
     def _step(self, fraction: float) -> None:
         """One optimiser step."""
         step = self.progress.step
         batch = self.batches.batch(step)
         torch.manual_seed(derive_seed(self.seed, "step", step, self.accelerator.process_index))
-        self.rate = self.recipe.learning_rate * learning_rate_factor(
-            fraction, self.recipe.schedule, self.recipe.warmup
-        )
+        factor = learning_rate_factor(fraction, self.recipe.schedule, self.recipe.warmup)
+        self.rate = self.recipe.learning_rate * factor
         self.objective.train()
         member = step % len(self.members)
         nats = self.objective(batch.events, batch.scored, batch.weights, member)
         # Data parallelism averages gradients over processes; the batch's sum is what is wanted.
         self.accelerator.backward(nats * self.accelerator.num_processes / batch.num_dims)
         # All gradients' norm; they are then scaled down to the recipe's limit, if there is any.
-        parameters = [*self.network.parameters()]
+        parameters = [*self.owner.parameters()]
         total_norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.owner is not self.network:  # each process has a part of the gradients
+            total_norm = cast("DTensor", total_norm).full_tensor()
         if self.recipe.clip_norm:
             nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip_norm, total_norm)
         norm = float(total_norm)
@@ -204,13 +207,12 @@ class Trainer:
             nats = self.accelerator.reduce(nats, reduction="sum")
         total = float(nats)
         if not (math.isfinite(norm) and math.isfinite(total)):
-            num_steps = self.batches.steps_per_epoch
             raise Diverged(
                 f"step {step}: loss {total / batch.num_dims} nats/dim, gradient norm {norm}, at "
-                f"learning rate {self.rate:.2e}, batch {step % num_steps} of its "
-                "epoch; try a smaller learning_rate or clip_norm"
+                f"learning rate {self.rate:.2e}, batch {step % self.batches.steps_per_epoch} of "
+                "its epoch; try a smaller learning_rate or clip_norm"
             )
-        update(self.network, self.moments, self.recipe, self.rate)
+        update(self.owner, self.moments, self.recipe, self.rate)
         if self.average is not None:
             self._update(self.average, step)
         self.progress.step += 1
