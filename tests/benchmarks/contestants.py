@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
 TODAY = "today"
 _FEWEST, _MOST = 3, 9  # rounds
-_LONG = 3  # seconds, beside which it matters little what a first call does once
+_LONG = 10  # seconds, beside which it matters little that a first call compiles
 
 
 def python_of_baseline() -> Path:
