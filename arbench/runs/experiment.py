@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 
 from arbench.data.dataset import Dataset
 from arbench.data.tasks import open_task
-from arbench.errors import ArbenchError, Diverged, Interrupted, RunError
+from arbench.errors import ArbenchError, ConfigError, Diverged, Interrupted, RunError
 from arbench.files.atomic import remove_abandoned, sha256_of, write_text
 from arbench.files.tensors import save_tensors
 from arbench.measure.allocator import is_out_of_memory, kept_for_reuse
@@ -65,6 +65,8 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
 
         say_if_quick(config.recipe_name, reporter)
     accelerator = make_accelerator(request.device, config.precision)
+    if request.shard and accelerator.num_processes == 1:
+        raise ConfigError("--shard is for several processes: start them with torchrun")
     count = sum(p.numel() for p in assemble(config, device="meta").network.parameters())
     if count > _SMALL and not request.large:
         from arbench.runs.start.size import require_size  # most networks are small
@@ -166,11 +168,16 @@ class _Experiment:
             reporter=self.reporter,
             load_density=functools.partial(load_density, device=self.device),
         )
+        self.trainer_class = Trainer
         # What the main process does, the others wait for, and give it values when it asks.
         self.led: Callable[[Callable[[], Record]], Record] = lambda work: work()
         if accelerator.num_processes > 1:
             from arbench.measure.processes import Processes
 
+            if config.shard:
+                from arbench.training.sharding import ShardedTrainer
+
+                self.trainer_class = ShardedTrainer
             self.measuring.processes = Processes()
             self.led = functools.partial(self.measuring.processes.led, find=self.measuring.found)
 
@@ -259,12 +266,7 @@ class _Experiment:
             process=self.accelerator.process_index if is_shared else 0,
             num_processes=self.accelerator.num_processes if is_shared else 1,
         )
-        kind = Trainer
-        if config.shard and self.accelerator.num_processes > 1:
-            from arbench.training.sharding import ShardedTrainer  # few runs need it
-
-            kind = ShardedTrainer
-        trainer = kind(
+        trainer = self.trainer_class(
             network=self.assembly.network,
             members=self.assembly.members,
             density=self.assembly.density,

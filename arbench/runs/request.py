@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +61,6 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
     """Everything that a request leaves open, decided, and the task as the run will see it."""
     if request.budget_s is not None and request.epochs is not None:
         raise ConfigError("--budget and --epochs both set the length: give one of them")
-    if request.shard and os.environ.get("WORLD_SIZE", "1") == "1":
-        raise ConfigError("--shard is for several processes: start them with torchrun")
     registered = registry().find(ModelEntry, request.model)
     overrides = dict(request.overrides)
     if request.epochs is not None:
@@ -110,8 +107,7 @@ def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:
         "budget_s": request.budget_s and request.budget_s / max(1, len(recipe.alternatives)),
         "limit": request.limit,
         "precision": request.precision,
-        "compile": request.compile,
-        "shard": request.shard,
+        **{name: getattr(request, name) for name in ("compile", "shard")},
     }
     try:
         # What no record takes is refused here, and not when a training has come to its end.

@@ -63,6 +63,7 @@ class ShardedTrainer(Trainer):
         unfit = {
             "--compile": self.compile_loss,
             "the average of weights: set ema_decay to 0": bool(self.recipe.ema_decay),
+            "sgd: set another optimizer": self.recipe.optimizer == "sgd",
             "several orders or masks": len(self.members) > 1,
             "a kernel that reads whole weights": any(
                 each.forward_kernel != each.forward_kernels[0] for each in own

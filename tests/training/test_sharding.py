@@ -114,7 +114,16 @@ def test_two_processes_learn_what_one_learns_and_go_on_from_each_other(tmp_path:
     assert losses(tmp_path / "alone")[-1] == pytest.approx(lines["one"][-1], rel=1e-5)
 
 
-def test_what_does_not_go_with_it_is_refused(tmp_path: Path) -> None:
-    assert trained(tmp_path, 2, STEPS, ema_decay=0.9) == [2, 2]
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"ema_decay": 0.9}, "the average of weights: set ema_decay to 0"),
+        ({"optimizer": "sgd"}, "sgd: set another optimizer"),
+    ],
+)
+def test_what_does_not_go_with_it_is_refused(
+    tmp_path: Path, change: dict[str, object], what: str
+) -> None:
+    assert trained(tmp_path, 2, STEPS, **change) == [2, 2]
     said = {(tmp_path / f"{rank}.txt").read_text() for rank in range(2)}
-    assert said == {"--shard does not go with the average of weights: set ema_decay to 0"}
+    assert said == {f"--shard does not go with {what}"}
