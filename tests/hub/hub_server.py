@@ -13,70 +13,15 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hub_evaluations import fault_of, leaderboard, results_of
 from hub_faults import BODIES, SPOILED, TOKEN, Fault
+from hub_repositories import Blob, Commit, Repo
 
 _PLURALS = {"models": "model", "datasets": "dataset", "spaces": "space"}
-
-
-@dataclass(frozen=True)
-class Blob:
-    """A file's content, and whether it lies in large-file storage."""
-
-    data: bytes
-    lfs: bool = False
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
-
-    @property
-    def oid(self) -> str:
-        """Git's hash of the blob; of the pointer where the content is in large-file storage."""
-        data = f"sha256:{self.sha256}".encode() if self.lfs else self.data
-        return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-    def entry(self, path: str) -> dict[str, Any]:
-        entry = {"type": "file", "path": path, "size": len(self.data), "oid": self.oid}
-        if self.lfs:
-            entry["lfs"] = {"oid": self.sha256, "size": len(self.data), "pointerSize": 130}
-        return entry
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A whole tree and its title."""
-
-    oid: str
-    title: str
-    files: dict[str, Blob]
-
-
-@dataclass
-class Repo:
-    """The commits of one repository, the oldest first."""
-
-    commits: list[Commit] = field(default_factory=list)
-
-    def add(self, title: str, files: dict[str, Blob]) -> Commit:
-        seed = f"{len(self.commits)}{title}{sorted((p, b.sha256) for p, b in files.items())}"
-        commit = Commit(hashlib.sha1(seed.encode()).hexdigest(), title, files)
-        self.commits.append(commit)
-        return commit
-
-    @property
-    def head(self) -> Commit:
-        return self.commits[-1]
-
-    def at(self, revision: str) -> Commit | None:
-        if revision == "main":
-            return self.head
-        return next((c for c in self.commits if c.oid == revision), None)
 
 
 class HubServer:

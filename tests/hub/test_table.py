@@ -19,7 +19,8 @@ from typing import Any
 import huggingface_hub
 import pytest
 from hub_faults import BODIES, SPOILED, TOKEN, Fault
-from hub_server import HubServer, Repo, hub_server
+from hub_repositories import Repo
+from hub_server import HubServer, hub_server
 
 import arbench
 from arbench.boards.boards import find_boards
