@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ def several_processes(device: str) -> tuple[str, Processes | None]:
     from arbench.measure.processes import Processes
 
     own = make_accelerator(device, "float32").device
+    # gloo's threads end the process with an abort if they outlive it.
+    atexit.register(torch.distributed.destroy_process_group)
     return str(own), Processes()
 
 
