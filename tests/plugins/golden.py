@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -84,8 +85,9 @@ def recipe_of(model: str, recipe_name: str) -> tuple[str, Recipe, list[EventSpec
     """The full name of a recipe, its values, and the events that it may be for."""
     offer = registry().find(ModelEntry, model)
     name, recipe = resolve_recipe(offer.entry, offer.load(), recipe_name)
-    if recipe_name in registry().tasks:
-        return name, recipe, [Dataset(recipe_name, **dict(recipe.stream)).task.spec]
+    task = re.sub(r"-\d+m$", "", recipe_name)  # a quick recipe is for the task before its minutes
+    if task in registry().tasks:
+        return name, recipe, [Dataset(task, **dict(recipe.stream)).task.spec]
     return name, recipe, SPECS
 
 

@@ -125,7 +125,7 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, {resource.RLIM_INFINITY}))
 def test_weights_that_no_memory_holds_are_refused_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sizes = ["--set", f"hidden={1 << 20},{1 << 20}", "--out", str(tmp_path / "run")]
+    sizes = ["--set", f"hidden={1 << 20},{1 << 20}", "--large", "--out", str(tmp_path / "run")]
     assert main(["run", "--task", "toy-parity", "--model", "made", *sizes]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "made on toy-parity: its weights need more memory than there is" in error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,8 @@ def test_a_resumed_training_has_waited_as_long_as_one_that_was_not_broken_off(
     (tmp_path / "whole").mkdir()
     whole.watch()
     own = _until_patience_ends(tmp_path)
-    broken = BreakingOff(**{name: getattr(own, name) for name in own.__dataclass_fields__})
+    given = [each.name for each in fields(own) if each.init]
+    broken = BreakingOff(**{name: getattr(own, name) for name in given})
     with pytest.raises(BrokenOffError):
         broken.watch()
     resumed = _until_patience_ends(tmp_path)
