@@ -55,6 +55,9 @@ class Staircase:
         columns, starts = degrees.by_degree(source)
         reading, below = degrees.layer(target)[rows], degrees.layer(source)[columns]
         num_blocks = min(NUM_BLOCKS, len(rows))
+        # Of every unit that reads, in order of degree: how many of the units below it reads.
+        self.num_read = torch.tensor(starts)[reading.long() + 1]
+        self.order = rows, columns
         self.blocks = []
         for start, end in pairwise(i * len(rows) // num_blocks for i in range(num_blocks + 1)):
             own = reading[start:end]
@@ -92,6 +95,13 @@ class Staircase:
         total: Tensor = _StaircaseProduct.apply(  # type: ignore[no-untyped-call]
             term, values, weight, self
         )
+        return total
+
+    def add_told(self, term: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """`add_product` of inputs, which are mostly 0 and get no gradient, in compiled loops."""
+        from arbench_made.compiled import add_sparse_product
+
+        total: Tensor = add_sparse_product(term, values, weight, *self.order, self.num_read)
         return total
 
 

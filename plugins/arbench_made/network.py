@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from arbench import Layout, NativeStep
+from arbench import Discrete, Layout, NativeStep
 from arbench.networks.dropout import unit_dropout
+from arbench.networks.native import numba_is_there
 from arbench.networks.site_features import SiteFeatures
 from arbench_made.blocks import Staircase
 from arbench_made.masks import Degrees
@@ -53,10 +54,10 @@ class MADE(nn.Module):
 
     Attributes:
         forward_kernel: "dense" multiplies by whole matrices with zeros in them, "blocks" leaves out
-            most of the zeros; see `Staircase`. Large networks start with blocks.
+            most of the zeros, "compiled" leaves out inputs that are 0, too; see `Staircase`. Large
+            networks start with the last one that there is.
+        forward_kernels: their names; "compiled" is for discrete inputs, where Numba is installed.
     """
-
-    forward_kernels: ClassVar = ("dense", "blocks")
 
     def __init__(
         self,
@@ -97,7 +98,9 @@ class MADE(nn.Module):
         )
         self.degrees = self._make_degrees(layout, mask_seed)
         num_weights = sum(layer.weight.numel() for layer in self._linears)
-        self.forward_kernel = "blocks" if num_weights >= MANY_WEIGHTS else "dense"
+        may_compile = isinstance(layout.domain, Discrete) and numba_is_there()
+        self.forward_kernels = ("dense", "blocks") + ("compiled",) * may_compile
+        self.forward_kernel = self.forward_kernels[-1 if num_weights >= MANY_WEIGHTS else 0]
         self._all_stairs: dict[tuple[object, ...], Staircase] = {}
 
     def forward(self, sites: Tensor) -> Tensor:
@@ -110,7 +113,7 @@ class MADE(nn.Module):
             `(B, T, P)`; entry t depends on sites before t alone.
         """
         inputs = self._encode(sites)
-        if self.forward_kernel == "blocks" and _is_eager(inputs):
+        if self.forward_kernel != "dense" and _is_eager(inputs):
             return self._in_blocks(inputs).view(len(inputs), -1, self.num_params)
         hidden, last = self._hidden(inputs)[-1], self._linears[-1]
         values = nn.functional.linear(hidden, self._masked(last, -1, -2), last.bias)
@@ -134,12 +137,14 @@ class MADE(nn.Module):
 
     def _in_blocks(self, inputs: Tensor) -> Tensor:
         """Parameters `(B, T P)` of sites in their order, which is that of the outputs' degrees."""
-        first = self._stairs(1, 0)
+        is_compiled, first = self.forward_kernel == "compiled", self._stairs(1, 0)
+        add_inputs = Staircase.add_told if is_compiled else Staircase.add_product
         values = told = inputs if first.columns is None else inputs[:, first.columns]
         for index, layer in enumerate(self._linears):
             stairs = self._stairs(index + 1, index)
             bias = layer.bias if stairs.rows is None else layer.bias[stairs.rows]
-            values = stairs.add_product(bias, values, layer.weight)
+            add = add_inputs if index == 0 else Staircase.add_product
+            values = add(stairs, bias, values, layer.weight)
             if index + 1 < len(self._linears):
                 values = self.activation(values)
                 if self.training and self.dropout:
@@ -147,7 +152,7 @@ class MADE(nn.Module):
                     kept = unit_dropout(torch.ones_like(values), self.dropout, True)
                     values = values * (kept if stairs.rows is None else kept[:, stairs.rows])
         if self.direct is not None:
-            values = self._stairs(-1, 0).add_product(values, told, self.direct.weight)
+            values = add_inputs(self._stairs(-1, 0), values, told, self.direct.weight)
         return values
 
     def _stairs(self, target: int, source: int) -> Staircase:
