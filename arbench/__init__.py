@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from arbench.api import verify as verify
     from arbench.api.curves import CurvePoint as CurvePoint
     from arbench.api.curves import TrainingCurve as TrainingCurve
+    from arbench.api.logging import Logger as Logger
+    from arbench.api.logging import LogPoint as LogPoint
     from arbench.api.opening import OpenedRun as OpenedRun
     from arbench.cli import main as main
     from arbench.cli.console import ConsoleReporter as ConsoleReporter
@@ -137,6 +139,7 @@ if TYPE_CHECKING:
     from arbench.registry.entries import CommandEntry as CommandEntry
     from arbench.registry.entries import HeadEntry as HeadEntry
     from arbench.registry.entries import LauncherEntry as LauncherEntry
+    from arbench.registry.entries import LoggerEntry as LoggerEntry
     from arbench.registry.entries import MeasurementEntry as MeasurementEntry
     from arbench.registry.entries import ModelEntry as ModelEntry
     from arbench.registry.entries import TaskEntry as TaskEntry
@@ -178,6 +181,7 @@ _NAMES = {
         "verify",
     ),
     "arbench.api.curves": ("CurvePoint", "TrainingCurve"),
+    "arbench.api.logging": ("LogPoint", "Logger"),
     "arbench.api.opening": ("OpenedRun",),
     "arbench.cli": ("main",),
     "arbench.cli.console": ("ConsoleReporter",),
@@ -311,6 +315,7 @@ _NAMES = {
         "CommandEntry",
         "HeadEntry",
         "LauncherEntry",
+        "LoggerEntry",
         "MeasurementEntry",
         "ModelEntry",
         "TaskEntry",

@@ -16,7 +16,14 @@ from arbench.cli import main
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError
 from arbench.files.canonical import canonical_sha256
 from arbench.probability.foreign import ForeignDensity
-from arbench.registry.entries import CommandEntry, HeadEntry, LauncherEntry, ModelEntry, TaskEntry
+from arbench.registry.entries import (
+    CommandEntry,
+    HeadEntry,
+    LauncherEntry,
+    LoggerEntry,
+    ModelEntry,
+    TaskEntry,
+)
 from arbench.runs.config import RunConfig
 from arbench.runs.queue import read_queue
 from arbench.runs.record.record import Record
@@ -69,6 +76,7 @@ ENTRIES: dict[str, Callable[[str], object]] = {
     "head": lambda name: HeadEntry(name=name, head="a.b:C"),
     "command": lambda name: CommandEntry(name=name, command="a.b:c"),
     "launcher": lambda name: LauncherEntry(name=name, launcher="a.b:C"),
+    "logger": lambda name: LoggerEntry(name=name, logger="a.b:C"),
     "alias": lambda name: ModelEntry(name="a", network="a.b:C", aliases=(name,)),
 }
 

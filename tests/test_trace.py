@@ -19,9 +19,9 @@ TOY = ["--task", "toy-markov", "--model", "bernoulli", "--limit", "20", "--epoch
 LONGEST = 60  # lines of a function
 # Functions, files and changes of file of `arbench run --task mnist --model nade`: what a stranger
 # walks through. They were 531, 124 and 323 once, 349, 76 and 206 before there were kernels,
-# and 361, 77 and 220 before a network was built without numbers first, to count them. Who has to
-# raise one looks first what can go.
-AT_MOST = "366,78,225"
+# and 361, 77 and 220 before a network was built without numbers first, to count them; the class of
+# the entry of a logger added one function. Who has to raise one looks first what can go.
+AT_MOST = "367,78,225"
 
 CHECKOUT = {
     "arbench/traced_one.py": """

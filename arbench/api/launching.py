@@ -10,13 +10,10 @@ from pathlib import Path
 
 import torch
 
-from arbench.errors import ConfigError, Interrupted, PluginError
+from arbench.api.keys import open_by_key
+from arbench.errors import Interrupted
 from arbench.files.atomic import make_folder
-from arbench.measure.opening import parse_key
 from arbench.registry.entries import LauncherEntry
-from arbench.registry.manager import registry
-from arbench.registry.names import did_you_mean
-from arbench.registry.source import keyword_arguments
 from arbench.runs.pool.claims import FOLDER
 from arbench.runs.pool.launcher import Job, Launcher, Notice
 from arbench.runs.pool.status import queue_status
@@ -36,28 +33,7 @@ def open_launcher(text: str) -> Launcher:
             what it needs is not installed.
         PluginError: if it cannot be loaded, or is no launcher.
     """
-    name, settings = parse_key(text)
-    offer = registry().find(LauncherEntry, name)
-    if offer.missing:
-        raise ConfigError(
-            f"{name} needs {', '.join(offer.missing)}, which is not installed: "
-            f"{offer.install_command}"
-        )
-    launcher = offer.load()
-    if not issubclass(launcher, Launcher):
-        raise PluginError(f"{offer.target} of {offer.distribution} is no arbench.Launcher")
-    known = [argument.name for argument in keyword_arguments(offer.target)]
-    for setting in settings:
-        if setting not in known:
-            raise ConfigError(
-                f"{name} has no setting {setting!r}{did_you_mean(setting, known)}; "
-                f"it has {', '.join(known) or 'none'}"
-            )
-    try:
-        made: Launcher = launcher(**settings)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}: {error}") from error
-    return made
+    return open_by_key(LauncherEntry, Launcher, text)  # type: ignore[type-abstract]
 
 
 def jobs_of(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from arbench.api.logging import Logger, following
 from arbench.hub.card import write_card
 from arbench.hub.finding import find_run
 from arbench.measure.opening import open_measurement
@@ -56,6 +57,7 @@ def run(
     device: str = "auto",
     out: str | Path | None = None,
     reporter: Reporter | None = None,
+    log: Sequence[str | Logger] = (),
     **options: Unpack[RecipeOptions],
 ) -> Run:
     """Train a model on a task, evaluate it exactly, sample from it, time it, record it all.
@@ -67,13 +69,15 @@ def run(
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         out: the run folder; by default a new one under `runs/`.
         reporter: receives progress; by default a notebook, and nobody elsewhere.
+        log: what follows the training, by name as in `arbench list loggers`, or a `Logger`.
         options: see `RecipeOptions`.
 
     Raises:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
     """
     place = None if out is None else Path(out)
-    request = as_request(task, model, seed=seed, device=device, out=place, **options)
+    around = following(log) if log else None
+    request = as_request(task, model, seed=seed, device=device, out=place, around=around, **options)
     finished = start_run(request, reporter or usual_reporter())
     if finished.is_main:
         write_card(finished.path, finished.record)
@@ -86,6 +90,7 @@ def resume(
     task: str | None = None,
     device: str = "auto",
     reporter: Reporter | None = None,
+    log: Sequence[str | Logger] = (),
 ) -> Run:
     """Continue an interrupted or killed run from its last checkpoint.
 
@@ -94,8 +99,10 @@ def resume(
         task: for a run on your own data: where they are, such as "images:PATH".
         device: where to continue.
         reporter: receives progress.
+        log: see `run`; it gets the points from before the interruption as well.
     """
-    finished = resume_run(Path(path), device, reporter or usual_reporter(), task)
+    around = following(log) if log else None
+    finished = resume_run(Path(path), device, reporter or usual_reporter(), task, around)
     card = RunFolder(finished.path).card
     # A run that was interrupted while its card was written has none yet.
     wanted = not finished.was_finished or (not card.exists() and os.access(finished.path, os.W_OK))

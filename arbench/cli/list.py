@@ -1,4 +1,4 @@
-"""`arbench list`: models, tasks, heads, measurements, launchers, recipes, plugins, zoo, runs."""
+"""`arbench list`: models, tasks, measurements, launchers, loggers, recipes, plugins, zoo, runs."""
 
 from __future__ import annotations
 
@@ -88,14 +88,23 @@ def _commands(offers: Registry) -> Rows:
 
 
 def _launchers(offers: Registry) -> Rows:
+    return _with_extras("launcher", offers.launchers)
+
+
+def _loggers(offers: Registry) -> Rows:
+    return _with_extras("logger", offers.loggers)
+
+
+def _with_extras(kind: str, offers: Mapping[str, Registered[Entry]]) -> Rows:
+    """Of a kind whose entries may need an extra: the command that installs it, if it is missing."""
     return [
         {
-            "launcher": name,
+            kind: name,
             "summary": offer.entry.summary,
             "plugin": offer.distribution,
             "problem": f"not installed: {offer.install_command}" if offer.missing else "",
         }
-        for name, offer in offers.launchers.items()
+        for name, offer in offers.items()
     ]
 
 
@@ -133,6 +142,7 @@ def _offered_by(plugin: PluginInfo, offers: Registry) -> str:
         "measurement": offers.measurements,
         "command": offers.commands,
         "launcher": offers.launchers,
+        "logger": offers.loggers,
     }
     parts = []
     for kind, found in kinds.items():
@@ -172,6 +182,7 @@ KINDS: dict[str, Callable[[Registry], Rows]] = {
     "measurements": _measurements,
     "commands": _commands,
     "launchers": _launchers,
+    "loggers": _loggers,
     "recipes": _recipes,
     "plugins": _plugins,
     "zoo": _zoo,

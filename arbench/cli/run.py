@@ -77,6 +77,12 @@ from arbench.cli.options import UserPath, given_settings
     metavar="NAME",
     help="Also measure this at the end of the run (`arbench list measurements`).",
 )
+@click.option(
+    "--log",
+    multiple=True,
+    metavar="NAME",
+    help="Also hand the training curve and the record to this logger (`arbench list loggers`).",
+)
 @click.option("--no-test", is_flag=True, help="Do not evaluate the test split, as in a search.")
 @click.option(
     "--push",
@@ -126,6 +132,7 @@ def command(
         from arbench.hub.finding import find_run  # few runs have a parent
 
         others["init"] = find_run(init)
+    others["around"] = _following(log) if (log := others.pop("log")) else None
     reporter = ConsoleReporter()
     request = RunRequest(
         task=task,
@@ -141,10 +148,16 @@ def command(
 
         run_all_seeds(request, seeds, measure, as_json, reporter)
         return
-    run = start_run(request, reporter)
-    if run.is_main:
+    if (run := start_run(request, reporter)).is_main:
         write_card(run.path, run.record)
     conclude(run, as_json=as_json, push=push)
+
+
+def _following(log: tuple[str, ...]) -> Any:
+    """What hands a run to these loggers, in a function of its own: few runs are logged."""
+    from arbench.api.logging import following
+
+    return following(log)
 
 
 def _refuse_beside_seeds(ctx: click.Context) -> None:
@@ -154,7 +167,7 @@ def _refuse_beside_seeds(ctx: click.Context) -> None:
         click.UsageError: that names it.
     """
     default = click.core.ParameterSource.DEFAULT
-    for name in ("seed", "push", "shard"):
+    for name in ("seed", "push", "shard", "log"):
         if ctx.get_parameter_source(name) is not default:
             raise click.UsageError(
                 f"--seeds itself says which seeds to run, each in a new run: leave out --{name}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from arbench.cli.setting_texts import argument_docs, recipe_values, settings_tex
 from arbench.errors import ArbenchError, CheckpointError, ConfigError, DataError, PluginError
 from arbench.files.canonical import seal_fault
 from arbench.files.strict_json import read_json
-from arbench.registry.entries import LauncherEntry, MeasurementEntry, ModelEntry, TaskEntry
+from arbench.registry.entries import (
+    LauncherEntry,
+    LoggerEntry,
+    MeasurementEntry,
+    ModelEntry,
+    TaskEntry,
+)
 from arbench.registry.manager import Registered, registry, split_argument
 from arbench.registry.source import (
     class_constants,
@@ -59,10 +66,10 @@ def command(
     bibtex: bool,
     as_json: bool,
 ) -> None:
-    """Show NAME: a model, a measurement or a launcher with its settings, a task, or a run.
+    """Show NAME: a model, measurement, launcher or logger with its settings, a task, or a run.
 
     Name a run by its folder or by its name in the zoo. If a folder is called like a model, a task,
-    a measurement or a launcher, write ./NAME for the folder.
+    a measurement, a launcher or a logger, write ./NAME for the folder.
 
     \b
     arbench show nade
@@ -100,9 +107,11 @@ def command(
     if key in offers.measurements:
         shown["measurement"] = _measurement(offers.measurements[key])
         texts.append(_asked_text("measurement", shown["measurement"]))
-    if key in offers.launchers:
-        shown["launcher"] = _launcher(offers.launchers[key])
-        texts.append(_asked_text("launcher", shown["launcher"]))
+    asked: list[Mapping[str, Registered[Any]]] = [offers.launchers, offers.loggers]
+    for offer in (each[key] for each in asked if key in each):
+        kind = offer.entry.kind
+        shown[kind] = _with_extra(offer)
+        texts.append(_asked_text(kind, shown[kind]))
     if not shown:
         name = _folder(name)
         shown["run"] = _whole_run(name, as_json)
@@ -196,15 +205,15 @@ def _measurement(offer: Registered[MeasurementEntry]) -> dict[str, Any]:
     }
 
 
-def _launcher(offer: Registered[LauncherEntry]) -> dict[str, Any]:
+def _with_extra(offer: Registered[Any]) -> dict[str, Any]:
     entry = offer.entry
     return {
-        "launcher": entry.name,
+        entry.kind: entry.name,
         "summary": entry.summary,
         "plugin": f"{offer.plugin}, of {offer.distribution} {offer.version}",
-        "class": entry.launcher,
+        "class": entry.target,
         "to install": offer.install_command if offer.missing else "",
-        "settings": _settings(entry.launcher),
+        "settings": _settings(entry.target),
     }
 
 
@@ -272,7 +281,7 @@ def _files_fault(name: str, record: dict[str, Any]) -> str | None:
 def _unknown(name: str) -> ArbenchError:
     """What the registry says about the name: of the two answers, the one with a suggestion."""
     answers: list[ArbenchError] = []
-    for kind in (ModelEntry, TaskEntry, MeasurementEntry, LauncherEntry):
+    for kind in (ModelEntry, TaskEntry, MeasurementEntry, LauncherEntry, LoggerEntry):
         try:
             registry().find(kind, name)
         except PluginError as error:
@@ -283,8 +292,8 @@ def _unknown(name: str) -> ArbenchError:
         if "did you mean" in str(answer):
             return answer
     return ConfigError(
-        f"{name!r} is no model, no task, no measurement, no launcher and no folder; `arbench list` "
-        "shows models and tasks"
+        f"{name!r} is no model, no task, no measurement, no launcher, no logger and no folder; "
+        "`arbench list` shows models and tasks"
     )
 
 

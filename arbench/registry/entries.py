@@ -10,7 +10,7 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 _ALIAS_PATTERN = r"[a-z0-9][a-z0-9._+-]{0,63}"
 _TARGET_PATTERN = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
-Kind = Literal["model", "task", "head", "measurement", "command", "launcher"]
+Kind = Literal["model", "task", "head", "measurement", "command", "launcher", "logger"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +140,21 @@ class LauncherEntry(Entry):
     extra: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoggerEntry(Entry):
+    """A logger on offer: what follows a run for `arbench run --log NAME`.
+
+    Attributes:
+        logger: where the logger class is, `"package.module:Class"`.
+        extra: the extra of the plugin's distribution that installs what it needs; None where
+            nothing more is needed.
+    """
+
+    kind = holds = "logger"
+    logger: str
+    extra: str | None = None
+
+
 KINDS: tuple[type[Entry], ...] = (
     ModelEntry,
     TaskEntry,
@@ -147,4 +162,5 @@ KINDS: tuple[type[Entry], ...] = (
     MeasurementEntry,
     CommandEntry,
     LauncherEntry,
+    LoggerEntry,
 )

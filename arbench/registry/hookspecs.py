@@ -10,6 +10,7 @@ from arbench.registry.entries import (
     CommandEntry,
     HeadEntry,
     LauncherEntry,
+    LoggerEntry,
     MeasurementEntry,
     ModelEntry,
     TaskEntry,
@@ -48,3 +49,8 @@ def arbench_register_commands() -> Sequence[CommandEntry]:  # type: ignore[empty
 @hookspec
 def arbench_register_launchers() -> Sequence[LauncherEntry]:  # type: ignore[empty-body]
     """The launchers that this plugin offers."""
+
+
+@hookspec
+def arbench_register_loggers() -> Sequence[LoggerEntry]:  # type: ignore[empty-body]
+    """The loggers that this plugin offers."""

@@ -20,6 +20,7 @@ from arbench.registry.entries import (
     HeadEntry,
     Kind,
     LauncherEntry,
+    LoggerEntry,
     MeasurementEntry,
     ModelEntry,
     TaskEntry,
@@ -100,6 +101,7 @@ class Registry:
         measurements: name to measurement, likewise.
         commands: name to command, likewise.
         launchers: name to launcher, likewise.
+        loggers: name to logger, likewise.
         plugins: every plugin found, in the order they were found.
         clashes: kind and name of what more than one plugin offers, so that nobody gets it, with
             those who offer it.
@@ -131,6 +133,7 @@ class Registry:
         self.measurements: Mapping[str, Registered[MeasurementEntry]] = of[MeasurementEntry]
         self.commands: Mapping[str, Registered[CommandEntry]] = of[CommandEntry]
         self.launchers: Mapping[str, Registered[LauncherEntry]] = of[LauncherEntry]
+        self.loggers: Mapping[str, Registered[LoggerEntry]] = of[LoggerEntry]
 
     def find(self, kind: type[E], name: str) -> Registered[E]:
         """What goes by a name, whatever its case.

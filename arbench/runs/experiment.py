@@ -6,7 +6,7 @@ import functools
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -84,13 +84,22 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
             begin_from(request.init, config, folder, accelerator, reporter)
         if config.recipe.alternatives:
             config = _chosen(config, dataset, folder, accelerator, reporter)
-        return _Experiment(config, dataset, folder, accelerator, reporter).run(request.measure)
+        around = request.around if is_main else None
+        with around(folder.path, reporter) if around else nullcontext(reporter) as told:
+            return _Experiment(config, dataset, folder, accelerator, told).run(request.measure)
 
 
-def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | None = None) -> Run:
+def resume_run(
+    path: Path,
+    device: str,
+    reporter: Reporter,
+    task_text: str | None = None,
+    around: Callable[[Path, Reporter], AbstractContextManager[Reporter]] | None = None,
+) -> Run:
     """Continue the run in a folder; a finished one is returned as it is.
 
     A run on the user's own data needs `task_text`, such as "images:PATH", to find them again.
+    `around` is put around the run as that of a `RunRequest`.
 
     Raises:
         ArbenchError: of the kind that says what went wrong; see `arbench.errors`.
@@ -114,7 +123,9 @@ def resume_run(path: Path, device: str, reporter: Reporter, task_text: str | Non
                 remove_abandoned(place)
         if config.recipe.alternatives:
             config = _chosen(config, dataset, folder, accelerator, reporter)
-        return _Experiment(config, dataset, folder, accelerator, reporter).run()
+        around = around if is_main else None
+        with around(folder.path, reporter) if around else nullcontext(reporter) as told:
+            return _Experiment(config, dataset, folder, accelerator, told).run()
 
 
 def _chosen(

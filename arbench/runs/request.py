@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from arbench.training.recipes import (
 
 if TYPE_CHECKING:
     from arbench.runs.start.parent import Parent
+    from arbench.show.reporting import Reporter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ class RunRequest:
     recipe: str | None = None  # None: that of the task, or what is good within the budget
     init: Path | None = None  # the folder of a run to begin from
     large: bool = False
+    # Put around the run: gets its folder and reporter, gives the reporter that the run tells.
+    around: Callable[[Path, Reporter], AbstractContextManager[Reporter]] | None = None
 
 
 def resolve(request: RunRequest, task: Task) -> tuple[RunConfig, Dataset]:

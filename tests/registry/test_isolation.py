@@ -146,7 +146,7 @@ def test_all_failures_at_once_leave_the_others_as_they_were(
 
 LISTED = """
 from arbench import CommandEntry, HeadEntry, LauncherEntry, MeasurementEntry, ModelEntry, TaskEntry
-from arbench import hookimpl
+from arbench import LoggerEntry, hookimpl
 
 arbench_entries = (
     ModelEntry(name="good", network="good.network:Net"),
@@ -155,6 +155,7 @@ arbench_entries = (
     MeasurementEntry(name="good", measurement="good.measurement:Question"),
     CommandEntry(name="good", command="good.command:command"),
     LauncherEntry(name="good", launcher="good.launcher:Launcher"),
+    LoggerEntry(name="good", logger="good.logger:Logger"),
 )
 
 @hookimpl
@@ -164,6 +165,10 @@ def arbench_register_models():
 @hookimpl
 def arbench_register_launchers():
     return [LauncherEntry(name="of-a-hook", launcher="good.launcher:Launcher")]
+
+@hookimpl
+def arbench_register_loggers():
+    return [LoggerEntry(name="of-a-hook", logger="good.logger:Logger")]
 """
 
 
@@ -176,12 +181,12 @@ def test_a_list_holds_entries_of_all_kinds_and_hooks_add_to_it(
         "from arbench.registry.manager import registry\n"
         "found = registry()\n"
         "kinds = (found.models, found.tasks, found.heads, found.measurements, found.commands)\n"
-        "print([[*kind] for kind in kinds], [*found.launchers], found.clashes)"
+        "print([[*kind] for kind in kinds], [*found.launchers], [*found.loggers], found.clashes)"
     )
     done = python("-c", code, ARBENCH_PLUGINS="good")
     assert done.stderr == ""
     ours = "['good', 'of-a-hook']"
-    assert done.stdout == f"[{ours}, ['good'], ['good'], ['good'], ['good']] {ours} {{}}\n"
+    assert done.stdout == f"[{ours}, ['good'], ['good'], ['good'], ['good']] {ours} {ours} {{}}\n"
 
 
 @pytest.mark.parametrize("kind", ["raises", "exits", "misspells", "bad-name"])
