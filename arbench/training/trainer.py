@@ -120,12 +120,13 @@ class Trainer:
         """
         self._begin()
         progress, recipe = self.progress, self.recipe
-        last_checkpoint = time.monotonic()
-        started = last_checkpoint - progress.elapsed_s
+        saved = time.monotonic()
+        started = saved - progress.elapsed_s
         with listening_for_stop() as heard, self.reporter.bar("training") as advance:
             finished = False
             while not finished:
-                elapsed, stop_signal = self.of_main(time.monotonic() - started, sum(heard[:1]))
+                now = time.monotonic()
+                elapsed, since, stop = self.of_main(now - started, now - saved, sum(heard[:1]))
                 progress.elapsed_s = elapsed
                 fraction = fraction_done(progress, self.num_steps, self.budget_s)
                 due = math.floor(fraction * recipe.evaluations)
@@ -134,18 +135,17 @@ class Trainer:
                 advance(fraction, self._note())
                 stale = 0 < recipe.patience <= progress.evaluations_since_best
                 finished = progress.step > 0 and (fraction >= 1 or stale)
-                since = time.monotonic() - last_checkpoint
                 # Also at the end: a run killed in what follows resumes with nothing left to train.
-                if finished or stop_signal or since >= recipe.checkpoint_seconds:
+                if finished or stop or since >= recipe.checkpoint_seconds:
                     self._checkpoint()
-                    last_checkpoint = time.monotonic()
+                    saved = time.monotonic()
                 if finished:
-                    (stop_signal,) = self.of_main(sum(heard[:1]))  # since the last step
-                if stop_signal:
+                    (stop,) = self.of_main(sum(heard[:1]))  # since the last step
+                if stop:
                     raise Interrupted(
                         f"interrupted after step {progress.step}, with a checkpoint; continue with "
                         f"`arbench resume {self.store.folder.parent}`",
-                        int(stop_signal),
+                        int(stop),
                     )
                 if not finished:
                     self._step(fraction)

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,30 @@ def test_verbs_of_several_processes_say_once_what_one_says(tmp_path: Path) -> No
             assert done.returncode == 0, done.stderr[-3000:]
             said.append(json.loads(done.stdout))
         assert said[0] == said[1]
+
+
+@pytest.mark.slow
+def test_a_sharded_run_that_was_stopped_goes_on_to_the_bit(tmp_path: Path) -> None:
+    arguments = ["run", "--task", "toy-markov", "--model", "gpt", "--device", "cpu", "--shard"]
+    sizes = {"width": 8, "num_heads": 2, "num_layers": 2, "checkpoint_seconds": 1}
+    arguments += [word for each in sizes.items() for word in ("--set", "=".join(map(str, each)))]
+    arguments += ["--limit", "100", "--epochs", "100", "--out"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "-m"]
+    with subprocess.Popen(
+        [*command, "arbench", *arguments, str(stopped)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as first:
+        while not (stopped / "checkpoint/state.json").exists():
+            assert first.poll() is None
+            time.sleep(0.1)
+        first.terminate()
+    assert not (stopped / "model.safetensors").exists()
+    (resumed,) = _launch("torchrun", ["resume", str(stopped), "--device", "cpu"])
+    assert "resuming after step" in resumed.stdout + resumed.stderr
+    for done in (resumed, *_launch("torchrun", [*arguments, str(whole)])):
+        assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("model.safetensors", "per_event.safetensors"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
