@@ -54,8 +54,8 @@ class MADE(nn.Module):
 
     Attributes:
         forward_kernel: "dense" multiplies by whole matrices with zeros in them, "blocks" leaves out
-            most of the zeros, "compiled" leaves out inputs that are 0, too; see `Staircase`. Large
-            networks start with the last one that there is.
+            most of the zeros, "compiled" leaves out inputs that are 0, too, and moves weights by
+            compiled loops; see `Staircase`. Large networks start with the last one that there is.
         forward_kernels: their names; "compiled" is for discrete inputs, where Numba is installed.
     """
 
@@ -137,14 +137,13 @@ class MADE(nn.Module):
 
     def _in_blocks(self, inputs: Tensor) -> Tensor:
         """Parameters `(B, T P)` of sites in their order, which is that of the outputs' degrees."""
-        is_compiled, first = self.forward_kernel == "compiled", self._stairs(1, 0)
-        add_inputs = Staircase.add_told if is_compiled else Staircase.add_product
+        first = self._stairs(1, 0)
         values = told = inputs if first.columns is None else inputs[:, first.columns]
         for index, layer in enumerate(self._linears):
             stairs = self._stairs(index + 1, index)
             bias = layer.bias if stairs.rows is None else layer.bias[stairs.rows]
-            add = add_inputs if index == 0 else Staircase.add_product
-            values = add(stairs, bias, values, layer.weight)
+            add = stairs.add_told if index == 0 else stairs.add_product
+            values = add(bias, values, layer.weight)
             if index + 1 < len(self._linears):
                 values = self.activation(values)
                 if self.training and self.dropout:
@@ -152,15 +151,16 @@ class MADE(nn.Module):
                     kept = unit_dropout(torch.ones_like(values), self.dropout, True)
                     values = values * (kept if stairs.rows is None else kept[:, stairs.rows])
         if self.direct is not None:
-            values = add_inputs(self._stairs(-1, 0), values, told, self.direct.weight)
+            values = self._stairs(-1, 0).add_told(values, told, self.direct.weight)
         return values
 
     def _stairs(self, target: int, source: int) -> Staircase:
         """That of the weights between two layers; made once."""
-        weight = self._linears[0].weight
-        key = (target % self.degrees.num_layers, source, weight.dtype, weight.device)
+        weight, kernel = self._linears[0].weight, self.forward_kernel
+        key = (kernel, target % self.degrees.num_layers, source, weight.dtype, weight.device)
         if key not in self._all_stairs:
-            self._all_stairs[key] = Staircase(self.degrees, target, source, weight.dtype)
+            kind = _staircase(kernel)
+            self._all_stairs[key] = kind(self.degrees, target, source, weight.dtype)
         return self._all_stairs[key]
 
     def reordered(self, layout: Layout, mask_seed: int) -> MADE:
@@ -259,6 +259,15 @@ class MADE(nn.Module):
         """Input units `(B, T I)` of sites `(B, T, C)`, in the canonical order."""
         told: Tensor = self.inputs(sites[:, self.degrees.positions], self._linears[0].weight.dtype)
         return told.flatten(1)
+
+
+def _staircase(kernel: str) -> type[Staircase]:
+    """What a kernel multiplies by; compiled loops import Numba."""
+    if kernel != "compiled":
+        return Staircase
+    from arbench_made.moves import CompiledStaircase
+
+    return CompiledStaircase
 
 
 def _is_eager(values: Tensor) -> bool:

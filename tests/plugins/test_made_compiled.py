@@ -1,4 +1,4 @@
-"""MADE's compiled products with its inputs against its blocks, and against autograd."""
+"""MADE's compiled loops against its blocks, and against autograd."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
-from arbench_made import compiled
+from arbench_made import compiled, moves
 from arbench_made.network import MADE
 
 
@@ -25,11 +25,12 @@ def layout_of(num_sites: int, size: int, order_seed: int | None) -> Layout:
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled loops as Python reads them: to compile takes seconds."""
     monkeypatch.setattr(compiled, "TILE", 8)
-    for name, own in vars(compiled).copy().items():
-        if name in ("_forward", "_backward"):
-            monkeypatch.setattr(compiled, name, functools.partial(on_arrays, own.__wrapped__))
-        elif hasattr(own, "py_func"):
-            monkeypatch.setattr(compiled, name, own.py_func)
+    for module in (compiled, moves):
+        for name, own in vars(module).copy().items():
+            if name in ("_forward", "_backward", "_take", "_put"):
+                monkeypatch.setattr(module, name, functools.partial(on_arrays, own.__wrapped__))
+            elif hasattr(own, "py_func"):
+                monkeypatch.setattr(module, name, own.py_func)
 
 
 def on_arrays(function: Callable[..., None], *arguments: Any) -> None:
@@ -43,7 +44,7 @@ def on_arrays(function: Callable[..., None], *arguments: Any) -> None:
     ("size", "order_seed", "hidden"),
     [(2, None, [19]), (2, 3, [16, 5]), (3, 4, [9]), (4, None, [3, 30])],
 )
-def test_added_columns_give_the_values_and_gradients_of_blocks(
+def test_compiled_loops_give_the_values_and_gradients_of_blocks(
     size: int, order_seed: int | None, hidden: list[int], dropout: float
 ) -> None:
     torch.manual_seed(1)
@@ -70,7 +71,7 @@ def test_adding_columns_passes_gradcheck(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-13)])
-def test_columns_added_at_real_size_are_as_exact_as_blocks_and_the_same_each_time(
+def test_compiled_loops_at_real_size_are_as_exact_as_blocks_and_the_same_each_time(
     dtype: torch.dtype, tolerance: float
 ) -> None:
     torch.manual_seed(0)
