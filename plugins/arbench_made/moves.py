@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,21 +20,17 @@ Array = NDArray[Any]
 def _take(weight: Array, rows: Array, columns: Array, num_read: Array, taken: Array) -> None:
     """Write the rows, each in the order of `columns` as far as it reads, and then 0.
 
-    Two rows at a time, which the nearest caches hold.
+    A row is copied first: memory is read in order faster, and the nearest cache in any order.
     """
-    zero, last = weight.dtype.type(0), len(rows) - 1
-    for first in range(0, len(rows), 2):
-        second = min(first + 1, last)
-        row, next_row = rows[first], rows[second]
-        for place in range(num_read[first]):
-            column = columns[place]
-            taken[first, place] = weight[row, column]
-            taken[second, place] = weight[next_row, column]
-        for place in range(num_read[first], num_read[second]):
-            taken[second, place] = weight[next_row, columns[place]]
-        for own in (first, second):
-            for place in range(num_read[own], taken.shape[1]):
-                taken[own, place] = zero
+    zero, whole = weight.dtype.type(0), np.empty(len(columns), weight.dtype)
+    for own in range(len(rows)):
+        row, end = rows[own], num_read[own]
+        for column in range(len(columns)):
+            whole[column] = weight[row, column]
+        for place in range(end):
+            taken[own, place] = whole[columns[place]]
+        for place in range(end, taken.shape[1]):
+            taken[own, place] = zero
 
 
 @kept_on_disk
