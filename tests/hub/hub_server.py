@@ -38,8 +38,10 @@ class HubServer:
         self.before_commit = lambda: None  # a test may act between the client's look and its commit
         self._stalled = threading.Event()
         self._servers = [_serve(self, "hub"), _serve(self, "storage")]
+        # Of two hosts, as the real ones are: some clients follow a redirect within one.
         self.url, self.storage_url = (
-            f"http://127.0.0.1:{server.server_port}" for server in self._servers
+            f"http://{host}:{server.server_port}"
+            for host, server in zip(("127.0.0.1", "localhost"), self._servers, strict=True)
         )
 
     def close(self) -> None:
