@@ -101,24 +101,6 @@ class Staircase:
         """`add_product` of inputs, which get no gradient."""
         return self.add_product(term, values, weight)
 
-    def weight_gradient(self, grad: Tensor, values: Tensor) -> Tensor:
-        """The gradient of the weights as they are stored, `(N, K)`.
-
-        Args:
-            grad: `(B, N)`, of the product, in order of degree.
-            values: `(B, K)`, as `add_product` had them.
-        """
-        found = values.new_zeros(grad.shape[1], values.shape[1])
-        for block in self.blocks:
-            part = found[block.own, : block.num_read]
-            torch.mm(grad[:, block.own].T, values[:, : block.num_read], out=part)
-            part[:, block.num_common :] *= block.mask
-        if self.rows_back is not None:
-            found = found.index_select(0, self.rows_back)
-        if self.columns_back is not None:
-            found = found.index_select(1, self.columns_back)
-        return found
-
 
 class _StaircaseProduct(torch.autograd.Function):
     """See `Staircase.add_product`."""
@@ -135,7 +117,7 @@ class _StaircaseProduct(torch.autograd.Function):
             if ctx.needs_input_grad[1]:
                 weights.append(own)
         ctx.save_for_backward(values, *weights)
-        ctx.stairs, ctx.term_dim = stairs, term.dim()
+        ctx.stairs, ctx.num_units, ctx.term_dim = stairs, len(weight), term.dim()
         return total
 
     @staticmethod
@@ -144,10 +126,18 @@ class _StaircaseProduct(torch.autograd.Function):
         values, *weights = ctx.saved_tensors
         stairs: Staircase = ctx.stairs
         grad_values = torch.zeros_like(values) if ctx.needs_input_grad[1] else None
-        for block, own in zip(stairs.blocks, weights, strict=False):
-            assert grad_values is not None
-            grad_values[:, : block.num_read].addmm_(grad[:, block.own], own)
-        grad_weight = stairs.weight_gradient(grad, values)
+        grad_weight = values.new_zeros(ctx.num_units, values.shape[1])
+        for index, block in enumerate(stairs.blocks):
+            own, read = grad[:, block.own], values[:, : block.num_read]
+            part = grad_weight[block.own, : block.num_read]
+            torch.mm(own.T, read, out=part)
+            part[:, block.num_common :] *= block.mask
+            if grad_values is not None:
+                grad_values[:, : block.num_read].addmm_(own, weights[index])
+        if stairs.rows_back is not None:
+            grad_weight = grad_weight.index_select(0, stairs.rows_back)
+        if stairs.columns_back is not None:
+            grad_weight = grad_weight.index_select(1, stairs.columns_back)
         return grad if ctx.term_dim == 2 else grad.sum(0), grad_values, grad_weight, None
 
 

@@ -265,9 +265,9 @@ def _staircase(kernel: str) -> type[Staircase]:
     """What a kernel multiplies by; compiled loops import Numba."""
     if kernel != "compiled":
         return Staircase
-    from arbench_made.moves import CompiledStaircase
+    from arbench_made.panels import PanelStaircase
 
-    return CompiledStaircase
+    return PanelStaircase
 
 
 def _is_eager(values: Tensor) -> bool:

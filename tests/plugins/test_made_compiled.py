@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arbench.probability.events import Discrete, EventSpec, Real
 from arbench.probability.layouts import Layout
-from arbench_made import compiled, moves
+from arbench_made import compiled, panels
 from arbench_made.network import MADE
 
 
@@ -25,7 +25,7 @@ def layout_of(num_sites: int, size: int, order_seed: int | None) -> Layout:
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled loops as Python reads them: to compile takes seconds."""
     monkeypatch.setattr(compiled, "TILE", 8)
-    for module in (compiled, moves):
+    for module in (compiled, panels):
         for name, own in vars(module).copy().items():
             if name in ("_forward", "_backward", "_take", "_put"):
                 monkeypatch.setattr(module, name, functools.partial(on_arrays, own.__wrapped__))
@@ -42,7 +42,7 @@ def on_arrays(function: Callable[..., None], *arguments: Any) -> None:
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize(
     ("size", "order_seed", "hidden"),
-    [(2, None, [19]), (2, 3, [16, 5]), (3, 4, [9]), (4, None, [3, 30])],
+    [(2, None, [19]), (2, 3, [16, 5]), (3, 4, [9]), (4, None, [3, 30]), (2, None, [30, 2])],
 )
 def test_compiled_loops_give_the_values_and_gradients_of_blocks(
     size: int, order_seed: int | None, hidden: list[int], dropout: float
@@ -67,6 +67,18 @@ def test_adding_columns_passes_gradcheck(shape: tuple[int, ...]) -> None:
     assert torch.autograd.gradcheck(
         lambda term, weight: stairs.add_told(term, values, weight), (term, weight)
     )
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("hidden", [[6, 20], [20, 6]])
+@pytest.mark.parametrize("num_events", [None, 3])
+def test_a_product_in_panels_passes_gradcheck(hidden: list[int], num_events: int | None) -> None:
+    network = MADE(layout_of(7, 2, 3), 1, hidden=hidden).double()
+    network.forward_kernel = "compiled"
+    stairs, weight = network._stairs(2, 1), network.layers[1].weight
+    shapes = (hidden[1:] if num_events is None else (num_events, hidden[1]), (3, hidden[0]))
+    term, values = (torch.rand(s, dtype=torch.float64).requires_grad_() for s in shapes)
+    assert torch.autograd.gradcheck(stairs.add_product, (term, values, weight))
 
 
 @pytest.mark.slow
