@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from arbench.networks.native import kept_on_disk
+from arbench.networks.native.memory import fresh_tensor
 
 Array = NDArray[Any]
 # Units of a tile: for a thousand inputs its table fits into L2, and its sums into registers.
@@ -197,7 +198,7 @@ class _SparseProduct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         values, rows, columns, num_read = ctx.saved_tensors
         grad = grad.contiguous()
-        grad_weight = grad.new_empty(len(rows), len(columns))
+        grad_weight = fresh_tensor((len(rows), len(columns)), grad)
         _backward(values.T.contiguous(), grad, rows, columns, num_read, grad_weight)
         of_term = grad if ctx.term_dim == 2 else grad.sum(0)
         return of_term, None, grad_weight, None, None, None

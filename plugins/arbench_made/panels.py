@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from arbench.networks.native import kept_on_disk
+from arbench.networks.native.memory import fresh_tensor
 from arbench_made.blocks import Staircase
 from arbench_made.compiled import add_sparse_product
 from arbench_made.masks import Degrees
@@ -132,7 +133,7 @@ class _PanelProduct(torch.autograd.Function):
     def forward(
         ctx: Any, term: Tensor, values: Tensor, weight: Tensor, stairs: PanelStaircase
     ) -> Tensor:
-        room = weight.new_empty(stairs.size)
+        room = fresh_tensor((stairs.size,), weight)
         _take(weight, *stairs.order, stairs.num_read, stairs.bounds, room)
         total = weight.new_empty(len(values), len(weight)).copy_(term)
         for panel in stairs.panels:
@@ -149,9 +150,9 @@ class _PanelProduct(torch.autograd.Function):
         grad, grad_values = grad.contiguous(), torch.zeros_like(values)
         for panel in stairs.panels:
             grad_values[:, panel.read].addmm_(grad[:, panel.own], panel.of(room))
-        parts = torch.empty_like(room)
+        parts = fresh_tensor((stairs.size,), room)
         for panel in stairs.panels:
             torch.mm(grad[:, panel.own].T, values[:, panel.read], out=panel.of(parts))
-        grad_weight = room.new_empty(grad.shape[1], values.shape[1])
+        grad_weight = fresh_tensor((grad.shape[1], values.shape[1]), room)
         _put(parts, *stairs.order, stairs.num_read, stairs.bounds, grad_weight)
         return grad if ctx.term_dim == 2 else grad.sum(0), grad_values, grad_weight, None
