@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 from arbench import Layout, NativeStep
 from arbench.networks.masked import MaskedConv, colours_of
+from arbench.networks.native import is_eager, numba_is_there
 from arbench_pixelcnn.base import DimwiseNetwork
 from arbench_pixelcnn.blocks import ResidualBlock
 from arbench_pixelcnn.inputs import Encoding
 from arbench_pixelcnn.state import PixelCNNState
+
+# From so many units in all blocks on it pays to compile them.
+MANY_UNITS = 64
 
 
 class PixelCNN(DimwiseNetwork):
@@ -44,6 +48,11 @@ class PixelCNN(DimwiseNetwork):
         dropout: probability that a training step drops a unit before a block's last convolution.
         input_noise: share of the range by which values that the network reads move at most, in
             half of the events of training: so the density stays sensible near what it has seen.
+
+    Attributes:
+        forward_kernel: how the blocks are computed on a CPU: by torch's "convolutions", or
+            "compiled", in loops of their own.
+        forward_kernels: their names; "compiled" where Numba is installed.
 
     Raises:
         ValueError: for any other layout, or for unacceptable settings.
@@ -103,6 +112,10 @@ class PixelCNN(DimwiseNetwork):
             ),
         )
         self.add_readout(stream, outputs, num_params)
+        may_compile = num_blocks > 0 and numba_is_there()
+        self.forward_kernels = ("convolutions",) + ("compiled",) * may_compile
+        is_large = hidden * num_blocks >= MANY_UNITS
+        self.forward_kernel = self.forward_kernels[-1 if is_large else 0]
 
     def stream(self, pictures: Tensor, *, half: bool = False) -> Tensor:
         """The stream `(B, 2 h, H, W)` after the last block, or after half of them."""
@@ -110,7 +123,12 @@ class PixelCNN(DimwiseNetwork):
         x: Tensor = self.first(pictures).contiguous(memory_format=torch.channels_last)
         if self.places is not None:
             x = x + self.places.to(x.dtype)
-        for block in self.blocks[: len(self.blocks) // 2 if half else None]:
+        blocks = self.blocks[: len(self.blocks) // 2 if half else None]
+        if self.forward_kernel == "compiled" and len(blocks) > 0 and is_eager(x):
+            from arbench_pixelcnn.compiled import blocks_compiled
+
+            return blocks_compiled(x, blocks)
+        for block in blocks:
             x = block(x)
         return x
 

@@ -13,8 +13,11 @@ import contextlib
 import functools
 import importlib.util
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from pathlib import Path
+from types import FunctionType
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -139,18 +142,30 @@ def numba_is_there() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
+@functools.cache
+def _checksum() -> int:
+    """Of the files that loops of several networks are made of."""
+    folder = Path(__file__).parents[2] / "networks" / "native"
+    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py"))))
+
+
 def kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """The function as Numba compiles it, for Python; it is kept where code may be written.
 
     Tensors among its arguments become arrays, without a copy where they are contiguous. What it
-    calls is compiled into it, and needs no keeping of its own.
+    calls is compiled into it, and needs no keeping of its own. Numba compiles anew what is kept
+    when the function's own file changes; its name changes with the files that all may share.
     """
     import numba
 
+    name = f"{function.__name__}_{_checksum():08x}"
+    code = function.__code__.replace(co_name=name, co_qualname=name)
+    renamed = FunctionType(code, function.__globals__, name)
+    renamed.__module__ = function.__module__
     try:
-        compiled = numba.njit(nogil=True, error_model="numpy", cache=True, **options)(function)
+        compiled = numba.njit(nogil=True, error_model="numpy", cache=True, **options)(renamed)
     except RuntimeError:  # no folder for compiled code may be written
-        compiled = numba.njit(nogil=True, error_model="numpy", **options)(function)
+        compiled = numba.njit(nogil=True, error_model="numpy", **options)(renamed)
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:

@@ -28,9 +28,6 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _KINDS = {"bernoulli": 0, "categorical": 1}
 # With somebody watching, a walk is interrupted that often, to say how far it is.
 _NUM_REPORTS = 50
-# What Numba's index of compiled code does not see: the files that a step's own file imports.
-_PARTS = Path(__file__).parents[2] / "networks" / "native"
-_SHARED = (Path(__file__), *(_PARTS / name for name in ("vectors.py", "functions.py")))
 
 
 def _compiled(function: AnyFunction) -> AnyFunction:
@@ -117,12 +114,11 @@ def _walk_with(step: Callable[..., None]) -> Callable[..., None]:
     """`_walk` of one network's step, compiled when it is first called with a dtype.
 
     It is the same code as `_walk` with another global and another name. For Numba it lies in the
-    step's own file, so that it is compiled anew when that changes; the name changes when one of the
-    files changes that all steps share.
+    step's own file, so that it is compiled anew when that changes; the name changes when this file
+    does.
     """
     original: Any = getattr(step, "py_func", step)
-    shared = zlib.crc32(b"".join(path.read_bytes() for path in _SHARED))
-    name = f"walk_{original.__name__}_{shared:08x}"
+    name = f"walk_{original.__name__}_{zlib.crc32(Path(__file__).read_bytes()):08x}"
     code = _walk.__code__.replace(
         co_filename=original.__code__.co_filename, co_name=name, co_qualname=name
     )

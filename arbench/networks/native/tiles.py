@@ -1,0 +1,225 @@
+"""Products of matrices, a tile at a time with its sums in registers. Importing this imports Numba.
+
+LLVM keeps no tile of sums in registers if it is written as loops: the sums go to memory and back
+with every product. So it is written here as vectors of LLVM's own. On what a cache holds, a tile
+runs at the peak of the processor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
+
+# Columns of a tile: float32 numbers of the longest vectors; shorter vectors go several together.
+LANES = 16
+# Rows of a tile: enough sums to hide how long a product takes, and few enough for the registers of
+# every processor.
+ROWS = 4
+
+Place = tuple[NDArray[Any], int, int]  # an array, where it begins, and the distance of two rows
+Steps = tuple[NDArray[Any], int, int, int]  # the same, and the distance of two steps
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+
+@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
+def write_products(
+    num_rows: int,
+    num_columns: int,
+    num_steps: int,
+    out: Place,
+    left: Steps,
+    right: tuple[NDArray[Any], int, int],
+    start: Place | None,
+    by: Place | None,
+    floor: Any,
+) -> None:
+    """`out_rc = max(start_rc + sum_n left_rn right_nc, floor)`, the sum 0 where `by_rc <= 0`.
+
+    Arrays are contiguous, of one floating-point type, and read as if they were flat: `left_rn` is
+    number `begin + r row + n step`, `right_nc` is `begin + n step + c`, and the others are at
+    `begin + r row + c`. So rows may be pixels and steps units, or the other way round; a row of
+    `start` at a distance of 0 is a bias. `out` may be `start`. Nothing checks bounds.
+
+    Args:
+        num_rows: r.
+        num_columns: c, a multiple of `LANES`.
+        num_steps: n.
+        out: what is written.
+        left: the first factor.
+        right: the second one: an array, where it begins, and the distance of two steps.
+        start: what is added to; None for 0.
+        by: what has to be positive; None for no such condition.
+        floor: the least that is written. What is not a number stays so.
+    """
+    for column in range(0, num_columns, LANES):
+        panel = (right[0], right[1] + column, right[2])
+        whole = num_rows - num_rows % ROWS
+        for row in range(0, whole, ROWS):
+            own = (left[0], left[1] + row * left[2], left[2], left[3])
+            to, begin = moved(out, row, column), moved(start, row, column)
+            write_tile(num_steps, to, own, panel, begin, moved(by, row, column), floor)
+        for row in range(whole, num_rows):
+            own = (left[0], left[1] + row * left[2], left[2], left[3])
+            to, begin = moved(out, row, column), moved(start, row, column)
+            write_row(num_steps, to, own, panel, begin, moved(by, row, column), floor)
+
+
+def moved(place: Any, row: int, column: int) -> Any:
+    """Where a tile of a matrix begins."""
+    if place is None:
+        return None
+    return (place[0], place[1] + row * place[2] + column, place[2])
+
+
+def write_tile(
+    num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
+) -> None:
+    """`write_products` of `ROWS` rows and `LANES` columns, as Python reads it."""
+    _write(ROWS, num_steps, out, left, right, start, by, floor)
+
+
+def write_row(
+    num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
+) -> None:
+    """`write_products` of one row and `LANES` columns, as Python reads it."""
+    _write(1, num_steps, out, left, right, start, by, floor)
+
+
+def _write(
+    rows: int, num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
+) -> None:
+    for row in range(rows):
+        for column in range(LANES):
+            total = out[0].dtype.type(0)
+            for n in range(num_steps):
+                product = left[0].flat[left[1] + row * left[2] + n * left[3]]
+                total += product * right[0].flat[right[1] + n * right[2] + column]
+            if by is not None and by[0].flat[by[1] + row * by[2] + column] <= 0:
+                total = out[0].dtype.type(0)
+            if start is not None:
+                total += start[0].flat[start[1] + row * start[2] + column]
+            out[0].flat[out[1] + row * out[2] + column] = floor if total < floor else total
+
+
+def _written(rows: int) -> Any:
+    """The tile of so many rows, for a compiler."""
+
+    @intrinsic
+    def tile(
+        typing: Any,
+        num_steps: Any,
+        out: Any,
+        left: Any,
+        right: Any,
+        start: Any,
+        by: Any,
+        floor: Any,
+    ) -> Any:
+        kinds = (num_steps, out, left, right, start, by, floor)
+
+        def written(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return _Tile(context, builder, out.types[0].dtype, rows).write(kinds, arguments)
+
+        return types.void(*kinds), written
+
+    return tile
+
+
+class _Tile:
+    """Writes the instructions of one tile."""
+
+    def __init__(self, context: Any, builder: Any, number: Any, rows: int) -> None:
+        self.context, self.builder, self.rows = context, builder, rows
+        self.number = context.get_value_type(number)
+        self.size = context.get_abi_sizeof(self.number)
+        self.vector = ir.VectorType(self.number, LANES)
+
+    def write(self, kinds: Any, arguments: Any) -> Any:
+        """The tile: sums of products, what they add to, and where they go."""
+        builder = self.builder
+        num_steps, *places, floor = arguments
+        out, left, right, start, by = map(self.opened, kinds[1:-1], places)
+        zero = ir.Constant(self.vector, None)
+        room: Any = cgutils.alloca_once_value
+        sums = [room(builder, zero) for _ in range(self.rows)]
+        with cgutils.for_range(builder, num_steps) as loop:
+            columns = self.loaded(right, loop.index)
+            begin = builder.gep(left[0], [builder.mul(loop.index, left[2])])
+            for row, total in enumerate(sums):
+                value = builder.load(self.at((begin, left[1]), row))
+                product = builder.fmul(self.spread(value), columns, flags=["contract"])
+                added = builder.fadd(builder.load(total), product, flags=["contract"])
+                builder.store(added, total)
+        floor = self.spread(floor)
+        for row, total in enumerate(sums):
+            value = builder.load(total)
+            if by is not None:
+                is_open = builder.fcmp_unordered(">", self.loaded(by, row), zero)
+                value = builder.select(is_open, value, zero)
+            if start is not None:
+                value = builder.fadd(self.loaded(start, row), value)
+            is_low = builder.fcmp_ordered("<", value, floor)
+            value = builder.select(is_low, floor, value)
+            place = builder.bitcast(self.at(out, row), self.vector.as_pointer())
+            builder.store(value, place, align=self.size)
+        return self.context.get_dummy_value()
+
+    def opened(self, kind: Any, place: Any) -> Any:
+        """Where a place begins, and its distances; None for None."""
+        if isinstance(kind, types.NoneType):
+            return None
+        unpacked: Any = cgutils.unpack_tuple
+        array, begin, *steps = unpacked(self.builder, place)
+        data = self.context.make_array(kind.types[0])(self.context, self.builder, array).data
+        return (self.builder.gep(data, [begin]), *steps)
+
+    def at(self, place: Any, row: Any) -> Any:
+        """Where a row of a place begins."""
+        distance = place[1]
+        if isinstance(row, int):
+            row = ir.Constant(distance.type, row)
+        return self.builder.gep(place[0], [self.builder.mul(distance, row)])
+
+    def loaded(self, place: Any, row: Any) -> Any:
+        """The columns of a row."""
+        pointer = self.builder.bitcast(self.at(place, row), self.vector.as_pointer())
+        return self.builder.load(pointer, align=self.size)
+
+    def spread(self, value: Any) -> Any:
+        """A number in all lanes."""
+        whole = ir.IntType(32)
+        empty = ir.Constant(self.vector, ir.Undefined)
+        one = self.builder.insert_element(empty, value, ir.Constant(whole, 0))
+        lanes = ir.Constant(ir.VectorType(whole, LANES), None)
+        return self.builder.shuffle_vector(one, empty, lanes)
+
+
+_TILE, _ROW = _written(ROWS), _written(1)
+
+
+@overload(moved)
+def _(place, row, column):  # type: ignore[no-untyped-def]
+    if isinstance(place, types.NoneType):
+        return lambda place, row, column: None
+    return lambda place, row, column: (place[0], place[1] + row * place[2] + column, place[2])
+
+
+@overload(write_tile)
+def _(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
+    def compiled(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
+        _TILE(num_steps, out, left, right, start, by, floor)
+
+    return compiled
+
+
+@overload(write_row)
+def _(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
+    def compiled(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
+        _ROW(num_steps, out, left, right, start, by, floor)
+
+    return compiled
