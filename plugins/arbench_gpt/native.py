@@ -8,12 +8,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from arbench.networks.native.functions import exp, gelu, sigmoid
+from arbench.networks.native.tiles import products_add
 from arbench.networks.native.vectors import (
     add,
     compiled,
     copy,
     matrix_add,
-    matrix_add_each,
     rows_add,
 )
 
@@ -35,7 +35,7 @@ def step(
             cosines and sines `(T, D / 2)`, or none; of all blocks, with norms folded in, the maps
             to queries, keys and values `(L, 3 H, H)`, from what is attended to `(L, H, H)`, to the
             perceptron `(L, F, H)`, or `(L, 2 F, H)` if it is gated, and from it `(L, H, F)`, each
-            with its biases `(L, outputs)`; the last map and its bias.
+            with its biases `(L, outputs)`, for several events in panels; the last map and its bias.
         state: keys and values `(n, L, A, T, D)`; room for the stream and its norm `(n, H)`, for
             queries, keys and values of a site `(n, 3 H)`, for what is attended to `(n, H)`, for the
             perceptron, and for scores `(n, T)`.
@@ -54,18 +54,18 @@ def step(
         for event in range(len(previous)):
             _normalise(streams[event], normed[event])
             copy(qkv[1][layer], asked[event])
-        matrix_add_each(asked, qkv[0][layer], normed)
+        products_add(asked, qkv[0][layer], normed)
         for event in range(len(previous)):
             if len(turns[0]):
                 _turn(asked[event], turns[0][site], turns[1][site], 2 * keys.shape[2])
             kept = keys[event, layer], values[event, layer]
             _attend(asked[event], kept[0], kept[1], site, scores[event], heard[event])
             add(streams[event], mix[1][layer])
-        matrix_add_each(streams, mix[0][layer], heard)
+        products_add(streams, mix[0][layer], heard)
         for event in range(len(previous)):
             _normalise(streams[event], normed[event])
             copy(up[1][layer], hidden[event])
-        matrix_add_each(hidden, up[0][layer], normed)
+        products_add(hidden, up[0][layer], normed)
         for event in range(len(previous)):
             own = hidden[event]
             if len(own) > num_hidden:
@@ -75,11 +75,11 @@ def step(
                 for unit in range(num_hidden):
                     own[unit] = gelu(own[unit])
             add(streams[event], down[1][layer])
-        matrix_add_each(streams, down[0][layer], hidden)
+        products_add(streams, down[0][layer], hidden)
     for event in range(len(previous)):
         _normalise(streams[event], normed[event])
         copy(readout[1], params[event])
-    matrix_add_each(params, readout[0], normed)
+    products_add(params, readout[0], normed)
 
 
 @compiled

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from arbench.networks.native.memory import fresh_tensor
+from arbench.networks.native.tiles import in_panels
 from arbench_gpt.blocks import Block
 from arbench_gpt.state import LinearWeights, fold, folded
 
 
 def native_weights(
-    blocks: Sequence[Block], norm: nn.LayerNorm, outputs: nn.Linear, *, rotary: bool
+    blocks: Sequence[Block], norm: nn.LayerNorm, outputs: nn.Linear, *, rotary: bool, panels: bool
 ) -> tuple[tuple[Tensor, Tensor], ...]:
     """Weight and bias of each map, those of all blocks stacked; the last is that of the outputs.
 
@@ -22,9 +23,12 @@ def native_weights(
         norm: before the outputs.
         outputs: to the parameters of a site.
         rotary: whether queries and keys are turned.
+        panels: whether several events go through the blocks together; see `in_panels`.
     """
-    maps = zip(*(folded(block, rotary) for block in blocks), strict=True)
-    return *(_stacked(own) for own in maps), _with_bias(*fold(norm, outputs))
+    maps = [_stacked(own) for own in zip(*(folded(block, rotary) for block in blocks), strict=True)]
+    if panels:
+        maps = [(in_panels(weights), biases) for weights, biases in maps]
+    return *maps, _with_bias(*fold(norm, outputs))
 
 
 def _stacked(maps: Sequence[LinearWeights]) -> tuple[Tensor, Tensor]:

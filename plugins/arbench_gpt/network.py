@@ -15,10 +15,6 @@ from arbench_gpt.blocks import MLP, Block, rotary_turns
 from arbench_gpt.buffers import SpareBuffers
 from arbench_gpt.state import GPTState, advance, make_state, read_prefix
 
-# Larger batches of networks that are at least that wide take the Python step.
-_MOST_NATIVE, _WIDE = 16, 128
-_TOGETHER = 8  # events of a native step; more would leave the second thread nothing to do
-
 
 class GPT(nn.Module):
     """A decoder-only transformer over the sites, in any order.
@@ -207,17 +203,12 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def native_step(self, batch_size: int) -> NativeStep | None:
-        """See `NativeSteppingNetwork`.
-
-        Many events share what is read of large weights in products of matrices, which oneDNN makes
-        faster: one thread draws 2,100 tokens/s of 64 texts by it (6 x 384, AMD Zen 4), and 1,700 of
-        16 by this.
-        """
-        if batch_size > _MOST_NATIVE and self.outputs.in_features >= _WIDE:
-            return None
+        """See `NativeSteppingNetwork`."""
+        from arbench.networks.native.tiles import ROWS, num_together
         from arbench_gpt.native import step
         from arbench_gpt.native_weights import native_weights
 
+        panels = batch_size >= ROWS
         blocks = [block for block in self.blocks if isinstance(block, Block)]
         rows = self.inputs.rows()
         assert rows is not None  # values are discrete
@@ -230,12 +221,12 @@ class GPT(nn.Module):
             rows,
             rows[:0] if places is None else places,
             turns,
-            *native_weights(blocks, self.norm, self.outputs, rotary=self.rotary),
+            *native_weights(blocks, self.norm, self.outputs, rotary=self.rotary, panels=panels),
         )
         width, hidden = rows.shape[1], blocks[0].up.out_features
         kept = (len(blocks), blocks[0].num_heads, self.num_sites, self.head_dim)
         state = kept, kept, (width,), (width,), (3 * width,), (width,), (hidden,), (self.num_sites,)
-        return NativeStep(step, weights, state, _TOGETHER, self._native_prefill)
+        return NativeStep(step, weights, state, num_together(batch_size), self._native_prefill)
 
     @torch.no_grad()
     def _native_prefill(self, state: tuple[Tensor, ...], sites: Tensor) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from arbench.networks.native.functions import sigmoid, tanh
-from arbench.networks.native.vectors import add, compiled, copy, matrix_add_each
+from arbench.networks.native.tiles import products_add
+from arbench.networks.native.vectors import add, compiled, copy
 
 
 @compiled
@@ -24,8 +25,8 @@ def step(
         weights: what the first layer's gates hear, `(4 H,)` at the first site, `(K, 4 H)` of the
             value before, and `(T, 4 H)` of the place, or no rows; first states `(2, L, H)`; the
             first layer's matrix for its own units `(4 H, H)`; of the other layers the matrices for
-            the units below and their own, side by side, `(L - 1, 4 H, 2 H)`, and the biases
-            `(L - 1, 4 H)`; the last map and its bias.
+            the units below and their own, side by side, `(L - 1, 4 H, 2 H)`, for several
+            events in panels; their biases `(L - 1, 4 H)`; the last map and its bias.
         state: units and cells of all layers, `(n, L, H)` each, and room for gates, `(n, 4 H)`, and
             for what they hear, `(n, 2 H)`.
         previous: `(n,)`.
@@ -49,13 +50,13 @@ def step(
                 if len(places):
                     add(gates[event], places[site])
                 copy(units[event, layer], heard[event, :size])
-        matrix_add_each(gates, first if layer == 0 else others[layer - 1], heard)
+        products_add(gates, first if layer == 0 else others[layer - 1], heard)
         for event in range(len(previous)):
             _advance(gates[event], cells[event, layer], units[event, layer])
     for event in range(len(previous)):
         copy(readout_bias, params[event])
         copy(units[event, num_layers - 1], heard[event, :size])
-    matrix_add_each(params, readout, heard)
+    products_add(params, readout, heard)
 
 
 @compiled

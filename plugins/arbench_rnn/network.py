@@ -227,6 +227,7 @@ class LSTM(RecurrentNetwork):
     @torch.no_grad()
     def native_step(self, batch_size: int) -> NativeStep:
         """See `NativeSteppingNetwork`."""
+        from arbench.networks.native.tiles import ROWS, in_panels, num_together
         from arbench_rnn.native import step
 
         layers = [self._layer_weights(layer) for layer in range(self.num_layers)]
@@ -239,13 +240,13 @@ class LSTM(RecurrentNetwork):
         for number, layer in enumerate(others):
             torch.cat((layer.weight_ih, layer.weight_hh), 1, out=both[number])
             torch.add(layer.bias_ih, layer.bias_hh, out=biases[number])
+        matrices = first.weight_hh, both
         weights = (
             lookup.start,
             rows,
             torch.stack(lookup.places) if lookup.places else rows[:0],
             self.initial,
-            first.weight_hh,
-            both,
+            *(map(in_panels, matrices) if batch_size >= ROWS else matrices),
             biases,
             self.outputs.weight,
             self.outputs.bias,
@@ -260,8 +261,7 @@ class LSTM(RecurrentNetwork):
 
         kept = (self.num_layers, size)
         state = (kept, kept, (4 * size,), (2 * size,))
-        together = max(8, min(32, batch_size // 2))  # so that two threads share a batch
-        return NativeStep(step, weights, state, together, prefill)
+        return NativeStep(step, weights, state, num_together(batch_size), prefill)
 
 
 class GRU(RecurrentNetwork):

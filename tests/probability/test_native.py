@@ -13,7 +13,7 @@ from typing import Any
 import numba
 import pytest
 import torch
-from native_cases import BINARY, LETTERS, REAL, TINY, TOLERANCE, ZOO, Case, model_of, num_at_edges
+from native_cases import BINARY, REAL, TINY, TOLERANCE, ZOO, Case, model_of, num_at_edges
 from torch import Tensor
 
 import arbench
@@ -66,15 +66,10 @@ def both(model: Model, noise: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
 
 def require_equal(model: Model, num_events: int, dtype: torch.dtype) -> int:
     noise = model.draw_noise(num_events, torch.Generator().manual_seed(1))
-    # Some large networks take Python steps for large batches.
-    size = num_events if model.kernel("step", num_events) == "native" else 16
-    at_edges = 0
-    for own in noise.split(size):
-        native, python = both(model, own)
-        assert native.dtype == python.dtype
-        assert native.shape == python.shape
-        at_edges += num_at_edges(model, own, native, python, TOLERANCE[dtype])
-    return at_edges
+    native, python = both(model, noise)
+    assert native.dtype == python.dtype
+    assert native.shape == python.shape
+    return num_at_edges(model, noise, native, python, TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("case", TINY.values(), ids=TINY)
@@ -85,6 +80,27 @@ def test_native_steps_say_what_steps_say(case: Case, dtype: torch.dtype) -> None
     # The last batch of events is smaller than those before it.
     require_equal(model, 11, dtype)
     assert len({*map(tuple, model.sample(11).flatten(1).tolist())}) > 1, "nothing varies"
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("name", ["gpt", "gpt-letters", "lstm-letters", "lstm"])
+def test_events_that_share_weights_in_panels_are_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arbench.networks.native import tiles
+
+    monkeypatch.setattr(tiles, "LANES", 2)
+    model = model_of(TINY[name], torch.float64)
+    native = model.network.native_step(7)  # type: ignore[operator]
+    assert native.num_events == 8  # so three are left over
+    dims = {own.dim() for own in tensors_of(native.weights)}
+    assert 4 in dims, "no matrices are in panels"
+    require_equal(model, 7, torch.float64)
+
+
+def tensors_of(weights: tuple[Any, ...]) -> list[Tensor]:
+    nested = [tensors_of(own) if isinstance(own, tuple) else [own] for own in weights]
+    return [tensor for own in nested for tensor in own if isinstance(tensor, Tensor)]
 
 
 def test_compiled_samples_equal_those_of_python() -> None:
@@ -130,6 +146,21 @@ def test_a_thousand_events_of_real_size(case: Case, dtype: torch.dtype) -> None:
     at_edges = require_equal(model, num_events, dtype)
     print(f"{at_edges} of {num_events:,} part at an edge")
     assert at_edges <= (num_events // 20 if dtype == torch.float32 else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gpt", "lstm"])
+def test_samples_do_not_depend_on_who_shares_weights(name: str) -> None:
+    """Events go together by as many as threads leave, and a batch of its own is one more way."""
+    model = model_of(REAL[name], size=0.02)
+    noise = model.draw_noise(22, torch.Generator().manual_seed(1))
+    found = []
+    for num_threads in (1, 3):
+        torch.set_num_threads(num_threads)
+        found.append(model.sample(22, noise=noise))
+    torch.set_num_threads(1)
+    assert torch.equal(*found)
+    assert torch.equal(model.sample(5, noise=noise[6:11]), found[0][6:11])
 
 
 @pytest.mark.slow
@@ -198,8 +229,6 @@ def test_what_has_no_native_form_takes_python_steps(monkeypatch: pytest.MonkeyPa
     assert model.kernel("whole", 2) == "python"
     assert model_of(TINY["nade"], torch.bfloat16).kernel("step", 2) == "python"
     assert model_of(("nade", BINARY, None, {"tied": False})).kernel("step", 2) == "python"
-    wide = model_of(("gpt", LETTERS, None, {"num_layers": 1}))
-    assert [wide.kernel("step", size) for size in (16, 17)] == ["native", "python"]
 
     class Upside(Bernoulli):
         def draw(self, params: Tensor, prepared: Tensor) -> Tensor:

@@ -10,16 +10,24 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
+import torch
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
+from torch import Tensor
+
+from arbench.networks.native.memory import fresh_tensor
+from arbench.networks.native.vectors import matrix_add_each
 
 # Columns of a tile: float32 numbers of the longest vectors; shorter vectors go several together.
 LANES = 16
 # Rows of a tile: enough sums to hide how long a product takes, and few enough for the registers of
 # every processor.
 ROWS = 4
+# Events whose own numbers, such as keys and values, still leave caches to the weights.
+MOST_TOGETHER = 64
 
 Place = tuple[NDArray[Any], int, int]  # an array, where it begins, and the distance of two rows
 Steps = tuple[NDArray[Any], int, int, int]  # the same, and the distance of two steps
@@ -67,6 +75,48 @@ def write_products(
             own = (left[0], left[1] + row * left[2], left[2], left[3])
             to, begin = moved(out, row, column), moved(start, row, column)
             write_row(num_steps, to, own, panel, begin, moved(by, row, column), floor)
+
+
+@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
+def products_add(totals: NDArray[Any], matrix: NDArray[Any], vectors: NDArray[Any]) -> None:
+    """`totals_ei += sum_j matrix_ij vectors_ej`: events e share what is read of a matrix.
+
+    What an event gets depends neither on the others nor on their number.
+
+    Args:
+        totals: `(E, I)`.
+        matrix: `(I, J)`, or what `in_panels` makes of it.
+        vectors: `(E, J)`, or longer.
+    """
+    if matrix.ndim == 2:
+        matrix_add_each(totals, matrix, vectors)
+    else:
+        lowest = totals.dtype.type(-np.inf)
+        for number in range(len(matrix)):
+            to = (totals, number * LANES, totals.shape[1])
+            panel = (matrix, number * matrix.shape[1] * LANES, LANES)
+            read = (vectors, 0, vectors.shape[1], 1)
+            write_products(len(totals), LANES, matrix.shape[1], to, read, panel, to, None, lowest)
+
+
+def in_panels(matrices: Tensor) -> Tensor:
+    """`(..., I, J)` as `products_add` reads them fast for several events, in huge pages.
+
+    Returns:
+        `(..., I / LANES, J, LANES)`, or the same matrices if I is no multiple of `LANES`.
+    """
+    if matrices.shape[-2] % LANES:
+        return matrices
+    *others, num_rows, num_columns = matrices.shape
+    split = matrices.view(*others, num_rows // LANES, LANES, num_columns)
+    panels = split.transpose(-1, -2)
+    return fresh_tensor(tuple(panels.shape), matrices).copy_(panels)
+
+
+def num_together(batch_size: int) -> int:
+    """How many events share what is read of weights, so that every thread has some."""
+    share = -(-batch_size // torch.get_num_threads())
+    return min(share + -share % ROWS, MOST_TOGETHER)
 
 
 def moved(place: Any, row: int, column: int) -> Any:
