@@ -128,26 +128,24 @@ def _forward(
 
 @_entry
 def _backward(
-    by_input: Array,
+    values: Array,
     grad: Array,
     rows: Array,
     columns: Array,
     num_read: Array,
     grad_weight: Array,
 ) -> None:
-    """Write the gradient of the weights; `by_input` are the values `(K, B)`.
+    """Write the gradient of the weights.
 
     Every row is written from its begin to its end, zeros included: memory is slow elsewhere.
     """
+    by_input = values.T
     told = _told(by_input)
     num_events, num_units = grad.shape
     zero = grad.dtype.type(0)
     own_grad = np.zeros((num_events, TILE), grad.dtype)
-    # As in `_forward`: what a tile does not read is 0.
+    # A row for each input, as weights are stored; and, as in `_forward`, 0 where nobody reads.
     table = np.zeros((len(columns), TILE), grad.dtype)
-    places = np.empty(len(columns), np.int64)
-    for place in range(len(columns)):
-        places[columns[place]] = place
     for first in range(0, num_units, TILE):
         count = min(TILE, num_units - first)
         for event in range(num_events):
@@ -156,22 +154,22 @@ def _backward(
                 own_grad[event, unit] = cut_out[unit]
         end = num_read[first + count - 1]
         for place in range(end):
+            column = columns[place]
             for unit in range(TILE):
-                table[place, unit] = zero
-            _add_rows(table, place, by_input, place, told, num_events, own_grad)
+                table[column, unit] = zero
+            _add_rows(table, column, by_input, place, told, num_events, own_grad)
         for unit in range(count):
             for place in range(num_read[first + unit], end):
-                table[place, unit] = zero
+                table[columns[place], unit] = zero
         for unit in range(0, count, 4):
             a, b, c, d = _four(first, unit, num_units)
             row_a, row_b = rows[first + a], rows[first + b]
             row_c, row_d = rows[first + c], rows[first + d]
             for column in range(len(columns)):
-                place = places[column]
-                grad_weight[row_a, column] = table[place, a]
-                grad_weight[row_b, column] = table[place, b]
-                grad_weight[row_c, column] = table[place, c]
-                grad_weight[row_d, column] = table[place, d]
+                grad_weight[row_a, column] = table[column, a]
+                grad_weight[row_b, column] = table[column, b]
+                grad_weight[row_c, column] = table[column, c]
+                grad_weight[row_d, column] = table[column, d]
 
 
 class _SparseProduct(torch.autograd.Function):
@@ -199,7 +197,7 @@ class _SparseProduct(torch.autograd.Function):
         values, rows, columns, num_read = ctx.saved_tensors
         grad = grad.contiguous()
         grad_weight = fresh_tensor((len(rows), len(columns)), grad)
-        _backward(values.T.contiguous(), grad, rows, columns, num_read, grad_weight)
+        _backward(values, grad, rows, columns, num_read, grad_weight)
         of_term = grad if ctx.term_dim == 2 else grad.sum(0)
         return of_term, None, grad_weight, None, None, None
 
