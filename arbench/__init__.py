@@ -1,8 +1,8 @@
 """arbench: a benchmark suite and model zoo for autoregressive generative models.
 
 Everything that a user or an author of a plugin imports is here; `arbench.testing`,
-`arbench.networks` and `arbench.art` are the only other public paths. Names are imported when they
-are first used, so that `import arbench` costs almost nothing.
+`arbench.networks`, `arbench.art` and `arbench.lm_eval` are the only other public paths. Names are
+imported when they are first used, so that `import arbench` costs almost nothing.
 """
 
 from __future__ import annotations

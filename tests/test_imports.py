@@ -41,6 +41,7 @@ ROOMS = (
     "testing",
     "scaffold",
     "api",
+    "lm_eval",
     "cli",
     "__main__",
 )
@@ -188,7 +189,7 @@ def test_a_plugin_imports_no_other_plugin(package: Path) -> None:
     assert not wrong
 
 
-PUBLIC = ("arbench", "arbench.art", "arbench.networks", "arbench.testing")
+PUBLIC = ("arbench", "arbench.art", "arbench.lm_eval", "arbench.networks", "arbench.testing")
 
 
 def comes_through_the_door(module: str) -> bool:

@@ -81,7 +81,7 @@ def test_the_reference_has_every_name_once_and_nothing_private() -> None:
     shown = re.findall(r"^::: (\S+)$", page, re.MULTILINE)
     others = [name for name in shown if name.removeprefix("arbench.") not in NAMES]
     assert sorted(shown) == sorted([*(f"arbench.{name}" for name in NAMES), *others])
-    assert {name.split(".")[1] for name in others} == {"testing", "networks", "art"}
+    assert {name.split(".")[1] for name in others} == {"testing", "networks", "art", "lm_eval"}
 
 
 def test_every_name_that_a_text_imports_is_there() -> None:

@@ -37,6 +37,7 @@ FENCE = re.compile(
 FOLLOWED_ELSEWHERE = {
     "foreign-models.md": "tests/runs/test_foreign_doc.py",
     "gallery.md": "tests/docs/test_gallery.py",
+    "lm-eval.md": "tests/test_lm_eval.py",
     "loggers.md": "tests/plugins/test_tensorboard.py",
 }
 # Its commands name a package of the reader's own, or take minutes; its verb has tests of its own.
