@@ -20,8 +20,9 @@ LONGEST = 60  # lines of a function
 # Functions, files and changes of file of `arbench run --task mnist --model nade`: what a stranger
 # walks through. They were 531, 124 and 323 once, 349, 76 and 206 before there were kernels,
 # and 361, 77 and 220 before a network was built without numbers first, to count them; the class of
-# the entry of a logger added one function. Who has to raise one looks first what can go.
-AT_MOST = "367,78,225"
+# the entry of a logger added one function, and what keeps torch's threads from spinning while
+# compiled code samples one. Who has to raise one looks first what can go.
+AT_MOST = "368,78,226"
 
 CHECKOUT = {
     "arbench/traced_one.py": """

@@ -14,7 +14,7 @@ from arbench.errors import PluginError
 from arbench.probability.events import Discrete, EventSpec, Mixed
 from arbench.probability.heads.base import Head
 from arbench.probability.layouts import Layout
-from arbench.probability.native.step import Kernel, native_step_of
+from arbench.probability.native.step import Kernel, in_one_thread, native_step_of
 from arbench.probability.precision import evaluation_mode, widest_dtype
 from arbench.probability.randomness import seeded
 from arbench.probability.samplers import SAMPLERS, OnSite, Watch, draw_noise, excerpt_of_whole
@@ -253,22 +253,23 @@ class Model(nn.Module):
             raise ValueError(
                 f"this model cannot sample by {method!r}; it has: {', '.join(self.samplers)}"
             )
-        expected = (num_events, self.layout.num_sites, self.head.num_uniforms)
-        if noise is None:
-            noise = draw_noise(*expected, generator)
-        if tuple(noise.shape) != expected:
-            raise ValueError(f"noise has shape (B, T, U) = {expected}, got {tuple(noise.shape)}")
-        model, values, num_given = self, torch.zeros(num_events, *self.spec.shape), 0
-        if given is not None or known is not None:
-            values, known = known_values(self.spec, num_events, given, known)
-            model = self.completing(known)
-            num_given = model.layout.prefix_length(known)
+        with in_one_thread():
+            expected = (num_events, self.layout.num_sites, self.head.num_uniforms)
+            noise = draw_noise(*expected, generator) if noise is None else noise
+            if noise.shape != expected:
+                raise ValueError(f"noise (B, T, U) has shape {expected}, got {tuple(noise.shape)}")
+            model, values, num_given = self, torch.zeros(num_events, *self.spec.shape), 0
+            if given is not None or known is not None:
+                values, known = known_values(self.spec, num_events, given, known)
+                model = self.completing(known)
+                num_given = model.layout.prefix_length(known)
+            start = model.sites_of(values)
         with evaluation_mode(model):
             source = model.network if method == "step" else model.site_params
-            start = model.sites_of(values)
             progress = progress if watch is None else watch(start)
             sites = SAMPLERS[method](source, model.head, noise, start, num_given, progress)
-        return model.layout.to_events(sites)
+        with in_one_thread():
+            return model.layout.to_events(sites)
 
     def completing(self, known: Tensor) -> Model:
         """The model whose conditional given some dims can be drawn from exactly.

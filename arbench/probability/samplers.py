@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from arbench.probability.heads.base import Head
-from arbench.probability.native.step import native_step_of
+from arbench.probability.native.step import in_one_thread, native_step_of
 from arbench.probability.precision import widest_dtype
 
 if TYPE_CHECKING:
@@ -133,11 +133,12 @@ def sample_stepwise(
 
     It takes the compiled form of the step where there is one; see `native_step_of`.
     """
-    if native := native_step_of(network, head, sites):
-        from arbench.probability.native.walk import sample_natively
+    with in_one_thread():
+        if native := native_step_of(network, head, sites):
+            from arbench.probability.native.walk import sample_natively
 
-        prepared = prepare_noise(head, noise, sites.device)
-        return sample_natively(*native, head.num_params, prepared, sites, num_given, progress)
+            prepared = prepare_noise(head, noise, sites.device)
+            return sample_natively(*native, head.num_params, prepared, sites, num_given, progress)
     (batch_size, num_sites), dtype = sites.shape[:2], sites.dtype
     step, at = network.step, head.at
     by_site = prepare_noise(head, noise, sites.device).unbind(1)

@@ -141,7 +141,7 @@ def test_step_is_offered_only_by_networks_that_have_it() -> None:
 @pytest.mark.parametrize("shape", [(3, 5, 1), (4, 6, 1), (4, 5, 2), (4, 4, 1), (4, 5)])
 def test_noise_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     model = table_model(LAYOUTS["sequence-5-raster"])
-    with pytest.raises(ValueError, match=r"noise has shape \(B, T, U\) = \(4, 5, 1\)"):
+    with pytest.raises(ValueError, match=r"noise \(B, T, U\) has shape \(4, 5, 1\)"):
         model.sample(4, noise=torch.rand(shape, dtype=torch.float64))
 
 

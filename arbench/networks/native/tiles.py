@@ -11,7 +11,6 @@ from typing import Any
 
 import numba
 import numpy as np
-import torch
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from arbench.networks.native.memory import fresh_tensor
 from arbench.networks.native.vectors import matrix_add_each
+from arbench.probability.native.step import num_threads
 
 # Columns of a tile: float32 numbers of the longest vectors; shorter vectors go several together.
 LANES = 16
@@ -115,7 +115,7 @@ def in_panels(matrices: Tensor) -> Tensor:
 
 def num_together(batch_size: int) -> int:
     """How many events share what is read of weights, so that every thread has some."""
-    share = -(-batch_size // torch.get_num_threads())
+    share = -(-batch_size // num_threads())
     return min(share + -share % ROWS, MOST_TOGETHER)
 
 

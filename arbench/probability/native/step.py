@@ -28,6 +28,7 @@ from arbench.errors import ConfigError
 Kernel = Literal["python", "native"]
 _DTYPES = (torch.float32, torch.float64)
 _ONLY_PYTHON = ContextVar("_ONLY_PYTHON", default=False)
+_NUM_THREADS = ContextVar("_NUM_THREADS", default=0)  # torch's, while it has one alone
 
 
 class NativeStep(NamedTuple):
@@ -75,6 +76,31 @@ def only_python() -> Iterator[None]:
         yield
     finally:
         _ONLY_PYTHON.reset(token)
+
+
+@contextlib.contextmanager
+def in_one_thread() -> Iterator[None]:
+    """Torch's operations stay in this thread for the duration.
+
+    OpenMP's other threads wait for more work by spinning, for about as long as a batch of samples
+    takes, on the processors that compiled loops want to have.
+    """
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    token = _NUM_THREADS.set(before)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _NUM_THREADS.reset(token)
+
+
+def num_threads() -> int:
+    """How many threads compiled loops may take: as many as torch has, or had."""
+    return _NUM_THREADS.get() or torch.get_num_threads()
 
 
 def native_step_of(network: Any, head: Any, sites: Tensor) -> tuple[NativeStep, NativeDraw] | None:
@@ -142,13 +168,6 @@ def numba_is_there() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-@functools.cache
-def _checksum() -> int:
-    """Of the files that loops of several networks are made of."""
-    folder = Path(__file__).parents[2] / "networks" / "native"
-    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py"))))
-
-
 def kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """The function as Numba compiles it, for Python; it is kept where code may be written.
 
@@ -158,7 +177,9 @@ def kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., 
     """
     import numba
 
-    name = f"{function.__name__}_{_checksum():08x}"
+    folder = Path(__file__).parents[2] / "networks" / "native"
+    shared = zlib.crc32(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py"))))
+    name = f"{function.__name__}_{shared:08x}"
     code = function.__code__.replace(co_name=name, co_qualname=name)
     renamed = FunctionType(code, function.__globals__, name)
     renamed.__module__ = function.__module__

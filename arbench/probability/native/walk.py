@@ -22,7 +22,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbench.probability.native.step import NativeDraw, NativeStep, dtype_of, kept_on_disk
+from arbench.probability.native.step import (
+    NativeDraw,
+    NativeStep,
+    dtype_of,
+    kept_on_disk,
+    num_threads,
+)
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 _KINDS = {"bernoulli": 0, "categorical": 1}
@@ -46,8 +52,8 @@ def sample_natively(
 ) -> Tensor:
     """Samples with a network's native step; arguments and result as for `sample_whole`.
 
-    Batches of `NativeStep.num_events` events go one after the other, or side by side in as many
-    threads as torch has; which events share a batch does not depend on the number of threads.
+    Batches of `NativeStep.num_events` events go one after the other, or side by side in as
+    many threads as torch has; what an event gets does not depend on their number.
 
     Args:
         native: of the network.
@@ -85,12 +91,12 @@ def sample_natively(
                 num_done += count * (last - first)
                 progress(num_done // num_events, num_sites)
 
-    num_threads = min(torch.get_num_threads(), len(starts))
-    if num_threads == 1:
+    threads = min(num_threads(), len(starts))
+    if threads == 1:
         for start in starts:
             run(start, True)
     else:
-        with ThreadPoolExecutor(num_threads) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             for number, _ in enumerate(pool.map(lambda start: run(start, False), starts), 1):
                 if progress is not None:
                     progress(num_sites * number // len(starts), num_sites)
