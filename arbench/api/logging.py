@@ -44,8 +44,15 @@ class LogPoint:
 class Logger(ABC):
     """Follows one run; keyword arguments of its constructor are its settings.
 
-    A logger that raises is named and called no more, and the run goes on.
+    A logger that raises is named and called no more, and the run goes on, unless it raises what it
+    says ends the run.
+
+    Attributes:
+        ends_run: exceptions of its `log` that end the run and reach who called `arbench.run`, such
+            as `(optuna.TrialPruned,)`. The folder stays as an interrupted run leaves it.
     """
+
+    ends_run: tuple[type[Exception], ...] = ()
 
     def begin(self, folder: Path, name: str, config: Mapping[str, Any]) -> None:  # noqa: B027
         """Called once, before the first point.
@@ -99,14 +106,10 @@ def _followed(loggers: Sequence[Logger], path: Path, reporter: Reporter) -> Iter
     config = {name: getattr(curve, name) for name in ("task", "model", "recipe", "seed")}
     config |= curve.settings
     follower.tell(lambda logger: logger.begin(path, path.resolve().name, config))
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(follower.end)
+        stack.callback(follower.follow)
         yield follower
-    finally:
-        follower.follow()
-        if (written := RunFolder(path).record).exists():
-            record = Record.read(written)
-            follower.tell(lambda logger: logger.end(record))
-        follower.tell(lambda logger: logger.close())
 
 
 class _Follower(Reporter):
@@ -115,6 +118,7 @@ class _Follower(Reporter):
     def __init__(self, loggers: Sequence[Logger], path: Path, reporter: Reporter) -> None:
         self._loggers, self._reporter = [*loggers], reporter
         self._folder, self._size, self._count = RunFolder(path), 0, 0
+        self._is_ended = False
 
     def say(self, text: str) -> None:
         self._reporter.say(text)
@@ -134,19 +138,29 @@ class _Follower(Reporter):
         """Hand over the points that are new; a look at the file's size where there are none."""
         metrics = self._folder.metrics
         size = metrics.stat().st_size if metrics.exists() else 0
-        if size == self._size:
+        if size == self._size or self._is_ended:
             return
         self._size = size
         points = _log_points(training_curve(self._folder.path))
         for point in points[self._count :]:
+            self._count += 1
             self.tell(lambda logger, point=point: logger.log(point))  # type: ignore[misc]
-        self._count = len(points)
+
+    def end(self) -> None:
+        """Hand over the record, if the run left one, and let go."""
+        if self._folder.record.exists():
+            record = Record.read(self._folder.record)
+            self.tell(lambda logger: logger.end(record))
+        self.tell(lambda logger: logger.close())
 
     def tell(self, call: Callable[[Logger], None]) -> None:
         """Call every logger; one that fails is named, and called no more."""
         for logger in [*self._loggers]:
             try:
                 call(logger)
+            except logger.ends_run:
+                self._is_ended = True
+                raise
             except Exception as error:  # a run of days does not end with a logger's server
                 self._loggers.remove(logger)
                 problem = one_line(f"{type(error).__name__}: {error}")

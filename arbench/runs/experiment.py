@@ -61,9 +61,9 @@ def start_run(request: RunRequest, reporter: Reporter) -> Run:
     """
     config, dataset = resolve(request, open_task(request.task))
     if request.budget_s is not None and request.recipe is None:
-        from arbench.training.choice import say_if_quick  # of a short training alone
+        from arbench.training.choice import say_choice  # of a training with a budget alone
 
-        say_if_quick(config.recipe_name, reporter)
+        say_choice(config.recipe_name, request.budget_s, reporter)
     accelerator = make_accelerator(request.device, config.precision)
     if request.shard and accelerator.num_processes == 1:
         raise ConfigError("--shard is for several processes: start them with torchrun")

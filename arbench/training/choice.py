@@ -15,6 +15,7 @@ from arbench.registry.entries import ModelEntry
 from arbench.registry.names import did_you_mean
 from arbench.registry.source import recipe_names
 from arbench.show.reporting import Reporter
+from arbench.show.wording import training_text
 from arbench.training.recipes import read_recipe
 
 _QUICK = re.compile(r"(?P<stem>.+)-(?P<minutes>[1-9]\d*)m")
@@ -57,8 +58,11 @@ def recipe_in_time(
     return read_recipe(entry, fit[-1] if fit else by_time[0])
 
 
-def say_if_quick(recipe_name: str, reporter: Reporter) -> None:
-    """Say that a quick recipe was chosen, and how to take that of a long training."""
+def say_choice(recipe_name: str, budget_s: float, reporter: Reporter) -> None:
+    """Say which recipe the time there is led to, and what it means for the training."""
     if match := _QUICK.fullmatch(recipe_name):
         stem = match["stem"].rpartition("/")[2]
         reporter.say(f"recipe  {recipe_name} for a short time; --recipe {stem} takes the long one")
+    else:
+        time = training_text(budget_s)
+        reporter.say(f"recipe  {recipe_name}, whose schedule is laid over {time} of training")

@@ -169,6 +169,31 @@ def test_a_logger_that_fails_is_named_and_the_run_goes_on(tmp_path: Path) -> Non
     assert len({each.step for each in kept.points}) == len(metrics(run.path))
 
 
+class Enough(Exception):
+    """What a search raises."""
+
+
+class GivesUp(Kept):
+    """Ends the run at its third point."""
+
+    ends_run = (Enough,)
+
+    def log(self, point: LogPoint) -> None:
+        super().log(point)
+        if len(self.points) == 3:
+            raise Enough
+
+
+def test_a_logger_ends_a_run_by_what_it_names_and_the_run_can_go_on(tmp_path: Path) -> None:
+    first, gives_up, last = Kept(), GivesUp(), Kept()
+    with pytest.raises(Enough):
+        arbench.run("toy-markov", "fvsbn", out=tmp_path / "toy", log=[first, gives_up, last], **TOY)
+    assert not (tmp_path / "toy" / "record.json").exists()
+    assert [len(each.points) for each in (first, gives_up, last)] == [3, 3, 2]
+    assert all(each.calls == ["begin", "close"] for each in (first, gives_up, last))
+    assert arbench.resume(tmp_path / "toy").record.status == "finished"
+
+
 def test_the_logger_of_the_page_is_a_plugin_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

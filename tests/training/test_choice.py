@@ -15,7 +15,7 @@ from arbench.registry.manager import registry
 from arbench.registry.source import recipe_names
 from arbench.runs.request import RunRequest, resolve
 from arbench.show.reporting import Reporter
-from arbench.training.choice import named_recipe, recipe_in_time, say_if_quick
+from arbench.training.choice import named_recipe, recipe_in_time, say_choice
 from arbench.training.recipes import read_recipe
 
 
@@ -31,6 +31,8 @@ def _entry(model: str) -> ModelEntry:
         ("lstm", "shakespeare", 1199, "lstm/shakespeare-2m"),
         ("lstm", "shakespeare", 1200, "lstm/shakespeare"),
         ("lstm", "names", 120, "lstm/names"),
+        ("gpt", "shakespeare", 120, "gpt/shakespeare-2m"),
+        ("gpt", "names", 120, "gpt/names"),
         ("lstm", "text-1f2e3d4c", 120, "lstm/default"),
         ("nade", "mnist", 1, "nade/mnist"),
         ("bernoulli", "mnist", 1, "bernoulli/default"),
@@ -85,10 +87,11 @@ def test_the_choice_is_said_with_the_way_to_the_other() -> None:
     said: list[str] = []
     reporter = Reporter()
     reporter.say = said.append  # type: ignore[method-assign]
-    say_if_quick("lstm/shakespeare-2m", reporter)
-    say_if_quick("lstm/shakespeare", reporter)
+    say_choice("lstm/shakespeare-2m", 120.0, reporter)
+    say_choice("nade/mnist", 120.0, reporter)
     assert said == [
-        "recipe  lstm/shakespeare-2m for a short time; --recipe shakespeare takes the long one"
+        "recipe  lstm/shakespeare-2m for a short time; --recipe shakespeare takes the long one",
+        "recipe  nade/mnist, whose schedule is laid over 2 min of training",
     ]
 
 
