@@ -14,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from arbench.boards.published import published_results
 from arbench.data.sources import SourceFile
 from arbench.data.tasks import SPLITS
 from arbench.errors import DataError, NetworkError
 from arbench.files.atomic import sha256_of
 from arbench_cifar.cifar10 import ARCHIVE, Cifar10
+from arbench_cifar.prefix import Cifar10Prefix
 from arbench_imagenet.imagenet32 import TEST, TRAIN, ImageNet32
 from arbench_mnist.gray import GrayMNIST
 from arbench_mnist.raw import TEST_IMAGES, TRAIN_IMAGES, grey_levels
@@ -102,6 +104,34 @@ class TestCifar10:
         monkeypatch.setenv("ARBENCH_CACHE", str(tmp_path / "other"))
         with pytest.raises(DataError, match="sha256"):
             Cifar10().load("train")
+
+
+class TestCifar10Prefix:
+    def test_train_and_validation_are_the_five_batches_and_test_the_sixth(
+        self, data_dir: Path
+    ) -> None:
+        splits = {split: Cifar10Prefix().load(split).events for split in SPLITS}
+        assert [len(splits[split]) for split in SPLITS] == [4576, 509, 1017]
+        stored = np.load(data_dir / "cifar10_prefix.npz")
+        batches = torch.from_numpy(np.stack([stored[f"data_batch_{i + 1}_x"] for i in range(5)]))
+        assert torch.equal(
+            torch.cat([splits["train"], splits["validation"]]), batches.flatten(0, 1)
+        )
+        assert torch.equal(splits["test"], torch.from_numpy(stored["test_batch_x"]))
+
+    def test_it_is_another_task_than_cifar10_and_no_paper_reports_it(self) -> None:
+        assert Cifar10Prefix.name != Cifar10.name
+        assert Cifar10Prefix.files != Cifar10.files
+        assert published_results(Cifar10.name)
+        assert not published_results(Cifar10Prefix.name)
+
+    def test_another_archive_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ARBENCH_DATA", str(tmp_path))
+        np.savez(tmp_path / "cifar10_prefix.npz", test_batch_x=pixels(0, 3))
+        with pytest.raises(DataError, match="sha256"):
+            Cifar10Prefix().load("test")
 
 
 class TestImageNet32:

@@ -19,6 +19,7 @@ EVENTS_SHA256 = {
         "caltech-silhouettes",
         "1",
     ): "b4db659e3079cc2a86956563b9590c789817e6efa87edd5a2f957dc0c6840a56",
+    ("cifar10-6k", "1"): "88996d07f3cecc861dba63ae6ab2c938baea633ae76527ebb3256b159a387cae",
     ("density-accidents", "1"): "356499b00f539934b567193cb67526d92d2ca0f9f05726fed976631097b1f301",
     ("density-baudio", "1"): "72709d064a275abade5e2124b3253082e8062bbb7886d5d8d326b8d04f872eab",
     ("density-bbc", "1"): "5bf29b576a7ce6feeaa6192511c5dafc56f5239a9c83e46e7ee5201881e0b637",
