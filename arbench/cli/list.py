@@ -12,7 +12,7 @@ import click
 from arbench.cli.options import UserPath
 from arbench.data.units import nats_per
 from arbench.errors import PluginError
-from arbench.registry.entries import Entry, MeasurementEntry
+from arbench.registry.entries import Entry, MeasurementEntry, TaskEntry
 from arbench.registry.manager import Registered, Registry, registry
 from arbench.registry.plugins import PluginInfo
 from arbench.runs.zoo import zoo_index
@@ -37,14 +37,18 @@ def _models(offers: Registry) -> Rows:
 
 
 def _tasks(offers: Registry) -> Rows:
-    return [
-        {
-            "task": name if offer.entry.argument is None else f"{name}:{offer.entry.argument}",
-            "summary": offer.entry.summary,
-            "plugin": offer.distribution,
-        }
-        for name, offer in offers.tasks.items()
-    ]
+    return [_task(name, offer) for name, offer in offers.tasks.items()]
+
+
+def _task(name: str, offer: Registered[TaskEntry]) -> dict[str, str]:
+    """Its argument, and the options behind that in a column of their own: `[?a][?b]` as `?a ?b`."""
+    argument, *options = (offer.entry.argument or "").replace("]", "").split("[")
+    return {
+        "task": f"{name}:{argument}" if argument else name,
+        "summary": offer.entry.summary,
+        "options": " ".join(options),
+        "plugin": offer.distribution,
+    }
 
 
 def _heads(offers: Registry) -> Rows:
@@ -70,11 +74,11 @@ def _measurement(name: str, offer: Registered[MeasurementEntry]) -> dict[str, st
         problem = problem or str(error)
     return {
         "measurement": name,
+        "summary": offer.entry.summary,
         "unit": str(said.get("unit", "")),
         "better": str(said.get("better", "")),
-        "reads": ", ".join(said.get("reads", READS)),
         "needs": ", ".join(said.get("needs", NEEDS)),
-        "summary": offer.entry.summary,
+        "reads": ", ".join(said.get("reads", READS)),
         "plugin": offer.distribution,
         "problem": problem,
     }

@@ -48,6 +48,23 @@ def test_models_and_tasks_by_default_sorted_and_aligned(capsys) -> None:
     assert "images:PATH  one" in lines
 
 
+def test_a_terminal_of_80_columns_has_every_summary_and_the_options_of_own_data(
+    monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    from arbench.registry.manager import registry
+
+    monkeypatch.setattr(list_verb, "registry", registry)
+    monkeypatch.setattr("arbench.show.tables.terminal_width", lambda: 80)
+    for kind in ("models", "tasks", "measurements", "loggers", "launchers"):
+        assert main(["list", kind]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert "SUMMARY" in lines[0]
+        assert max(map(len, lines)) <= 80
+        if kind == "tasks":
+            (begin,) = [n for n, line in enumerate(lines) if line.startswith("images:PATH ")]
+            assert "?threshold=N" in " ".join(lines[begin : begin + 4])
+
+
 def test_a_clash_is_listed_with_both_distributions(capsys) -> None:
     main(["list"])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "clash" in line]

@@ -33,6 +33,7 @@ def _entry(model: str) -> ModelEntry:
         ("lstm", "names", 120, "lstm/names"),
         ("gpt", "shakespeare", 120, "gpt/shakespeare-2m"),
         ("gpt", "names", 120, "gpt/names"),
+        ("pixelcnn", "mnist", 120, "pixelcnn/mnist-2m"),
         ("lstm", "text-1f2e3d4c", 120, "lstm/default"),
         ("nade", "mnist", 1, "nade/mnist"),
         ("bernoulli", "mnist", 1, "bernoulli/default"),
