@@ -42,16 +42,17 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Normal numbers are not drawn: what draws them returns its tensor.
+    """Normal numbers are not drawn, nor multiplied in place: what does so returns its tensor.
 
     On the device "meta" torch draws them by way of its compiler, which takes a second and 80 MB to
-    import, to learn a shape that is known.
+    import, to learn a shape that is known. Products in place import half of that.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func.__name__.endswith("normal_"):  # that of a tensor, and those of `torch.nn.init`
+        # "normal_" is that of a tensor, and those of `torch.nn.init`.
+        if func.__name__.endswith("normal_") or (func.__name__ == "mul_" and args[0].is_meta):
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))
 

@@ -62,9 +62,10 @@ def _add(rows: Array, row: int, out: Array, to: int, count: int) -> None:
 
 
 @_compiled
-def _multiply(rows: Array, row: int, out: Array, to: int) -> None:
-    for i in range(rows.shape[1]):
-        out[to, i] *= rows[row, i]
+def _drop(is_kept: Array, row: int, scale: Any, out: Array, to: int) -> None:
+    zero = out.dtype.type(0)
+    for i in range(is_kept.shape[1]):
+        out[to, i] = scale * out[to, i] if is_kept[row, i] else zero
 
 
 @_compiled
@@ -122,6 +123,7 @@ def _forward(
     x: Array,
     weights: tuple[Array, Array, Array, Array, Array, Array],
     drops: Array,
+    scale: Any,
     kept: Kept,
     height: int,
 ) -> None:
@@ -132,7 +134,8 @@ def _forward(
         weights: of the N blocks: `(N, C, h)` to reduce and a bias `(N, h)`; `(N, 5 h, h)` to
             spread, the three taps above from the left, then the two of the own row, and a bias
             `(N, h)`; `(N, h, C)` to expand, and a bias `(N, W C)`, the same for each pixel.
-        drops: `(B N H, W h)`, what hidden units are multiplied by; no rows if by nothing.
+        drops: `(B N H, W h)` bool, which hidden units stay; no rows if all do.
+        scale: what those that stay are multiplied by.
         kept: what the way back needs: what each block reads, rectified, `(B N H, W C)`, and its
             hidden units after both rectifiers, `(B N H, W h)`; no rows if there is none.
         height: H.
@@ -161,7 +164,7 @@ def _forward(
                 )
                 place = (first // height * num_blocks + block) * height + row
                 if len(drops):
-                    _multiply(drops, place, hidden, 0)
+                    _drop(drops, place, scale, hidden, 0)
                 if len(kept[0]):
                     _keep(kept, place, rectified, reduced, row + 2, hidden)
                 to, read = (x, own, wide), (hidden, 0, narrow, 1)
@@ -275,43 +278,46 @@ class _Blocks(torch.autograd.Function):
     ) -> Tensor:
         num_pictures, height, width, wide = x.shape
         num_blocks, _, narrow = weights[0].shape
-        rows = num_pictures * num_blocks * height if is_kept else 0
         out = x.clone(memory_format=torch.contiguous_format)
-        kept = tuple(x.new_empty(rows, width * n) for n in (wide, narrow, narrow))
-        # The bias of a row of pixels.
+        number = x.new_tensor(scale).numpy()[()]
         *others, last = weights
-        weights = (*others, last.repeat(1, width))
+        weights = (*others, last.repeat(1, width))  # the bias of a row of pixels
+        kept: dict[int, list[Tensor]] = {}
 
         def work(first: int, last: int) -> None:
+            rows = (last - first) * num_blocks * height if is_kept else 0
+            # Each share its own: large pieces leave gaps in memory that nothing else fits into.
+            kept[first] = [x.new_empty(rows, width * n) for n in (wide, narrow, narrow)]
             own = slice(first * num_blocks * height, last * num_blocks * height)
-            pictures = out[first:last].view(-1, width * wide)
-            _forward(pictures, _arrays(weights), drops[own], _arrays(k[own] for k in kept), height)
+            pictures, parts = out[first:last].view(-1, width * wide), _arrays(kept[first])
+            _forward(pictures, _arrays(weights), drops[own], number, parts, height)
 
         _shared(work, num_pictures)
-        ctx.save_for_backward(*kept, *weights[:5:2])
+        shares = [own for first in sorted(kept) for own in kept[first]] if is_kept else []
+        ctx.save_for_backward(*weights[:5:2], *shares)
         ctx.scale = scale
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        *kept, reduce, spread, expand = ctx.saved_tensors
+        reduce, spread, expand, *kept = ctx.saved_tensors
         num_pictures, height, width, wide = grad.shape
         num_blocks, _, narrow = reduce.shape
         out = grad.clone(memory_format=torch.contiguous_format)
         taps = spread.unflatten(1, (5, narrow))[:, [2, 1, 0, 4, 3]].transpose(2, 3).flatten(1, 2)
         turned = (reduce.transpose(1, 2).contiguous(), taps, expand.transpose(1, 2).contiguous())
-        scale = torch.tensor(ctx.scale, dtype=grad.dtype).numpy()[()]
+        scale = grad.new_tensor(ctx.scale).numpy()[()]
         sizes = [own.shape for own in (reduce, spread, expand)]
         bias = (num_blocks, width * narrow)
         shapes = (sizes[0], bias, sizes[1], bias, sizes[2], (num_blocks, width * wide))
         found: dict[int, list[Tensor]] = {}
 
         def work(first: int, last: int) -> None:
-            own = slice(first * num_blocks * height, last * num_blocks * height)
+            share = first // SHARE * 3
             found[first] = [grad.new_zeros(shape) for shape in shapes]
             pictures = out[first:last].view(-1, width * wide)
-            parts = _arrays(k[own] for k in kept)
+            parts = _arrays(kept[share : share + 3])
             _backward(pictures, _arrays(turned), parts, scale, _arrays(found[first]), height)
 
         _shared(work, num_pictures)
@@ -383,13 +389,12 @@ def _stacked(convs: list[MaskedConv]) -> Tensor:
 def _drops(
     pictures: Tensor, num_blocks: int, narrow: int, less: int, probability: float
 ) -> tuple[Tensor, float]:
-    """What hidden units are multiplied by, `(B N H, W h)`, and what those that stay are.
-
-    Without dropout there are no rows, and the number is 1.
-    """
+    """Which hidden units stay, `(B N H, W h)` bool, no rows if all do; and their factor."""
     num_pictures, height, width, _ = pictures.shape
-    if not probability:
-        return pictures.new_empty(0, width * (narrow + less)), 1.0
-    ones = pictures.new_ones(num_pictures, height, width, narrow)
-    drops = torch.stack([unit_dropout(ones, probability, True) for _ in range(num_blocks)], 1)
-    return F.pad(drops, (0, less)).view(-1, width * (narrow + less)), float(drops.max())
+    count, units = num_pictures if probability else 0, narrow + less
+    drops = torch.zeros(count, num_blocks, height, width, units, dtype=torch.bool)
+    ones, scale = pictures.new_ones(count, height, width, narrow), 0.0
+    for block in range(num_blocks if probability else 0):
+        drawn = unit_dropout(ones, probability, True)
+        drops[:, block, ..., :narrow], scale = drawn > 0, max(scale, float(drawn.max()))
+    return drops.view(-1, width * units), scale or 1.0

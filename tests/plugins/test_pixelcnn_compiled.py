@@ -122,9 +122,9 @@ def test_the_units_that_stay_are_as_many_as_they_should_be() -> None:
     assert drops.shape == (10 * 5 * 8, 8 * 16)
     assert scale == pytest.approx(1 / 0.75)
     own = drops.view(-1, 16)
-    assert {*own[:, :8].unique().tolist()} == {0.0, scale}
+    assert drops.dtype == torch.bool  # a byte a unit, and not four
     assert not own[:, 8:].any()
-    assert float((own[:, :8] > 0).double().mean()) == pytest.approx(0.75, abs=0.01)
+    assert float(own[:, :8].double().mean()) == pytest.approx(0.75, abs=0.01)
     first, second = drops.view(10, 5, -1)[:, :2].unbind(1)
     assert not torch.equal(first, second)
 
