@@ -39,7 +39,8 @@ def list_runs(folder: Path, *, as_json: bool) -> None:
         click.echo(json.dumps({"runs": rows}, indent=1))
     elif rows:
         header = [key for key in rows[0] if any(row[key] for row in rows)]
-        click.echo(columns([[one_line(str(row[key])) for key in header] for row in rows], header))
+        cells = [[one_line(str(row[key])) for key in header] for row in rows]
+        click.echo(columns(cells, header, least=_least_first(cells, header)))
     else:
         click.echo(f"no runs in {folder}: `arbench run` makes one")
 
@@ -71,6 +72,17 @@ def run_rows(folder: Path) -> tuple[list[dict[str, str]], list[str]]:
 _EMPTY = dict.fromkeys(
     ("run", "task", "model", "settings", "seeds", "split", "nats", "per", "bits/dim", "state"), ""
 )
+
+
+# In this order they go where a terminal has no room for all; nats stay longest.
+_LEAST = ("split", "per", "bits/dim", "state", "task", "model", "seeds", "settings", "nats")
+
+
+def _least_first(cells: Sequence[Sequence[str]], header: Sequence[str]) -> list[int]:
+    """Which columns go first: those that say one thing in every row, then by what they say."""
+    apart = {key: len({row[place] for row in cells}) > 1 for place, key in enumerate(header)}
+    kept_long = [key for key in _LEAST if key in header]
+    return [header.index(key) for key in sorted(kept_long, key=apart.__getitem__)]
 
 
 def _recorded(folder: Path) -> set[Path]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from rich.text import Text as RichText
 
 
+# A word that is longer, such as a run's name, may go on in the next line behind one of these.
+_LONGEST_WORD = 24
+_PIECE = re.compile(r".{8,}?[-./_](?=.)|.+")
 # Such as "1,234", "-3.1e-05", "85.47 ± 0.22 (still growing)" and "12.3 ms".
 _NUMBER = re.compile(r"-|[+~-]?\d[\d,.]*(e[+-]?\d+)?( ± .*| [a-zµ]{1,2})?")
 
@@ -194,16 +197,33 @@ def _least_width(cells: Sequence[str]) -> int:
     longest = max((len(cell) for cell in body), default=0)
     if all(_NUMBER.fullmatch(cell) for cell in body):
         return max(longest, *map(len, head.split()), 1)
-    words = max((len(word) for cell in cells for word in cell.split()), default=0)
+    words = max((len(piece) for cell in cells for piece in _pieces(cell)), default=0)
     return max(words, min(longest, 16), longest // 3 + 4)
 
 
-def _wrapped(cell: str, width: int) -> list[str]:
-    import textwrap
+def _pieces(cell: str) -> list[str]:
+    """The words of a cell, those that are too long in pieces."""
+    return [
+        piece
+        for word in cell.split()
+        for piece in (_PIECE.findall(word) if len(word) > _LONGEST_WORD else [word])
+    ]
 
+
+def _wrapped(cell: str, width: int) -> list[str]:
     if len(cell) <= width:
         return [cell]
-    return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+    lines = [""]
+    for word in cell.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+            continue
+        lines.append("")
+        for piece in _pieces(word) if len(word) > width else [word]:
+            if lines[-1] and len(lines[-1]) + len(piece) > width:
+                lines.append("")
+            lines[-1] += piece
+    return lines[1:]
 
 
 def terminal_width() -> int | None:

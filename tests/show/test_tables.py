@@ -101,3 +101,28 @@ def test_the_width_is_that_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> N
     assert tables.terminal_width() is None
     monkeypatch.setattr(tables.sys.stdout, "isatty", lambda: True)
     assert tables.terminal_width() == 57
+
+
+def test_a_long_name_goes_on_in_the_next_line_and_nothing_else_has_to_go() -> None:
+    name = "mnist-mini-nade.hidden-100.learning_rate-0.001"
+    lines = [["RUN", "SETTINGS", "NATS"], [name, "hidden=100 learning_rate=0.001", "179.626"]]
+    fitted, kept, widths, note = fit(lines, 56)
+    assert (kept, note) == ([0, 1, 2], "")
+    assert fitted[1][0].replace("\n", "") == name
+    assert all(
+        len(part) <= width
+        for cell, width in zip(fitted[1], widths, strict=True)
+        for part in cell.split("\n")
+    )
+    assert fit([["RUN"], ["a-name-of-24-characters-"]], 10)[0][1] == ["a-name-of-24-characters-"]
+
+
+def test_of_a_sweep_what_is_the_same_everywhere_goes_first() -> None:
+    from arbench.cli.run_list import _least_first
+
+    header = ["run", "task", "model", "settings", "split", "nats", "state"]
+    rows = [["a", "t", "m", "h=1", "test", "1", "finished"], ["b", "t", "n", "", "test", "2", "-"]]
+    assert [header[i] for i in _least_first(rows, header)] == [
+        *("split", "task"),
+        *("state", "model", "settings", "nats"),
+    ]
