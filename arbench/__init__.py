@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from arbench.api import push as push
     from arbench.api import push_board as push_board
     from arbench.api import push_space as push_space
+    from arbench.api import push_zoo as push_zoo
     from arbench.api import resume as resume
     from arbench.api import run as run
     from arbench.api import run_queue as run_queue
@@ -170,6 +171,7 @@ _NAMES = {
         "push",
         "push_board",
         "push_space",
+        "push_zoo",
         "resume",
         "run",
         "run_queue",

@@ -365,3 +365,34 @@ def push_space(to: str, *, private: bool = False, overwrite: bool = False) -> Pu
     from arbench.hub.push import push_space as push_page
 
     return push_page(to, private=private, overwrite=overwrite)
+
+
+def push_zoo(
+    to: str,
+    *,
+    board: str | None = None,
+    space: str | None = None,
+    license: str | None = None,
+    private: bool = False,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+) -> list[Pushed]:
+    """Push the whole zoo to the Hub, and the boards and their page; see `arbench.hub.zoo_push`.
+
+    Cut off and called again, it goes on, and leaves one commit in each repository.
+
+    Args:
+        to: a user or an organisation; `mnist/nade` goes to its `mnist-nade`.
+        board: "org/name" of the board, a dataset repository.
+        space: "org/name" of the Space with the page.
+        license: of the weights, as the Hub writes it, such as "apache-2.0".
+        private: make new repositories private.
+        overwrite: also replace files that arbench did not write.
+        reporter: receives progress.
+    """
+    from arbench.hub.zoo_push import push_zoo as push_parcels
+    from arbench.hub.zoo_push import zoo_parcels
+
+    parcels = zoo_parcels(to, find_run, board=board, space=space, license=license)
+    reporter = reporter or usual_reporter()
+    return push_parcels(parcels, reporter, private=private, overwrite=overwrite)

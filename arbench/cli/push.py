@@ -1,4 +1,4 @@
-"""`arbench push`: upload a run, a result or the page; `--to`, `--board`, `--space`."""
+"""`arbench push`: upload a run, a result, the page (`--to`, `--board`, `--space`), or `--zoo`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from arbench.cli.options import UserPath
     help="Push RUN to this model repository: weights, record, card, samples.",
 )
 @click.option(
+    "--zoo",
+    metavar="ORG",
+    help="Push every zoo entry, each to its own model repository ORG/TASK-MODEL.",
+)
+@click.option(
     "--board",
+    "--boards",
+    "board",
     metavar="ORG/NAME",
     help="Push the result of RUN, or all kept results, to this board.",
 )
@@ -26,22 +33,25 @@ from arbench.cli.options import UserPath
     "--license",
     "licence",
     metavar="NAME",
-    help="For --to: the licence of the weights as the Hub writes it, such as apache-2.0.",
+    help="For --to and --zoo: the licence of the weights as the Hub writes it, such as apache-2.0.",
 )
 @click.option(
     "--base-model", metavar="ORG/NAME", help="For --to: the model that its training began from."
 )
 @click.option("--private", is_flag=True, help="If the repository is new, make it private.")
 @click.option("--overwrite", is_flag=True, help="Also replace files that arbench did not write.")
+@click.option("--dry-run", is_flag=True, help="For --zoo: only show what would go where.")
 def command(
     run: str | None,
     to: str | None,
+    zoo: str | None,
     board: str | None,
     space: str | None,
     licence: str | None,
     base_model: str | None,
     private: bool,
     overwrite: bool,
+    dry_run: bool,
 ) -> None:
     """Push RUN to the Hub in one commit, or its result to a board, or the boards' page.
 
@@ -56,17 +66,43 @@ def command(
     arbench push runs/mnist-nade --board me/arbench
     arbench push runs/mnist-nade --to me/mnist-nade --board me/arbench --license apache-2.0
     arbench push --board me/arbench --space me/arbench
+    arbench push --zoo me --boards me/arbench --space me/arbench
+
+    The last puts everything that comes with arbench onto the Hub. If it is cut off, the same
+    command goes on: each repository gets one commit.
     """  # noqa: D301 - click wants the character
-    if to is None and board is None and space is None:
-        raise click.UsageError("say where to push: --to, --board or --space ORG/NAME")
+    if to is None and board is None and space is None and zoo is None:
+        raise click.UsageError("say where to push: --to, --board or --space ORG/NAME, or --zoo ORG")
+    if zoo is not None and (run is not None or to is not None or base_model is not None):
+        raise click.UsageError("--zoo pushes every zoo entry: leave out RUN, --to and --base-model")
+    if dry_run and zoo is None:
+        raise click.UsageError("--dry-run is for --zoo only")
     if to is not None and run is None:
         raise click.UsageError("--to needs a RUN to push")
     if space is not None and run is not None:
         raise click.UsageError("--space pushes the page of all boards: leave out RUN")
-    if to is None and (licence or base_model):
+    if to is None and zoo is None and (licence or base_model):
         raise click.UsageError("--license and --base-model are for --to only")
     from arbench import api
 
+    if zoo is not None:
+        if dry_run:
+            _show_plan(zoo, board, space, licence)
+            return
+        from arbench.cli.console import ConsoleReporter
+
+        everything = api.push_zoo(
+            zoo,
+            board=board,
+            space=space,
+            license=licence,
+            private=private,
+            overwrite=overwrite,
+            reporter=ConsoleReporter(),
+        )
+        for each in everything:
+            click.echo(f"{each.url} at {each.commit}")
+        return
     how = {"private": private, "overwrite": overwrite}
     pushed = []
     if board is not None:  # first: the model's file names a task of it
@@ -79,3 +115,19 @@ def command(
         pushed.append(api.push_space(space, **how))
     for each in pushed:
         click.echo(f"{each.url} at {each.commit}")
+
+
+def _show_plan(zoo: str, board: str | None, space: str | None, licence: str | None) -> None:
+    """What `--zoo` would put where, a repository a line; asks no Hub and needs no token."""
+    from arbench.hub.finding import find_run
+    from arbench.hub.zoo_push import zoo_parcels
+
+    parcels = zoo_parcels(zoo, find_run, board=board, space=space, license=licence)
+    width = max(len(str(parcel.repo)) for parcel in parcels)
+    for parcel in parcels:
+        click.echo(
+            f"{parcel.repo!s:{width}}  {parcel.repo.kind:7}  {len(parcel.contents):3} files  "
+            f"{parcel.size / 1e6:6.2f} MB  {parcel.message}"
+        )
+    total = sum(parcel.size for parcel in parcels) / 1e6
+    click.echo(f"{len(parcels)} repositories, {total:.2f} MB; nothing was pushed")

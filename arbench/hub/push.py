@@ -44,6 +44,23 @@ Prepare = Callable[[Hub, str], Mapping[str, Path | bytes]]
 
 
 @dataclass(frozen=True)
+class Parcel:
+    """What is to be in a repository, and the title of the commit that puts it there."""
+
+    repo: Repo
+    message: str
+    contents: Mapping[str, Path | bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(
+            len(content) if isinstance(content, bytes) else content.stat().st_size
+            for content in self.contents.values()
+        )
+
+
+@dataclass(frozen=True)
 class Pushed:
     """What is on the Hub now."""
 
@@ -76,7 +93,7 @@ def check_push(
         assert task is not None
         assert model is not None
         task, model = open_task(task).name, registry().find(ModelEntry, model).entry.name
-    repo = parse_repo(_name_of(namespace, task, model))
+    repo = parse_repo(repository_of(namespace, task, model))
     hub = Hub()
     hub.check_access(namespace)
     if hub.exists(repo):
@@ -84,7 +101,8 @@ def check_push(
         require_ownership(hub, repo, hub.resolve(repo), dict.fromkeys(names), _RUN_FILES)
 
 
-def _name_of(namespace: str, task: str, model: str) -> str:
+def repository_of(namespace: str, task: str, model: str) -> str:
+    """The name of the repository that a run has among those of a user or an organisation."""
     return f"{namespace}/{task}-{model}"
 
 
@@ -117,6 +135,19 @@ def push_run(
         CheckpointError: if it is unfinished, or its files are damaged or links.
         NetworkError: if the Hub does not take it; it then holds all of the run or nothing.
     """
+    parcel = run_parcel(path, name, board=board, license=license, base_model=base_model)
+    return send(parcel, private=private, overwrite=overwrite)
+
+
+def run_parcel(
+    path: Path,
+    name: str,
+    *,
+    board: str | None = None,
+    license: str | None = None,
+    base_model: str | None = None,
+) -> Parcel:
+    """What `push_run` puts into a repository; takes and raises what that does, without the Hub."""
     repo = parse_repo(name)
     files = _run_files(path)
     record = Record.read(files["record.json"])
@@ -129,9 +160,7 @@ def push_run(
         source = f"{Hub().url(repo)}/blob/main/record.json"
         evaluated = eval_results(record, parse_repo(board, "dataset"), source)
         contents |= {file: with_seal(text, is_yaml=True) for file, text in evaluated.items()}
-    message = f"{record.model.name} on {record.task.name}"
-    prepare = _if_own(repo, contents, _RUN_FILES, overwrite=overwrite)
-    return deliver(repo, message, prepare, private=private)
+    return Parcel(repo, f"{record.model.name} on {record.task.name}", contents)
 
 
 def _metadata(record: Record, license: str | None, base_model: str | None) -> dict[str, object]:
@@ -162,7 +191,7 @@ def push_trained(run: Run, namespace: str) -> Pushed:
     Raises:
         ArbenchError: as `push_run` does; the line also says how to finish the push.
     """
-    name = _name_of(namespace, run.record.task.name, run.record.model.name)
+    name = repository_of(namespace, run.record.task.name, run.record.model.name)
     try:
         return push_run(run.path, name)
     except ArbenchError as error:
@@ -219,6 +248,15 @@ def push_space(name: str, *, private: bool = False, overwrite: bool = False) -> 
         ConfigError: if the name is invalid, or the Space holds files that arbench did not write.
         NetworkError: if the Hub does not take it.
     """
+    return send(space_parcel(name), private=private, overwrite=overwrite)
+
+
+def space_parcel(name: str) -> Parcel:
+    """What `push_space` puts into a Space.
+
+    Raises:
+        ConfigError: if the name is invalid.
+    """
     repo = parse_repo(name, "space")
     boards, measured = find_boards(None)[0], find_measured_boards(None)[0]
     about = {
@@ -235,21 +273,31 @@ def push_space(name: str, *, private: bool = False, overwrite: bool = False) -> 
             for file in sorted(out.rglob("*.html"))
         }
     contents["README.md"] = with_seal(with_metadata(about, "# arbench leaderboards\n"))
-    prepare = _if_own(repo, contents, _PAGE_FILES, overwrite=overwrite)
-    return deliver(repo, "Page of all boards", prepare, private=private)
+    return Parcel(repo, "Page of all boards", contents)
 
 
-def _if_own(
-    repo: Repo, contents: Mapping[str, Path | bytes], marks: re.Pattern[str], *, overwrite: bool
-) -> Prepare:
-    """The contents, unless they would replace what is not arbench's."""
+def send(parcel: Parcel, *, private: bool = False, overwrite: bool = False) -> Pushed:
+    """Put a run or the page of the boards into its repository, in one commit.
+
+    Files that are there already are not sent again; where all are, there is no commit.
+
+    Args:
+        parcel: of `run_parcel` or `space_parcel`.
+        private: make a new repository private.
+        overwrite: also replace files that arbench did not write.
+
+    Raises:
+        ConfigError: if the repository holds what arbench did not write.
+        NetworkError: if the Hub does not take it.
+    """
+    marks = _PAGE_FILES if parcel.repo.kind == "space" else _RUN_FILES
 
     def prepare(hub: Hub, head: str) -> Mapping[str, Path | bytes]:
         if not overwrite:
-            require_ownership(hub, repo, head, contents, marks)
-        return contents
+            require_ownership(hub, parcel.repo, head, parcel.contents, marks)
+        return parcel.contents
 
-    return prepare
+    return deliver(parcel.repo, parcel.message, prepare, private=private)
 
 
 def deliver(repo: Repo, message: str, prepare: Prepare, *, private: bool) -> Pushed:

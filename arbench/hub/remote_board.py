@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +18,7 @@ from arbench.hub.card import with_metadata
 from arbench.hub.client import Hub
 from arbench.hub.evaluations import BENCHMARK, benchmark_of
 from arbench.hub.ownership import require_ownership, with_seal
-from arbench.hub.push import Pushed, deliver
+from arbench.hub.push import Parcel, Pushed, deliver
 from arbench.hub.repositories import RemoteFile, Repo, parse_repo
 from arbench.registry.entries import NAME_PATTERN
 from arbench.runs.record.plausibility import require_plausible
@@ -68,6 +68,7 @@ def push_board(
         }
 
         def prepare(hub: Hub, head: str) -> dict[str, Path | bytes]:
+            shutil.copytree(own, board.folder, dirs_exist_ok=True)  # need not be fetched
             board.update(hub, head)
             shutil.copytree(own, board.folder, dirs_exist_ok=True)
             for path in files:
@@ -77,12 +78,31 @@ def push_board(
                 require_ownership(hub, repo, head, contents, _RESULT)
             return contents
 
-        count = len([*own.glob("records/*/*.json")])
-        message = f"{count} {'result' if count == 1 else 'results'}"
-        pushed = deliver(repo, message, prepare, private=private)
+        pushed = deliver(repo, _title(files), prepare, private=private)
     for path, why in board.left_out.items():
         print(f"arbench: warning: {repo}: left out {path}: {why}", file=sys.stderr)
     return pushed
+
+
+def board_parcel(name: str) -> Parcel:
+    """What `push_board` puts onto an empty board: all results that come with arbench, and pages.
+
+    Raises:
+        ConfigError: if the name is invalid.
+    """
+    repo, kept = parse_repo(name, "dataset"), kept_records()
+    with TemporaryDirectory() as scratch:
+        records = Path(scratch) / "records"
+        shutil.copytree(kept, records, ignore=_NOTES)
+        names = [f.relative_to(records) for f in sorted(records.rglob("*")) if f.is_file()]
+        files: dict[str, Path | bytes] = {f"records/{n.as_posix()}": kept / n for n in names}
+        return Parcel(repo, _title(files), files | _pages(records, []))
+
+
+def _title(files: Iterable[str]) -> str:
+    """Of a commit with such files."""
+    count = sum(path.endswith(".json") and "/speed/" not in path for path in files)
+    return f"{count} {'result' if count == 1 else 'results'}"
 
 
 class _Mirror:
