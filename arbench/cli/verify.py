@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=UserPath(path_type=Path))
+@click.argument("run", type=UserPath(path_type=Path), required=False)
+@click.option("--zoo", is_flag=True, help="Verify every zoo entry instead of RUN, in a table.")
 @click.option("--task", metavar="TASK", help="Where your own data are, such as table:PATH.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(ctx: click.Context, run: Path, task: str | None, device: str, as_json: bool) -> None:
+def command(
+    ctx: click.Context, run: Path | None, zoo: bool, task: str | None, device: str, as_json: bool
+) -> None:
     """Evaluate RUN on its test split again and compare it with its record, event by event.
 
     Every other measurement in the record is made again, too, unless it gives another number each
@@ -29,10 +32,19 @@ def command(ctx: click.Context, run: Path, task: str | None, device: str, as_jso
     RUN is a folder, a zoo entry such as mnist/nade, or hf:org/name@revision. The exit code is 0 if
     the recorded number holds, and 1 if it does not. Records of old versions do not name the sha256
     of all their files: if such a number holds, verify writes the record anew with them.
+
+    With --zoo, entries whose data are not here are named, and the exit code is 3 if all others
+    hold.
     """
+    if zoo == (run is not None) or (zoo and task is not None):
+        raise click.UsageError("give a RUN, or --zoo alone: it knows its entries and their tasks")
     from arbench import api
     from arbench.cli.console import ConsoleReporter
 
+    if run is None:
+        from arbench.cli.verify_zoo import verify_zoo
+
+        ctx.exit(verify_zoo(ConsoleReporter(), device=device, as_json=as_json))
     found = api.verify(run, task=task, device=device, reporter=ConsoleReporter())
     if as_json:
         click.echo(json.dumps({"run": str(run), **found.to_json()}, indent=1))
