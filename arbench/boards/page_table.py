@@ -61,7 +61,8 @@ def table(board: Board, key: str) -> str:
 
 def caption(board: Board, score: float) -> str:
     """A number with its unit, HTML."""
-    return f'<span class="value">{score:.{_digits(board)}f}</span> {html(board.measure)}'
+    number = f'<span class="value">{score:.{_digits(board)}f}</span>'
+    return f'<span class="score">{number} {html(board.measure)}</span>'
 
 
 def record_id(key: str, place: int) -> str:

@@ -34,6 +34,6 @@ arbench_entries = [
         name="text",
         task="arbench_text.own:OwnText",
         summary="your own text, by characters or, with ?bytes, by bytes",
-        argument="PATH[?bytes]",
+        argument="PATH[?bytes][?test=PATH]",
     ),
 ]

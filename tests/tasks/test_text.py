@@ -280,6 +280,24 @@ def test_its_name_is_of_the_content_and_never_of_the_path(tmp_path: Path) -> Non
     assert here.name != OwnText(str(tmp_path / "a.txt") + "?bytes").name
 
 
+@pytest.mark.parametrize("read", ["", "?bytes"])
+def test_another_file_is_test_and_names_the_task_too(read: str, tmp_path: Path) -> None:
+    text, held_out = own(tmp_path / "a.txt", "abba" * 10), own(tmp_path / "b.txt", "baab")
+    task = OwnText(f"{text}?test={held_out}{read}")
+    assert [len(task.load_stream(split)) for split in SPLITS] == [38, 2, 4]
+    assert isinstance(task.rendering, TextRendering)
+    assert task.rendering.decode(task.load_stream("test")) == "baab"
+    assert task.name == OwnText(f"{text}{read}?test={held_out}").name
+    other = own(tmp_path / "c.txt", "aabb")
+    assert task.name not in {OwnText(f"{text}?test={other}{read}").name, OwnText(text + read).name}
+    wider = TextRendering(symbols=tuple("abc"))
+    if not read:
+        seen = task.as_events_of(EventSpec((4,), Discrete(3)), wider)
+        assert wider.decode(seen.load_stream("test")) == "baab"
+        with pytest.raises(DataError, match="c.txt: the character 'c' at offset 1 is none"):
+            OwnText(f"{text}?test={own(tmp_path / 'c.txt', 'ac')}")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
