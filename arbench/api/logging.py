@@ -118,7 +118,6 @@ class _Follower(Reporter):
     def __init__(self, loggers: Sequence[Logger], path: Path, reporter: Reporter) -> None:
         self._loggers, self._reporter = [*loggers], reporter
         self._folder, self._size, self._count = RunFolder(path), 0, 0
-        self._is_ended = False
 
     def say(self, text: str) -> None:
         self._reporter.say(text)
@@ -138,13 +137,13 @@ class _Follower(Reporter):
         """Hand over the points that are new; a look at the file's size where there are none."""
         metrics = self._folder.metrics
         size = metrics.stat().st_size if metrics.exists() else 0
-        if size == self._size or self._is_ended:
+        if size == self._size:
             return
         self._size = size
         points = _log_points(training_curve(self._folder.path))
         for point in points[self._count :]:
-            self._count += 1
             self.tell(lambda logger, point=point: logger.log(point))  # type: ignore[misc]
+        self._count = len(points)
 
     def end(self) -> None:
         """Hand over the record, if the run left one, and let go."""
@@ -159,7 +158,6 @@ class _Follower(Reporter):
             try:
                 call(logger)
             except logger.ends_run:
-                self._is_ended = True
                 raise
             except Exception as error:  # a run of days does not end with a logger's server
                 self._loggers.remove(logger)
