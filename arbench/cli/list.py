@@ -170,9 +170,9 @@ def _zoo(offers: Registry) -> Rows:
                 "entry": name,
                 "test nats": nats,
                 "per": nats_per(entry.unit),
+                "size": f"{entry.size / 1e6:.1f} MB",
                 "bits/dim": bits,
                 "parameters": f"{entry.num_parameters:,}",
-                "size": f"{entry.size / 1e6:.1f} MB",
                 "where": "in the package" if entry.bundled else f"on the Hub, {entry.repo}",
             }
         )
