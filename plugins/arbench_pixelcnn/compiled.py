@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from arbench.networks.dropout import unit_dropout
 from arbench.networks.masked import MaskedConv
 from arbench.networks.native import kept_on_disk
-from arbench.networks.native.tiles import LANES, write_products
+from arbench.networks.native.tiles import FEW_LANES, write_products
 from arbench_pixelcnn.blocks import ResidualBlock
 
 Array = NDArray[Any]
@@ -354,7 +354,7 @@ def blocks_compiled(x: Tensor, blocks: Sequence[ResidualBlock]) -> Tensor:
     """
     first = blocks[0]
     wide, narrow = first.reduce.in_channels, first.reduce.out_channels
-    more, less = -wide % LANES, -narrow % LANES
+    more, less = -wide % FEW_LANES, -narrow % FEW_LANES
     reduce = _stacked([block.reduce for block in blocks])[..., 0, 0].transpose(1, 2)
     taps = _stacked([block.spread for block in blocks]).permute(0, 3, 4, 2, 1).flatten(1, 2)[:, :5]
     expand = _stacked([block.expand for block in blocks])[..., 0, 0].transpose(1, 2)

@@ -16,8 +16,9 @@ from arbench_pixelcnn.blocks import ResidualBlock
 from arbench_pixelcnn.inputs import Encoding
 from arbench_pixelcnn.state import PixelCNNState
 
-# From so many units in all blocks on it pays to compile them.
-MANY_UNITS = 64
+# From so many units in all blocks on it pays to compile them. With so many values a run needs its
+# memory for the softmax, and Numba takes 130 MB of it for a fifth of the time.
+MANY_UNITS, MANY_VALUES = 64, 256
 
 
 class PixelCNN(DimwiseNetwork):
@@ -114,7 +115,7 @@ class PixelCNN(DimwiseNetwork):
         self.add_readout(stream, outputs, num_params)
         may_compile = num_blocks > 0 and numba_is_there()
         self.forward_kernels = ("convolutions",) + ("compiled",) * may_compile
-        is_large = hidden * num_blocks >= MANY_UNITS
+        is_large = hidden * num_blocks >= MANY_UNITS and self.inputs.num_values < MANY_VALUES
         self.forward_kernel = self.forward_kernels[-1 if is_large else 0]
 
     def stream(self, pictures: Tensor, *, half: bool = False) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from arbench.networks.native import tiles
-from arbench.networks.native.tiles import LANES, write_products
+from arbench.networks.native.tiles import FEW_LANES, LANES, write_products
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ def test_tiles_are_products(
     is_compiled: bool, dtype: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = np.random.default_rng(0)
-    rows, steps, columns = 7, 5, 2 * LANES  # a tile and three rows, twice
+    rows, steps, columns = 7, 5, LANES + FEW_LANES  # a tile and three rows, twice
 
     def drawn(*shape: int) -> Array:
         return draw.normal(size=shape).astype(dtype)

@@ -26,8 +26,9 @@ def on_arrays(function: Callable[..., None], *arguments: Any) -> None:
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled loops as Python reads them, and short vectors: to compile takes seconds."""
+    monkeypatch.setattr(tiles, "LANES", 4)
     for module in (compiled, tiles):
-        monkeypatch.setattr(module, "LANES", 2)
+        monkeypatch.setattr(module, "FEW_LANES", 2)
         for name, own in vars(module).copy().items():
             if name in ("_forward", "_backward"):
                 monkeypatch.setattr(module, name, functools.partial(on_arrays, own.__wrapped__))

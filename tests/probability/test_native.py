@@ -31,7 +31,8 @@ from arbench.probability.native.step import (
 )
 from arbench.show.record_tables import speed_table
 
-COMPILED = (".native", ".vectors", ".functions", ".walk", ".compiled")  # modules that import Numba
+# Modules that import Numba.
+COMPILED = (".native", ".vectors", ".functions", ".tiles", ".walk", ".compiled", ".panels")
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 
 
@@ -90,8 +91,7 @@ def test_native_steps_say_what_steps_say(case: Case, dtype: torch.dtype) -> None
 def test_events_that_share_weights_in_panels_are_the_same(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arbench.networks.native import tiles
-
+    tiles = importlib.import_module("arbench.networks.native.tiles")
     monkeypatch.setattr(tiles, "LANES", 2)
     model = model_of(TINY[name], torch.float64)
     native = model.network.native_step(7)  # type: ignore[operator]

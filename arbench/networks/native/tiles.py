@@ -23,6 +23,7 @@ from arbench.probability.native.step import num_threads
 
 # Columns of a tile: float32 numbers of the longest vectors; shorter vectors go several together.
 LANES = 16
+FEW_LANES = 8  # those of a last tile that is half as wide
 # Rows of a tile: enough sums to hide how long a product takes, and few enough for the registers of
 # every processor.
 ROWS = 4
@@ -55,7 +56,7 @@ def write_products(
 
     Args:
         num_rows: r.
-        num_columns: c, a multiple of `LANES`.
+        num_columns: c, a multiple of `FEW_LANES`.
         num_steps: n.
         out: what is written.
         left: the first factor.
@@ -64,17 +65,24 @@ def write_products(
         by: what has to be positive; None for no such condition.
         floor: the least that is written. What is not a number stays so.
     """
-    for column in range(0, num_columns, LANES):
+    tiles, whole = num_columns // LANES, num_rows - num_rows % ROWS
+    for tile in range(tiles + (num_columns % LANES != 0)):
+        column = tile * LANES
         panel = (right[0], right[1] + column, right[2])
-        whole = num_rows - num_rows % ROWS
         for row in range(0, whole, ROWS):
             own = (left[0], left[1] + row * left[2], left[2], left[3])
             to, begin = moved(out, row, column), moved(start, row, column)
-            write_tile(num_steps, to, own, panel, begin, moved(by, row, column), floor)
+            if tile < tiles:
+                write_tile(num_steps, to, own, panel, begin, moved(by, row, column), floor)
+            else:
+                write_narrow(num_steps, to, own, panel, begin, moved(by, row, column), floor)
         for row in range(whole, num_rows):
             own = (left[0], left[1] + row * left[2], left[2], left[3])
             to, begin = moved(out, row, column), moved(start, row, column)
-            write_row(num_steps, to, own, panel, begin, moved(by, row, column), floor)
+            if tile < tiles:
+                write_row(num_steps, to, own, panel, begin, moved(by, row, column), floor)
+            else:
+                write_narrow_row(num_steps, to, own, panel, begin, moved(by, row, column), floor)
 
 
 @numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
@@ -130,21 +138,43 @@ def write_tile(
     num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
 ) -> None:
     """`write_products` of `ROWS` rows and `LANES` columns, as Python reads it."""
-    _write(ROWS, num_steps, out, left, right, start, by, floor)
+    _write(ROWS, LANES, num_steps, out, left, right, start, by, floor)
 
 
 def write_row(
     num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
 ) -> None:
     """`write_products` of one row and `LANES` columns, as Python reads it."""
-    _write(1, num_steps, out, left, right, start, by, floor)
+    _write(1, LANES, num_steps, out, left, right, start, by, floor)
+
+
+def write_narrow(
+    num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
+) -> None:
+    """`write_products` of `ROWS` rows and `FEW_LANES` columns, as Python reads it."""
+    _write(ROWS, FEW_LANES, num_steps, out, left, right, start, by, floor)
+
+
+def write_narrow_row(
+    num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
+) -> None:
+    """`write_products` of one row and `FEW_LANES` columns, as Python reads it."""
+    _write(1, FEW_LANES, num_steps, out, left, right, start, by, floor)
 
 
 def _write(
-    rows: int, num_steps: int, out: Any, left: Any, right: Any, start: Any, by: Any, floor: Any
+    rows: int,
+    lanes: int,
+    num_steps: int,
+    out: Any,
+    left: Any,
+    right: Any,
+    start: Any,
+    by: Any,
+    floor: Any,
 ) -> None:
     for row in range(rows):
-        for column in range(LANES):
+        for column in range(lanes):
             total = out[0].dtype.type(0)
             for n in range(num_steps):
                 product = left[0].flat[left[1] + row * left[2] + n * left[3]]
@@ -156,8 +186,8 @@ def _write(
             out[0].flat[out[1] + row * out[2] + column] = floor if total < floor else total
 
 
-def _written(rows: int) -> Any:
-    """The tile of so many rows, for a compiler."""
+def _written(rows: int, lanes: int) -> Any:
+    """The tile of so many rows and columns, for a compiler."""
 
     @intrinsic
     def tile(
@@ -173,7 +203,7 @@ def _written(rows: int) -> Any:
         kinds = (num_steps, out, left, right, start, by, floor)
 
         def written(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return _Tile(context, builder, out.types[0].dtype, rows).write(kinds, arguments)
+            return _Tile(context, builder, out.types[0].dtype, rows, lanes).write(kinds, arguments)
 
         return types.void(*kinds), written
 
@@ -183,11 +213,11 @@ def _written(rows: int) -> Any:
 class _Tile:
     """Writes the instructions of one tile."""
 
-    def __init__(self, context: Any, builder: Any, number: Any, rows: int) -> None:
-        self.context, self.builder, self.rows = context, builder, rows
+    def __init__(self, context: Any, builder: Any, number: Any, rows: int, lanes: int) -> None:
+        self.context, self.builder, self.rows, self.lanes = context, builder, rows, lanes
         self.number = context.get_value_type(number)
         self.size = context.get_abi_sizeof(self.number)
-        self.vector = ir.VectorType(self.number, LANES)
+        self.vector = ir.VectorType(self.number, lanes)
 
     def write(self, kinds: Any, arguments: Any) -> Any:
         """The tile: sums of products, what they add to, and where they go."""
@@ -245,11 +275,8 @@ class _Tile:
         whole = ir.IntType(32)
         empty = ir.Constant(self.vector, ir.Undefined)
         one = self.builder.insert_element(empty, value, ir.Constant(whole, 0))
-        lanes = ir.Constant(ir.VectorType(whole, LANES), None)
+        lanes = ir.Constant(ir.VectorType(whole, self.lanes), None)
         return self.builder.shuffle_vector(one, empty, lanes)
-
-
-_TILE, _ROW = _written(ROWS), _written(1)
 
 
 @overload(moved)
@@ -259,17 +286,18 @@ def _(place, row, column):  # type: ignore[no-untyped-def]
     return lambda place, row, column: (place[0], place[1] + row * place[2] + column, place[2])
 
 
-@overload(write_tile)
-def _(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
-    def compiled(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
-        _TILE(num_steps, out, left, right, start, by, floor)
+def _compile_by(name: Any, tile: Any) -> None:
+    """Have a compiler take a tile where Python takes the function."""
 
-    return compiled
+    @overload(name)
+    def _(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
+        def compiled(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
+            tile(num_steps, out, left, right, start, by, floor)
+
+        return compiled
 
 
-@overload(write_row)
-def _(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
-    def compiled(num_steps, out, left, right, start, by, floor):  # type: ignore[no-untyped-def]
-        _ROW(num_steps, out, left, right, start, by, floor)
-
-    return compiled
+_compile_by(write_tile, _written(ROWS, LANES))
+_compile_by(write_row, _written(1, LANES))
+_compile_by(write_narrow, _written(ROWS, FEW_LANES))
+_compile_by(write_narrow_row, _written(1, FEW_LANES))
