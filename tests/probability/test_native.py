@@ -31,8 +31,9 @@ from arbench.probability.native.step import (
 )
 from arbench.show.record_tables import speed_table
 
-# Modules that import Numba.
-COMPILED = (".native", ".vectors", ".functions", ".tiles", ".walk", ".compiled", ".panels")
+# Modules that import Numba, or what does.
+COMPILED = (".native", ".native_weights", ".vectors", ".functions", ".tiles", ".walk")
+COMPILED += (".compiled", ".panels")
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 
 
