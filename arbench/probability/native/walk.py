@@ -73,10 +73,9 @@ def sample_natively(
     kind, temperature = _KINDS[draw.kind], dtype.type(draw.temperature)
     prefill = native.prefill if 1 < num_given < num_sites else None
     begin = 0 if prefill is None else num_given
-    num_done = begin * num_events
+    reached = np.full(num_events, begin)
 
     def run(start: int, watched: bool) -> None:
-        nonlocal num_done
         own = slice(start, min(start + native.num_events, num_events))
         count = own.stop - own.start
         state = tuple(np.zeros((count, *shape), dtype) for shape in native.state)
@@ -87,20 +86,37 @@ def sample_natively(
         for first in range(begin, num_sites, piece):
             last = min(first + piece, num_sites)
             walk(*batch, first, last, num_given, kind, temperature)
+            reached[own] = last
             if watched and progress is not None:
-                num_done += count * (last - first)
-                progress(num_done // num_events, num_sites)
+                progress(int(reached.sum()) // num_events, num_sites)
 
     threads = min(num_threads(), len(starts))
-    if threads == 1:
-        for start in starts:
-            run(start, True)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            for number, _ in enumerate(pool.map(lambda start: run(start, False), starts), 1):
-                if progress is not None:
-                    progress(num_sites * number // len(starts), num_sites)
+    _share_out(starts, threads, run)
+    if progress is not None and threads > 1:
+        progress(num_sites, num_sites)
     return torch.from_numpy(drawn).view_as(sites)
+
+
+def _share_out(starts: range, threads: int, run: Callable[[int, bool], None]) -> None:
+    """Runs all batches in so many threads, this one among them, which alone is watched.
+
+    To start one more thread takes as long as several events.
+    """
+    pending = iter(starts)
+
+    def work(watched: bool) -> None:
+        for start in pending:
+            run(start, watched)
+
+    with ThreadPoolExecutor(threads) as pool:
+        others = [pool.submit(work, False) for _ in range(threads - 1)]
+        try:
+            work(True)
+        finally:
+            for _ in pending:  # after an error or an interrupt nobody begins another batch
+                pass
+    for other in others:
+        other.result()
 
 
 def _arrays(weights: tuple[Any, ...]) -> tuple[Any, ...]:
