@@ -247,11 +247,18 @@ class NADE(nn.Module):
         """See `NativeSteppingNetwork`; tied and without direct weights."""
         if not self.tied or self.pairs is not None:
             return None
+        from arbench.networks.native.tiles import num_together
         from arbench_nade.native import step
 
         hidden = (self.weight.shape[-1],)
-        weights = (self.weight, self.bias, self.readout, self.readout_bias)
-        return NativeStep(step, (*weights, self.activation == "relu"), (hidden, hidden), 4)
+        weights = (
+            self.weight,
+            self.bias,
+            self.readout,
+            self.readout_bias,
+            self.activation == "relu",
+        )
+        return NativeStep(step, weights, (hidden, hidden), min(16, num_together(batch_size)))
 
     def _untied(
         self,

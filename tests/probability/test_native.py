@@ -153,7 +153,7 @@ def test_a_thousand_events_of_real_size(case: Case, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gpt", "lstm"])
+@pytest.mark.parametrize("name", ["gpt", "lstm", "nade"])
 def test_samples_do_not_depend_on_who_shares_weights(name: str) -> None:
     """Events go together by as many as threads leave, and a batch of its own is one more way."""
     model = model_of(REAL[name], size=0.02)
