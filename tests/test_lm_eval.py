@@ -135,7 +135,7 @@ def test_the_page_and_the_record_say_the_same(
     files = [(title, text) for _, title, text in blocks if title]
     (command,) = [text for language, _, text in blocks if language == "bash"]
     assert len(files) == 2
-    (tmp_path / "tasks").mkdir()
+    (tmp_path / "harness").mkdir()
     for title, text in files:
         (tmp_path / title).write_text(text)
     done = shell(command, tmp_path, ARBENCH_DATA=str(data_dir))

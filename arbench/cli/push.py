@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from arbench.cli.options import UserPath
+
+if TYPE_CHECKING:
+    from arbench.hub.push import Pushed
 
 
 @click.command()
@@ -71,9 +77,38 @@ def command(
     The last puts everything that comes with arbench onto the Hub. If it is cut off, the same
     command goes on: each repository gets one commit.
     """  # noqa: D301 - click wants the character
-    if to is None and board is None and space is None and zoo is None:
+    given = {"to": to, "board": board, "space": space, "zoo": zoo, "licence": licence}
+    _require_sense(run, dry_run, {**given, "base_model": base_model})
+    from arbench import api
+
+    how: dict[str, Any] = {"private": private, "overwrite": overwrite}
+    if dry_run:
+        assert zoo is not None  # see above
+        _show_plan(zoo, board, space, licence)
+        return
+    if zoo is not None:
+        from arbench.cli.console import ConsoleReporter
+
+        reporter = ConsoleReporter()
+        pushed = api.push_zoo(
+            zoo, board=board, space=space, license=licence, reporter=reporter, **how
+        )
+    else:
+        pushed = _push(run, to, board, space, licence, base_model, how)
+    for each in pushed:
+        click.echo(f"{each.url} at {each.commit}")
+
+
+def _require_sense(run: str | None, dry_run: bool, given: Mapping[str, str | None]) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        click.UsageError: with what to do.
+    """
+    to, space, zoo = (given[name] for name in ("to", "space", "zoo"))
+    if not any(given[name] is not None for name in ("to", "board", "space", "zoo")):
         raise click.UsageError("say where to push: --to, --board or --space ORG/NAME, or --zoo ORG")
-    if zoo is not None and (run is not None or to is not None or base_model is not None):
+    if zoo is not None and (run is not None or to is not None or given["base_model"] is not None):
         raise click.UsageError("--zoo pushes every zoo entry: leave out RUN, --to and --base-model")
     if dry_run and zoo is None:
         raise click.UsageError("--dry-run is for --zoo only")
@@ -81,29 +116,22 @@ def command(
         raise click.UsageError("--to needs a RUN to push")
     if space is not None and run is not None:
         raise click.UsageError("--space pushes the page of all boards: leave out RUN")
-    if to is None and zoo is None and (licence or base_model):
+    if to is None and zoo is None and (given["licence"] or given["base_model"]):
         raise click.UsageError("--license and --base-model are for --to only")
+
+
+def _push(
+    run: str | None,
+    to: str | None,
+    board: str | None,
+    space: str | None,
+    licence: str | None,
+    base_model: str | None,
+    how: dict[str, Any],
+) -> list[Pushed]:
+    """Push a run, a board's results and the page, each where it is said."""
     from arbench import api
 
-    if zoo is not None:
-        if dry_run:
-            _show_plan(zoo, board, space, licence)
-            return
-        from arbench.cli.console import ConsoleReporter
-
-        everything = api.push_zoo(
-            zoo,
-            board=board,
-            space=space,
-            license=licence,
-            private=private,
-            overwrite=overwrite,
-            reporter=ConsoleReporter(),
-        )
-        for each in everything:
-            click.echo(f"{each.url} at {each.commit}")
-        return
-    how = {"private": private, "overwrite": overwrite}
     pushed = []
     if board is not None:  # first: the model's file names a task of it
         runs = [] if run is None else [run]
@@ -113,8 +141,7 @@ def command(
         pushed.append(api.push(run, to, board=board, license=licence, base_model=base_model, **how))
     if space is not None:
         pushed.append(api.push_space(space, **how))
-    for each in pushed:
-        click.echo(f"{each.url} at {each.commit}")
+    return pushed
 
 
 def _show_plan(zoo: str, board: str | None, space: str | None, licence: str | None) -> None:
