@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tabulate import tabulate
 
 from arbench.show.escaping import html, one_line
-from arbench.show.tables import Table, as_html, as_markdown, fit, terminal_width
+from arbench.show.tables import Table, as_html, as_markdown, filled, fit, terminal_width
 from arbench.show.wording import measured_text
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def _plain(board: MeasuredBoard) -> str:
     sides = ["right" if table.holds_numbers(i) else "left" for i in range(len(table.headers))]
     lines = [[*map(one_line, line)] for line in (table.headers, *table.rows)]
     drawn = drawn_plainly(lines, sides, 2)
-    return "\n\n".join([one_line(table.title), drawn, *map(one_line, table.notes)])
+    notes = [filled(one_line(note)) for note in table.notes]
+    return "\n\n".join([one_line(table.title), drawn, *notes])
 
 
 def drawn_plainly(lines: Sequence[Sequence[str]], sides: Sequence[str], last_kept: int) -> str:
@@ -123,8 +124,12 @@ def drawn_plainly(lines: Sequence[Sequence[str]], sides: Sequence[str], last_kep
         least = [*reversed(range(last_kept + 1, num_columns - 1)), num_columns - 1]
         lines, kept, _, note = fit(lines, width, least=least)
         sides = [sides[column] for column in kept]
-    drawn = tabulate(lines[1:], lines[0], tablefmt="simple", disable_numparse=True, colalign=sides)
-    return f"{drawn}\n\n({note})" if note else drawn
+    # With a header of its own, tabulate would draw columns wider than the header.
+    columns = zip(*lines, strict=True)
+    widths = [max(len(part) for cell in own for part in cell.split("\n")) for own in columns]
+    ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
+    drawn = tabulate(ruled, tablefmt="plain", disable_numparse=True, colalign=sides)
+    return f"{drawn}\n\n{filled(f'({note})')}" if note else drawn
 
 
 def _heading(board: MeasuredBoard, column: Column) -> str:

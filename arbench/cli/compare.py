@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arbench.cli.options import UserPath
+from arbench.show.tables import columns, filled
 
 if TYPE_CHECKING:
     from arbench.measure.measurement import Measurement
@@ -82,7 +83,7 @@ def command(run_a: Path, run_b: Path, more: tuple[Path, ...], key: str, as_json:
             f"± {by_groups} by the test events, ± {by_seeds} by "
             f"the {result.num_seeds[0]} and {result.num_seeds[1]} seeds"
         )
-    click.echo("\n".join([*lines, f"{verdict} ({about})"]))
+    click.echo(filled("\n".join([*lines, f"{verdict} ({about})"])))
 
 
 def _print_all_pairs(runs: Sequence[Path], measurement: Measurement | None, as_json: bool) -> None:
@@ -93,7 +94,6 @@ def _print_all_pairs(runs: Sequence[Path], measurement: Measurement | None, as_j
     """
     from arbench import api
     from arbench.measure.statistics.holm import holm_adjusted
-    from arbench.show.tables import columns
     from arbench.show.wording import measured_text
 
     key = "likelihood" if measurement is None else measurement.key
@@ -134,7 +134,7 @@ def _print_all_pairs(runs: Sequence[Path], measurement: Measurement | None, as_j
     click.echo(columns([(str(ranks[run]), str(run)) for run in ordered], ("rank", "run")))
     click.echo()
     click.echo(columns(table, ("a", "b", f"a is better by, {unit}", "p", "better")))
-    click.echo(f"\n{about}")
+    click.echo(filled(f"\n{about}"))
 
 
 def _difference(result: PairedDifference, measurement: Measurement | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from arbench.cli.options import UserPath
+from arbench.show.tables import filled
 
 if TYPE_CHECKING:
     from arbench.boards.rows import Board
@@ -73,7 +74,7 @@ def command(
         _say(left_out)
         click.echo(measured_boards_text(measured, chosen))
         if form == "table":
-            click.echo(f"\n{ABOUT_MEASURED}")
+            click.echo(filled(f"\n{ABOUT_MEASURED}"))
         return
     if html is not None:
         from arbench.boards.boards import find_boards
@@ -88,9 +89,9 @@ def command(
     shown = _boards(task, runs, unchecked)
     click.echo(boards_text(shown, chosen))
     if form == "table":
-        click.echo(f"\n{ABOUT_RANKS}")
+        click.echo(filled(f"\n{ABOUT_RANKS}"))
         if any(row.still_growing for board in shown for row in board.rows):
-            click.echo(f"\n{ABOUT_GROWING}")
+            click.echo(filled(f"\n{ABOUT_GROWING}"))
 
 
 def _boards(task: str | None, runs: Path | None, unchecked: bool) -> Sequence[Board]:

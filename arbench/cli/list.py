@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from arbench.registry.manager import Registered, Registry, registry
 from arbench.registry.plugins import PluginInfo
 from arbench.runs.zoo import zoo_index
 from arbench.show.record_tables import likelihood_cells
-from arbench.show.tables import columns
+from arbench.show.tables import columns, filled
 
 Rows = list[dict[str, str]]
+# These go first where a terminal has no room for all; of the others the last one.
+_LEAST = ("version", "distribution", "where", "plugin", "reads", "needs", "size")
 # Of a measurement that says nothing of them.
 READS, NEEDS = ("test",), ("log_prob",)
 
@@ -170,9 +172,9 @@ def _zoo(offers: Registry) -> Rows:
                 "entry": name,
                 "test nats": nats,
                 "per": nats_per(entry.unit),
-                "size": f"{entry.size / 1e6:.1f} MB",
                 "bits/dim": bits,
                 "parameters": f"{entry.num_parameters:,}",
+                "size": f"{entry.size / 1e6:.1f} MB",
                 "where": "in the package" if entry.bundled else f"on the Hub, {entry.repo}",
             }
         )
@@ -221,7 +223,7 @@ def command(kind: str | None, folder: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({**tables, "clashes": clashes}, indent=1))
         return
     blocks = [_table(each, rows) for each, rows in tables.items()]
-    blocks += [f"clash: {offers.clash_text(*clash)}" for clash in offers.clashes]
+    blocks += [filled(f"clash: {offers.clash_text(*clash)}") for clash in offers.clashes]
     click.echo("\n\n".join(blocks))
 
 
@@ -230,4 +232,17 @@ def _table(kind: str, rows: Rows) -> str:
         return f"no {kind}: `arbench list plugins` shows what was found"
     # A column that says the same nothing in every row is left out.
     header = [key for key in rows[0] if any(row[key] for row in rows)]
-    return columns([[row[key] for key in header] for row in rows], header)
+    cells = [[row[key] for key in header] for row in rows]
+    return columns(cells, header, least=_least_first(cells, header))
+
+
+def _least_first(cells: Sequence[Sequence[str]], header: Sequence[str]) -> list[int]:
+    """Which columns go first: those that say one thing in every row; problems stay longest."""
+
+    def worth(place: int) -> tuple[bool, bool, int]:
+        key = header[place]
+        apart = len({row[place] for row in cells}) > 1
+        rank = _LEAST.index(key) if key in _LEAST else len(_LEAST) + len(header) - place
+        return key == "problem", apart, rank
+
+    return sorted(range(1, len(header)), key=worth)

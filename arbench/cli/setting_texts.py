@@ -15,6 +15,7 @@ from arbench.errors import ConfigError, PluginError
 from arbench.registry.entries import ModelEntry
 from arbench.registry.names import did_you_mean
 from arbench.registry.source import module_file, package_folder, recipe_names
+from arbench.show.tables import filled, terminal_width
 
 _WIDTH = 90
 
@@ -108,14 +109,21 @@ def recipe_values(
         raise ConfigError(f"{file}: not readable as TOML: {error}") from error
 
 
-def settings_text(settings: list[dict[str, Any]]) -> str:
-    """Each setting on a line with its type, default and value, its meaning wrapped below it."""
+def settings_text(settings: list[dict[str, Any]], *, room: int = 0) -> str:
+    """Each setting on a line with its type, default and value, its meaning wrapped below it.
+
+    Args:
+        settings: any number.
+        room: what the terminal keeps for others at the beginning of each line.
+    """
+    width = min(_WIDTH, (terminal_width() or _WIDTH + 4 + room) - 4 - room)
     lines = []
     for setting in settings:
         default = setting["default"]
         origin = "required" if default is None else f"default {default}"
         value = f", in this recipe {setting['value']}" if "value" in setting else ""
-        lines.append(f"{setting['key']}  ({setting['type'] or 'any type'}, {origin}{value})")
-        meaning = textwrap.wrap(setting["meaning"] or "(not explained)", _WIDTH)
+        about = f"{setting['key']}  ({setting['type'] or 'any type'}, {origin}{value})"
+        lines.append(filled(about, room=room))
+        meaning = textwrap.wrap(setting["meaning"] or "(not explained)", width)
         lines += [f"    {line}" for line in meaning]
     return "\n".join(lines)

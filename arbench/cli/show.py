@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from arbench.cli.bibtex import bibtex_of
+from arbench.cli.markdown_text import fitted
 from arbench.cli.options import UserPath
 from arbench.cli.records import record_text
 from arbench.cli.setting_texts import argument_docs, recipe_values, settings_text
@@ -159,7 +160,7 @@ def _model_text(model: dict[str, Any]) -> str:
     names = ("model", "summary", "paper", "plugin", "network")
     about = [(name, model[name]) for name in names]
     about.append(("recipes", ", ".join(model["recipes"]) or "none"))
-    settings = settings_text(model["settings"]) or "none"
+    settings = settings_text(model["settings"], room=2) or "none"
     blocks = [pairs(about), "settings (--set KEY=VALUE)\n" + _indented(settings)]
     if "recipe" in model:
         rows = [
@@ -168,7 +169,7 @@ def _model_text(model: dict[str, Any]) -> str:
             for key, value in values.items()
         ]
         title = f"recipe {model['recipe']}: what it does not name has its default"
-        blocks.append(f"{title}\n{_indented(columns(rows))}")
+        blocks.append(f"{title}\n{_indented(columns(rows, room=2))}")
     elif len(model["recipes"]) > 0:
         blocks.append(f"arbench show {model['model']} --recipe {model['recipes'][-1]}")
     return "\n\n".join(blocks)
@@ -220,7 +221,7 @@ def _with_extra(offer: Registered[Any]) -> dict[str, Any]:
 def _asked_text(kind: str, shown: dict[str, Any]) -> str:
     """Something that is asked for by a key, `NAME?KEY=VALUE`."""
     about = [(key, value) for key, value in shown.items() if key != "settings" and value]
-    settings = settings_text(shown["settings"]) or "none"
+    settings = settings_text(shown["settings"], room=2) or "none"
     title = f"settings ({shown[kind]}?KEY=VALUE&KEY=VALUE)\n"
     return "\n\n".join([pairs(about), title + _indented(settings)])
 
@@ -299,7 +300,7 @@ def _unknown(name: str) -> ArbenchError:
 
 def _task_text(task: dict[str, Any]) -> str:
     about = [(name, value) for name, value in task.items() if name != "readme"]
-    return "\n\n".join(filter(None, [pairs(about), task["readme"].strip()]))
+    return "\n\n".join(filter(None, [pairs(about), fitted(task["readme"].strip())]))
 
 
 def _run_text(name: str, record: dict[str, Any]) -> str:

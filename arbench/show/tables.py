@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from rich.text import Text as RichText
 
 
+_ALL = "`| less -S` shows all"
 # A word that is longer, such as a run's name, may go on in the next line behind one of these.
 _LONGEST_WORD = 24
+_LONG = 40  # a column of texts that is wider never has to go for that
 _PIECE = re.compile(r".{8,}?[-./_](?=.)|.+")
 # Such as "1,234", "-3.1e-05", "85.47 ± 0.22 (still growing)" and "12.3 ms".
 _NUMBER = re.compile(r"-|[+~-]?\d[\d,.]*(e[+-]?\d+)?( ± .*| [a-zµ]{1,2})?")
@@ -58,7 +60,8 @@ def as_text(table: Table) -> str:
         body = columns(rows, headers, room=len(indent))
     else:
         body = pairs([(name, value) for name, value in rows], room=len(indent))
-    lines = [*body.splitlines(), *map(one_line, table.notes)]
+    notes = [filled(one_line(note), room=len(indent)) for note in table.notes]
+    lines = [line for block in (body, *notes) for line in block.splitlines()]
     if table.title:
         lines = [one_line(table.title), *(f"{indent}{line}" for line in lines)]
     return "\n".join(lines)
@@ -152,7 +155,8 @@ def fit(
 ) -> Fitted:
     """Cells that fit a width: words are wrapped, then whole columns go; nothing is cut.
 
-    A number is never wrapped. The first column always stays.
+    A number is never wrapped, but what stands in brackets behind it may be. The first column always
+    stays.
 
     Args:
         lines: the header, if there is one, and the rows; at least one line.
@@ -175,7 +179,7 @@ def fit(
         ["\n".join(_wrapped(line[column], own)) for column, own in zip(kept, widths, strict=True)]
         for line in lines
     ]
-    note = f"left out, too wide for this terminal: {', '.join(gone)}" if gone else ""
+    note = f"left out, too wide for this terminal: {', '.join(gone)}; {_ALL}" if gone else ""
     return wrapped, kept, widths, note
 
 
@@ -194,11 +198,12 @@ def _widths(inside: Sequence[Sequence[str]], room: int) -> list[int] | None:
 def _least_width(cells: Sequence[str]) -> int:
     """The longest word of a column; no cell but a long one goes on over more than three lines."""
     head, *body = cells
-    longest = max((len(cell) for cell in body), default=0)
     if all(_NUMBER.fullmatch(cell) for cell in body):
-        return max(longest, *map(len, head.split()), 1)
+        parts = [part for cell in body for part in cell.replace(" (", "\n(").split("\n")]
+        return max(1, *map(len, parts + head.split()))
+    longest = max((len(cell) for cell in body), default=0)
     words = max((len(piece) for cell in cells for piece in _pieces(cell)), default=0)
-    return max(words, min(longest, 16), longest // 3 + 4)
+    return max(words, min(longest, 16), min(longest // 3 + 4, _LONG))
 
 
 def _pieces(cell: str) -> list[str]:
@@ -223,6 +228,9 @@ def _wrapped(cell: str, width: int) -> list[str]:
             if lines[-1] and len(lines[-1]) + len(piece) > width:
                 lines.append("")
             lines[-1] += piece
+        # Such as a checksum, which has no place to part.
+        while len(lines[-1]) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
     return lines[1:]
 
 
@@ -264,11 +272,24 @@ def columns(
         for parts in zip_longest(*(cell.split("\n") for cell in line), fillvalue=""):
             cells = zip(parts, widths, strict=True)
             texts.append("  ".join(part.ljust(own) for part, own in cells).rstrip())
-    return "\n".join(texts + [f"({note})"] * bool(note))
+    return "\n".join(texts + [filled(f"({note})", room=room)] * bool(note))
+
+
+def filled(text: str, *, room: int = 0) -> str:
+    """A text; on a terminal each of its lines goes on in the next one between two words.
+
+    Args:
+        text: any lines.
+        room: what the terminal keeps for others at the beginning of each line.
+    """
+    width = terminal_width()
+    if width is None:
+        return text
+    return "\n".join(part for line in text.split("\n") for part in _wrapped(line, width - room))
 
 
 def pairs(rows: Sequence[tuple[str, str]], *, room: int = 0) -> str:
-    """Names and what belongs to them; on a terminal a text that is too wide goes on below itself.
+    """Names and what belongs to them; on a terminal what is too wide goes on below itself.
 
     Without a value a name is left out.
     """
@@ -277,9 +298,10 @@ def pairs(rows: Sequence[tuple[str, str]], *, room: int = 0) -> str:
     limit = terminal_width()
     if limit is None:
         return "\n".join(f"{name.ljust(indent)}{value}" for name, value in rows)
+    # Names as long as a path leave a third of the terminal to what belongs to them.
+    indent = min(indent, (limit - room) * 2 // 3)
     lines = []
     for name, value in rows:
-        first, *others = _wrapped(value, max(limit - room - indent, 30))
-        lines.append(name.ljust(indent) + first)
-        lines += [" " * indent + line for line in others]
+        both = _wrapped(name, indent - 2), _wrapped(value, limit - room - indent)
+        lines += [a.ljust(indent) + b for a, b in zip_longest(*both, fillvalue="")]
     return "\n".join(lines)

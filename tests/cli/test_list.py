@@ -55,10 +55,12 @@ def test_a_terminal_of_80_columns_has_every_summary_and_the_options_of_own_data(
 
     monkeypatch.setattr(list_verb, "registry", registry)
     monkeypatch.setattr("arbench.show.tables.terminal_width", lambda: 80)
-    for kind in ("models", "tasks", "measurements", "loggers", "launchers"):
+    what_matters = dict.fromkeys(("models", "tasks", "loggers", "launchers"), "SUMMARY")
+    what_matters |= {"measurements": "BETTER", "plugins": "OFFERS", "zoo": "BITS/DIM +PARAMETERS"}
+    for kind, headers in what_matters.items():
         assert main(["list", kind]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert "SUMMARY" in lines[0]
+        assert re.search(headers, lines[0])
         assert max(map(len, lines)) <= 80
         if kind == "tasks":
             (begin,) = [n for n, line in enumerate(lines) if line.startswith("images:PATH ")]
@@ -89,6 +91,14 @@ def test_plugins_show_what_they_offer_and_what_is_wrong(capsys) -> None:
     assert re.search(
         r"^broken +two +2\.0 +failed +RuntimeError: no$", capsys.readouterr().out, re.MULTILINE
     )
+
+
+def test_what_is_wrong_stays_longest(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr("arbench.show.tables.terminal_width", lambda: 28)
+    main(["list", "plugins"])
+    out = capsys.readouterr().out
+    assert re.search(r"^broken +RuntimeError: no$", out, re.MULTILINE)
+    assert "VERSION, STATUS, OFFERS" in " ".join(out.split())
 
 
 def test_json_holds_the_same(capsys) -> None:

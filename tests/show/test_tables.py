@@ -33,7 +33,8 @@ def test_what_fits_is_whole_and_what_does_not_is_named(lines: list[list[str]], w
         for column, cell in zip(kept, drawn, strict=True):
             assert cell.split() == line[column].split()  # every word is there, none was cut
     gone = [lines[0][column] for column in range(len(lines[0])) if column not in kept]
-    assert note == (f"left out, too wide for this terminal: {', '.join(gone)}" * bool(gone))
+    said = f"left out, too wide for this terminal: {', '.join(gone)}; `| less -S` shows all"
+    assert note == said * bool(gone)
     assert kept[0] == 0
     if len(kept) > 1:
         assert sum(widths) + 2 * (len(kept) - 1) <= width
@@ -59,6 +60,30 @@ def test_words_are_wrapped_before_columns_go_and_numbers_never() -> None:
     assert fit(lines, 50, least=[2, 1])[1] == [0, 1, 3]
 
 
+def test_what_stands_in_brackets_behind_a_number_may_go_below_it() -> None:
+    lines = [["task", "nats", "where"], ["mnist", "1.45 ± 0.03 (still growing)", "in the package"]]
+    fitted, kept, _, _ = fit(lines, 40)
+    assert kept == [0, 1, 2]
+    assert fitted[1][1] == "1.45 ± 0.03\n(still growing)"
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_names_and_values_and_sentences_fit_too(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    rows = [("runs/mnist-mini-nade/with/a/long/path/model.safetensors", "weights of the model")]
+    rows += [("sha256", "da301f952c8fbbe9981275052b94abc8c106e20600fbaf0aa15608c792d3717f")]
+    sentence = "A rank is 1 plus the number of results that are significantly better than this one."
+    whole = tables.pairs(rows), tables.filled(sentence)
+    assert whole[1] == sentence
+    monkeypatch.setattr(tables, "terminal_width", lambda: width)
+    narrow = tables.pairs(rows, room=2), tables.filled(sentence, room=2)
+    for before, after in zip(whole, narrow, strict=True):
+        assert max(map(len, after.splitlines())) <= width - 2 < max(map(len, before.splitlines()))
+        assert sorted("".join(after.split())) == sorted("".join(before.split()))
+    assert narrow[1].split() == sentence.split()
+
+
 def drawn(monkeypatch: pytest.MonkeyPatch, width: int | None) -> str:
     """The table for a terminal, or for a pipe."""
     monkeypatch.setattr(tables, "terminal_width", lambda: width)
@@ -68,10 +93,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch, width: int | None) -> str:
 def test_columns_fit_the_terminal_and_a_pipe_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
     for width in (40, 60, 80, 100):
         lines = drawn(monkeypatch, width).splitlines()
-        assert max(map(len, lines[:-1])) <= width
+        assert max(map(len, lines)) <= width
         assert "..." not in "".join(lines)
         assert "…" not in "".join(lines)
-    assert drawn(monkeypatch, 40).endswith("(left out, too wide for this terminal: SUMMARY, WHERE)")
+    said = "(left out, too wide for this terminal: SUMMARY, WHERE; `| less -S` shows all)"
+    assert drawn(monkeypatch, 40).replace("\n", " ").endswith(said)
     whole = drawn(monkeypatch, None).splitlines()
     assert len(whole) == 3
     assert ROWS[1][3] in whole[2]
