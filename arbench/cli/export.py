@@ -39,10 +39,12 @@ def command(run: str, form: str, organisation: str | None, out: Path) -> None:
     """  # noqa: D301 - click wants the character
     if form == "onnx":
         from arbench import api
+        from arbench.cli.console import ConsoleReporter
         from arbench.export.onnx import export_onnx
 
         opened = api.open_run(run)
-        file, fixed = export_onnx(opened.density, out, name=opened.name)
+        with ConsoleReporter().bar("exporting") as advance:
+            file, fixed = export_onnx(opened.density, out, name=opened.name, advance=advance)
         click.echo(file)
         if fixed is not None:
             click.echo(f"the batch is fixed: {fixed} event at a time", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 _PATIENCE_S = 1.5
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ERASED = "\r\x1b[K"
 
 
@@ -74,7 +76,8 @@ class Waiting:
         if self._is_shown:
             self._is_shown = False
             self._show(_ERASED)
-        if text:
+        # A bar ends with a new line and an escape sequence that shows the cursor again.
+        if text := _ESCAPE.sub("", text):
             self._line_begins = text.endswith("\n")
 
 

@@ -18,6 +18,7 @@ from arbench.errors import ConfigError, RunError
 from arbench.files.atomic import atomic_path, make_folder
 from arbench.probability.density import Density
 from arbench.probability.model import Model
+from arbench.show.reporting import Advance
 
 OPSET = 20
 _NEEDS = ("onnx", "onnxruntime", "onnxscript")
@@ -25,7 +26,9 @@ _NEEDS = ("onnx", "onnxruntime", "onnxscript")
 _TOLERANCE = 1e-3
 
 
-def export_onnx(density: Density, out: Path, *, name: str) -> tuple[Path, int | None]:
+def export_onnx(
+    density: Density, out: Path, *, name: str, advance: Advance = lambda *_: None
+) -> tuple[Path, int | None]:
     """The file written, and its fixed batch size; None where a batch may have any size.
 
     The graph takes `events`, `(B, *event_shape)`, int64 where they are discrete and else float32.
@@ -39,6 +42,7 @@ def export_onnx(density: Density, out: Path, *, name: str) -> tuple[Path, int | 
         density: on the CPU.
         out: a folder, made if need be.
         name: of the run; the file is called after it.
+        advance: is told what is going on; a tracer does not say how far it is.
 
     Raises:
         ConfigError: if an extra is missing, or the density is no single network with a head.
@@ -57,17 +61,20 @@ def export_onnx(density: Density, out: Path, *, name: str) -> tuple[Path, int | 
     graph = _Graph(density)
     with _as_exported(density.network), torch.no_grad():
         fixed = None
+        advance(0.0, "tracing")
         try:
             data = _exported(graph, events, dynamic=True)
         except RunError:
             # Some networks cut their work into blocks whose number depends on the batch.
             fixed, events = 1, events[:1]
             data = _exported(graph, events, dynamic=False)
+        advance(0.9, "comparing with torch")
         _require_equal(graph, events, data, name, sizes=(1,) if fixed else (1, 3, 5))
     make_folder(out)
     file = out / f"{name.replace('/', '-')}.onnx"
     with atomic_path(file) as temporary:
         temporary.write_bytes(data)
+    advance(1.0, "")
     return file, fixed
 
 

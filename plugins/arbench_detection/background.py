@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import lzma
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -28,13 +28,16 @@ def tables(spec: EventSpec) -> Model:
     return untrained("cpt", Layout(spec), neighbours=neighbours).eval()
 
 
-def fitted(spec: EventSpec, train: Split) -> dict[str, Tensor]:
-    """The tables of `cpt`, counted over all train events."""
+def fitted(
+    spec: EventSpec, train: Split, advance: Callable[[float, str], None] = lambda *_: None
+) -> dict[str, Tensor]:
+    """The tables of `cpt`, counted over all train events; `advance` is told the share done."""
     model = tables(spec)
     layout = model.layout
 
     def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
         for start in range(0, len(train), _BATCH):
+            advance(start / len(train), "")
             rows = slice(start, start + _BATCH)
             sites = layout.to_sites(train.events[rows]).long()
             scored = None if train.scored is None else layout.scored_sites(train.scored[rows])

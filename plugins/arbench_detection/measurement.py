@@ -115,8 +115,8 @@ class Detection(Measurement):
         sizes = torch.tensor([len(split) for split in splits])
         other = torch.arange(len(splits)).repeat_interleave(sizes)
         groups = _groups(splits)
-        with context.reporter.bar("bootstrap"):
-            table = QualityTable.of(values, other, names, groups)
+        with context.reporter.bar("bootstrap") as advance:
+            table = QualityTable.of(values, other, names, groups, advance)
         return self.measured(
             {**values, "other": other.double()},
             case="typicality, mean",
@@ -178,9 +178,9 @@ class Detection(Measurement):
                     f"{dataset.name} has {dataset.spec}"
                 )
             return _Judge(density, other, "another run", True)
-        with context.reporter.bar("fitting the background"):
+        with context.reporter.bar("fitting the background") as advance:
             tensors = context.artifact(
-                "background cpt", lambda _: background.fitted(dataset.spec, train)
+                "background cpt", lambda _: background.fitted(dataset.spec, train, advance)
             )
         model = background.tables(dataset.spec)
         model.network.load_state_dict(tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -41,7 +41,12 @@ class QualityTable:
 
     @classmethod
     def of(
-        cls, values: Mapping[str, Tensor], other: Tensor, names: Sequence[str], groups: Tensor
+        cls,
+        values: Mapping[str, Tensor],
+        other: Tensor,
+        names: Sequence[str],
+        groups: Tensor,
+        advance: Callable[[float, str], None] = lambda *_: None,
     ) -> QualityTable:
         """Of scores by name, `(N,)` each.
 
@@ -50,6 +55,7 @@ class QualityTable:
             other: `(N,)`, 0 for events of home, n for outliers of the n-th name.
             names: of the outliers.
             groups: `(N,)`; events with one number are not independent.
+            advance: is told the share of resamples that are made.
         """
         scores = [name for name in SCORES if name in values]
         members = torch.unique(groups, return_inverse=True)[1]
@@ -75,6 +81,7 @@ class QualityTable:
         parts = []
         while chunk := [*islice(drawn, _AT_ONCE)]:
             parts.append(numbers(torch.stack(chunk)[:, members]))
+            advance(len(parts) * _AT_ONCE / _NUM_RESAMPLES, "")
         whole, resampled = numbers(None)[0], torch.cat(parts)
 
         def cell(value: Tensor, again: Tensor) -> Cell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import struct
@@ -11,7 +12,9 @@ import sys
 import termios
 
 import pytest
+from rich.console import Console
 
+from arbench.cli.bars import progress_of
 from arbench.cli.waiting import Waiting
 
 SLOW = """
@@ -65,6 +68,20 @@ def test_half_a_line_is_never_written_over() -> None:
     now[0] = 9.0
     waiting.look()
     assert terminal.text == "KING LE"
+
+
+def test_after_a_bar_the_terminal_is_told_again() -> None:
+    out, now = io.StringIO(), [0.0]
+    waiting = Waiting(out.write, now=lambda: now[0])
+    waiting.watch(out)
+    with progress_of(Console(file=out, force_terminal=True, width=80), live=False) as progress:
+        progress.add_task("drawing", total=1.0, note="")
+        now[0] = 2.0
+        waiting.look()
+        assert "working" not in out.getvalue()
+    now[0] = 4.0
+    waiting.look()
+    assert out.getvalue().endswith("working, 4 s")
 
 
 def test_who_reads_a_pipe_is_left_alone_from_the_first_word() -> None:
