@@ -44,10 +44,9 @@ def seen_on_a_terminal(command: list[str], folder: Path) -> str:
     ("arguments", "titles"),
     [
         (RUN, OF_A_RUN),
-        ("compress mnist-mini/nade --split test --limit 20 --out few.arb", ["compressing"]),
         ("data mnist-mini --verify", ["reading"]),
     ],
-    ids=["run", "of-a-plugin", "data"],
+    ids=["run", "data"],
 )
 def test_every_bar_fits_and_stands_on_one_line(
     warm: Callable[..., list[str]], tmp_path: Path, arguments: str, titles: list[str]
