@@ -17,7 +17,7 @@ from arbench.networks.native.vectors import (
     rows_add,
 )
 
-_NORM_EPSILON = 1e-5  # as in torch
+NORM_EPSILON = 1e-5  # as in torch
 
 
 @compiled
@@ -92,7 +92,7 @@ def _normalise(vector: NDArray[Any], out: NDArray[Any]) -> None:
     variance = 0.0
     for unit in range(len(vector)):
         variance += (vector[unit] - mean) ** 2
-    scale = 1 / math.sqrt(variance / len(vector) + _NORM_EPSILON)
+    scale = 1 / math.sqrt(variance / len(vector) + NORM_EPSILON)
     for unit in range(len(vector)):
         out[unit] = (vector[unit] - mean) * scale
 

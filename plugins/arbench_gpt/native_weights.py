@@ -25,10 +25,16 @@ def native_weights(
         rotary: whether queries and keys are turned.
         panels: whether several events go through the blocks together; see `in_panels`.
     """
-    maps = [_stacked(own) for own in zip(*(folded(block, rotary) for block in blocks), strict=True)]
+    maps = block_weights(blocks, rotary=rotary)
     if panels:
-        maps = [(in_panels(weights), biases) for weights, biases in maps]
+        maps = tuple((in_panels(weights), biases) for weights, biases in maps)
     return *maps, _with_bias(*fold(norm, outputs))
+
+
+def block_weights(blocks: Sequence[Block], *, rotary: bool) -> tuple[tuple[Tensor, Tensor], ...]:
+    """The same without the last map, and not in panels."""
+    maps = zip(*(folded(block, rotary) for block in blocks), strict=True)
+    return tuple(map(_stacked, maps))
 
 
 def _stacked(maps: Sequence[LinearWeights]) -> tuple[Tensor, Tensor]:

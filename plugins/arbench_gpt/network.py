@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Literal, Self, get_args
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from arbench import Layout, NativeStep
 from arbench.networks.dropout import unit_dropout
+from arbench.networks.native import is_eager, native_is_wanted
 from arbench.networks.site_vectors import SiteVectors
 from arbench_gpt.blocks import MLP, Block, rotary_turns
 from arbench_gpt.buffers import SpareBuffers
@@ -82,7 +84,7 @@ class GPT(nn.Module):
             raise ValueError(f"mlp must be 'gelu' or 'swiglu', got {mlp!r}")
         if width % num_heads:
             raise ValueError(f"num_heads must divide the width, got {num_heads} and {width}")
-        self.head_dim = width // num_heads
+        self.num_heads, self.head_dim = num_heads, width // num_heads
         self.rotary = positions == "rotary"
         if self.rotary and self.head_dim % 2:
             raise ValueError(
@@ -120,6 +122,9 @@ class GPT(nn.Module):
             adds = name.endswith(("mix.weight", "down.weight"))
             nn.init.normal_(weight, std=0.02 * ((2 * len(self.blocks)) ** -0.5 if adds else 1.0))
 
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def forward(self, sites: Tensor) -> Tensor:
         """Parameters of every site in one pass.
 
@@ -153,12 +158,19 @@ class GPT(nn.Module):
         return stream.mean(1)
 
     def _stream(self, sites: Tensor, num_blocks: int, first: int = 0) -> Tensor:
-        """The residual stream `(B, T - first, H)` after so many blocks."""
-        values: Tensor = self.inputs(sites)
-        if self.places is not None:
-            values = values + self.places
-        values = unit_dropout(values, self.dropout, self.training)
+        """The residual stream `(B, T - first, H)` after so many blocks.
+
+        Compiled loops make it where no gradient is asked for; they call no hook of a block.
+        """
+        values = unit_dropout(self._vectors(sites), self.dropout, self.training)
         turns = rotary_turns(self.num_sites, self.head_dim, values) if self.rotary else None
+        drops = self.training and self.dropout > 0
+        if not (drops or torch.is_grad_enabled()) and is_eager(values) and native_is_wanted():
+            from arbench_gpt.native_weights import block_weights
+            from arbench_gpt.reading import read_events
+
+            maps = block_weights(self._blocks()[:num_blocks], rotary=self.rotary)
+            return read_events(values, turns or (), maps, self.num_heads, first=first)
         for number, block in enumerate(self.blocks[:num_blocks], 1):
             values = block(values, turns, self.dropout, first if number == num_blocks else 0)
         return values
@@ -167,7 +179,7 @@ class GPT(nn.Module):
     def init_state(self, batch_size: int) -> GPTState:
         """Weights as a step needs them, and empty key-value caches."""
         return make_state(
-            [block for block in self.blocks if isinstance(block, Block)],
+            self._blocks(),
             self.norm,
             self.outputs,
             inputs=self.inputs,
@@ -181,11 +193,13 @@ class GPT(nn.Module):
     @torch.no_grad()
     def prefill(self, state: GPTState, sites: Tensor) -> GPTState:
         """The state after the steps of the first sites; see `PrefillingNetwork.prefill`."""
-        vectors: Tensor = self.inputs(sites)
-        if self.places is not None:
-            vectors = vectors + self.places[: sites.shape[1]]
-        read_prefix(state, vectors)
+        read_prefix(state, self._vectors(sites))
         return state
+
+    def _vectors(self, sites: Tensor) -> Tensor:
+        """What enters the first block at the first sites, `(B, n, H)`."""
+        vectors: Tensor = self.inputs(sites)
+        return vectors if self.places is None else vectors + self.places[: sites.shape[1]]
 
     @torch.no_grad()
     def step(self, state: GPTState, previous: Tensor | None, site: int) -> tuple[Tensor, GPTState]:
@@ -209,29 +223,34 @@ class GPT(nn.Module):
         from arbench_gpt.native_weights import native_weights
 
         panels = batch_size >= ROWS
-        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        blocks = self._blocks()
         rows = self.inputs.rows()
         assert rows is not None  # values are discrete
         places = self.inputs.of_places() if self.places is None else self.places
         turns: tuple[Tensor, ...] = (rows[:0], rows[:0])
         if self.rotary:
             turns = rotary_turns(self.num_sites, self.head_dim, rows)
-        weights = (
-            self.inputs.start,
-            rows,
-            rows[:0] if places is None else places,
-            turns,
-            *native_weights(blocks, self.norm, self.outputs, rotary=self.rotary, panels=panels),
+        *maps, readout = native_weights(
+            blocks, self.norm, self.outputs, rotary=self.rotary, panels=panels
         )
+        own_places = rows[:0] if places is None else places
+        weights = (self.inputs.start, rows, own_places, turns, *maps, readout)
         width, hidden = rows.shape[1], blocks[0].up.out_features
         kept = (len(blocks), blocks[0].num_heads, self.num_sites, self.head_dim)
         state = kept, kept, (width,), (width,), (3 * width,), (width,), (hidden,), (self.num_sites,)
-        return NativeStep(step, weights, state, num_together(batch_size), self._native_prefill)
+        read = partial(self._native_prefill, turns if self.rotary else (), maps)
+        return NativeStep(step, weights, state, num_together(batch_size), read)
 
     @torch.no_grad()
-    def _native_prefill(self, state: tuple[Tensor, ...], sites: Tensor) -> None:
+    def _native_prefill(
+        self,
+        turns: tuple[Tensor, ...],
+        maps: Sequence[tuple[Tensor, Tensor]],
+        state: tuple[Tensor, ...],
+        sites: Tensor,
+    ) -> None:
         """Keep the keys and values of given sites where the native step looks for them."""
-        read = self.prefill(self.init_state(len(sites)), sites)
-        for layer, cache in enumerate(read.caches):
-            for own, found in zip(state, (cache.keys, cache.values), strict=False):
-                own[:, layer, :, : sites.shape[1]] = found[:, :, : sites.shape[1]]
+        from arbench_gpt.reading import read_events
+
+        vectors = self._vectors(sites)
+        read_events(vectors, turns, maps, self.num_heads, kept=(state[0], state[1]))

@@ -118,21 +118,13 @@ def native_step_of(network: Any, head: Any, sites: Tensor) -> tuple[NativeStep, 
     Raises:
         ConfigError: if `ARBENCH_KERNEL` names no kernel.
     """
-    wanted = os.environ.get("ARBENCH_KERNEL", "")
-    if wanted not in ("", *get_args(Kernel)):
-        raise ConfigError(
-            f"ARBENCH_KERNEL is {wanted!r}, expected 'python' or 'native'; without it, what "
-            "has a native step takes that"
-        )
     if (
-        _ONLY_PYTHON.get()
-        or wanted == "python"
+        not native_is_wanted()
         or sites.dtype != torch.int64
         or sites.device.type != "cpu"
         or sites.shape[2] != 1
         or not _speaks_for(network, "native_step", "step")
         or not _speaks_for(head, "native_draw", "draw")
-        or not numba_is_there()
     ):
         return None
     draw: NativeDraw | None = head.native_draw()
@@ -140,6 +132,21 @@ def native_step_of(network: Any, head: Any, sites: Tensor) -> tuple[NativeStep, 
     if draw is None or native is None or dtype_of(native.weights) not in _DTYPES:
         return None
     return native, draw
+
+
+def native_is_wanted() -> bool:
+    """Whether there is Numba, and nobody turned compiled code off.
+
+    Raises:
+        ConfigError: if `ARBENCH_KERNEL` names no kernel.
+    """
+    wanted = os.environ.get("ARBENCH_KERNEL", "")
+    if wanted not in ("", *get_args(Kernel)):
+        raise ConfigError(
+            f"ARBENCH_KERNEL is {wanted!r}, expected 'python' or 'native'; without it, what "
+            "has a native step takes that"
+        )
+    return not _ONLY_PYTHON.get() and wanted != "python" and numba_is_there()
 
 
 def dtype_of(weights: tuple[Any, ...]) -> torch.dtype | None:
