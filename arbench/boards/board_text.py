@@ -32,6 +32,7 @@ ABOUT_RANKS = (
     "than 10 groups are not tested). It is about these weights; two rows of at least 3 seeds each "
     "are tested as recipes, over their seeds, too. ± is one standard error."
 )
+ABOUT_GROUPS = "Results that share a letter cannot be told apart by these tests."
 ABOUT_GROWING = (
     "Still growing: the error of a stream at 20 blocks, which longer blocks would raise. It is a "
     "lower bound, and a rank that rests on it promises more than it keeps."
@@ -73,6 +74,7 @@ def board_table(board: Board, *, markdown: bool) -> str:
     has_runs = any(row.run for row in board.rows)
     headers = [
         "rank",
+        *["group"] * board.has_groups,
         *["run"] * has_runs,
         "model",
         f"bits/{board.unit}",
@@ -85,6 +87,7 @@ def board_table(board: Board, *, markdown: bool) -> str:
     for row in board.rows:
         cells = [
             "-" if row.rank is None else str(row.rank),
+            *[row.group or "-"] * board.has_groups,
             *[row.run or "-"] * has_runs,
             row.model,
             _number(row.bits_per_dim, row.bits_error, 4, row),
@@ -100,9 +103,10 @@ def board_table(board: Board, *, markdown: bool) -> str:
         ]
         cells = [shown(cell) for cell in cells]
         if markdown and not row.is_result:
-            cells[1 + has_runs] = f"*{cells[1 + has_runs]}*"
+            place = headers.index("model")
+            cells[place] = f"*{cells[place]}*"
         rows.append(cells)
-    sides = ["right" if h not in ("run", "model", "training") else "left" for h in headers]
+    sides = ["right" if h not in ("group", "run", "model", "training") else "left" for h in headers]
     lines = [[*map(shown, headers), "status"], *rows]
     if not markdown:
         return drawn_plainly(lines, [*sides, "left"], headers.index(f"nats/{nats_per(board.unit)}"))
@@ -160,8 +164,10 @@ def _page(task: str, boards: Sequence[Board], measured: Sequence[MeasuredBoard])
         if notes:
             blocks.append("\n".join(["Notes on published numbers:", "", *notes]))
     sentences = [ABOUT_RANKS, ABOUT_PUBLISHED, ABOUT_SPEEDS]
+    if any(board.has_groups for board in boards):
+        sentences.insert(1, ABOUT_GROUPS)
     if any(row.status == "compressor" for board in boards for row in board.rows):
-        sentences.insert(2, ABOUT_COMPRESSORS)
+        sentences.insert(-1, ABOUT_COMPRESSORS)
     blocks.append(" ".join(sentences))
     if measured:
         blocks[-1:-1] = [measured_markdown(board) for board in measured]

@@ -20,7 +20,7 @@ from arbench.boards.published import (
     nats_of,
     published_results,
 )
-from arbench.boards.ranking import ranks
+from arbench.boards.ranking import Standing, standings
 from arbench.boards.results import Result, find_results, join_runs
 from arbench.boards.rows import (
     KINDS,
@@ -43,7 +43,7 @@ from arbench.runs.record.record import Record
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_TEXT_COLUMNS = {"task", "kind", "unit", "model", "run"} | {
+_TEXT_COLUMNS = {"task", "kind", "unit", "group", "model", "run"} | {
     *("training_device", "status", "source", "note")
 }
 TRUST = ("local", "self-reported", "verified")  # a row is worth what its least seed is
@@ -129,10 +129,8 @@ def _ranked(results: Sequence[Result]) -> list[Row]:
     recipes = _by_recipe(results)
     records = [seeds[0].record for seeds in recipes]
     labels = names_apart([label_of(record) for record in records], records)
-    placed = ranks([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
-    return [
-        _row(seeds, rank, label) for seeds, rank, label in zip(recipes, placed, labels, strict=True)
-    ]
+    placed = standings([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
+    return [_row(*row) for row in zip(recipes, placed, labels, strict=True)]
 
 
 def _by_recipe(results: Iterable[Result]) -> list[list[Result]]:
@@ -150,7 +148,7 @@ def _by_recipe(results: Iterable[Result]) -> list[list[Result]]:
     return [[seeds[seed] for seed in sorted(seeds)] for seeds in recipes.values()]
 
 
-def _row(seeds: Sequence[Result], rank: int, label: str) -> Row:
+def _row(seeds: Sequence[Result], standing: Standing, label: str) -> Row:
     """The row of one result, or of the seeds of one recipe: their mean."""
     first = seeds[0].record
     training, foreign = first.training, first.foreign
@@ -166,7 +164,8 @@ def _row(seeds: Sequence[Result], rank: int, label: str) -> Row:
     is_local = any(seed.status == "local" and seed.folder for seed in seeds)
     times = [record.training.seconds for record in records if record.training is not None]
     return Row(
-        rank=rank,
+        rank=standing.rank,
+        group=standing.group,
         model=label,
         bits_per_dim=bits[0],
         bits_error=bits[1],

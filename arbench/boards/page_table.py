@@ -76,6 +76,8 @@ def _row(board: Board, row: Row, record: str) -> str:
         if row.rank is None
         else f'<span class="rank rank-{row.rank}">{row.rank}</span>'
     )
+    if board.has_groups and row.group:
+        rank += f' <small class="group">{html(row.group)}</small>'
     cells = [
         _cell(rank, row.rank),
         f'<th scope="row" data-value="{html(row.model.lower())}">'

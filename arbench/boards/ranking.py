@@ -1,4 +1,4 @@
-"""Ranks: which results are significantly better on the same test events."""
+"""Ranks and groups: which results are significantly better on the same test events."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
 from arbench.errors import DataError
 from arbench.measure.measurement import Measurement
 from arbench.measure.statistics.holm import holm_cutoff
+from arbench.measure.statistics.letters import letters_of
 from arbench.measure.statistics.paired import PairedDifference
 from arbench.measure.statistics.pairs import Sides, Tests, paired_tests
 from arbench.runs.comparison import Measured, difference_of, events_of, extent_of, groups_of
@@ -24,8 +25,20 @@ LEVEL = 0.05
 T = TypeVar("T")
 
 
-def ranks(results: Sequence[Sequence[tuple[Record, Path]]]) -> list[int]:
-    """1 plus the number of results that are significantly better, for each.
+class Standing(NamedTuple):
+    """Where a result stands among others.
+
+    Attributes:
+        rank: 1 plus the number of results that are significantly better.
+        group: letters, such as "a b"; results share one where no test tells them apart.
+    """
+
+    rank: int
+    group: str
+
+
+def standings(results: Sequence[Sequence[tuple[Record, Path]]]) -> list[Standing]:
+    """The rank and the group of each result.
 
     All pairs are tested on the test events that they share, and the p-values are corrected for
     their number, so that with probability 95 % no rank rests on luck. The tests are over
@@ -62,8 +75,8 @@ def ranks(results: Sequence[Sequence[tuple[Record, Path]]]) -> list[int]:
 def measured_ranks(measurement: Measurement, results: Sequence[Sequence[Answer]]) -> list[int]:
     """1 plus the number of results that are significantly better by a measurement, for each.
 
-    As `ranks`, of the measurement's number. Pairs that cannot be compared, see `misfit`, and pairs
-    whose number is not finite for some weights, count as no difference.
+    As `standings`, of the measurement's number. Pairs that cannot be compared, see `misfit`, and
+    pairs whose number is not finite for some weights, count as no difference.
 
     Args:
         measurement: whose results they are.
@@ -90,7 +103,7 @@ def measured_ranks(measurement: Measurement, results: Sequence[Sequence[Answer]]
             sides, kept = sides_of_answers(measurement, [results[place] for place in places])
             if sides is not None:
                 tests += _all_pairs(sides, [places[place] for place in kept], len(results))
-    return _placed(len(results), tests)
+    return [standing.rank for standing in _placed(len(results), tests)]
 
 
 def _alike(results: Sequence[T], fits: Callable[[T, T], bool]) -> list[list[int]]:
@@ -125,12 +138,17 @@ def _one_by_one(
             yield Tests(torch.tensor([a]), torch.tensor([b]), p_values)
 
 
-def _placed(num_results: int, tests: Sequence[Tests]) -> list[int]:
-    """The rank of each result."""
+def _placed(num_results: int, tests: Sequence[Tests]) -> list[Standing]:
+    """The standing of each result."""
     cutoff = holm_cutoff([each.p_values for each in tests], LEVEL)
     placed = torch.ones(num_results, dtype=torch.int64)
+    apart = torch.zeros(num_results, num_results, dtype=torch.bool)
     for rows, columns, p_values in tests:
         rejected, row_is_worse = p_values.abs() <= cutoff, p_values.signbit()
         placed[rows] += (rejected & row_is_worse).sum(1)
         placed[columns] += (rejected & ~row_is_worse).sum(0)
-    return placed.tolist()
+        apart[rows[:, None], columns] |= rejected
+    order = placed.argsort(stable=True)  # so that the first letters are those of the best
+    alike = ~(apart | apart.T)[order][:, order]
+    groups = dict(zip(order.tolist(), letters_of(alike.numpy()), strict=True))
+    return [Standing(rank, groups[place]) for place, rank in enumerate(placed.tolist())]

@@ -64,6 +64,7 @@ class Row:
         note: what a reader should know about a published number.
         run: the name of the user's own run, or of runs that differ in their seed; else empty.
         nats_sd: the standard deviation of nats over seeds; None unless there are several.
+        group: letters; results share one where no test tells them apart. Empty without a rank.
         is_checked: whether the trained model was found to keep its promises at its own size.
         result: what the row shows; None without a rank, and where it was not read.
     """
@@ -86,6 +87,7 @@ class Row:
     note: str = ""
     run: str = ""
     nats_sd: float | None = None
+    group: str = ""
     is_checked: bool = False
     result: Result | None = field(default=None, repr=False)
 
@@ -168,6 +170,12 @@ class Board:
     def has_bits(self) -> bool:
         """Whether its numbers are probabilities, which have bits."""
         return any(row.bits_per_dim is not None for row in self.rows)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether some of its results cannot be told apart; else ranks say all."""
+        groups = [letter for row in self.rows for letter in row.group.split()]
+        return len(groups) > len({*groups})
 
     @property
     def has_gap(self) -> bool:

@@ -61,7 +61,13 @@ def command(
     arbench leaderboard mnist --runs runs
     arbench leaderboard --html boards
     """  # noqa: D301 - click wants the character
-    from arbench.boards.board_text import ABOUT_GROWING, ABOUT_RANKS, Format, boards_text
+    from arbench.boards.board_text import (
+        ABOUT_GROUPS,
+        ABOUT_GROWING,
+        ABOUT_RANKS,
+        Format,
+        boards_text,
+    )
 
     (chosen,) = (f for f in get_args(Format) if f == form)
     if key != "likelihood":
@@ -90,6 +96,8 @@ def command(
     click.echo(boards_text(shown, chosen))
     if form == "table":
         click.echo(filled(f"\n{ABOUT_RANKS}"))
+        if any(board.has_groups for board in shown):
+            click.echo(filled(f"\n{ABOUT_GROUPS}"))
         if any(row.still_growing for board in shown for row in board.rows):
             click.echo(filled(f"\n{ABOUT_GROWING}"))
 

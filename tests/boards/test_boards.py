@@ -17,7 +17,7 @@ from making import BASE, KEPT, MakeResult, noise, with_likelihood
 import arbench
 from arbench.boards.board_text import ABOUT_GROWING, board_pages, boards_text
 from arbench.boards.boards import find_boards, make_boards
-from arbench.boards.ranking import ranks
+from arbench.boards.ranking import standings
 from arbench.boards.results import Result, read_results
 from arbench.boards.rows import flat_rows
 from arbench.boards.speeds import SpeedReport
@@ -141,7 +141,8 @@ def test_results_on_other_test_events_are_on_boards_of_their_own(make_result: Ma
         make_result("part", events[:50] + 5),
         make_result("wide", events, dims=40),
     ]
-    assert ranks([[(r.record, r.log_probs)] for r in results]) == [2, 1, 1, 1]
+    found = standings([[(r.record, r.log_probs)] for r in results])
+    assert [standing.rank for standing in found] == [2, 1, 1, 1]
     boards = make_boards(results)
     of = "version 1, data " + BASE.task.data_sha256[:8]
     assert {board.title: [row.model for row in board.rows] for board in boards} == {
@@ -325,7 +326,7 @@ def test_the_seeds_of_one_recipe_are_one_row(make_result: MakeResult) -> None:
         for n, shift in enumerate(shifts)
     ]
     alone = [[(seed.record, seed.log_probs)] for seed in seeds[:2]]
-    assert ranks(alone) == [1, 2]  # as weights they are
+    assert [standing.rank for standing in standings(alone)] == [1, 2]  # as weights they are
     other = make_result("other", events - 0.15 + 0.01 * noise(9))
     (board,) = make_boards([*seeds, other])
     assert [row.num_seeds for row in board.rows] == [3, 1]
@@ -354,7 +355,8 @@ def test_recipes_are_ranked_over_their_seeds(make_result: MakeResult) -> None:
         ]
 
     def placed(*recipes: list[Result]) -> list[int]:
-        return ranks([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
+        found = standings([[(seed.record, seed.log_probs) for seed in seeds] for seeds in recipes])
+        return [standing.rank for standing in found]
 
     wide, lucky, worse = (
         recipe("a", [0.0, 0.4, 0.2, 0.1]),
