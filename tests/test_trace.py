@@ -21,8 +21,9 @@ LONGEST = 60  # lines of a function
 # walks through. They were 531, 124 and 323 once, 349, 76 and 206 before there were kernels,
 # and 361, 77 and 220 before a network was built without numbers first, to count them; the class of
 # the entry of a logger added one function, and what keeps torch's threads from spinning while
-# compiled code samples one. Who has to raise one looks first what can go.
-AT_MOST = "368,78,226"
+# compiled code samples one; so did the question whether compiled code is wanted, since two ask it.
+# Who has to raise one looks first what can go.
+AT_MOST = "369,78,226"
 
 CHECKOUT = {
     "arbench/traced_one.py": """

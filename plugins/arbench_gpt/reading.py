@@ -190,10 +190,39 @@ def _activate(hidden: Array, num_hidden: int) -> None:
 
 
 @compiled_once
-def _add_bias(panels: Array, begin: int, bias: Array) -> None:
-    for unit in range(len(bias)):
+def _tell(
+    panel: int,
+    layer: int,
+    qkv: Array,
+    biases: Array,
+    turns: tuple[Array, Array],
+    normed: Array,
+    keys: Array,
+    values: Array,
+) -> None:
+    """Write the keys and values of a panel; see `_read` and `_attend`."""
+    width = len(normed)
+    bias, read = (biases, layer * 3 * width * LANES, LANES), (normed, 0, LANES)
+    to = (keys, panel * width * LANES, LANES)
+    _apply(qkv, layer, width, width, read, to, moved(bias, width, 0))
+    to = (values, panel * LANES, values.shape[1])
+    _apply(qkv, layer, 2 * width, width, read, to, moved(bias, 2 * width, 0))
+    if len(turns[0]):
+        _turn(keys, panel * width, turns, panel, width)
+
+
+@compiled_once
+def _add_product(
+    panels: Array, panel: int, matrix: Array, biases: Array, layer: int, read: Array
+) -> None:
+    """Add a block's matrix times what is read, and its bias, to a panel of the stream."""
+    width = biases.shape[1]
+    begin = panel * width
+    for unit in range(width):
         for lane in range(LANES):
-            panels[begin + unit, lane] += bias[unit, 0]
+            panels[begin + unit, lane] += biases[layer, unit, lane]
+    stream = (panels, begin * LANES, LANES)
+    _apply(matrix, layer, 0, width, (read, 0, LANES), stream, stream)
 
 
 @compiled
@@ -258,48 +287,35 @@ def _read(
     num_events, num_sites, width = events.shape
     qkv, mix, up, down = maps
     num_panels, num_layers = (num_sites + LANES - 1) // LANES, len(qkv)
-    dtype, num_hidden = events.dtype, down.shape[2]
+    dtype = events.dtype
     panels = np.zeros((num_panels * width, LANES), dtype)
-    # One panel more, so that rows do not all begin in the same lines of a cache.
     keys = np.zeros((num_panels * width, LANES), dtype)
+    # One panel more, so that rows do not all begin in the same lines of a cache.
     values = np.zeros((width, (num_panels + 1) * LANES), dtype)
-    scores = np.empty((num_panels, LANES * LANES), dtype)
+    scores, sums = np.empty((num_panels, LANES * LANES), dtype), np.empty(LANES * LANES, dtype)
     normed, asked = np.empty((width, LANES), dtype), np.empty((width, LANES), dtype)
-    heard = np.empty((width, LANES), dtype)
-    num_units = biases[2].shape[1]
-    hidden = np.empty((1, num_units * LANES), dtype)
-    sums = np.empty(LANES * LANES, dtype)
-    moments = np.empty((2, LANES), np.float64)
-    to_asked, to_hidden = (asked, 0, LANES), (hidden, 0, LANES)
+    heard, moments = np.empty((width, LANES), dtype), np.empty((2, LANES), np.float64)
+    hidden = np.empty((1, biases[2].shape[1] * LANES), dtype)
     for event in range(num_events):
         _take(events, event, panels)
         for layer in range(num_layers):
-            bias = (biases[0], layer * 3 * width * LANES, LANES)
             is_last = layer == num_layers - 1
             for panel in range(num_panels):
-                begin = panel * width
-                stream, read = (panels, begin * LANES, LANES), (normed, 0, LANES)
-                _normalise(panels, begin, normed, moments)
-                to = (keys, begin * LANES, LANES)
-                _apply(qkv, layer, width, width, read, to, moved(bias, width, 0))
-                to = (values, panel * LANES, values.shape[1])
-                _apply(qkv, layer, 2 * width, width, read, to, moved(bias, 2 * width, 0))
-                if len(turns[0]):
-                    _turn(keys, begin, turns, panel, width)
+                _normalise(panels, panel * width, normed, moments)
+                _tell(panel, layer, qkv, biases[0], turns, normed, keys, values)
                 if is_last and (len(out) == 0 or (panel + 1) * LANES <= first):
                     continue
-                _apply(qkv, layer, 0, width, read, to_asked, bias)
+                bias = (biases[0], layer * 3 * width * LANES, LANES)
+                _apply(qkv, layer, 0, width, (normed, 0, LANES), (asked, 0, LANES), bias)
                 if len(turns[0]):
                     _turn(asked, 0, turns, panel, width)
                 _attend(panel, num_heads, asked, keys, values, scores, sums, heard)
-                _add_bias(panels, begin, biases[1][layer])
-                _apply(mix, layer, 0, width, (heard, 0, LANES), stream, stream)
-                _normalise(panels, begin, normed, moments)
-                more = (biases[2], layer * num_units * LANES, LANES)
-                _apply(up, layer, 0, num_units, read, to_hidden, more)
-                _activate(hidden[0], num_hidden)
-                _add_bias(panels, begin, biases[3][layer])
-                _apply(down, layer, 0, width, to_hidden, stream, stream)
+                _add_product(panels, panel, mix, biases[1], layer, heard)
+                _normalise(panels, panel * width, normed, moments)
+                bias, to = (biases[2], layer * hidden.size, LANES), (hidden, 0, LANES)
+                _apply(up, layer, 0, biases[2].shape[1], (normed, 0, LANES), to, bias)
+                _activate(hidden[0], down.shape[2])
+                _add_product(panels, panel, down, biases[3], layer, hidden)
             if len(kept[0]):
                 _keep(keys, values, num_sites, event, layer, kept)
         if len(out):
