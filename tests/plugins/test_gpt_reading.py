@@ -82,6 +82,20 @@ def test_reading_gives_the_values_of_torch(
 
 
 @pytest.mark.usefixtures("interpreted")
+@torch.no_grad()
+def test_scores_of_thousands_are_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their exponentials would be; so the largest one, wherever it is, is taken away first."""
+    network, sites = network_of(9), sites_of(3, 9)
+    for block in network.blocks:
+        block.get_submodule("qkv").weight.mul_(40)
+    found = []
+    for kernel in ("python", "native"):
+        monkeypatch.setenv("ARBENCH_KERNEL", kernel)
+        found.append(network(sites))
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-8)
+
+
+@pytest.mark.usefixtures("interpreted")
 def test_a_gradient_is_that_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loops know none, so they are not taken where one is asked for."""
     network, sites = network_of(3), sites_of(2, 3)
