@@ -89,7 +89,7 @@ def test_the_wheel_holds_each_kind_of_file(contents: set[str], pattern: str) -> 
 
 def test_the_wheel_is_small_enough_to_be_fetched_in_passing(wheel: zipfile.ZipFile) -> None:
     # 29 MB of it are the weights of the zoo; a kept result adds 25 kB.
-    assert Path(str(wheel.filename)).stat().st_size < 36e6
+    assert Path(str(wheel.filename)).stat().st_size < 38e6
 
 
 def test_a_checkout_is_small_enough_to_be_sent_to_a_lent_machine() -> None:
