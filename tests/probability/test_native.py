@@ -33,7 +33,7 @@ from arbench.show.record_tables import speed_table
 
 # Modules that import Numba, or what does.
 COMPILED = (".native", ".native_weights", ".vectors", ".functions", ".tiles", ".walk")
-COMPILED += (".compiled", ".panels")
+COMPILED += (".compiled", ".panels", ".reading")
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 
 
